@@ -1,0 +1,30 @@
+"""Neural networks of the right size, as scikit-learn estimators.
+
+Names are loaded when they are first used, so that `import skscale` costs nothing and
+unpickling and predicting need no torch.
+"""
+
+import importlib
+
+__version__ = "0.1.0.dev0"
+
+_EXPORTS = {
+    "InconsistentVersionWarning": "skscale.estimators.base",
+    "ScaledMLPClassifier": "skscale.estimators.mlp",
+    "ScaledMLPRegressor": "skscale.estimators.mlp",
+    "complexity": "skscale.inspection.complexity",
+}
+
+__all__ = sorted([*_EXPORTS, "__version__"])
+
+
+def __getattr__(name):
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'skscale' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_EXPORTS[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return __all__

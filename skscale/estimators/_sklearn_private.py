@@ -1,0 +1,13 @@
+"""Private names of scikit-learn, imported here and nowhere else.
+
+- `_fit_context` validates parameters by `_parameter_constraints` and, since 1.9, tears
+  callbacks down after a fit: there is no public way to have both.
+- `Interval`, `Options`, `StrOptions` are the words of those constraints.
+- `_check_sample_weight` is what scikit-learn's own estimators check weights with.
+"""
+
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import _check_sample_weight
+
+__all__ = ["Interval", "Options", "StrOptions", "_check_sample_weight", "_fit_context"]

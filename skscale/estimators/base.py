@@ -1,0 +1,446 @@
+"""What a fit goes through, from validated input to adopted network."""
+
+import functools
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn import exceptions
+from sklearn.base import BaseEstimator
+from sklearn.callback import CallbackSupportMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .. import __version__
+from ..inference import dense as inference
+from ..inspection.complexity import count
+from ..networks.architecture import ACTIVATIONS, NORMALIZATIONS, DenseArchitecture
+from ..scaling import hidden_widths
+from ..training.random import split_random_state
+from ..training.task import Recipe, Task
+from ._sklearn_private import Interval, StrOptions
+from .features import find_shift, input_dtypes, to_network_dtype, validate_features
+from .targets import split_rows
+
+# Rows of a batch under batch_size="auto": about 1.5 sqrt(n), a power of two. Small
+# tables need many steps an epoch, large ones wide products.
+_SMALLEST_BATCH, _LARGEST_BATCH = 32, 1024
+
+
+class InconsistentVersionWarning(exceptions.InconsistentVersionWarning):
+    """Warn that a pickle was made by another version of skscale.
+
+    Parameters
+    ----------
+    estimator_name : str
+    current_version : str
+    original_version : str
+    """
+
+    def __init__(self, *, estimator_name, current_version, original_version):
+        super().__init__(
+            estimator_name=estimator_name,
+            current_sklearn_version=current_version,
+            original_sklearn_version=original_version,
+        )
+
+    def __str__(self):
+        return (
+            f"Unpickling {self.estimator_name} from skscale "
+            f"{self.original_sklearn_version} with skscale {self.current_sklearn_version}. "
+            "Predictions may differ or fail. Expected the same version: install it, or fit "
+            "again."
+        )
+
+
+class CallbacksLeftOut:
+    """Stands for the callbacks of a fitted estimator in its pickle.
+
+    A served estimator needs no callbacks, and theirs would need skorch to be read.
+
+    Parameters
+    ----------
+    names : list of str
+        Class names of the callbacks.
+    """
+
+    def __init__(self, names):
+        self.names = list(names)
+
+    def __repr__(self):
+        return f"CallbacksLeftOut({self.names})"
+
+    def __eq__(self, other):
+        return isinstance(other, CallbacksLeftOut) and self.names == other.names
+
+    def __hash__(self):
+        return hash(tuple(self.names))
+
+
+def restores_state(fit):
+    """Decorate `fit`: whatever stops it, the estimator is as it was before."""
+
+    @functools.wraps(fit)
+    def wrapper(self, *args, **kwargs):
+        former = self.__dict__.copy()
+        try:
+            return fit(self, *args, **kwargs)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(former)
+            raise
+
+    return wrapper
+
+
+def draw_seed(random_state):
+    """Return the seed of a fit.
+
+    Parameters
+    ----------
+    random_state : None, int or RandomState
+        None takes fresh entropy of the operating system; a RandomState is advanced.
+
+    Returns
+    -------
+    int
+    """
+    if random_state is None:
+        return np.random.SeedSequence().entropy
+    if isinstance(random_state, Integral):
+        return int(random_state)
+    return int(random_state.randint(2**63, dtype=np.int64))
+
+
+def resolve_batch_size(batch_size, n_rows):
+    """Return the rows of a step.
+
+    Parameters
+    ----------
+    batch_size : "auto" or int
+    n_rows : int
+        Training rows.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> [resolve_batch_size("auto", n) for n in (100, 1_500, 10_000, 100_000, 1_000_000)]
+    [32, 64, 128, 512, 1024]
+    >>> resolve_batch_size(1_000, 300)
+    1000
+    """
+    if batch_size != "auto":
+        return int(batch_size)
+    nearest = 2 ** round(np.log2(1.5 * np.sqrt(n_rows)))
+    return int(min(max(nearest, _SMALLEST_BATCH), _LARGEST_BATCH))
+
+
+class ScaledMLP(CallbackSupportMixin, BaseEstimator):
+    """The common part of the dense estimators. Use a subclass.
+
+    A subclass says what its targets are (`_encode`), and reads the network's outputs.
+    """
+
+    _parameter_constraints = {
+        "depth": [Interval(Integral, 0, None, closed="left"), None],
+        "width": [Interval(Integral, 1, None, closed="left"), tuple, list],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "normalization": [StrOptions(set(NORMALIZATIONS)), None],
+        "residual": ["boolean"],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "l1": [Interval(Real, 0, None, closed="left")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "lr_schedule": [StrOptions({"constant", "cosine"})],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "max_seconds": [Interval(Real, 0, None, closed="neither"), None],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
+        "device": [str],
+        "precision": [StrOptions({"float32", "float64", "bfloat16"})],
+        "callbacks": [list, tuple, CallbacksLeftOut, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def _check_combinations(self):
+        """Check what no single parameter shows; return the hidden widths."""
+        if not isinstance(self.width, Integral):
+            for width in self.width:
+                if not isinstance(width, Integral) or isinstance(width, bool) or width < 1:
+                    raise ValueError(
+                        f"width={self.width!r} must hold positive ints, the units of each "
+                        f"hidden layer, got {width!r}."
+                    )
+        if isinstance(self.callbacks, CallbacksLeftOut):
+            raise ValueError(
+                f"This estimator was fitted with callbacks ({', '.join(self.callbacks.names)}), "
+                "which its pickle left out. Pass them again before fitting: "
+                "set_params(callbacks=[...]), or callbacks=None to fit without."
+            )
+        if not np.isfinite([self.learning_rate, self.weight_decay, self.l1, self.tol]).all():
+            raise ValueError(
+                "learning_rate, weight_decay, l1 and tol must be finite, got "
+                f"{self.learning_rate}, {self.weight_decay}, {self.l1} and {self.tol}."
+            )
+        if self.device != "auto" and self.device.split(":")[0] not in ("cpu", "cuda", "mps"):
+            raise ValueError(
+                f'device must be "auto", "cpu", "cuda" (or "cuda:1") or "mps", got '
+                f"{self.device!r}."
+            )
+        return hidden_widths(self.depth, self.width)
+
+    @property
+    def _network_dtype(self):
+        return np.dtype(np.float64 if self.precision == "float64" else np.float32)
+
+    def _fit(self, X, y, sample_weight):
+        """Fit; see the public classes."""
+        # Imported here: an estimator that only predicts needs no torch.
+        from ..training.engine import resolve_device, train
+
+        widths = self._check_combinations()
+        device = resolve_device(self.device)
+        continues = self.warm_start and hasattr(self, "coefs_")
+        X_given, y_given = X, y
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            dtype=input_dtypes(X),
+            multi_output=True,
+            ensure_min_samples=2,
+            reset=not continues,
+        )
+        encoded, weights = self._encode(X, y, sample_weight, continues)
+        rows = np.arange(len(X)) if weights is None else np.flatnonzero(weights > 0)
+        seed = draw_seed(self.random_state)
+        train_rows, valid_rows = rows, None
+        if self.early_stopping:
+            train_rows, valid_rows = split_rows(
+                rows, encoded.strata, self.validation_fraction, split_random_state(seed)
+            )
+        values = self._finish_targets(encoded, train_rows, weights, continues)
+        if weights is not None:
+            weights = (weights / weights[train_rows].mean()).astype(self._network_dtype)
+        if not continues:
+            self.input_shift_ = find_shift(X, rows, weights)
+        architecture = DenseArchitecture(
+            X.shape[1],
+            widths,
+            encoded.n_outputs,
+            self.activation,
+            self.normalization,
+            bool(self.residual),
+        )
+        task = Task(
+            architecture=architecture,
+            recipe=self._describe_recipe(len(train_rows)),
+            loss=encoded.loss,
+            X=to_network_dtype(X, self.input_shift_, self._network_dtype),
+            targets=values,
+            weights=weights,
+            train_rows=train_rows,
+            valid_rows=valid_rows,
+            seed=seed,
+            precision=self.precision,
+            device=device,
+            initial=self._former_weights(architecture) if continues else None,
+        )
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        context = self._init_callback_context(max_subtasks=self.max_epochs)
+        context.call_on_fit_task_begin(estimator=self, X=X_given, y=y_given, metadata=metadata)
+        task.on_epoch_end = self._watch_epochs(context, task, X_given, y_given, metadata)
+        if self.callbacks:
+            from ..training.skorch_surface import train_with_callbacks
+
+            network = train_with_callbacks(task, self.callbacks, self._net_kind)
+        else:
+            network = train([task])[0]
+        if isinstance(network, Exception):
+            raise network
+        self._adopt(architecture, network)
+        context.call_on_fit_task_end(
+            estimator=self,
+            X=X_given,
+            y=y_given,
+            metadata=metadata,
+            reconstruction_attributes={},
+        )
+        return self
+
+    def _describe_recipe(self, n_rows):
+        return Recipe(
+            learning_rate=float(self.learning_rate),
+            lr_schedule=self.lr_schedule,
+            weight_decay=float(self.weight_decay),
+            l1=float(self.l1),
+            dropout=float(self.dropout),
+            batch_size=resolve_batch_size(self.batch_size, n_rows),
+            max_epochs=int(self.max_epochs),
+            max_seconds=self.max_seconds,
+            n_iter_no_change=int(self.n_iter_no_change),
+            tol=float(self.tol),
+        )
+
+    def _former_weights(self, architecture):
+        if architecture != self.architecture_:
+            raise ValueError(
+                "warm_start=True goes on with the fitted network, so its shape must stay: it "
+                f"is {self.architecture_}, and the parameters and data now ask for "
+                f"{architecture}. Set warm_start=False to begin anew."
+            )
+        dtype = self._network_dtype
+        return (
+            [c.astype(dtype) for c in self.coefs_],
+            [b.astype(dtype) for b in self.intercepts_],
+        )
+
+    def _watch_epochs(self, context, task, X, y, metadata):
+        """Return what the engine calls after each epoch, or None if nobody watches."""
+        is_watched = hasattr(self, "_skl_callbacks")
+        if not is_watched and not self.verbose:
+            return None
+
+        def on_epoch_end(epoch, get_weights):
+            if self.verbose:
+                validation = ""
+                if task.valid_rows is not None:
+                    validation = f", validation score {epoch['validation_score']:.5f}"
+                print(
+                    f"{type(self).__name__}: epoch {epoch['epoch']}/{self.max_epochs}, "
+                    f"train loss {epoch['train_loss']:.5f}{validation}, "
+                    f"{epoch['seconds']:.2f} s"
+                )
+            if not is_watched:
+                return False
+
+            def fitted_attributes():
+                coefs, intercepts = get_weights()
+                return {
+                    "architecture_": task.architecture,
+                    "coefs_": coefs,
+                    "intercepts_": intercepts,
+                }
+
+            subcontext = context.subcontext(task_name="epoch")
+            subcontext.call_on_fit_task_begin(estimator=self, X=X, y=y, metadata=metadata)
+            return subcontext.call_on_fit_task_end(
+                estimator=self,
+                X=X,
+                y=y,
+                metadata=metadata,
+                reconstruction_attributes=fitted_attributes,
+            )
+
+        return on_epoch_end
+
+    def _adopt(self, architecture, network):
+        self.architecture_ = architecture
+        self.coefs_ = network.coefs
+        self.intercepts_ = network.intercepts
+        history = network.history
+        self.history_ = {
+            name: np.array(
+                [epoch[name] for epoch in history],
+                dtype=np.int32 if name == "epoch" else np.float32,
+            )
+            for name in history[0]
+        }
+        self.n_iter_ = len(history)
+        self.best_epoch_ = network.best_epoch
+
+    @property
+    def loss_curve_(self):
+        """ndarray of shape (n_iter_,): mean training loss of each epoch."""
+        return self.history_["train_loss"]
+
+    @property
+    def validation_scores_(self):
+        """ndarray of shape (n_iter_,): negative mean validation loss of each epoch, NaN
+        without early stopping."""
+        return self.history_["validation_score"]
+
+    @property
+    def complexity_(self):
+        """Complexity: parameters, multiply-accumulates, depth and widths."""
+        return count(self.coefs_, self.intercepts_)
+
+    @property
+    def net_(self):
+        """skorch.NeuralNet: a net that holds a copy of the fitted network."""
+        from ..training.skorch_surface import make_fitted_net
+
+        return make_fitted_net(self, self._net_kind)
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "coefs_")
+
+    def _outputs(self, X, in_dtype_of_X=False):
+        """Return the network's outputs, of shape (n_rows, n_outputs).
+
+        They are computed in the dtype of the weights, or also in float64 where X is.
+        """
+        check_is_fitted(self)
+        X = validate_features(self, X)
+        dtype = self.coefs_[0].dtype
+        if in_dtype_of_X:
+            dtype = np.promote_types(dtype, X.dtype)
+        X = to_network_dtype(X, self.input_shift_, dtype)
+        architecture = self.architecture_
+        outputs = inference.forward(
+            X,
+            [c.astype(dtype, copy=False) for c in self.coefs_],
+            [b.astype(dtype, copy=False) for b in self.intercepts_],
+            activation=architecture.activation,
+            normalization=architecture.normalization,
+            residual=architecture.residual,
+        )
+        if not np.isfinite(outputs.sum(dtype=np.float64)) and not np.isfinite(outputs).all():
+            raise ValueError(
+                "The network's output is not finite for some rows of X. Expected values like "
+                "those of the training data: check the rows for extreme values, and the "
+                "estimator's weights."
+            )
+        return outputs
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        state["_skscale_version"] = __version__
+        if "coefs_" in state:
+            # A fitted estimator is pickled to be served.
+            state.pop("_skl_callbacks", None)
+            if state.get("callbacks"):
+                state["callbacks"] = CallbacksLeftOut(_callback_names(state["callbacks"]))
+        return state
+
+    def __setstate__(self, state):
+        state = dict(state)
+        version = state.pop("_skscale_version", "unknown")
+        if version != __version__:
+            warnings.warn(
+                InconsistentVersionWarning(
+                    estimator_name=type(self).__name__,
+                    current_version=__version__,
+                    original_version=version,
+                ),
+                stacklevel=2,
+            )
+        super().__setstate__(state)
+
+
+def _callback_names(callbacks):
+    if isinstance(callbacks, CallbacksLeftOut):
+        return callbacks.names
+    names = []
+    for item in callbacks:
+        callback = item[1] if isinstance(item, tuple) else item
+        kind = callback if isinstance(callback, type) else type(callback)
+        names.append(kind.__name__)
+    return names

@@ -1,0 +1,135 @@
+"""X as the engine takes it: checked, in one dtype, copied at most once."""
+
+import warnings
+
+import numpy as np
+from sklearn.utils import assert_all_finite
+from sklearn.utils.validation import validate_data
+
+# A float32 number has 24 significant bits: a column whose mean is this many standard
+# deviations away from zero keeps fewer than 11 of them for its variation.
+FAR_FROM_ZERO = 10_000
+_SCREEN_ROWS = 2048
+_BLOCK_ROWS = 1 << 16
+
+
+def input_dtypes(X):
+    """Return the dtypes in which scikit-learn's validation should hand X over.
+
+    float32 and float64 stay as they are, since float64 is still to be centred. What
+    float32 holds exactly goes there at once: through float64, images of bytes would
+    take eight times their memory.
+    """
+    dtype = getattr(X, "dtype", None)
+    if isinstance(dtype, np.dtype) and (
+        dtype.kind == "b" or (dtype.kind in "iuf" and dtype.itemsize <= 2)
+    ):
+        return np.float32
+    return [np.float64, np.float32]
+
+
+def validate_features(estimator, X):
+    """Check X for prediction: see `sklearn.utils.validation.validate_data`."""
+    return validate_data(estimator, X, dtype=input_dtypes(X), reset=False)
+
+
+def find_shift(X, rows, weights):
+    """Return what to subtract from each column before it is cast, or None.
+
+    Columns whose weighted mean over `rows` is more than `FAR_FROM_ZERO` standard
+    deviations from zero (time stamps, identifiers) are centred; the others are left.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_rows, n_features), float32 or float64
+    rows : ndarray of int64
+        Rows of the fit.
+    weights : ndarray of shape (n_rows,) or None
+
+    Returns
+    -------
+    float64 ndarray of shape (n_features,) or None
+
+    Warns
+    -----
+    UserWarning
+        If X is float32 and has such a column: what the cast lost is not to be had back.
+    """
+    screened = X[rows[:: max(1, len(rows) // _SCREEN_ROWS)]].astype(np.float64)
+    # A generous screen: exact moments are computed for few columns, if any.
+    mean, deviation = screened.mean(axis=0), screened.std(axis=0)
+    candidates = np.flatnonzero(np.abs(mean) > FAR_FROM_ZERO / 10 * deviation)
+    if not len(candidates):
+        return None
+    mean, deviation = _moments(X, candidates, rows, weights)
+    is_far = np.abs(mean) > FAR_FROM_ZERO * deviation
+    if X.dtype == np.float32:
+        far = candidates[is_far & (deviation > 0)]
+        if len(far):
+            warnings.warn(
+                f"Column {far[0]} of X has a mean of over {FAR_FROM_ZERO:,} standard "
+                "deviations, and X is float32, which keeps few digits of its variation. "
+                "Expected columns of moderate size: pass X as float64, where such columns "
+                "are centred before the cast, or subtract the mean first.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return None
+    if not is_far.any():
+        return None
+    shift = np.zeros(X.shape[1])
+    shift[candidates[is_far]] = mean[is_far]
+    return shift
+
+
+def _moments(X, columns, rows, weights):
+    w = None if weights is None else weights[rows] / weights[rows].sum()
+
+    def average(power, centre):
+        total = np.zeros(len(columns))
+        for start in range(0, len(rows), _BLOCK_ROWS):
+            block = slice(start, start + _BLOCK_ROWS)
+            values = X[np.ix_(rows[block], columns)].astype(np.float64) - centre
+            part = values**power
+            total += part.sum(axis=0) / len(rows) if w is None else w[block] @ part
+        return total
+
+    # A first value near the mean keeps the digits of the sums.
+    origin = X[rows[0], columns].astype(np.float64)
+    mean = origin + average(1, origin)
+    return mean, np.sqrt(average(2, mean))
+
+
+def to_network_dtype(X, shift, dtype):
+    """Subtract the shift in float64, cast, and see that nothing became infinite.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_rows, n_features)
+    shift : float64 ndarray of shape (n_features,) or None
+    dtype : numpy dtype
+        float32 or float64.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_features)
+        X itself where there is nothing to do.
+
+    Raises
+    ------
+    ValueError
+        If a value is too large for `dtype`.
+    """
+    if shift is None and X.dtype == dtype:
+        return X
+    cast = np.empty(X.shape, dtype=dtype)
+    with np.errstate(over="ignore"):
+        if shift is None:
+            cast[...] = X
+        else:
+            for start in range(0, X.shape[0], _BLOCK_ROWS):
+                rows = slice(start, start + _BLOCK_ROWS)
+                cast[rows] = X[rows] - shift
+    if X.dtype != dtype:
+        assert_all_finite(cast, input_name="X")
+    return cast

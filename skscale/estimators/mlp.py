@@ -1,0 +1,536 @@
+"""The dense estimators: multilayer perceptrons whose scale is a hyperparameter."""
+
+import numpy as np
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils.validation import column_or_1d
+
+from ..inference import dense as inference
+from ._sklearn_private import StrOptions, _fit_context
+from .base import ScaledMLP, restores_state
+from .targets import EncodedTargets, check_weights, encode_classes, standardize
+
+# A target whose mean is this many standard deviations away from zero is predicted in
+# float64: float32 would round it by up to 6e-5 of a standard deviation.
+_FAR_FROM_ZERO = 1_000
+
+_PARAMETERS = """
+    Parameters
+    ----------
+    depth : int or None, default=2
+        Number of hidden layers. 0 is a linear model. None when `width` is a tuple.
+    width : int or tuple of int, default=128
+        Units of every hidden layer, or of each in turn.
+    activation : {"relu", "gelu", "silu", "mish", "tanh", "logistic"}, default="relu"
+        Non-linearity of the hidden layers; "gelu" is its tanh form.
+    normalization : {"layer"} or None, default="layer"
+        Layer normalisation (Ba et al. 2016) of the input of every layer but the first.
+        (Batch normalisation is not offered: its rows depend on one another, so that
+        weighting a row would not equal repeating it.)
+    residual : bool, default=True
+        Whether a hidden layer adds to its input where the widths allow it (He et al.
+        2016). Deep networks need it to train.
+    dropout : float, default=0.0
+        Rate at which hidden activations are dropped while training (Srivastava et al.
+        2014).
+    l1 : float, default=0.0
+        Decoupled L1 penalty: after each step weights move by `learning_rate * l1`
+        towards zero and stop there.
+    weight_decay : float, default=0.01
+        Decoupled L2 penalty of the weights (Loshchilov and Hutter 2019).
+    learning_rate : float, default=0.002
+        Step size of AdamW.
+    lr_schedule : {"constant", "cosine"}, default="constant"
+        "cosine" falls to zero over `max_epochs` (Loshchilov and Hutter 2017).
+    batch_size : "auto" or int, default="auto"
+        Rows a step. "auto" is the power of two nearest to `1.5 * sqrt(n_rows)`, from 32
+        to 1024. More than there are rows is full-batch training.
+    max_epochs : int, default=100
+        Most passes over the training rows.
+    max_seconds : float or None, default=None
+        Time budget of the training in seconds; the best weights so far are kept.
+    early_stopping : bool, default=True
+        Whether to set rows aside (by class, where there are classes), judge each epoch
+        by its mean loss on them, stop when it no longer falls, and keep the weights of
+        the best epoch. If False, all epochs are run and the last weights kept.
+    validation_fraction : float, default=0.1
+        Share of the rows set aside for early stopping.
+    n_iter_no_change : int, default=10
+        Epochs without an improvement by `tol` after which to stop.
+    tol : float, default=1e-4
+        Smallest fall of the validation loss that counts as an improvement."""
+
+_MORE_PARAMETERS = """
+    warm_start : bool, default=False
+        Whether `fit` goes on with the fitted network; the optimiser begins anew.
+    device : str, default="auto"
+        Where to train: "cpu", "cuda", "cuda:1"; "auto" is "cuda" where there is one.
+        "mps" is accepted, but untested. Prediction is NumPy's.
+    precision : {"float32", "float64", "bfloat16"}, default="float32"
+        Arithmetic of the training. "bfloat16" computes products in bfloat16 and keeps
+        weights in float32; it pays on processors and GPUs with matrix units for it, and
+        for wide networks.
+    callbacks : list of skorch callbacks or None, default=None
+        skorch callbacks that run during training. Such a fit trains by skorch's loop and
+        autograd, and slower. Each fit uses deep copies; a fitted estimator's pickle
+        leaves them out.
+    random_state : int, RandomState or None, default=None
+        Source of all random numbers of a fit: one int gives one result, whatever else
+        runs beside it. None takes fresh entropy. The global generators are not used.
+    verbose : int, default=0
+        Whether to print a line an epoch.
+"""
+
+_ATTRIBUTES = """
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where X had string column names.
+    architecture_ : DenseArchitecture
+        Shape of the network.
+    coefs_ : list of ndarray of shape (n_inputs, n_outputs)
+        Weights of each layer, the output layer last.
+    intercepts_ : list of ndarray of shape (n_outputs,)
+        Biases of each layer.
+    input_shift_ : ndarray of shape (n_features_in_,) or None
+        What is subtracted from the features in float64 before they are cast: the mean of
+        columns that lie over 10,000 standard deviations from zero. None without any.
+    history_ : dict of str to ndarray of shape (n_iter_,)
+        "epoch" (from 1), "train_loss", "validation_score" (NaN without early stopping),
+        "seconds", and what skorch callbacks recorded each epoch.
+    n_iter_ : int
+        Epochs of the last fit.
+    best_epoch_ : int
+        The epoch whose weights were kept.
+    loss_curve_ : ndarray of shape (n_iter_,)
+        Mean training loss of each epoch.
+    validation_scores_ : ndarray of shape (n_iter_,)
+        Negative mean loss on the validation rows after each epoch.
+    complexity_ : Complexity
+        `n_parameters`, `n_nonzero`, `n_macs` (multiply-accumulates a row), `depth`,
+        `widths`.
+    net_ : skorch.NeuralNet
+        A skorch net with a copy of the fitted network, made on access.
+"""
+
+
+def _document(cls):
+    # The two classes share nearly all parameters; said once, they cannot drift apart.
+    cls.__doc__ = cls.__doc__.format(
+        parameters=_PARAMETERS, more_parameters=_MORE_PARAMETERS, attributes=_ATTRIBUTES
+    )
+    return cls
+
+
+@_document
+class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
+    """Classify by a dense network of a given depth and width.
+
+    Takes binary, multiclass and multilabel targets (a binary indicator matrix). Trains
+    by AdamW on the cross-entropy, in float32 by default, with rows set aside for early
+    stopping. Features should be scaled, for example by StandardScaler.
+    {parameters}
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each class, by label; "balanced" is inverse to its frequency.{more_parameters}
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels, those of rows without weight included; for a multilabel y the
+        indices of its columns.{attributes}
+    See Also
+    --------
+    ScaledMLPRegressor : The same for numbers.
+
+    Notes
+    -----
+    Row weights are scaled to mean one over the training rows; the loss of a batch is the
+    sum of its rows' weighted losses, divided by their number.
+
+    References
+    ----------
+    Ba, Kiros, Hinton (2016). Layer normalization. arXiv:1607.06450, eq. 3.
+
+    He, Zhang, Ren, Sun (2016). Identity mappings in deep residual networks. ECCV, eq. 5.
+
+    Loshchilov, Hutter (2017). SGDR: stochastic gradient descent with warm restarts.
+    ICLR, eq. 5.
+
+    Loshchilov, Hutter (2019). Decoupled weight decay regularization. ICLR, algorithm 2.
+
+    Srivastava et al. (2014). Dropout: a simple way to prevent neural networks from
+    overfitting. JMLR 15.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skscale import ScaledMLPClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> network = make_pipeline(StandardScaler(), ScaledMLPClassifier(random_state=0))
+    >>> grid = {{"scaledmlpclassifier__width": [4, 16]}}
+    >>> search = GridSearchCV(network, grid, cv=3).fit(X, y)
+    >>> bool(search.best_score_ > 0.9)
+    True
+    """
+
+    _parameter_constraints = {
+        **ScaledMLP._parameter_constraints,
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+
+    def __init__(
+        self,
+        depth=2,
+        width=128,
+        *,
+        activation="relu",
+        normalization="layer",
+        residual=True,
+        dropout=0.0,
+        l1=0.0,
+        weight_decay=0.01,
+        learning_rate=0.002,
+        lr_schedule="constant",
+        batch_size="auto",
+        max_epochs=100,
+        max_seconds=None,
+        early_stopping=True,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        class_weight=None,
+        warm_start=False,
+        device="auto",
+        precision="float32",
+        callbacks=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.depth = depth
+        self.width = width
+        self.activation = activation
+        self.normalization = normalization
+        self.residual = residual
+        self.dropout = dropout
+        self.l1 = l1
+        self.weight_decay = weight_decay
+        self.learning_rate = learning_rate
+        self.lr_schedule = lr_schedule
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.max_seconds = max_seconds
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.class_weight = class_weight
+        self.warm_start = warm_start
+        self.device = device
+        self.precision = precision
+        self.callbacks = callbacks
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @restores_state
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Fit the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features: an array, a list, a pandas or polars frame of numbers.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Class labels of any type, or a binary indicator matrix.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Non-negative weights of the rows. Rows of weight zero are left out.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If input or parameters are not what they should be, or training diverged. The
+            estimator is then as it was before.
+        """
+        return self._fit(X, y, sample_weight)
+
+    @property
+    def _net_kind(self):
+        if self._multilabel:
+            return "multilabel"
+        return "binary" if len(self.classes_) == 2 else "multiclass"
+
+    def _encode(self, X, y, sample_weight, continues):
+        encoded = encode_classes(y, self._network_dtype)
+        weights = check_weights(self, X, y, sample_weight, self.class_weight, encoded)
+        multilabel = encoded.strata is None
+        if continues and not (
+            multilabel == self._multilabel and np.array_equal(encoded.classes, self.classes_)
+        ):
+            raise ValueError(
+                "warm_start=True goes on with the fitted network, so y must have the same "
+                f"classes: expected {self.classes_}, got {encoded.classes}."
+            )
+        self.classes_ = encoded.classes
+        self._multilabel = multilabel
+        return encoded, weights
+
+    def _finish_targets(self, encoded, train_rows, weights, continues):
+        return encoded.values
+
+    def decision_function(self, X):
+        """Return the network's logits.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) for two classes, else (n_samples, n_classes)
+            For two classes the logit of `classes_[1]`.
+        """
+        outputs = self._outputs(X)
+        return outputs[:, 0] if outputs.shape[1] == 1 and not self._multilabel else outputs
+
+    def predict(self, X):
+        """Predict labels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_labels)
+            In the dtype of the labels.
+        """
+        outputs = self._outputs(X)
+        if self._multilabel:
+            return (outputs > 0).astype(np.int64)
+        if outputs.shape[1] == 1:
+            return self.classes_[(outputs[:, 0] > 0).astype(np.intp)]
+        return self.classes_[outputs.argmax(axis=1)]
+
+    def predict_proba(self, X):
+        """Predict probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Of each class; for a multilabel y of each label, on its own.
+        """
+        outputs = self._outputs(X)
+        if self._multilabel:
+            return inference.sigmoid(outputs)
+        if outputs.shape[1] == 1:
+            return np.hstack([inference.sigmoid(-outputs), inference.sigmoid(outputs)])
+        return inference.softmax(outputs)
+
+    def predict_log_proba(self, X):
+        """Predict logarithms of probabilities, also of those that round to zero.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        outputs = self._outputs(X)
+        if self._multilabel:
+            return inference.log_sigmoid(outputs)
+        if outputs.shape[1] == 1:
+            return np.hstack(
+                [inference.log_sigmoid(-outputs), inference.log_sigmoid(outputs)]
+            )
+        return inference.log_softmax(outputs)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+@_document
+class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
+    """Predict one or several numbers by a dense network of a given depth and width.
+
+    Trains by AdamW on the squared error of targets that are standardised inside, in
+    float32 by default, with rows set aside for early stopping. Features should be
+    scaled, for example by StandardScaler.
+    {parameters}{more_parameters}
+    Attributes
+    ----------
+    target_mean_, target_scale_ : ndarrays of shape (n_outputs,)
+        Mean and standard deviation of the targets over the training rows; the network
+        predicts `(y - target_mean_) / target_scale_`. `history_` is in these units.{attributes}
+    See Also
+    --------
+    ScaledMLPClassifier : The same for classes.
+
+    Notes
+    -----
+    Row weights are scaled to mean one over the training rows; the loss of a batch is the
+    sum of its rows' weighted losses, divided by their number.
+
+    References
+    ----------
+    See ScaledMLPClassifier.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skscale import ScaledMLPRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> network = ScaledMLPRegressor(depth=1, width=32, random_state=0)
+    >>> network = make_pipeline(StandardScaler(), network).fit(X, y)
+    >>> bool(network.score(X, y) > 0.4)
+    True
+    """
+
+    def __init__(
+        self,
+        depth=2,
+        width=128,
+        *,
+        activation="relu",
+        normalization="layer",
+        residual=True,
+        dropout=0.0,
+        l1=0.0,
+        weight_decay=0.01,
+        learning_rate=0.002,
+        lr_schedule="constant",
+        batch_size="auto",
+        max_epochs=100,
+        max_seconds=None,
+        early_stopping=True,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        warm_start=False,
+        device="auto",
+        precision="float32",
+        callbacks=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.depth = depth
+        self.width = width
+        self.activation = activation
+        self.normalization = normalization
+        self.residual = residual
+        self.dropout = dropout
+        self.l1 = l1
+        self.weight_decay = weight_decay
+        self.learning_rate = learning_rate
+        self.lr_schedule = lr_schedule
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.max_seconds = max_seconds
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.device = device
+        self.precision = precision
+        self.callbacks = callbacks
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @restores_state
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Fit the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features: an array, a list, a pandas or polars frame of numbers.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Numbers to predict.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Non-negative weights of the rows. Rows of weight zero are left out.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If input or parameters are not what they should be, or training diverged. The
+            estimator is then as it was before.
+        """
+        return self._fit(X, y, sample_weight)
+
+    _net_kind = "regression"
+
+    def _encode(self, X, y, sample_weight, continues):
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if y.dtype.kind not in "biuf":
+            try:
+                y = y.astype(np.float64)
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f"y must be numbers, got an array of dtype {y.dtype}. For class labels "
+                    "use ScaledMLPClassifier."
+                ) from error
+        n_outputs = 1 if y.ndim == 1 else y.shape[1]
+        if continues and n_outputs != len(self.target_mean_):
+            raise ValueError(
+                "warm_start=True goes on with the fitted network, so y must have as many "
+                f"columns: expected {len(self.target_mean_)}, got {n_outputs}."
+            )
+        self._is_column = y.ndim == 1
+        weights = check_weights(self, X, y, sample_weight)
+        return EncodedTargets(y, "squared_error", n_outputs), weights
+
+    def _finish_targets(self, encoded, train_rows, weights, continues):
+        if continues:
+            y = encoded.values.reshape(len(encoded.values), -1)
+            values = (y - self.target_mean_) / self.target_scale_
+            return values.astype(self._network_dtype)
+        values, self.target_mean_, self.target_scale_ = standardize(
+            encoded.values, train_rows, weights, self._network_dtype
+        )
+        return values
+
+    def predict(self, X):
+        """Predict numbers.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            One-dimensional if y was. float64 X is computed in float64 and float32 X in
+            float32, and predictions are of that dtype; float64 also where the targets lie
+            so far from zero that float32 would round them visibly.
+        """
+        outputs = self._outputs(X, in_dtype_of_X=True)
+        predicted = outputs * self.target_scale_ + self.target_mean_
+        if not (np.abs(self.target_mean_) > _FAR_FROM_ZERO * self.target_scale_).any():
+            predicted = predicted.astype(outputs.dtype, copy=False)
+        return predicted[:, 0] if self._is_column else predicted
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

@@ -1,0 +1,200 @@
+"""y, weights and the validation rows as the engine takes them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import column_or_1d
+
+from ._sklearn_private import _check_sample_weight
+
+
+@dataclass
+class EncodedTargets:
+    """Targets of a task, and how to read its outputs.
+
+    Parameters
+    ----------
+    values : ndarray
+        `Task.targets`.
+    loss : str
+        `Task.loss`.
+    n_outputs : int
+        Outputs of the network.
+    classes : ndarray or None
+        Class labels in the order of the outputs, or the labels of a multilabel y.
+    strata : ndarray of shape (n_rows,) or None
+        Class of each row where rows have one.
+    """
+
+    values: np.ndarray
+    loss: str
+    n_outputs: int
+    classes: np.ndarray | None = None
+    strata: np.ndarray | None = None
+
+
+def encode_classes(y, dtype):
+    """Encode the target of a classifier.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_rows,) or (n_rows, n_labels)
+    dtype : numpy dtype
+        float32 or float64, for losses that take floats.
+
+    Returns
+    -------
+    EncodedTargets
+
+    Raises
+    ------
+    ValueError
+        If y is not a classification target, or has one class only.
+    """
+    check_classification_targets(y)
+    kind = type_of_target(y, input_name="y")
+    if kind == "multilabel-indicator":
+        return EncodedTargets(y.astype(dtype), "logistic", y.shape[1], np.arange(y.shape[1]))
+    if kind == "multiclass-multioutput":
+        raise ValueError(
+            "Unknown label type: y has several columns with several classes each. Expected "
+            "one column of labels or a binary indicator matrix. Use "
+            "sklearn.multioutput.MultiOutputClassifier to fit one network a column."
+        )
+    y = column_or_1d(y, warn=True)
+    classes, codes = np.unique(y, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(
+            f"y has 1 class only ({classes[0]!r}). A classifier needs at least two classes."
+        )
+    if len(classes) == 2:
+        return EncodedTargets(codes.astype(dtype)[:, None], "logistic", 1, classes, codes)
+    codes = codes.astype(np.int64, copy=False)
+    return EncodedTargets(codes, "cross_entropy", len(classes), classes, codes)
+
+
+def check_weights(estimator, X, y, sample_weight, class_weight=None, encoded=None):
+    """Check the weights; return one weight a row, or None where all rows weigh the same.
+
+    Raises
+    ------
+    ValueError
+        If weights are negative, not finite, of the wrong shape or all zero; if a class
+        weight does not fit the classes; if one class only is left with weight.
+    """
+    weights = None
+    if sample_weight is not None:
+        weights = _check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=True
+        )
+        largest = weights.max()
+        if largest == 0:
+            raise ValueError(
+                "sample_weight is zero for all rows. Expected at least one row of positive "
+                "weight."
+            )
+        # Only their ratios matter: now no sum of them overflows.
+        weights = weights / largest
+    if class_weight is not None:
+        if encoded.strata is None:
+            raise ValueError(
+                f"class_weight={class_weight!r} needs one class a row, but y is multilabel. "
+                "Pass sample_weight instead."
+            )
+        if not isinstance(class_weight, str) and min(class_weight.values(), default=0) < 0:
+            raise ValueError(f"class_weight must not be negative, got {class_weight!r}.")
+        y = column_or_1d(y)
+        of_class = compute_class_weight(
+            class_weight, classes=encoded.classes, y=y, sample_weight=weights
+        )
+        weights = of_class[encoded.strata] * (1.0 if weights is None else weights)
+    if weights is not None and encoded is not None and encoded.strata is not None:
+        left = np.unique(encoded.strata[weights > 0])
+        if len(left) < 2:
+            raise ValueError(
+                f"Rows of {len(left)} class only have a positive weight. A classifier needs "
+                "at least two classes with weight."
+            )
+    return weights
+
+
+def split_rows(rows, strata, fraction, random_state):
+    """Split the rows of a fit into training and validation rows.
+
+    Classes keep their shares where there are enough rows for that; a class with a single
+    row stays in the training rows.
+
+    Parameters
+    ----------
+    rows : ndarray of int64
+    strata : ndarray of shape (n_rows,) or None
+        Class of every row of X.
+    fraction : float
+        Share of the validation rows.
+    random_state : RandomState
+
+    Returns
+    -------
+    train_rows, valid_rows : ndarrays of int64, sorted
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two rows.
+    """
+    if len(rows) < 2:
+        raise ValueError(
+            f"early_stopping=True needs at least 2 rows to split, got {len(rows)}. Set "
+            "early_stopping=False."
+        )
+    n_valid = min(max(1, round(fraction * len(rows))), len(rows) - 1)
+    single, several, labels = rows[:0], rows, None
+    if strata is not None:
+        labels = strata[rows]
+        counts = np.bincount(labels)
+        is_single = counts[labels] == 1
+        n_classes = np.count_nonzero(counts > 1)
+        n_several = np.count_nonzero(~is_single)
+        if n_classes <= n_valid and n_valid + n_classes <= n_several:
+            single, several, labels = rows[is_single], rows[~is_single], labels[~is_single]
+        else:
+            labels = None
+    train, valid = train_test_split(
+        several, test_size=n_valid, stratify=labels, random_state=random_state
+    )
+    return np.sort(np.concatenate([single, train])), np.sort(valid)
+
+
+def standardize(y, rows, weights, dtype):
+    """Standardise the target of a regressor by the moments of its training rows.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+    rows : ndarray of int64
+    weights : ndarray of shape (n_rows,) or None
+    dtype : numpy dtype
+
+    Returns
+    -------
+    values : ndarray of shape (n_rows, n_outputs)
+        In `dtype`.
+    mean, scale : float64 ndarrays of shape (n_outputs,)
+        `y` is `values * scale + mean`; `scale` is 1 for a constant output.
+    """
+    y = y.reshape(len(y), -1).astype(np.float64, copy=False)
+    w = None if weights is None else weights[rows]
+    mean = np.average(y[rows], axis=0, weights=w)
+    # Dividing by the largest first: squares of large numbers would overflow.
+    values = y - mean
+    largest = np.abs(values[rows]).max(axis=0)
+    largest[largest == 0] = 1.0
+    scale = np.sqrt(np.average((values[rows] / largest) ** 2, axis=0, weights=w)) * largest
+    # A spread that is rounding error alone is none.
+    constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)
+    scale[constant] = 1.0
+    values /= scale
+    return values.astype(dtype), mean, scale

@@ -1,0 +1,1 @@
+"""NumPy forward passes: what a fitted estimator needs to predict. Imports NumPy only."""

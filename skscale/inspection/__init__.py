@@ -1,0 +1,4 @@
+"""What a fitted network costs.
+
+- `complexity`: parameters and multiply-accumulates.
+"""

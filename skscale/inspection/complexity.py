@@ -1,0 +1,110 @@
+"""Count what a fitted network stores and computes."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Complexity(NamedTuple):
+    """Size of a fitted network.
+
+    Attributes
+    ----------
+    n_parameters : int
+        Stored weights and biases, zeros counted.
+    n_nonzero : int
+        Those that are not zero.
+    n_macs : int
+        Multiply-accumulates of the matrix products, a row.
+    depth : int
+        Hidden layers.
+    widths : tuple of int
+        Units of each hidden layer.
+    """
+
+    n_parameters: int
+    n_nonzero: int
+    n_macs: int
+    depth: int
+    widths: tuple
+
+
+def count(coefs, intercepts):
+    """Count a dense network.
+
+    Parameters
+    ----------
+    coefs : list of ndarray of shape (n_inputs, n_outputs)
+    intercepts : list of ndarray of shape (n_outputs,)
+
+    Returns
+    -------
+    Complexity
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> count([np.ones((4, 8)), np.eye(8, 3)], [np.ones(8), np.ones(3)])
+    Complexity(n_parameters=67, n_nonzero=46, n_macs=56, depth=1, widths=(8,))
+    """
+    arrays = [*coefs, *intercepts]
+    return Complexity(
+        n_parameters=sum(a.size for a in arrays),
+        n_nonzero=sum(int(np.count_nonzero(a)) for a in arrays),
+        n_macs=sum(c.size for c in coefs),
+        depth=len(coefs) - 1,
+        widths=tuple(c.shape[1] for c in coefs[:-1]),
+    )
+
+
+def complexity(estimator):
+    """Count the network of a fitted estimator.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted estimator of skscale, a pipeline that ends in one, or a search (anything
+        with `best_estimator_`) that found one of these.
+
+    Returns
+    -------
+    Complexity
+
+    Raises
+    ------
+    NotFittedError
+        If the estimator is not fitted.
+    TypeError
+        If it holds no network of skscale.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skscale import ScaledMLPClassifier, complexity
+    >>> X, y = load_iris(return_X_y=True)
+    >>> network = ScaledMLPClassifier(depth=1, width=8, random_state=0)
+    >>> complexity(make_pipeline(StandardScaler(), network).fit(X, y)).n_parameters
+    67
+    """
+    # Imported here: counting one network needs NumPy alone.
+    from sklearn.pipeline import Pipeline
+    from sklearn.utils.validation import check_is_fitted
+
+    inner = estimator
+    while True:
+        check_is_fitted(inner)
+        if isinstance(inner, Pipeline):
+            inner = inner.steps[-1][1]
+        elif hasattr(inner, "best_estimator_"):
+            inner = inner.best_estimator_
+        else:
+            break
+    if not isinstance(getattr(inner, "complexity_", None), Complexity):
+        raise TypeError(
+            "Expected a fitted estimator of skscale, or a pipeline or search that ends in "
+            f"one, got {type(estimator).__name__}"
+            + (f" holding {type(inner).__name__}." if inner is not estimator else ".")
+        )
+    return inner.complexity_

@@ -1,0 +1,7 @@
+"""What a network of a given scale is.
+
+- `architecture`: shapes and counts of a dense network, plain Python.
+- `dense`: its forward pass for one network and for a stack, and the plain `nn.Module`.
+- `dense_gradient`: its gradient, written out as batched products.
+- `parameters`: the parameters of a stack in one flat buffer.
+"""

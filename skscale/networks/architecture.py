@@ -1,0 +1,77 @@
+"""The shape of a dense network: plain Python, so that counting needs no torch."""
+
+from dataclasses import dataclass
+
+ACTIVATIONS = ("relu", "gelu", "silu", "mish", "tanh", "logistic")
+NORMALIZATIONS = ("layer",)
+
+
+@dataclass(frozen=True)
+class DenseArchitecture:
+    """Shape of a dense network.
+
+    Layer `l` computes, with `h[0]` the input and `norm` the identity where
+    `normalization` is None or `l` is the first layer::
+
+        a = activation(norm(h[l]) @ W[l] + b[l])
+        h[l + 1] = h[l] + a      if residual, both of one width, and l > 0
+                   a             otherwise
+        output = norm(h[depth]) @ W[depth] + b[depth]
+
+    The residual form with normalisation inside the branch is that of He et al. (2016,
+    "Identity mappings in deep residual networks", eq. 5) and Xiong et al. (2020,
+    "On layer normalization in the transformer architecture", table 1). Layer
+    normalisation (Ba et al. 2016, eq. 3) has no gain and shift of its own: the linear
+    layer behind it expresses them.
+
+    Parameters
+    ----------
+    n_features : int
+        Width of the input.
+    widths : tuple of int
+        Units of each hidden layer; empty for a linear model.
+    n_outputs : int
+        Width of the output.
+    activation : {"relu", "gelu", "silu", "mish", "tanh", "logistic"}
+        Non-linearity of the hidden layers.
+    normalization : {"layer"} or None
+        Normalisation of the input of every layer but the first.
+    residual : bool
+        Whether a hidden layer adds to its input where the widths allow it.
+    """
+
+    n_features: int
+    widths: tuple
+    n_outputs: int
+    activation: str = "relu"
+    normalization: str | None = None
+    residual: bool = False
+
+    @property
+    def depth(self):
+        """int: number of hidden layers."""
+        return len(self.widths)
+
+    @property
+    def layer_shapes(self):
+        """list of (int, int): inputs and outputs of each layer, the output layer last."""
+        sizes = (self.n_features, *self.widths, self.n_outputs)
+        return list(zip(sizes[:-1], sizes[1:], strict=True))
+
+    @property
+    def n_parameters(self):
+        """int: weights and biases."""
+        return sum(n_in * n_out + n_out for n_in, n_out in self.layer_shapes)
+
+    @property
+    def n_macs(self):
+        """int: multiply-accumulates of the matrix products, a row."""
+        return sum(n_in * n_out for n_in, n_out in self.layer_shapes)
+
+    def is_normalized(self, layer):
+        """Whether the input of `layer` (the output layer is the last) is normalised."""
+        return self.normalization is not None and layer > 0
+
+    def is_residual(self, layer):
+        """Whether hidden `layer` adds its activation to its input."""
+        return self.residual and layer > 0 and self.widths[layer] == self.widths[layer - 1]

@@ -1,0 +1,222 @@
+"""Dense networks in torch: one as a plain module, many as a stack."""
+
+import math
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..inference.dense import NORM_EPS
+
+_aten = torch.ops.aten
+
+
+class Activation:
+    """An activation and its gradient.
+
+    Parameters
+    ----------
+    forward : callable
+        `forward(z) -> a`, differentiable by autograd.
+    backward : callable
+        `backward(grad, saved, out)` writes the gradient with respect to `z`.
+    saves : {"input", "output"}
+        Whether `backward` wants `z` or `a`.
+    in_place : callable or None
+        `in_place(z)` where `z` is not needed afterwards; None without such a form.
+    """
+
+    def __init__(self, forward, backward, saves, in_place=None):
+        self.forward = forward
+        self.backward = backward
+        self.saves = saves
+        self.in_place = in_place
+
+
+ACTIVATIONS = {
+    "relu": Activation(
+        torch.relu,
+        lambda grad, a, out: _aten.threshold_backward.grad_input(grad, a, 0, grad_input=out),
+        "output",
+        torch.relu_,
+    ),
+    "gelu": Activation(
+        lambda z: nn.functional.gelu(z, approximate="tanh"),
+        lambda grad, z, out: _aten.gelu_backward.grad_input(
+            grad, z, approximate="tanh", grad_input=out
+        ),
+        "input",
+    ),
+    "silu": Activation(
+        nn.functional.silu,
+        lambda grad, z, out: _aten.silu_backward.grad_input(grad, z, grad_input=out),
+        "input",
+    ),
+    "mish": Activation(
+        nn.functional.mish,
+        lambda grad, z, out: out.copy_(_aten.mish_backward(grad, z)),
+        "input",
+    ),
+    "tanh": Activation(
+        torch.tanh,
+        lambda grad, a, out: _aten.tanh_backward.grad_input(grad, a, grad_input=out),
+        "output",
+        torch.tanh_,
+    ),
+    "logistic": Activation(
+        torch.sigmoid,
+        lambda grad, a, out: _aten.sigmoid_backward.grad_input(grad, a, grad_input=out),
+        "output",
+        torch.sigmoid_,
+    ),
+}
+
+
+def initial_parameters(architecture, generator, dtype):
+    """Draw the weights and biases of one network.
+
+    Hidden weights are normal with variance `gain**2 / n_inputs`, `gain**2` 2 for
+    activations that are zero or nearly so on half of their inputs (He et al. 2015,
+    eq. 10) and 1 for the others and the output layer; biases are uniform within
+    `1 / sqrt(n_inputs)`, as in `torch.nn.Linear`, so that units bend at different
+    places of a narrow input.
+
+    Parameters
+    ----------
+    architecture : DenseArchitecture
+    generator : numpy.random.Generator
+    dtype : numpy dtype
+
+    Returns
+    -------
+    coefs, intercepts : lists of ndarray
+        Of shapes (n_inputs, n_outputs) and (n_outputs,), the output layer last.
+    """
+    rectifying = architecture.activation not in ("tanh", "logistic")
+    coefs, intercepts = [], []
+    for layer, (n_in, n_out) in enumerate(architecture.layer_shapes):
+        variance = (2 if rectifying and layer < architecture.depth else 1) / n_in
+        coefs.append(
+            (generator.standard_normal((n_in, n_out)) * math.sqrt(variance)).astype(dtype)
+        )
+        bound = 1 / math.sqrt(n_in)
+        intercepts.append(generator.uniform(-bound, bound, n_out).astype(dtype))
+    return coefs, intercepts
+
+
+def stacked_forward(architecture, parameters, x, masks=None):
+    """Compute the outputs of a stack; differentiable by autograd.
+
+    Parameters
+    ----------
+    architecture : DenseArchitecture
+    parameters : StackedParameters
+    x : tensor of shape (n_members, n_rows, n_features)
+    masks : list of tensors of shape (n_members, n_rows, width) or None
+        Dropout masks of each hidden layer, 0 or 1 / (1 - rate).
+
+    Returns
+    -------
+    tensor of shape (n_members, n_rows, n_outputs)
+    """
+    activate = ACTIVATIONS[architecture.activation].forward
+    h = x
+    for layer in range(architecture.depth):
+        n = _normalize(architecture, layer, h)
+        a = activate(torch.baddbmm(parameters.biases[layer], n, parameters.weights[layer]))
+        if masks is not None:
+            a = a * masks[layer]
+        h = h + a if architecture.is_residual(layer) else a
+    n = _normalize(architecture, architecture.depth, h)
+    return torch.baddbmm(parameters.biases[-1], n, parameters.weights[-1])
+
+
+def _normalize(architecture, layer, h):
+    if not architecture.is_normalized(layer):
+        return h
+    return nn.functional.layer_norm(h, h.shape[-1:], eps=NORM_EPS)
+
+
+class DenseNetwork(nn.Module):
+    """One dense network as a plain module: `(n_rows, n_features)` to `(n_rows, n_outputs)`.
+
+    Parameters
+    ----------
+    architecture : DenseArchitecture
+    coefs, intercepts : lists of ndarray
+        Weights of shape (n_inputs, n_outputs) and biases of each layer; copied.
+    dropout : float, default=0.0
+        Dropout rate of the hidden activations while training.
+    input_shift : ndarray of shape (n_features,) or None
+        Subtracted from the input, in float64.
+    output_scale, output_shift : ndarray of shape (n_outputs,) or None
+        The output is multiplied by the one, then the other is added.
+    """
+
+    def __init__(
+        self,
+        architecture,
+        coefs,
+        intercepts,
+        *,
+        dropout=0.0,
+        input_shift=None,
+        output_scale=None,
+        output_shift=None,
+    ):
+        super().__init__()
+        self.architecture = architecture
+        dtype = torch.from_numpy(coefs[0][:0]).dtype
+        # Made on "meta" and filled from the arrays: the usual construction would draw
+        # initial weights from torch's global generator.
+        self.layers = nn.ModuleList(
+            nn.Linear(n_in, n_out, dtype=dtype, device="meta").to_empty(device="cpu")
+            for n_in, n_out in architecture.layer_shapes
+        )
+        with torch.no_grad():
+            for linear, coef, intercept in zip(self.layers, coefs, intercepts, strict=True):
+                linear.weight.copy_(torch.tensor(np.ascontiguousarray(coef.T)))
+                linear.bias.copy_(torch.tensor(intercept))
+        self.dropout = nn.Dropout(dropout)
+        for name, value in (
+            ("input_shift", input_shift),
+            ("output_scale", output_scale),
+            ("output_shift", output_shift),
+        ):
+            self.register_buffer(name, None if value is None else torch.tensor(value))
+
+    def forward(self, x, masks=None):
+        """Compute the outputs.
+
+        Parameters
+        ----------
+        x : tensor of shape (n_rows, n_features)
+        masks : list of tensors of shape (n_rows, width) or None
+            Dropout masks to use instead of drawing them while training.
+
+        Returns
+        -------
+        tensor of shape (n_rows, n_outputs)
+        """
+        architecture = self.architecture
+        activate = ACTIVATIONS[architecture.activation].forward
+        if self.input_shift is not None:
+            x = x - self.input_shift
+        h = x.to(self.layers[0].weight.dtype)
+        for layer, linear in enumerate(self.layers[:-1]):
+            a = activate(linear(_normalize(architecture, layer, h)))
+            a = self.dropout(a) if masks is None else a * masks[layer]
+            h = h + a if architecture.is_residual(layer) else a
+        out = self.layers[-1](_normalize(architecture, architecture.depth, h))
+        if self.output_scale is not None:
+            out = out * self.output_scale
+        if self.output_shift is not None:
+            out = out + self.output_shift
+        return out
+
+    def get_arrays(self):
+        """Return weights (n_inputs, n_outputs) and biases as lists of NumPy arrays."""
+        return (
+            [m.weight.detach().cpu().numpy().T.copy() for m in self.layers],
+            [m.bias.detach().cpu().numpy().copy() for m in self.layers],
+        )

@@ -1,0 +1,140 @@
+"""The gradient of a stack of dense networks, written out.
+
+Autograd builds and walks a graph each step and allocates every intermediate anew. The
+dense stack is simple enough to write its gradient down: batched products into buffers
+that are made once. Symbols, layer `l` of `DenseArchitecture`: `n = norm(h[l])`,
+`z = n @ W + b`, `a = activation(z)`, `m` the dropout mask, `h[l + 1] = h[l] + a * m`
+(residual) or `a * m`. With `dh` the gradient with respect to `h[l + 1]`::
+
+    dz = activation'(z) * dh * m
+    dW = n.T @ dz        db = 1.T @ dz        dn = dz @ W.T
+    dh[l] = norm'(dn) (+ dh if residual)
+"""
+
+import torch
+
+from ..inference.dense import NORM_EPS
+from .dense import ACTIVATIONS
+
+_aten = torch.ops.aten
+
+
+class DenseGradient:
+    """Forward and backward pass of a stack for one number of rows.
+
+    Parameters
+    ----------
+    architecture : DenseArchitecture
+    parameters : StackedParameters
+        What is read, in the dtype of the products.
+    gradients : StackedParameters
+        What is written, in the same dtype.
+    n_rows : int
+        Rows of a batch.
+    """
+
+    def __init__(self, architecture, parameters, gradients, n_rows):
+        self.architecture = architecture
+        self.parameters = parameters
+        self.gradients = gradients
+        self.activation = ACTIVATIONS[architecture.activation]
+        flat = parameters.flat
+
+        def buffer(width):
+            return torch.empty(
+                parameters.n_members, n_rows, width, dtype=flat.dtype, device=flat.device
+            )
+
+        # Per hidden layer: pre-activation (shared with the activation where that works in
+        # place), activation, the layer's result, two gradients.
+        self.z = [buffer(w) for w in architecture.widths]
+        in_place = self.activation.in_place is not None
+        self.a = self.z if in_place else [buffer(w) for w in architecture.widths]
+        self.h = [buffer(w) for w in architecture.widths]
+        self.dz = [buffer(w) for w in architecture.widths]
+        self.dh = [buffer(w) for w in architecture.widths]
+        self.transposed = [w.transpose(1, 2) for w in parameters.weights]
+        # A product with ones sums over rows faster than a sum over the middle axis.
+        self.ones = torch.ones_like(flat[:1]).expand(parameters.n_members, 1, n_rows)
+
+    def forward(self, x, masks, outputs):
+        """Write the outputs; keep what `backward` needs.
+
+        Parameters
+        ----------
+        x : tensor of shape (n_members, n_rows, n_features)
+        masks : list of tensors of shape (n_members, n_rows, width) or None
+        outputs : tensor of shape (n_members, n_rows, n_outputs)
+            Written to.
+        """
+        architecture, activation = self.architecture, self.activation
+        weights, biases = self.parameters.weights, self.parameters.biases
+        # (input of the layer's product, its mean, its reciprocal deviation)
+        self.inputs = []
+        h = x
+        for layer in range(architecture.depth):
+            n = self._normalize(layer, h)
+            z = torch.baddbmm(biases[layer], n, weights[layer], out=self.z[layer])
+            if activation.in_place is not None:
+                a = activation.in_place(z)
+            else:
+                a = self.a[layer].copy_(activation.forward(z))
+            if architecture.is_residual(layer):
+                if masks is None:
+                    h = torch.add(h, a, out=self.h[layer])
+                else:
+                    h = torch.addcmul(h, a, masks[layer], out=self.h[layer])
+            elif masks is None:
+                h = a
+            else:
+                h = torch.mul(a, masks[layer], out=self.h[layer])
+        n = self._normalize(architecture.depth, h)
+        torch.baddbmm(biases[-1], n, weights[-1], out=outputs)
+
+    def _normalize(self, layer, h):
+        if not self.architecture.is_normalized(layer):
+            self.inputs.append((h, h, None, None))
+            return h
+        n, mean, rstd = torch.native_layer_norm(h, h.shape[-1:], None, None, NORM_EPS)
+        self.inputs.append((n, h, mean, rstd))
+        return n
+
+    def backward(self, d_outputs, masks):
+        """Write the gradients of all weights and biases.
+
+        Parameters
+        ----------
+        d_outputs : tensor of shape (n_members, n_rows, n_outputs)
+            Gradient with respect to the outputs of the last `forward`.
+        masks : list of tensors of shape (n_members, n_rows, width) or None
+            Those of the last `forward`.
+        """
+        architecture, activation = self.architecture, self.activation
+        saved = self.z if activation.saves == "input" else self.a
+        d_weights, d_biases = self.gradients.weights, self.gradients.biases
+        dz, dh = d_outputs, None
+        for layer in range(architecture.depth, -1, -1):
+            n = self.inputs[layer][0]
+            torch.bmm(n.transpose(1, 2), dz, out=d_weights[layer])
+            torch.bmm(self.ones, dz, out=d_biases[layer])
+            if layer == 0:
+                break
+            below = layer - 1
+            d = torch.bmm(dz, self.transposed[layer], out=self.dh[below])
+            if architecture.is_normalized(layer):
+                d = self._normalize_backward(layer, d)
+            if layer < architecture.depth and architecture.is_residual(layer):
+                d = d.add_(dh)
+            dh = d
+            dz = self.dz[below]
+            if masks is None:
+                activation.backward(dh, saved[below], dz)
+            else:
+                torch.mul(dh, masks[below], out=dz)
+                activation.backward(dz, saved[below], dz)
+
+    def _normalize_backward(self, layer, dn):
+        _, h, mean, rstd = self.inputs[layer]
+        return _aten.native_layer_norm_backward(
+            dn, h, h.shape[-1:], mean, rstd, None, None, [True, False, False]
+        )[0]

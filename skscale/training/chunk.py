@@ -1,0 +1,203 @@
+"""A few consecutive steps of a stack: their rows, masks and rates, then the steps.
+
+Gathering rows, drawing masks and computing losses cost a handful of small operations
+each; done once for several steps they are paid once for several steps, and a step is
+left with its products, their element-wise companions and the optimiser. On a GPU the
+steps of a chunk are captured as one CUDA graph and replayed.
+"""
+
+import torch
+
+from .losses import row_losses, weight_factor
+from .masks import MaskSource
+
+# What a chunk holds should stay in a core's L2 cache on a CPU; on a GPU it should be
+# long enough to hide the launch of its graph.
+_CHUNK_BYTES = {"cpu": 1 << 20, "cuda": 1 << 28}
+_MOST_STEPS = 64
+
+
+class Chunk:
+    """Buffers of up to `capacity` steps of `n_rows` rows.
+
+    Parameters
+    ----------
+    stack : Stack
+        The members, their parameters and their optimiser.
+    n_rows : int
+        Rows of a step; members with fewer are padded with rows of weight zero.
+    most_steps : int
+        Steps that the stack will ever ask for at once.
+    """
+
+    def __init__(self, stack, n_rows, most_steps):
+        self.stack = stack
+        self.n_rows = n_rows
+        architecture, device = stack.architecture, stack.device
+        n_members = len(stack.members)
+        n_units = sum(architecture.widths) if stack.drops else 0
+        loss_dtype = torch.promote_types(stack.dtype, torch.float32)
+        step_bytes = (n_members * n_rows) * (
+            architecture.n_features * stack.dtype.itemsize
+            + architecture.n_outputs * loss_dtype.itemsize
+            + n_units * (2 + stack.dtype.itemsize)
+        )
+        budget = _CHUNK_BYTES["cuda" if device.type == "cuda" else "cpu"]
+        self.capacity = max(1, min(_MOST_STEPS, most_steps, budget // step_bytes))
+
+        def buffer(*shape, dtype):
+            shape = (self.capacity, n_members, n_rows, *shape)
+            return torch.zeros(shape, dtype=dtype, device=device)
+
+        self.order = buffer(dtype=torch.int64)
+        self.x = buffer(architecture.n_features, dtype=stack.dtype)
+        if stack.loss == "cross_entropy":
+            self.targets = buffer(1, dtype=torch.int64)
+        else:
+            self.targets = buffer(architecture.n_outputs, dtype=loss_dtype)
+        self.row_weights = buffer(1, dtype=loss_dtype)
+        self.outputs = buffer(architecture.n_outputs, dtype=loss_dtype)
+        self.mask_source = None
+        masks = []
+        if stack.drops:
+            self.mask_source = MaskSource(
+                [m.random for m in stack.members],
+                [m.task.recipe.dropout for m in stack.members],
+                architecture.widths,
+                self.capacity,
+                n_rows,
+                stack.dtype,
+                device,
+            )
+            masks = [list(layer.unbind(0)) for layer in self.mask_source.masks]
+        self.factor = weight_factor(stack.loss, architecture.n_outputs)
+        self.gradient = stack.make_gradient(n_rows)
+        masks_of_step = list(zip(*masks, strict=True)) if masks else [None] * self.capacity
+        # The views of each step, made once.
+        self.steps = list(
+            zip(
+                self.x.unbind(0),
+                self.targets.unbind(0),
+                self.row_weights.unbind(0),
+                masks_of_step,
+                self.outputs.unbind(0),
+                strict=True,
+            )
+        )
+        self._constant_rows = None
+        self._rates = None
+        self._graphs = {}
+
+    def run(self, n_steps, n_rows_of_member):
+        """Make steps; return the sum of the weighted row losses of each member.
+
+        Parameters
+        ----------
+        n_steps : int
+            At most `capacity`.
+        n_rows_of_member : list of int
+            Rows of each member in each of these steps.
+
+        Returns
+        -------
+        tensor of shape (n_members,)
+        """
+        self._gather(n_steps, n_rows_of_member)
+        if self.mask_source is not None:
+            self.mask_source.draw(n_steps, n_rows_of_member)
+        plan = self.stack.optimizer.plan(self.stack.n_steps, n_steps)
+        if self.stack.device.type == "cuda":
+            self._run_graph(n_steps, plan)
+        else:
+            rates, decays, shrinkages = plan
+            self._run_steps(n_steps, rates.tolist(), decays, shrinkages)
+        return self._sum_losses(n_steps, n_rows_of_member)
+
+    def _gather(self, n_steps, n_rows_of_member):
+        members = self.stack.members
+        order = self.order[:n_steps]
+        for k, (member, n_rows) in enumerate(zip(members, n_rows_of_member, strict=True)):
+            rows = torch.from_numpy(member.next_rows(n_steps * n_rows))
+            order[:, k, :n_rows] = rows.view(n_steps, n_rows)
+            if n_rows < self.n_rows:
+                order[:, k, n_rows:] = rows[0]
+        first = members[0]
+        is_shared = all(m.X is first.X and m.targets is first.targets for m in members)
+        if is_shared:
+            _take(first.X, order, self.x[:n_steps])
+            _take(first.targets, order, self.targets[:n_steps])
+        else:
+            for k, member in enumerate(members):
+                _take(member.X, order[:, k], self.x[:n_steps, k])
+                _take(member.targets, order[:, k], self.targets[:n_steps, k])
+
+        is_weighted = any(m.weights is not None for m in members)
+        if not is_weighted and self._constant_rows == n_rows_of_member:
+            return
+        self._constant_rows = None if is_weighted else list(n_rows_of_member)
+        # Without weights the rows of all steps are alike: filled once, for all of them.
+        filled = self.row_weights[:n_steps] if is_weighted else self.row_weights
+        for k, (member, n_rows) in enumerate(zip(members, n_rows_of_member, strict=True)):
+            if member.weights is None:
+                filled[:, k, :n_rows] = self.factor / n_rows
+            else:
+                _take(member.weights, order[:, k], filled[:, k, :, 0])
+                filled[:, k, :n_rows] *= self.factor / n_rows
+            filled[:, k, n_rows:] = 0
+
+    def _run_steps(self, n_steps, rates, decays, shrinkages):
+        stack = self.stack
+        decays = [None] * n_steps if decays is None else decays.unbind(0)
+        shrinkages = [None] * n_steps if shrinkages is None else shrinkages.unbind(0)
+        for step in range(n_steps):
+            stack.cast_parameters()
+            self.gradient(*self.steps[step])
+            stack.cast_gradients()
+            stack.optimizer.step(rates[step], decays[step], shrinkages[step])
+
+    def _run_graph(self, n_steps, plan):
+        # A graph reads its inputs where they lay when it was captured.
+        if self._rates is None:
+            self._rates = [
+                None
+                if part is None
+                else torch.zeros(self.capacity, *part.shape[1:]).to(part)
+                for part in plan
+            ]
+        for static, part in zip(self._rates, plan, strict=True):
+            if part is not None:
+                static[:n_steps].copy_(part)
+        rates, decays, shrinkages = (
+            None if static is None else static[:n_steps] for static in self._rates
+        )
+        rates = [row.unbind(0) for row in rates.unbind(0)]
+        graph = self._graphs.get(n_steps)
+        if graph is None:
+            # Seen for the first time: run as it is, which also warms up the libraries.
+            self._graphs[n_steps] = "seen"
+            self._run_steps(n_steps, rates, decays, shrinkages)
+            return
+        if graph == "seen":
+            graph = self._graphs[n_steps] = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                self._run_steps(n_steps, rates, decays, shrinkages)
+        graph.replay()
+
+    def _sum_losses(self, n_steps, n_rows_of_member):
+        targets = self.targets[:n_steps]
+        if self.stack.loss == "cross_entropy":
+            targets = targets.squeeze(-1)
+        losses = row_losses(self.stack.loss, self.outputs[:n_steps], targets)
+        losses = (losses * self.row_weights[:n_steps, ..., 0]).sum((0, 2))  # (n_members,)
+        if len(set(n_rows_of_member)) == 1:
+            return losses * (n_rows_of_member[0] / self.factor)
+        return losses * (torch.tensor(n_rows_of_member).to(losses) / self.factor)
+
+
+def _take(source, rows, out):
+    # index_select writes in place only where shapes and dtypes agree.
+    flat = rows.reshape(-1)
+    if out.is_contiguous() and out.dtype == source.dtype:
+        torch.index_select(source, 0, flat, out=out.view(flat.shape[0], *source.shape[1:]))
+    else:
+        out.copy_(source.index_select(0, flat).view(out.shape))

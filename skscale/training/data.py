@@ -1,0 +1,53 @@
+"""Arrays as tensors on the device, each array once."""
+
+import numpy as np
+import torch
+
+
+class DeviceData:
+    """Put the arrays of a list of tasks on a device.
+
+    On a CPU a tensor shares the memory of its array, also where that is read-only or
+    memory-mapped; on another device equal requests get the one transferred tensor.
+
+    Parameters
+    ----------
+    device : torch.device
+    """
+
+    def __init__(self, device):
+        self.device = device
+        self._tensors = {}
+
+    def tensor(self, array):
+        """Return the array as a tensor; None stays None. It must not be written to."""
+        if array is None:
+            return None
+        key = (
+            array.__array_interface__["data"][0],
+            array.shape,
+            array.strides,
+            array.dtype.str,
+        )
+        if key not in self._tensors:
+            # The array is kept beside its tensor: its address is the key.
+            self._tensors[key] = (array, share_memory(array).to(self.device))
+        return self._tensors[key][1]
+
+
+class _WritableAlias:
+    # torch warns about arrays that are not writable, by a filter that all threads
+    # share. NumPy makes a writable array from an interface that says so.
+    def __init__(self, array):
+        self.array = array
+        address, _ = array.__array_interface__["data"]
+        self.__array_interface__ = {**array.__array_interface__, "data": (address, False)}
+
+
+def share_memory(array):
+    """Return a tensor on the memory of an array, which must not be written to."""
+    if any(stride < 0 or stride % array.itemsize for stride in array.strides):
+        array = np.ascontiguousarray(array)  # torch has no such strides
+    elif not array.flags.writeable:
+        array = np.asarray(_WritableAlias(array))
+    return torch.from_numpy(array)

@@ -1,0 +1,89 @@
+"""`train(tasks) -> networks`: the one way to train."""
+
+import torch
+
+from .data import DeviceData
+from .gradient import WrittenOutGradient
+from .stack import Member, Stack
+from .threads import choose_threads, limit_threads
+
+
+def resolve_device(device):
+    """Return the torch device that a `device` hyperparameter means.
+
+    Parameters
+    ----------
+    device : str
+        "auto" is "cuda" where a CUDA device is available, else "cpu".
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If the device is not available here.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind = torch.device(device).type
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"device={device!r} was asked for, but torch finds no CUDA device here. "
+            'Set device="auto" to use one only where there is one.'
+        )
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise ValueError(
+            f"device={device!r} was asked for, but torch finds no MPS device here. "
+            'Set device="cpu".'
+        )
+    return device
+
+
+def train(tasks, gradient=WrittenOutGradient):
+    """Train networks, those of equal shape together.
+
+    Parameters
+    ----------
+    tasks : list of Task
+    gradient : class, default=WrittenOutGradient
+        How gradients are computed; `AutogradGradient` is the other way.
+
+    Returns
+    -------
+    list of TrainedNetwork or Exception
+        In the order of the tasks. A task that failed has its exception here, and does
+        not disturb the others.
+    """
+    groups = {}
+    for index, task in enumerate(tasks):
+        groups.setdefault(_stack_key(task), []).append((index, task))
+    results = {}
+    for group in groups.values():
+        task = group[0][1]
+        device = torch.device(task.device)
+        data = DeviceData(device)
+        # Members with one learning rate share a call of the optimiser: side by side.
+        group = sorted(group, key=lambda item: _optimizer_key(item[1]))
+        members = [Member(task, index, data) for index, task in group]
+        stack = Stack(members, device, gradient)
+        macs = 3 * task.architecture.n_macs * stack.batch_size * len(members)
+        with limit_threads(choose_threads(macs)):
+            results.update(stack.train())
+    return [results[index] for index in range(len(tasks))]
+
+
+def _stack_key(task):
+    return (
+        task.architecture,
+        task.loss,
+        task.recipe.batch_size,
+        task.precision,
+        task.device,
+    )
+
+
+def _optimizer_key(task):
+    recipe = task.recipe
+    return (recipe.learning_rate, recipe.lr_schedule, recipe.max_epochs, len(task.train_rows))

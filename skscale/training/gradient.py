@@ -1,0 +1,83 @@
+"""Loss and gradient of one step: one interface, two implementations.
+
+`gradient(x, targets, row_weights, masks, outputs)` writes the outputs of the networks
+and the gradients of their parameters. `WrittenOutGradient` is what trains;
+`AutogradGradient` derives the same from the forward pass alone, and is the oracle of the
+tests and the way of networks that have no written-out gradient.
+"""
+
+import torch
+
+from ..networks.dense import stacked_forward
+from ..networks.dense_gradient import DenseGradient
+from .losses import LossGradient, row_losses, weight_factor
+
+
+class WrittenOutGradient:
+    """Gradient by batched products into buffers made once.
+
+    Parameters
+    ----------
+    architecture : DenseArchitecture
+    loss : str
+    parameters, gradients : StackedParameters
+    n_rows : int
+        Rows of a step.
+    """
+
+    def __init__(self, architecture, loss, parameters, gradients, n_rows):
+        flat = parameters.flat
+        self.network = DenseGradient(architecture, parameters, gradients, n_rows)
+        shape = (parameters.n_members, n_rows, architecture.n_outputs)
+        # Losses are computed in float32 at least.
+        self.loss = LossGradient(
+            loss, *shape, torch.promote_types(flat.dtype, torch.float32), flat.device
+        )
+        self.is_mixed = flat.dtype != self.loss.gradient.dtype
+        if self.is_mixed:
+            self.low_outputs = torch.empty(shape, dtype=flat.dtype, device=flat.device)
+
+    def __call__(self, x, targets, row_weights, masks, outputs):
+        """Write outputs and gradients.
+
+        Parameters
+        ----------
+        x : tensor of shape (n_members, n_rows, n_features)
+        targets : tensor of shape (n_members, n_rows, n_outputs or 1)
+        row_weights : tensor of shape (n_members, n_rows, 1)
+        masks : list of tensors of shape (n_members, n_rows, width) or None
+        outputs : tensor of shape (n_members, n_rows, n_outputs)
+        """
+        if not self.is_mixed:
+            self.network.forward(x, masks, outputs)
+            self.network.backward(self.loss(outputs, targets, row_weights), masks)
+            return
+        self.network.forward(x, masks, self.low_outputs)
+        outputs.copy_(self.low_outputs)
+        d_outputs = self.loss(outputs, targets, row_weights)
+        self.network.backward(self.low_outputs.copy_(d_outputs), masks)
+
+
+class AutogradGradient:
+    """Gradient by autograd, with the parameters of `WrittenOutGradient`."""
+
+    def __init__(self, architecture, loss, parameters, gradients, n_rows):
+        self.architecture = architecture
+        self.loss = loss
+        self.parameters = parameters
+        self.gradients = gradients
+
+    def __call__(self, x, targets, row_weights, masks, outputs):
+        """Write outputs and gradients; see `WrittenOutGradient`."""
+        leaves = self.parameters.like(0)
+        leaves.weights = [w.detach().requires_grad_() for w in self.parameters.weights]
+        leaves.biases = [b.detach().requires_grad_() for b in self.parameters.biases]
+        with torch.enable_grad():
+            out = stacked_forward(self.architecture, leaves, x, masks).to(outputs.dtype)
+            targets = targets.squeeze(-1) if self.loss == "cross_entropy" else targets
+            losses = row_losses(self.loss, out, targets).unsqueeze(-1)
+            total = (losses * row_weights).sum() / weight_factor(self.loss, out.shape[-1])
+        derived = torch.autograd.grad(total, leaves.tensors)
+        for gradient, value in zip(self.gradients.tensors, derived, strict=True):
+            gradient.copy_(value)
+        outputs.copy_(out.detach())

@@ -1,0 +1,62 @@
+"""The random numbers of one member: its own seed alone decides them.
+
+Each purpose has a stream of its own, so that what one draws never shifts another: two
+candidates with one seed and one fold see the same order of rows whatever their width.
+"""
+
+import numpy as np
+
+# Dropout compares 16 random bits: a rate is met within 1 / 131072.
+_MASK_BITS = 16
+_MASKS_PER_DRAW = 64 // _MASK_BITS
+
+
+def sequences(seed):
+    """Return the seed sequences of one fit: initial weights, order, dropout, split."""
+    return np.random.SeedSequence(seed).spawn(4)
+
+
+def split_random_state(seed):
+    """Return the generator that draws the validation rows, as scikit-learn takes it."""
+    return np.random.RandomState(np.random.MT19937(sequences(seed)[3]))
+
+
+class MemberRandom:
+    """Random streams of one member of a stack.
+
+    Parameters
+    ----------
+    seed : int
+        Non-negative, of any size.
+    dropout : float
+        Dropout rate, 0 to below 1.
+    """
+
+    def __init__(self, seed, dropout):
+        initial, order, masks, _ = sequences(seed)
+        self.initial = np.random.Generator(np.random.SFC64(initial))
+        self._order = np.random.Generator(np.random.SFC64(order))
+        self._masks = np.random.SFC64(masks)
+        # For devices that hash a counter instead of drawing from a generator.
+        self.mask_key = int(masks.generate_state(1, np.uint64)[0])
+        self._n_masks = 0
+        dropped = min(round(dropout * 2**_MASK_BITS), 2**_MASK_BITS - 1)
+        # The raw bits are read as signed: uniform over [-32768, 32767].
+        self.mask_threshold = dropped - 2 ** (_MASK_BITS - 1)
+        self.mask_scale = 2**_MASK_BITS / (2**_MASK_BITS - dropped)
+
+    def order(self, rows):
+        """Return the rows in the order in which an epoch takes them."""
+        return self._order.permutation(rows)
+
+    def mask_bits(self, n):
+        """Return `n` int16 numbers; a unit stays where its number is at least
+        `mask_threshold`."""
+        raw = self._masks.random_raw(-(-n // _MASKS_PER_DRAW))
+        return raw.view(np.int16)[:n]
+
+    def count_masks(self, n):
+        """Return the counter of the first of the next `n` draws."""
+        first = self._n_masks
+        self._n_masks += n
+        return first

@@ -1,0 +1,140 @@
+"""What is to be trained, and what came of it: plain data."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..networks.architecture import DenseArchitecture
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    Parameters
+    ----------
+    learning_rate : float
+        Step size of AdamW.
+    lr_schedule : {"constant", "cosine"}
+        "cosine" falls from `learning_rate` to zero over `max_epochs` (Loshchilov and
+        Hutter 2017, "SGDR", eq. 5, without restarts).
+    weight_decay : float
+        Decoupled L2 of the weights, not of the biases (Loshchilov and Hutter 2019,
+        algorithm 2).
+    l1 : float
+        Decoupled L1 of the weights: after each step they move by
+        `learning_rate * l1` towards zero, and stop there.
+    dropout : float
+        Rate at which hidden activations are dropped.
+    batch_size : int
+        Rows a step.
+    max_epochs : int
+        Passes over the training rows.
+    max_seconds : float or None
+        Time budget of the training.
+    n_iter_no_change : int
+        Epochs without an improvement by `tol` after which a member with validation
+        rows stops.
+    tol : float
+        Smallest change of the validation score that counts as an improvement.
+    """
+
+    learning_rate: float
+    lr_schedule: str
+    weight_decay: float
+    l1: float
+    dropout: float
+    batch_size: int
+    max_epochs: int
+    max_seconds: float | None
+    n_iter_no_change: int
+    tol: float
+
+    def learning_rate_at(self, step, steps_per_epoch):
+        """Return the step size of a step, or of an array of steps, counted from 0."""
+        if self.lr_schedule == "constant":
+            return self.learning_rate * np.ones_like(step, dtype=np.float64)
+        progress = np.asarray(step) / (self.max_epochs * steps_per_epoch)
+        return self.learning_rate * 0.5 * (1 + np.cos(np.pi * progress))
+
+
+@dataclass
+class Task:
+    """One network to be trained.
+
+    Parameters
+    ----------
+    architecture : DenseArchitecture
+    recipe : Recipe
+    loss : {"cross_entropy", "logistic", "squared_error"}
+    X : ndarray of shape (n_rows, n_features)
+        Features, finite; never written to and never copied on a CPU.
+    targets : ndarray
+        For "cross_entropy" int64 class indices of shape (n_rows,), else floats of shape
+        (n_rows, n_outputs).
+    weights : ndarray of shape (n_rows,) or None
+        Non-negative row weights with mean one over the training rows.
+    train_rows : ndarray of int64
+        Rows to train on.
+    valid_rows : ndarray of int64 or None
+        Rows to judge epochs by; None trains for all epochs and keeps the last weights.
+    seed : int
+        Source of every random number of the training.
+    precision : {"float32", "float64", "bfloat16"}
+    device : str
+        A torch device.
+    initial : (coefs, intercepts) or None
+        Weights to start from; None draws them.
+    on_epoch_end : callable or None
+        `on_epoch_end(epoch, get_weights) -> bool`, called with a dict (the columns of
+        `TrainedNetwork.history`) and a function returning (coefs, intercepts) as they
+        stand; True stops the member.
+    """
+
+    architecture: DenseArchitecture
+    recipe: Recipe
+    loss: str
+    X: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray | None
+    train_rows: np.ndarray
+    valid_rows: np.ndarray | None
+    seed: int
+    precision: str
+    device: str
+    initial: tuple | None = None
+    on_epoch_end: Callable | None = None
+
+
+@dataclass
+class TrainedNetwork:
+    """A trained network as NumPy arrays and plain values.
+
+    Parameters
+    ----------
+    coefs, intercepts : lists of ndarray
+        Weights of shape (n_inputs, n_outputs) and biases of each layer.
+    history : list of dict
+        One an epoch: `epoch` (from 1), `train_loss`, `validation_score` (NaN without
+        validation rows), `seconds`.
+    best_epoch : int
+        The epoch whose weights these are.
+    """
+
+    coefs: list
+    intercepts: list
+    history: list = field(default_factory=list)
+    best_epoch: int = 0
+
+
+class DivergedError(ValueError):
+    """A loss, weight or score that is not finite: training went wrong."""
+
+    def __init__(self, what, epoch, recipe):
+        super().__init__(
+            f"Training diverged: the {what} is not finite after epoch {epoch}. Expected "
+            f"finite numbers throughout. Lower learning_rate (it is "
+            f"{recipe.learning_rate:g}), and scale the features of X and weights to "
+            "moderate numbers, for example with StandardScaler."
+        )

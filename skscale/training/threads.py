@@ -1,0 +1,52 @@
+"""How many threads a training step is worth."""
+
+import os
+from contextlib import contextmanager
+
+import torch
+from joblib.parallel import get_active_backend
+
+# Multiply-accumulates of a step from which a second thread pays, see
+# benchmarks/bench_threads.py.
+WORTH_A_THREAD = 40_000_000
+
+# After a fork the child has torch's setting but not its OpenMP threads: its first
+# parallel region would wait for them for ever. One thread needs none.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+
+
+def choose_threads(macs_a_step):
+    """Return the number of threads for a step.
+
+    Two threads meet at a barrier after each small operation; where the other core is
+    busy, each meeting waits for the scheduler. So a thread must have enough to do, and
+    the number is never above what the caller allows: torch's own setting, or one inside
+    a joblib worker.
+
+    Parameters
+    ----------
+    macs_a_step : float
+        Multiply-accumulates of one step.
+
+    Returns
+    -------
+    int
+    """
+    in_worker = get_active_backend()[0].nesting_level > 0
+    allowed = 1 if in_worker else torch.get_num_threads()
+    return max(1, min(allowed, int(macs_a_step / WORTH_A_THREAD)))
+
+
+@contextmanager
+def limit_threads(n_threads):
+    """Run a block with this number of torch threads, then restore the caller's."""
+    former = torch.get_num_threads()
+    if n_threads == former:
+        yield
+        return
+    torch.set_num_threads(n_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(former)
