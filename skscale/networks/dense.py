@@ -151,6 +151,8 @@ class DenseNetwork(nn.Module):
         Subtracted from the input, in float64.
     output_scale, output_shift : ndarray of shape (n_outputs,) or None
         The output is multiplied by the one, then the other is added.
+    is_column : bool, default=False
+        Whether to return the only output as `(n_rows,)`.
     """
 
     def __init__(
@@ -163,9 +165,11 @@ class DenseNetwork(nn.Module):
         input_shift=None,
         output_scale=None,
         output_shift=None,
+        is_column=False,
     ):
         super().__init__()
         self.architecture = architecture
+        self.is_column = is_column
         dtype = torch.from_numpy(coefs[0][:0]).dtype
         # Made on "meta" and filled from the arrays: the usual construction would draw
         # initial weights from torch's global generator.
@@ -196,7 +200,7 @@ class DenseNetwork(nn.Module):
 
         Returns
         -------
-        tensor of shape (n_rows, n_outputs)
+        tensor of shape (n_rows, n_outputs), or (n_rows,) if `is_column`
         """
         architecture = self.architecture
         activate = ACTIVATIONS[architecture.activation].forward
@@ -212,7 +216,7 @@ class DenseNetwork(nn.Module):
             out = out * self.output_scale
         if self.output_shift is not None:
             out = out + self.output_shift
-        return out
+        return out[:, 0] if self.is_column else out
 
     def get_arrays(self):
         """Return weights (n_inputs, n_outputs) and biases as lists of NumPy arrays."""

@@ -1,0 +1,433 @@
+"""The skorch net of a fitted network, and fits with skorch callbacks.
+
+skorch is the surface that users know: `net_` is a skorch net, and callbacks written for
+skorch run while it trains. Such a fit trains alone, through skorch's own loop, by
+autograd and a torch optimiser; order, dropout masks, weights, early stopping and history
+are those of the engine, so that with callbacks that do nothing the result is the
+engine's.
+"""
+
+import contextlib
+import dis
+import time
+
+import numpy as np
+import skorch
+import torch
+from skorch.callbacks import EpochTimer, PassthroughScoring
+from skorch.dataset import Dataset
+from torch.utils.data import Subset
+
+from ..networks.dense import DenseNetwork, initial_parameters
+from .data import DeviceData
+from .losses import row_losses
+from .masks import MaskSource
+from .optimizer import BETAS, EPS
+from .stack import MASTER_DTYPES, Member
+from .task import DivergedError, TrainedNetwork
+
+# Of a fitted estimator: the net class, its criterion, further arguments.
+_NETS = {
+    "multiclass": (skorch.NeuralNetClassifier, torch.nn.CrossEntropyLoss, {}),
+    "binary": (skorch.NeuralNetBinaryClassifier, torch.nn.BCEWithLogitsLoss, {}),
+    "multilabel": (
+        skorch.NeuralNet,
+        torch.nn.BCEWithLogitsLoss,
+        {"predict_nonlinearity": torch.sigmoid},
+    ),
+    "regression": (skorch.NeuralNetRegressor, torch.nn.MSELoss, {}),
+}
+_VALIDATION_ROWS = 4096
+
+
+def make_fitted_net(estimator, kind):
+    """Return a skorch net that holds a copy of an estimator's network.
+
+    Its `predict_proba` (a classifier's) and `predict` (a regressor's) are the
+    estimator's; a classifier's `predict` gives indices into `classes_`. Its history is
+    `history_`.
+
+    Parameters
+    ----------
+    estimator : ScaledMLP
+        A fitted one.
+    kind : {"multiclass", "binary", "multilabel", "regression"}
+
+    Returns
+    -------
+    skorch.NeuralNet
+    """
+    net_class, criterion, arguments = _NETS[kind]
+    module = DenseNetwork(
+        estimator.architecture_,
+        estimator.coefs_,
+        estimator.intercepts_,
+        dropout=estimator.dropout,
+        input_shift=estimator.input_shift_,
+        output_scale=getattr(estimator, "target_scale_", None),
+        output_shift=getattr(estimator, "target_mean_", None),
+        # A regressor fitted on a y of shape (n,) predicts that shape.
+        is_column=getattr(estimator, "_is_column", False),
+    )
+    net = net_class(
+        module,
+        criterion=criterion,
+        optimizer=torch.optim.AdamW,
+        lr=estimator.learning_rate,
+        train_split=None,
+        callbacks="disable",
+        device="cpu",
+        verbose=0,
+        **arguments,
+        **_private_generators(),
+    )
+    net.initialize()
+    names = list(estimator.history_)
+    for values in zip(*estimator.history_.values(), strict=True):
+        net.history.new_epoch()
+        for name, value in zip(names, values, strict=True):
+            net.history.record(name, value.item())
+    return net
+
+
+def _private_generators():
+    # A DataLoader draws a seed from torch's global generator, whatever it needs it for.
+    return {
+        "iterator_train__generator": torch.Generator(),
+        "iterator_valid__generator": torch.Generator(),
+    }
+
+
+class _StopTraining(Exception):
+    """Ends skorch's loop from within."""
+
+
+class _Loop:
+    """What a fit with callbacks knows beyond its skorch net.
+
+    Parameters
+    ----------
+    task : Task
+    kind : str
+        A key of `_NETS`.
+    """
+
+    def __init__(self, task, kind):
+        self.task = task
+        self.kind = kind
+        self.device = torch.device(task.device)
+        self.member = Member(task, 0, DeviceData(self.device))
+        self.dtype = MASTER_DTYPES[task.precision]
+        self.batch_size = min(task.recipe.batch_size, self.member.n_train)
+        self.n_steps = 0
+        self.steps_per_epoch = -(-self.member.n_train // self.batch_size)
+        self.masks = None
+        if task.recipe.dropout > 0 and task.architecture.depth:
+            self.masks = MaskSource(
+                [self.member.random],
+                [task.recipe.dropout],
+                task.architecture.widths,
+                1,
+                self.batch_size,
+                self.dtype,
+                self.device,
+            )
+        self.best = None
+        self.should_stop = False
+        self.validation_sums = [0.0, 0.0]
+
+    def make_module(self):
+        task = self.task
+        coefs, intercepts = task.initial or initial_parameters(
+            task.architecture,
+            self.member.random.initial,
+            np.float64 if task.precision == "float64" else np.float32,
+        )
+        return DenseNetwork(
+            task.architecture, coefs, intercepts, dropout=task.recipe.dropout
+        )
+
+    def make_datasets(self):
+        """Return the training and the validation rows as skorch knows them."""
+        targets = self.task.targets
+        if self.kind == "binary":
+            targets = targets[:, 0]
+        dataset = Dataset(self.task.X, targets)
+        valid = self.task.valid_rows
+        return (
+            Subset(dataset, self.task.train_rows),
+            None if valid is None else Subset(dataset, valid),
+        )
+
+    def _batch(self, rows):
+        member = self.member
+        rows = torch.from_numpy(rows).to(self.device)
+        x = {"x": member.X.index_select(0, rows).to(self.dtype)}
+        if member.weights is None:
+            x["row_weights"] = torch.ones(len(rows), dtype=self.dtype, device=self.device)
+        else:
+            x["row_weights"] = member.weights.index_select(0, rows)
+        targets = member.targets.index_select(0, rows)
+        return x, targets[:, 0] if self.kind == "binary" else targets
+
+    def training_batches(self):
+        """Yield the batches of one epoch, in the engine's order."""
+        member = self.member
+        while member.n_left:
+            n_rows = min(self.batch_size, member.n_left)
+            x, targets = self._batch(member.next_rows(n_rows))
+            if self.masks is not None:
+                self.masks.draw(1, [n_rows])
+                x["masks"] = [mask[0, 0, :n_rows] for mask in self.masks.masks]
+            yield x, targets
+
+    def validation_batches(self):
+        """Yield the validation rows."""
+        rows = self.task.valid_rows
+        for start in range(0, len(rows), _VALIDATION_ROWS):
+            yield self._batch(rows[start : start + _VALIDATION_ROWS])
+
+    def loss(self, y_pred, y_true, x, training):
+        """Return the weighted mean loss of a batch."""
+        name = self.task.loss
+        y_pred = y_pred.to(torch.promote_types(y_pred.dtype, torch.float32))
+        if name != "cross_entropy":
+            y_pred = y_pred.reshape(len(y_true), -1)
+            y_true = y_true.reshape(len(y_true), -1).to(y_pred.dtype)
+        losses = row_losses(name, y_pred, y_true)
+        weights = x.get("row_weights") if isinstance(x, dict) else None
+        if weights is None:  # a callback asks for the loss of rows of its own
+            return losses.mean()
+        total = (losses * weights).sum()
+        if training:
+            return total / len(losses)
+        self.validation_sums[0] += total.item()
+        self.validation_sums[1] += weights.sum().item()
+        return total / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
+
+    def end_epoch(self, net):
+        """Judge the epoch that skorch has just run."""
+        member, recipe = self.member, self.task.recipe
+        now = time.perf_counter()
+        member.epoch += 1
+        score = float("nan")
+        if self.task.valid_rows is not None:
+            score = -self.validation_sums[0] / self.validation_sums[1]
+            self.validation_sums = [0.0, 0.0]
+        self.record = {
+            "epoch": member.epoch,
+            "train_loss": net.history[-1, "train_loss"],
+            "validation_score": score,
+            "seconds": now - member.epoch_started,
+        }
+        for name in ("validation_score", "seconds"):
+            net.history.record(name, self.record[name])
+        if not np.isfinite(self.record["train_loss"]):
+            raise DivergedError("training loss", member.epoch, recipe)
+        self.should_stop = member.epoch >= recipe.max_epochs or member.is_out_of_time(now)
+        if member.early_stopping is not None:
+            if not np.isfinite(score):
+                raise DivergedError("validation score", member.epoch, recipe)
+            is_best, is_stale = member.early_stopping.update(member.epoch, score)
+            if is_best:
+                self.best = net.module_.get_arrays()
+            self.should_stop |= is_stale
+        if self.task.on_epoch_end is not None:
+            self.should_stop |= bool(
+                self.task.on_epoch_end(self.record, net.module_.get_arrays)
+            )
+        member.rewind()
+
+    def keep_history(self, net):
+        """Add what callbacks recorded, once all have seen the epoch."""
+        for name, value in net.history[-1].items():
+            if isinstance(value, (int, float, np.number)) and not name.endswith(
+                ("_best", "_batch_count")
+            ):
+                self.record.setdefault(name, float(value))
+        self.record.pop("dur", None)
+        self.member.history.append(self.record)
+
+    def is_out_of_time(self):
+        """Whether the time budget is spent."""
+        return self.member.is_out_of_time(time.perf_counter())
+
+
+class _EngineLoop:
+    """Mixed into a skorch net class: skorch's loop over the engine's batches."""
+
+    def get_default_callbacks(self):
+        # Printing and progress are the estimator's.
+        return [
+            ("epoch_timer", EpochTimer()),
+            ("train_loss", PassthroughScoring(name="train_loss", on_train=True)),
+            ("valid_loss", PassthroughScoring(name="valid_loss")),
+        ]
+
+    def get_split_datasets(self, X, y=None, **kwargs):
+        self.datasets_ = self.loop.make_datasets()
+        return self.datasets_
+
+    def get_iterator(self, dataset, training=False):
+        if training:
+            return _Batches(self.loop.training_batches)
+        if dataset is self.datasets_[1]:
+            return _Batches(self.loop.validation_batches)
+        return super().get_iterator(dataset, training=False)
+
+    def infer(self, x, **fit_params):
+        if isinstance(x, dict):
+            x = {name: value for name, value in x.items() if name != "row_weights"}
+        low_precision = contextlib.nullcontext()
+        if self.loop.task.precision == "bfloat16":
+            low_precision = torch.autocast(self.loop.device.type, torch.bfloat16)
+        with low_precision:
+            return super().infer(x, **fit_params)
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        return self.loop.loss(y_pred, y_true.to(y_pred.device), X, training)
+
+    def train_step(self, batch, **fit_params):
+        loop, recipe = self.loop, self.loop.task.recipe
+        groups = self.optimizer_.param_groups
+        if recipe.lr_schedule != "constant":
+            rate = float(recipe.learning_rate_at(loop.n_steps, loop.steps_per_epoch))
+            for group in groups:
+                group["lr"] = rate
+        step = super().train_step(batch, **fit_params)
+        loop.n_steps += 1
+        if recipe.l1:
+            with torch.no_grad():
+                bound = groups[0]["lr"] * recipe.l1
+                for layer in self.module_.layers:
+                    layer.weight.sub_(layer.weight.clamp(-bound, bound))
+        return step
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        try:
+            super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+        except _OutOfTime:
+            # skorch writes this after the last batch.
+            self.history.record(prefix + "_batch_count", len(self.history[-1, "batches"]))
+
+    def notify(self, method_name, **cb_kwargs):
+        getattr(self, method_name)(self, **cb_kwargs)
+        is_epoch_end = method_name == "on_epoch_end"
+        stopped_by_callback = False
+        for name, callback in self.callbacks_:
+            if is_epoch_end and name == self._first_user_callback:
+                self.loop.end_epoch(self)
+            try:
+                getattr(callback, method_name)(self, **cb_kwargs)
+            except KeyboardInterrupt as error:
+                # skorch's EarlyStopping raises it to end the training; the user's
+                # Ctrl-C must not be mistaken for that.
+                if not _is_raised_explicitly(error):
+                    raise
+                stopped_by_callback = True
+        if is_epoch_end:
+            self.loop.keep_history(self)
+            if self.loop.should_stop or stopped_by_callback:
+                raise _StopTraining
+        elif stopped_by_callback:
+            raise _StopTraining
+        elif (
+            method_name == "on_batch_end"
+            and cb_kwargs.get("training")
+            and self.loop.is_out_of_time()
+        ):
+            raise _OutOfTime
+
+
+class _OutOfTime(Exception):
+    """Ends an epoch before its last batch."""
+
+
+class _Batches:
+    """Iterate anew over what a function yields."""
+
+    def __init__(self, yield_batches):
+        self.yield_batches = yield_batches
+
+    def __iter__(self):
+        return self.yield_batches()
+
+
+def _is_raised_explicitly(error):
+    """Whether a `raise` statement raised it, rather than the handler of a signal."""
+    traceback = error.__traceback__
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    opcode = traceback.tb_frame.f_code.co_code[traceback.tb_lasti]
+    return dis.opname[opcode] == "RAISE_VARARGS"
+
+
+def train_with_callbacks(task, callbacks, kind):
+    """Train one task through skorch's loop.
+
+    Parameters
+    ----------
+    task : Task
+    callbacks : list
+        skorch callbacks, as `skorch.NeuralNet` takes them.
+    kind : {"multiclass", "binary", "multilabel", "regression"}
+
+    Returns
+    -------
+    TrainedNetwork
+
+    Raises
+    ------
+    DivergedError
+        If a loss, score or weight is not finite.
+    """
+    net_class, criterion, arguments = _NETS[kind]
+    if kind == "multiclass":
+        arguments = {**arguments, "classes": list(range(task.architecture.n_outputs))}
+    loop = _Loop(task, kind)
+    recipe = task.recipe
+    net = type("TrainingNet", (_EngineLoop, net_class), {})(
+        loop.make_module(),
+        criterion=criterion,
+        optimizer=torch.optim.AdamW,
+        lr=recipe.learning_rate,
+        optimizer__betas=BETAS,
+        optimizer__eps=EPS,
+        optimizer__weight_decay=0.0,
+        optimizer__param_groups=[("*.weight", {"weight_decay": recipe.weight_decay})],
+        max_epochs=recipe.max_epochs,
+        batch_size=loop.batch_size,
+        callbacks=list(callbacks),
+        device=task.device,
+        verbose=0,
+        **arguments,
+        **_private_generators(),
+    )
+    net.loop = loop
+    net.initialize()
+    # The engine's bookkeeping comes after skorch's own, so that callbacks see it.
+    user_callbacks = net.callbacks_[len(net.get_default_callbacks()) :]
+    net._first_user_callback = user_callbacks[0][0]
+    y = loop.make_datasets()[0].dataset.y
+    try:
+        net.notify("on_train_begin", X=task.X, y=y)
+        net.fit_loop(task.X, y)
+    except _StopTraining:
+        pass
+    member = loop.member
+    if not member.history:
+        raise ValueError(
+            "A callback ended the training before the first epoch was over. Expected at "
+            "least one epoch: let it stop at an epoch's end."
+        )
+    best_epoch = member.epoch
+    if loop.best is not None:
+        best_epoch = member.early_stopping.best_epoch
+        best = DenseNetwork(task.architecture, *loop.best)
+        net.module_.load_state_dict(best.state_dict())
+    with contextlib.suppress(_StopTraining):
+        net.notify("on_train_end", X=task.X, y=y)
+    coefs, intercepts = net.module_.get_arrays()
+    if not all(np.isfinite(a).all() for a in coefs + intercepts):
+        raise DivergedError("value of a weight", member.epoch, recipe)
+    return TrainedNetwork(coefs, intercepts, member.history, best_epoch)
