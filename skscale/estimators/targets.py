@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import column_or_1d
@@ -70,10 +69,12 @@ def encode_classes(y, dtype):
         raise ValueError(
             f"y has 1 class only ({classes[0]!r}). A classifier needs at least two classes."
         )
+    codes = codes.astype(np.min_scalar_type(len(classes)))
     if len(classes) == 2:
         return EncodedTargets(codes.astype(dtype)[:, None], "logistic", 1, classes, codes)
-    codes = codes.astype(np.int64, copy=False)
-    return EncodedTargets(codes, "cross_entropy", len(classes), classes, codes)
+    return EncodedTargets(
+        codes.astype(np.int64), "cross_entropy", len(classes), classes, codes
+    )
 
 
 def check_weights(estimator, X, y, sample_weight, class_weight=None, encoded=None):
@@ -124,8 +125,8 @@ def check_weights(estimator, X, y, sample_weight, class_weight=None, encoded=Non
 def split_rows(rows, strata, fraction, random_state):
     """Split the rows of a fit into training and validation rows.
 
-    Classes keep their shares where there are enough rows for that; a class with a single
-    row stays in the training rows.
+    Classes keep their shares, to within one row; a class with a single row stays in the
+    training rows.
 
     Parameters
     ----------
@@ -151,21 +152,24 @@ def split_rows(rows, strata, fraction, random_state):
             "early_stopping=False."
         )
     n_valid = min(max(1, round(fraction * len(rows))), len(rows) - 1)
-    single, several, labels = rows[:0], rows, None
+    shuffled = random_state.permutation(rows)
+    kept = rows[:0]
     if strata is not None:
-        labels = strata[rows]
-        counts = np.bincount(labels)
-        is_single = counts[labels] == 1
-        n_classes = np.count_nonzero(counts > 1)
-        n_several = np.count_nonzero(~is_single)
-        if n_classes <= n_valid and n_valid + n_classes <= n_several:
-            single, several, labels = rows[is_single], rows[~is_single], labels[~is_single]
-        else:
-            labels = None
-    train, valid = train_test_split(
-        several, test_size=n_valid, stratify=labels, random_state=random_state
-    )
-    return np.sort(np.concatenate([single, train])), np.sort(valid)
+        labels = strata[shuffled]
+        is_single = np.bincount(labels)[labels] == 1
+        if is_single.any() and n_valid <= np.count_nonzero(~is_single):
+            kept, shuffled, labels = shuffled[is_single], shuffled[~is_single], labels[~is_single]
+        shuffled = shuffled[np.argsort(labels, kind="stable")]
+    # The rows lie shuffled, class by class: steps of equal length take from each class its
+    # share, to within one row. (scikit-learn's stratified split makes Python lists of the
+    # rows, 40 MB for a million, and refuses classes of one row.)
+    step = len(shuffled) / n_valid
+    chosen = ((np.arange(n_valid) + random_state.uniform()) * step).astype(np.int64)
+    np.minimum(chosen, len(shuffled) - 1, out=chosen)  # rounding may reach the end
+    is_valid = np.zeros(len(shuffled), dtype=bool)
+    is_valid[chosen] = True
+    train, valid = shuffled[~is_valid], shuffled[is_valid]
+    return np.sort(np.concatenate([kept, train])), np.sort(valid)
 
 
 def standardize(y, rows, weights, dtype):

@@ -25,7 +25,8 @@ MASTER_DTYPES = {
     "bfloat16": torch.float32,
     "float64": torch.float64,
 }
-_VALIDATION_BYTES = 1 << 22
+# Activations of a layer in validation: small enough for a core's L2 cache.
+_VALIDATION_BYTES = 1 << 20
 
 
 class Member:

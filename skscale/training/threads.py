@@ -6,9 +6,11 @@ from contextlib import contextmanager
 import torch
 from joblib.parallel import get_active_backend
 
-# Multiply-accumulates of a step from which a second thread pays, see
-# benchmarks/bench_threads.py.
-WORTH_A_THREAD = 40_000_000
+# Multiply-accumulates of a step that are worth a thread. With two threads on two cores a
+# step of 230 million took 0.63 of its time on idle cores and 10 times its time beside a
+# busy one; of 860 million 0.62 and 3.3 times; from 1,700 million 0.6 and twice
+# (benchmarks/bench_threads.py). A second thread waits until it loses little.
+WORTH_A_THREAD = 750_000_000
 
 # After a fork the child has torch's setting but not its OpenMP threads: its first
 # parallel region would wait for them for ever. One thread needs none.
