@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from skscale.networks.architecture import ACTIVATIONS, DenseArchitecture
+from skscale.networks.dense import DenseNetwork, initial_parameters, stacked_forward
+from skscale.networks.parameters import StackedParameters
+
+ARCHITECTURES = [
+    DenseArchitecture(5, (), 3),
+    DenseArchitecture(5, (8,), 1, "tanh"),
+    DenseArchitecture(5, (8, 8, 6), 4, "relu", "layer", True),
+]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_counts_equal_those_of_torch(architecture):
+    arrays = initial_parameters(architecture, np.random.default_rng(0), np.float32)
+    network = DenseNetwork(architecture, *arrays)
+    assert architecture.n_parameters == sum(p.numel() for p in network.parameters())
+    with FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, 5))
+    assert architecture.n_macs * 2 == counter.get_total_flops()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_member_of_a_stack_computes_what_its_plain_module_computes(architecture):
+    arrays = [
+        initial_parameters(architecture, np.random.default_rng(k), np.float64) for k in range(3)
+    ]
+    stack = StackedParameters(architecture.layer_shapes, 3, torch.float64, "cpu")
+    for k, (coefs, intercepts) in enumerate(arrays):
+        stack.set_member_(k, coefs, intercepts)
+    x = torch.randn(3, 10, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    masks = [
+        (torch.rand(3, 10, w, generator=torch.Generator().manual_seed(w)) > 0.5) * 2.0
+        for w in architecture.widths
+    ]
+    for some_masks in (None, masks):
+        out = stacked_forward(architecture, stack, x, some_masks)
+        for k in range(3):
+            network = DenseNetwork(architecture, *arrays[k]).eval()
+            of_member = None if some_masks is None else [m[k] for m in some_masks]
+            np.testing.assert_allclose(
+                out[k].numpy(), network(x[k], of_member).detach().numpy(), atol=1e-12
+            )
+
+
+def test_parameters_round_trip_through_a_stack_and_its_selection():
+    architecture = ARCHITECTURES[2]
+    arrays = [
+        initial_parameters(architecture, np.random.default_rng(k), np.float32) for k in range(4)
+    ]
+    stack = StackedParameters(architecture.layer_shapes, 4, torch.float32, "cpu")
+    for k, pair in enumerate(arrays):
+        stack.set_member_(k, *pair)
+    chosen = stack.select([2, 0])
+    chosen.copy_member_(1, stack, 3)
+    for got, expected in ((chosen.get_member(0), arrays[2]), (chosen.get_member(1), arrays[3])):
+        for a, b in zip(got[0] + got[1], expected[0] + expected[1], strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert stack.flat.numel() == 4 * architecture.n_parameters
+    assert not np.shares_memory(chosen.get_member(0)[0][0], chosen.flat.numpy())
+
+
+# The logistic function's slope of a quarter shrinks signals whatever the weights.
+@pytest.mark.parametrize("activation", sorted({*ACTIVATIONS} - {"logistic"}))
+def test_initial_activations_keep_their_scale_through_many_layers(activation):
+    architecture = DenseArchitecture(100, (256,) * 10, 1, activation)
+    arrays = initial_parameters(architecture, np.random.default_rng(0), np.float64)
+    network = DenseNetwork(architecture, *arrays)
+    x = torch.randn(50, 100, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    deviation = network(x).std().item()
+    assert 0.005 < deviation < 5
+
+
+def test_making_a_network_moves_no_global_generator():
+    torch_state, numpy_state = torch.random.get_rng_state(), np.random.get_state()[1].copy()
+    architecture = ARCHITECTURES[2]
+    arrays = initial_parameters(architecture, np.random.default_rng(0), np.float32)
+    DenseNetwork(architecture, *arrays)
+    assert torch.equal(torch_state, torch.random.get_rng_state())
+    np.testing.assert_array_equal(numpy_state, np.random.get_state()[1])

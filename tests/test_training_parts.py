@@ -1,0 +1,284 @@
+"""Losses, optimiser, random streams, masks, early stopping, data and threads."""
+
+import math
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from skscale.networks.parameters import StackedParameters
+from skscale.training import threads
+from skscale.training.data import DeviceData, share_memory
+from skscale.training.early_stopping import EarlyStopping
+from skscale.training.losses import LossGradient, row_losses, weight_factor
+from skscale.training.masks import MaskSource, hashed_bits
+from skscale.training.optimizer import StackedAdamW
+from skscale.training.random import MemberRandom
+from skscale.training.task import Recipe
+
+
+def make_recipe(**changes):
+    recipe = {
+        "learning_rate": 1e-2,
+        "lr_schedule": "constant",
+        "weight_decay": 0.0,
+        "l1": 0.0,
+        "dropout": 0.0,
+        "batch_size": 32,
+        "max_epochs": 5,
+        "max_seconds": None,
+        "n_iter_no_change": 10,
+        "tol": 1e-4,
+    }
+    return Recipe(**(recipe | changes))
+
+
+CRITERIA = {
+    "cross_entropy": torch.nn.CrossEntropyLoss(reduction="none"),
+    "logistic": torch.nn.BCEWithLogitsLoss(reduction="none"),
+    "squared_error": torch.nn.MSELoss(reduction="none"),
+}
+
+
+@pytest.mark.parametrize("loss", CRITERIA)
+def test_losses_and_their_gradients_are_those_of_torchs_criteria(loss):
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.randn(3, 7, 4, dtype=torch.float64, generator=generator)
+    outputs.requires_grad_()
+    weights = torch.rand(3, 7, 1, dtype=torch.float64, generator=generator)
+    if loss == "cross_entropy":
+        targets = torch.randint(4, (3, 7), generator=generator)
+        expected = CRITERIA[loss](outputs.reshape(21, 4), targets.reshape(21)).view(3, 7)
+        buffered = targets.unsqueeze(-1)
+    else:
+        buffered = targets = torch.rand(3, 7, 4, dtype=torch.float64, generator=generator)
+        expected = CRITERIA[loss](outputs, targets).mean(-1)
+    torch.testing.assert_close(row_losses(loss, outputs, targets), expected)
+    (gradient,) = torch.autograd.grad((expected.unsqueeze(-1) * weights).sum(), outputs)
+    written = LossGradient(loss, 3, 7, 4, torch.float64, torch.device("cpu"))
+    with torch.no_grad():
+        got = written(outputs, buffered, weights * weight_factor(loss, 4))
+    torch.testing.assert_close(got, gradient)
+
+
+def _step_both(recipes, n_steps=6):
+    """Run StackedAdamW and one torch.optim.AdamW a member on the same gradients."""
+    shapes = [(3, 4), (4, 2)]
+    n = len(recipes)
+    parameters = StackedParameters(shapes, n, torch.float64, "cpu")
+    generator = torch.Generator().manual_seed(0)
+    parameters.flat.copy_(torch.randn(parameters.flat.shape, generator=generator))
+    gradients = parameters.like()
+    stacked = StackedAdamW(parameters, gradients, recipes, [3] * n)
+    lone = []
+    for k, recipe in enumerate(recipes):
+        weights = [w[k].clone().requires_grad_() for w in parameters.weights]
+        biases = [b[k].clone().requires_grad_() for b in parameters.biases]
+        groups = [
+            {"params": weights, "weight_decay": recipe.weight_decay},
+            {"params": biases, "weight_decay": 0.0},
+        ]
+        lone.append(
+            (torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True), weights, biases)
+        )
+    for step in range(n_steps):
+        gradients.flat.copy_(torch.randn(gradients.flat.shape, generator=generator))
+        rates, decays, shrinkages = stacked.plan(step, 1)
+        stacked.step(
+            rates[0].tolist(),
+            None if decays is None else decays[0],
+            None if shrinkages is None else shrinkages[0],
+        )
+        for k, (optimizer, weights, biases) in enumerate(lone):
+            rate = float(recipes[k].learning_rate_at(step, 3))
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            for tensors, source in ((weights, gradients.weights), (biases, gradients.biases)):
+                for tensor, gradient in zip(tensors, source, strict=True):
+                    tensor.grad = gradient[k].clone()
+            optimizer.step()
+            with torch.no_grad():
+                for w in weights:  # the proximal operator of bound * |w|
+                    bound = rate * recipes[k].l1
+                    w.copy_(torch.sign(w) * (w.abs() - bound).clamp_min(0))
+    for k, (_, weights, biases) in enumerate(lone):
+        for own, other in zip(parameters.tensors, weights + biases, strict=True):
+            torch.testing.assert_close(own[k], other.detach(), atol=1e-13, rtol=1e-12)
+    return parameters
+
+
+@pytest.mark.parametrize(
+    "recipes",
+    [
+        [make_recipe()],
+        [make_recipe(weight_decay=0.3, l1=2.0)] * 3,
+        [make_recipe(), make_recipe(learning_rate=0.1), make_recipe(weight_decay=0.5, l1=1.0)],
+        [make_recipe(lr_schedule="cosine"), make_recipe(lr_schedule="cosine", max_epochs=2)],
+    ],
+    ids=["lone", "uniform", "mixed", "cosine"],
+)
+def test_the_stacked_optimiser_equals_one_torch_optimiser_a_member(recipes):
+    _step_both(recipes)
+
+
+def test_l1_makes_weights_exactly_zero_and_leaves_biases():
+    parameters = _step_both([make_recipe(l1=50.0)])
+    assert all((w == 0).any() for w in parameters.weights)
+    assert all((b != 0).all() for b in parameters.biases)
+
+
+def test_selecting_members_carries_their_moments_over():
+    recipes = [make_recipe(learning_rate=rate) for rate in (0.1, 0.01, 0.2)]
+    whole = StackedParameters([(2, 2)], 3, torch.float64, "cpu")
+    whole_gradients = whole.like()
+    optimizer = StackedAdamW(whole, whole_gradients, recipes, [1, 1, 1])
+    generator = torch.Generator().manual_seed(0)
+
+    def step(optimizer, gradients, values, n):
+        gradients.flat.copy_(values.flat)
+        optimizer.step(optimizer.plan(n, 1)[0][0].tolist(), None, None)
+
+    draws = [whole.like() for _ in range(4)]
+    for draw in draws:
+        draw.flat.copy_(torch.randn(draw.flat.shape, generator=generator))
+    step(optimizer, whole_gradients, draws[0], 0)
+    step(optimizer, whole_gradients, draws[1], 1)
+    part = whole.select([2, 0])
+    part_gradients = part.like()
+    part_optimizer = optimizer.select([2, 0], part, part_gradients)
+    for n in (2, 3):
+        step(optimizer, whole_gradients, draws[n], n)
+        step(part_optimizer, part_gradients, draws[n].select([2, 0]), n)
+    torch.testing.assert_close(part.flat, whole.select([2, 0]).flat, atol=0, rtol=0)
+
+
+def test_the_cosine_schedule_falls_from_the_learning_rate_to_zero():
+    recipe = make_recipe(lr_schedule="cosine", max_epochs=4, learning_rate=2.0)
+    rates = recipe.learning_rate_at(np.arange(13), 3)
+    assert rates[0] == 2.0
+    assert rates[6] == pytest.approx(1.0)
+    assert rates[12] == pytest.approx(0.0)
+    assert (np.diff(rates) < 0).all()
+
+
+def test_streams_of_one_member_do_not_disturb_one_another():
+    one, other = MemberRandom(7, 0.5), MemberRandom(7, 0.5)
+    one.mask_bits(1000)
+    one.initial.standard_normal(10)
+    np.testing.assert_array_equal(one.order(np.arange(50)), other.order(np.arange(50)))
+    third = MemberRandom(8, 0.5)
+    assert (third.order(np.arange(50)) != MemberRandom(7, 0.5).order(np.arange(50))).any()
+
+
+def _draw(n_steps, capacity, seeds, rates, n_rows, n_rows_of_member=None):
+    source = MaskSource(
+        [MemberRandom(s, r) for s, r in zip(seeds, rates, strict=True)],
+        rates,
+        (3, 5),
+        capacity,
+        n_rows,
+        torch.float64,
+        torch.device("cpu"),
+    )
+    drawn = []
+    for start in range(0, n_steps, capacity):
+        n = min(capacity, n_steps - start)
+        source.draw(n, n_rows_of_member or [n_rows] * len(seeds))
+        drawn.append([m[:n].clone() for m in source.masks])
+    return [torch.cat(layer) for layer in zip(*drawn, strict=True)]
+
+
+def test_masks_depend_on_the_members_seed_alone():
+    lone = _draw(7, 1, [5], [0.25], 11)
+    stacked = _draw(7, 3, [1, 5, 2], [0.5, 0.25, 0.0], 11)
+    for a, b in zip(lone, stacked, strict=True):
+        torch.testing.assert_close(a[:, 0], b[:, 1], atol=0, rtol=0)
+        assert (b[:, 2] == 1).all()
+
+
+def test_padding_does_not_shift_a_members_masks():
+    lone = _draw(4, 4, [5], [0.25], 6)
+    padded = _draw(4, 2, [5, 6], [0.25, 0.25], 9, n_rows_of_member=[6, 9])
+    for a, b in zip(lone, padded, strict=True):
+        torch.testing.assert_close(a[:, 0], b[:, 0, :6], atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
+def test_masks_drop_at_their_rate_and_keep_the_mean(rate):
+    mask = _draw(200, 50, [0], [rate], 40)[1].numpy().ravel()
+    dropped = np.mean(mask == 0)
+    assert abs(dropped - rate) < 4 * math.sqrt(rate * (1 - rate) / mask.size)
+    assert mask.max() == pytest.approx(1 / (1 - rate), rel=1e-4)
+
+
+def test_hashed_bits_are_uniform_and_go_on_where_they_stopped():
+    whole = hashed_bits(2**64 - 3, 0, 20_000, torch.device("cpu"))
+    parts = [hashed_bits(2**64 - 3, a, b - a, torch.device("cpu")) for a, b in ((0, 7), (7, 20_000))]
+    assert torch.equal(whole, torch.cat(parts))
+    counts = np.histogram(whole.numpy(), bins=64, range=(-(2**15), 2**15))[0]
+    assert stats.chisquare(counts).pvalue > 1e-3
+    other = hashed_bits(12345, 0, 20_000, torch.device("cpu")).numpy().astype(float)
+    assert abs(np.corrcoef(whole.numpy(), other)[0, 1]) < 0.02
+    assert abs(np.corrcoef(whole.numpy()[1:], whole.numpy()[:-1])[0, 1]) < 0.02
+
+
+def test_early_stopping_keeps_the_best_epoch_and_counts_stale_ones():
+    judge = EarlyStopping(n_iter_no_change=2, tol=0.1)
+    table = [  # score, is it the best, should it stop
+        (-1.0, True, False),
+        (-0.5, True, False),
+        (-0.45, True, False),  # better, but by less than tol: stale once
+        (-0.6, False, True),  # stale twice
+    ]
+    for epoch, (score, is_best, stops) in enumerate(table, start=1):
+        assert judge.update(epoch, score) == (is_best, stops)
+    assert judge.best_epoch == 3
+    assert judge.best_score == -0.45
+
+
+def test_an_array_becomes_a_tensor_without_copy_whether_or_not_it_is_writable(tmp_path):
+    array = np.arange(12, dtype=np.float32).reshape(3, 4)
+    np.save(tmp_path / "a.npy", array)
+    read_only = array.copy()
+    read_only.flags.writeable = False
+    mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
+    for source in (array, array.T, array[:, ::2], read_only, mapped):
+        tensor = share_memory(source)
+        np.testing.assert_array_equal(tensor.numpy(), source)
+        assert tensor.data_ptr() == source.__array_interface__["data"][0]
+    np.testing.assert_array_equal(share_memory(array[::-1]).numpy(), array[::-1])
+
+
+def test_one_array_becomes_one_tensor():
+    data = DeviceData(torch.device("cpu"))
+    array = np.zeros((4, 2))
+    assert data.tensor(array) is data.tensor(array[:])
+    assert data.tensor(array) is not data.tensor(array[:2])
+    assert data.tensor(None) is None
+
+
+def test_threads_follow_the_work_and_never_exceed_what_the_caller_allows():
+    with threads.limit_threads(4):
+        assert threads.choose_threads(1e6) == 1
+        assert threads.choose_threads(2.5 * threads.WORTH_A_THREAD) == 2
+        assert threads.choose_threads(1e15) == 4
+    with threads.limit_threads(1):
+        assert threads.choose_threads(1e15) == 1
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_a_joblib_worker_is_given_one_thread(backend):
+    chosen = joblib.Parallel(n_jobs=2, backend=backend)(
+        joblib.delayed(threads.choose_threads)(1e15) for _ in range(2)
+    )
+    assert chosen == [1, 1]
+
+
+def test_limiting_threads_restores_the_callers_number():
+    former = torch.get_num_threads()
+    with pytest.raises(RuntimeError, match="inside"), threads.limit_threads(former + 1):
+        assert torch.get_num_threads() == former + 1
+        raise RuntimeError("inside")
+    assert torch.get_num_threads() == former
