@@ -23,7 +23,7 @@ from .targets import split_rows
 
 # Rows of a batch under batch_size="auto": about 1.5 sqrt(n), a power of two. Small
 # tables need many steps an epoch, large ones wide products.
-_SMALLEST_BATCH, _LARGEST_BATCH = 32, 1024
+_SMALLEST_BATCH, _LARGEST_BATCH = 8, 1024
 
 
 class InconsistentVersionWarning(exceptions.InconsistentVersionWarning):
@@ -127,7 +127,7 @@ def resolve_batch_size(batch_size, n_rows):
     Examples
     --------
     >>> [resolve_batch_size("auto", n) for n in (100, 1_500, 10_000, 100_000, 1_000_000)]
-    [32, 64, 128, 512, 1024]
+    [16, 64, 128, 512, 1024]
     >>> resolve_batch_size(1_000, 300)
     1000
     """
@@ -183,11 +183,6 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
                 f"This estimator was fitted with callbacks ({', '.join(self.callbacks.names)}), "
                 "which its pickle left out. Pass them again before fitting: "
                 "set_params(callbacks=[...]), or callbacks=None to fit without."
-            )
-        if not np.isfinite([self.learning_rate, self.weight_decay, self.l1, self.tol]).all():
-            raise ValueError(
-                "learning_rate, weight_decay, l1 and tol must be finite, got "
-                f"{self.learning_rate}, {self.weight_decay}, {self.l1} and {self.tol}."
             )
         if self.device != "auto" and self.device.split(":")[0] not in ("cpu", "cuda", "mps"):
             raise ValueError(

@@ -42,7 +42,7 @@ _PARAMETERS = """
     lr_schedule : {"constant", "cosine"}, default="constant"
         "cosine" falls to zero over `max_epochs` (Loshchilov and Hutter 2017).
     batch_size : "auto" or int, default="auto"
-        Rows a step. "auto" is the power of two nearest to `1.5 * sqrt(n_rows)`, from 32
+        Rows a step. "auto" is the power of two nearest to `1.5 * sqrt(n_rows)`, from 8
         to 1024. More than there are rows is full-batch training.
     max_epochs : int, default=100
         Most passes over the training rows.

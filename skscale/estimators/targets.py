@@ -91,14 +91,8 @@ def check_weights(estimator, X, y, sample_weight, class_weight=None, encoded=Non
         weights = _check_sample_weight(
             sample_weight, X, dtype=np.float64, ensure_non_negative=True
         )
-        largest = weights.max()
-        if largest == 0:
-            raise ValueError(
-                "sample_weight is zero for all rows. Expected at least one row of positive "
-                "weight."
-            )
         # Only their ratios matter: now no sum of them overflows.
-        weights = weights / largest
+        weights = weights / weights.max()
     if class_weight is not None:
         if encoded.strata is None:
             raise ValueError(

@@ -79,7 +79,9 @@ def initial_parameters(architecture, generator, dtype):
     activations that are zero or nearly so on half of their inputs (He et al. 2015,
     eq. 10) and 1 for the others and the output layer; biases are uniform within
     `1 / sqrt(n_inputs)`, as in `torch.nn.Linear`, so that units bend at different
-    places of a narrow input.
+    places of a narrow input. The weights of `N` residual layers are divided by `sqrt(N)`
+    (Radford et al. 2019, "Language models are unsupervised multitask learners", section
+    2.3): else each layer would double the variance of what it adds to.
 
     Parameters
     ----------
@@ -93,9 +95,12 @@ def initial_parameters(architecture, generator, dtype):
         Of shapes (n_inputs, n_outputs) and (n_outputs,), the output layer last.
     """
     rectifying = architecture.activation not in ("tanh", "logistic")
+    n_residual = sum(map(architecture.is_residual, range(architecture.depth)))
     coefs, intercepts = [], []
     for layer, (n_in, n_out) in enumerate(architecture.layer_shapes):
         variance = (2 if rectifying and layer < architecture.depth else 1) / n_in
+        if layer < architecture.depth and architecture.is_residual(layer):
+            variance /= n_residual
         coefs.append(
             (generator.standard_normal((n_in, n_out)) * math.sqrt(variance)).astype(dtype)
         )
