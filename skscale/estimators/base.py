@@ -18,7 +18,13 @@ from ..scaling import hidden_widths
 from ..training.random import split_random_state
 from ..training.task import Recipe, Task
 from ._sklearn_private import Interval, StrOptions
-from .features import find_shift, input_dtypes, to_network_dtype, validate_features
+from .features import (
+    find_shift,
+    input_dtypes,
+    refuse_beyond_float32,
+    to_network_dtype,
+    validate_features,
+)
 from .targets import split_rows
 
 # Rows of a batch under batch_size="auto": about 1.5 sqrt(n), a power of two. Small
@@ -370,9 +376,19 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
     @property
     def net_(self):
         """skorch.NeuralNet: a net that holds a copy of the fitted network."""
+        check_is_fitted(self)
         from ..training.skorch_surface import make_fitted_net
 
         return make_fitted_net(self, self._net_kind)
+
+    def __dir__(self):
+        # scikit-learn lists what `hasattr` finds, and its HTML shows the value of each:
+        # both would build `net_` and import torch.
+        return [
+            name
+            for name in object.__dir__(self)
+            if name != "net_" and hasattr(self, name)
+        ]
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "coefs_")
@@ -385,7 +401,8 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_features(self, X)
         dtype = self.coefs_[0].dtype
-        if in_dtype_of_X:
+        if in_dtype_of_X and dtype != X.dtype:
+            refuse_beyond_float32(X)
             dtype = np.promote_types(dtype, X.dtype)
         X = to_network_dtype(X, self.input_shift_, dtype)
         architecture = self.architecture_

@@ -55,6 +55,12 @@ def find_shift(X, rows, weights):
     UserWarning
         If X is float32 and has such a column: what the cast lost is not to be had back.
     """
+    with np.errstate(over="ignore", invalid="ignore"):
+        # Squares of values that no float32 holds overflow; the cast refuses them.
+        return _find_shift(X, rows, weights)
+
+
+def _find_shift(X, rows, weights):
     screened = X[rows[:: max(1, len(rows) // _SCREEN_ROWS)]].astype(np.float64)
     # A generous screen: exact moments are computed for few columns, if any.
     mean, deviation = screened.mean(axis=0), screened.std(axis=0)
@@ -72,7 +78,7 @@ def find_shift(X, rows, weights):
                 "Expected columns of moderate size: pass X as float64, where such columns "
                 "are centred before the cast, or subtract the mean first.",
                 UserWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
         return None
     if not is_far.any():
@@ -133,3 +139,19 @@ def to_network_dtype(X, shift, dtype):
     if X.dtype != dtype:
         assert_all_finite(cast, input_name="X")
     return cast
+
+
+def refuse_beyond_float32(X):
+    """Refuse float64 values that a network trained in float32 has no way of knowing.
+
+    Raises
+    ------
+    ValueError
+        If a value is too large for float32.
+    """
+    largest = np.finfo(np.float32).max
+    if X.dtype == np.float64 and not (X.max() <= largest and X.min() >= -largest):
+        raise ValueError(
+            "Input X contains infinity or a value too large for dtype('float32'), in which "
+            "the network was trained."
+        )

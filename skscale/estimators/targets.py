@@ -192,7 +192,8 @@ def standardize(y, rows, weights, dtype):
     largest[largest == 0] = 1.0
     scale = np.sqrt(np.average((values[rows] / largest) ** 2, axis=0, weights=w)) * largest
     # A spread that is rounding error alone is none.
-    constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)
-    scale[constant] = 1.0
+    rounding = 10 * np.finfo(np.float64).eps * np.abs(mean)
+    scale[scale <= rounding] = 1.0
+    values[np.abs(values) <= rounding] = 0.0
     values /= scale
     return values.astype(dtype), mean, scale

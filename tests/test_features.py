@@ -1,0 +1,180 @@
+"""X as it comes: kinds, dtypes, copies, columns far from zero."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn.exceptions import NotFittedError
+
+from skscale import ScaledMLPClassifier, ScaledMLPRegressor
+from skscale.estimators.features import find_shift, to_network_dtype
+from skscale.training.task import Task
+
+FAST = {"max_epochs": 2, "random_state": 0}
+
+
+@pytest.fixture
+def task_of(monkeypatch):
+    """Return the Task that a fit describes."""
+    from skscale.training import engine
+
+    def describe(estimator, *arguments):
+        seen = []
+
+        def train(tasks):
+            seen.extend(tasks)
+            return real(tasks)
+
+        real = engine.train
+        with monkeypatch.context() as patch:
+            patch.setattr(engine, "train", train)
+            estimator.fit(*arguments)
+        (task,) = seen
+        assert isinstance(task, Task)
+        return task
+
+    return describe
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda X: X.tolist(),
+        pd.DataFrame,
+        pl.DataFrame,
+        np.asfortranarray,
+        lambda X: X[::-1][::-1],
+        lambda X: np.repeat(X, 2, axis=1)[:, ::2],
+        lambda X: X.astype(">f8"),
+        lambda X: X.astype(np.longdouble),
+    ],
+    ids=["list", "pandas", "polars", "fortran", "reversed", "strided", "big-endian", "long"],
+)
+def test_all_kinds_of_dense_input_give_one_result(Estimator, small, convert):
+    X, y = small
+    X = X.astype(np.float64)
+    expected = Estimator(**FAST).fit(X, y)
+    fitted = Estimator(**FAST).fit(convert(X), y)
+    np.testing.assert_array_equal(fitted.coefs_[0], expected.coefs_[0])
+    np.testing.assert_array_equal(fitted.predict(convert(X)), expected.predict(X))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float16, bool, np.int64, np.int32])
+def test_small_numbers_of_any_dtype_give_one_result(digits, dtype):
+    X, y = (digits[0] > 0.5).astype(dtype), digits[1]
+    expected = ScaledMLPClassifier(**FAST).fit(X.astype(np.float32), y)
+    fitted = ScaledMLPClassifier(**FAST).fit(X, y)
+    np.testing.assert_array_equal(fitted.coefs_[0], expected.coefs_[0])
+
+
+def test_float32_is_not_copied_and_float64_once(digits, task_of):
+    X, y = digits
+    task = task_of(ScaledMLPClassifier(**FAST), X, y)
+    assert np.shares_memory(task.X, X)
+    assert task_of(ScaledMLPClassifier(**FAST), X.astype(np.float64), y).X.dtype == np.float32
+    double = X.astype(np.float64)
+    task = task_of(ScaledMLPClassifier(precision="float64", **FAST), double, y)
+    assert np.shares_memory(task.X, double)
+
+
+def test_memory_mapped_and_read_only_arrays_are_used_as_they_are(tmp_path, digits, task_of):
+    X, y = digits
+    np.save(tmp_path / "X.npy", X)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    read_only = X.copy()
+    read_only.flags.writeable = False
+    expected = ScaledMLPClassifier(**FAST).fit(X, y)
+    for given in (mapped, read_only):
+        fitted = ScaledMLPClassifier(**FAST)
+        assert np.shares_memory(task_of(fitted, given, y).X, given)
+        np.testing.assert_array_equal(fitted.coefs_[0], expected.coefs_[0])
+        np.testing.assert_array_equal(fitted.predict(given), expected.predict(X))
+
+
+def test_input_is_never_written_to(Estimator, small):
+    X, y = small
+    before = X.copy(), y.copy()
+    Estimator(dropout=0.1, **FAST).fit(X, y).predict(X)
+    np.testing.assert_array_equal(X, before[0])
+    np.testing.assert_array_equal(y, before[1])
+
+
+def test_feature_names_are_kept_and_checked(digits):
+    X, y = digits
+    frame = pd.DataFrame(X[:, :3], columns=["a", "b", "c"])
+    fitted = ScaledMLPClassifier(**FAST).fit(frame, y)
+    np.testing.assert_array_equal(fitted.feature_names_in_, ["a", "b", "c"])
+    with pytest.raises(ValueError, match="feature names should match"):
+        fitted.predict(frame[["b", "a", "c"]])
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        fitted.predict(X[:, :3])
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [(np.nan, "NaN"), (np.inf, "infinity"), (1e300, "too large for dtype"), (-1e39, "too large")],
+)
+def test_values_that_no_float32_holds_are_refused(Estimator, small, bad, message):
+    X, y = small
+    X = X.astype(np.float64)
+    fitted = Estimator(**FAST).fit(X, y)
+    X[3, 2] = bad
+    with pytest.raises(ValueError, match=message):
+        Estimator(**FAST).fit(X, y)
+    with pytest.raises(ValueError, match=message):
+        fitted.predict(X)
+
+
+def test_an_unfitted_estimator_says_so(Estimator, small):
+    with pytest.raises(NotFittedError):
+        Estimator().predict(small[0])
+
+
+def test_time_stamps_are_centred_in_float64_before_the_cast():
+    rng = np.random.default_rng(0)
+    seconds = rng.uniform(0, 100, 500)
+    y = np.sin(seconds / 15)
+    stamps = np.column_stack([seconds + 1.7e9, rng.standard_normal(500)])
+    fitted = ScaledMLPRegressor(random_state=0, max_epochs=300, learning_rate=0.01).fit(stamps, y)
+    assert fitted.input_shift_[0] == pytest.approx(stamps[:, 0].mean(), abs=1e-3)
+    assert fitted.input_shift_[1] == 0
+    assert fitted.score(stamps, y) > 0.7
+    # As floats of 32 bits the stamps are multiples of 128 seconds.
+    assert len(np.unique(stamps[:, 0].astype(np.float32))) <= 2
+
+
+def test_float32_time_stamps_are_warned_of_with_the_remedy():
+    rng = np.random.default_rng(0)
+    X = (rng.uniform(0, 1000, (200, 1)) + 1.7e8).astype(np.float32)
+    with pytest.warns(UserWarning, match=r"Column 0 of X .* pass X as float64"):
+        ScaledMLPRegressor(max_epochs=1, random_state=0).fit(X, np.arange(200.0))
+
+
+def test_ordinary_and_constant_columns_are_not_warned_of_or_moved():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.standard_normal(500), np.ones(500), 5000 + rng.standard_normal(500)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        shift = find_shift(X.astype(np.float32), np.arange(500), None)
+        assert shift is None
+        shift = find_shift(X, np.arange(500), None)
+    np.testing.assert_allclose(shift, [0, 1, 0])
+
+
+def test_the_shift_is_that_of_the_weighted_rows():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((5000, 1)) + 1e6
+    weights = rng.integers(0, 3, 5000).astype(float)
+    rows = np.flatnonzero(weights)
+    repeated = X.repeat(weights.astype(int), axis=0)
+    np.testing.assert_allclose(
+        find_shift(X, rows, weights), repeated.mean(axis=0), rtol=1e-13
+    )
+
+
+def test_the_cast_shifts_in_float64():
+    X = np.array([[1.7e9 + 1, 2.0], [1.7e9 + 2, 3.0]])
+    cast = to_network_dtype(X, np.array([1.7e9, 0.0]), np.float32)
+    np.testing.assert_array_equal(cast, np.array([[1, 2], [2, 3]], dtype=np.float32))
