@@ -44,11 +44,15 @@ def describe_machine(device):
         processor = fields.get("model name", processor)
         flags = fields.get("flags", "")
     return {
-        "command": " ".join(["python", "benchmarks/" + pathlib.Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": " ".join(
+            ["python", "benchmarks/" + pathlib.Path(sys.argv[0]).name, *sys.argv[1:]]
+        ),
         "commit": _git_commit(),
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "processor": processor,
-        "matrix_units": [f for f in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f in flags.split()],
+        "matrix_units": [
+            f for f in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f in flags.split()
+        ],
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "versions": {
@@ -123,5 +127,7 @@ def write_json(path, name, device, results):
     pathlib.Path(path).write_text(
         json.dumps({"machine": machine, "results": results}, indent=1) + "\n"
     )
-    print(f"\n{machine['processor']}, {machine['cores']} cores, device {machine['device']}; "
-          f"written to {pathlib.Path(path).name}")
+    print(
+        f"\n{machine['processor']}, {machine['cores']} cores, device {machine['device']}; "
+        f"written to {pathlib.Path(path).name}"
+    )

@@ -94,7 +94,9 @@ class Loop:
     def __init__(self, X, y, width, depth, defaults, epochs, device, bfloat16=False):
         n_valid = len(X) // 10 if defaults else 0
         X, y = torch.from_numpy(X).to(device), torch.from_numpy(y).to(device)
-        self.batches = list(zip(X[n_valid:].split(BATCH), y[n_valid:].split(BATCH), strict=True))
+        self.batches = list(
+            zip(X[n_valid:].split(BATCH), y[n_valid:].split(BATCH), strict=True)
+        )
         self.valid = (X[:n_valid], y[:n_valid]) if defaults else None
         self.make = lambda: Network(width, depth, defaults).to(device)
         self.epochs, self.device, self.bfloat16 = epochs, device, bfloat16
@@ -116,7 +118,9 @@ class Loop:
             if self.valid is not None:
                 network.eval()
                 with torch.no_grad():
-                    score = functional.cross_entropy(network(self.valid[0]), self.valid[1]).item()
+                    score = functional.cross_entropy(
+                        network(self.valid[0]), self.valid[1]
+                    ).item()
                 if score < best:
                     best, kept = score, copy.deepcopy(network.state_dict())
         if self.valid is not None:
@@ -228,7 +232,11 @@ def main():
             seconds = time_interleaved(contestants, repeats, synchronize)
             n_steps = epochs * -(-(len(X) - (len(X) // 10 if defaults else 0)) // BATCH)
             name = "defaults" if defaults else "plain"
-            row = [f"{width}x{depth}", name, f"{np.median(seconds['ours']) / n_steps * 1e6:.0f}"]
+            row = [
+                f"{width}x{depth}",
+                name,
+                f"{np.median(seconds['ours']) / n_steps * 1e6:.0f}",
+            ]
             result = {"width": width, "depth": depth, "network": name, "seconds": seconds}
             for numerator, denominator in (
                 ("ours", "loop"), ("skorch", "ours"), ("sklearn", "ours"),

@@ -10,7 +10,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from skscale import ScaledMLPClassifier, complexity
 
 
-@pytest.mark.parametrize("shape", [{"depth": 0}, {"depth": 3, "width": 9}, {"depth": None, "width": (7, 3)}])
+@pytest.mark.parametrize(
+    "shape", [{"depth": 0}, {"depth": 3, "width": 9}, {"depth": None, "width": (7, 3)}]
+)
 def test_each_count_equals_an_independent_one(Estimator, small, shape):
     X, y = small
     fitted = Estimator(max_epochs=1, random_state=0, **shape).fit(X, y)
@@ -44,7 +46,9 @@ def test_pipelines_and_searches_are_looked_into(digits):
         make_pipeline(StandardScaler(), network), {"scaledmlpclassifier__width": [5]}, cv=2
     ).fit(X, y)
     assert complexity(search).widths == (5, 5)
-    nested = make_pipeline(StandardScaler(), GridSearchCV(network, {"width": [6]}, cv=2)).fit(X, y)
+    nested = make_pipeline(StandardScaler(), GridSearchCV(network, {"width": [6]}, cv=2)).fit(
+        X, y
+    )
     assert complexity(nested).widths == (6, 6)
 
 
@@ -55,4 +59,6 @@ def test_what_cannot_be_counted_is_refused(digits):
     with pytest.raises(TypeError, match=r"Expected a fitted estimator of skscale.*LogisticReg"):
         complexity(foreign)
     with pytest.raises(TypeError, match=r"got Pipeline holding LogisticRegression"):
-        complexity(make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000)).fit(*digits))
+        complexity(
+            make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000)).fit(*digits)
+        )

@@ -217,9 +217,14 @@ def test_class_weight_equals_sample_weight_of_the_classes(digits):
     np.testing.assert_allclose(by_class.coefs_[0], by_row.coefs_[0], atol=1e-6)
     labels = np.array(["a", "b", "c"])
     rare = np.r_[np.flatnonzero(y == 0), np.flatnonzero(y == 1)[:5], np.flatnonzero(y == 2)]
-    balanced = ScaledMLPClassifier(class_weight="balanced", **settings).fit(X[rare], labels[y[rare]])
+    balanced = ScaledMLPClassifier(class_weight="balanced", **settings).fit(
+        X[rare], labels[y[rare]]
+    )
     assert balanced.predict_proba(X[y == 1])[:, 1].mean() > (
-        ScaledMLPClassifier(**settings).fit(X[rare], labels[y[rare]]).predict_proba(X[y == 1])[:, 1].mean()
+        ScaledMLPClassifier(**settings)
+        .fit(X[rare], labels[y[rare]])
+        .predict_proba(X[y == 1])[:, 1]
+        .mean()
     )
 
 
@@ -247,12 +252,19 @@ def test_weights_count_in_score(Estimator, small):
     fitted = Estimator(random_state=0, max_epochs=3).fit(X, y)
     weights = np.zeros(len(X))
     weights[:50] = 1
-    assert fitted.score(X, y, sample_weight=weights) == pytest.approx(fitted.score(X[:50], y[:50]))
+    assert fitted.score(X, y, sample_weight=weights) == pytest.approx(
+        fitted.score(X[:50], y[:50])
+    )
 
 
 def test_early_stopping_restores_the_best_weights_without_leaking(digits):
     X, y = digits
-    settings = {"random_state": 0, "max_epochs": 200, "learning_rate": 0.01, "n_iter_no_change": 5}
+    settings = {
+        "random_state": 0,
+        "max_epochs": 200,
+        "learning_rate": 0.01,
+        "n_iter_no_change": 5,
+    }
     fitted = ScaledMLPClassifier(**settings).fit(X, y)
     assert fitted.n_iter_ < 200
     assert fitted.best_epoch_ == fitted.validation_scores_.argmax() + 1
@@ -278,7 +290,9 @@ def test_the_validation_score_is_the_negative_mean_loss_of_held_out_rows(digits)
     fitted = ScaledMLPClassifier(random_state=5, max_epochs=7).fit(X, y)
     _, valid = split_rows(np.arange(len(X)), y, 0.1, split_random_state(5))
     expected = -log_loss(y[valid], fitted.predict_proba(X[valid]))
-    assert fitted.validation_scores_[fitted.best_epoch_ - 1] == pytest.approx(expected, rel=1e-4)
+    assert fitted.validation_scores_[fitted.best_epoch_ - 1] == pytest.approx(
+        expected, rel=1e-4
+    )
 
 
 def test_without_early_stopping_all_epochs_run(Estimator, small):
@@ -315,7 +329,9 @@ def test_warm_start_refuses_another_network_other_classes_and_other_columns(Esti
         clone_with_state(fitted, width=9).fit(X, y)
     with pytest.raises(ValueError, match="is expecting"):
         fitted.fit(X[:, :-1], y)
-    bad = (y > y[0]).astype(int) if Estimator is ScaledMLPClassifier else np.column_stack([y, y])
+    bad = (
+        (y > y[0]).astype(int) if Estimator is ScaledMLPClassifier else np.column_stack([y, y])
+    )
     with pytest.raises(ValueError, match="same classes|as many columns"):
         fitted.fit(X, bad)
     np.testing.assert_array_equal(fitted.coefs_[0], before)
@@ -448,7 +464,12 @@ def test_weights_that_are_not_finite_never_predict(Estimator, small):
 
 
 def test_batches_grow_with_the_rows():
-    assert [resolve_batch_size("auto", n) for n in (10, 1000, 10**5, 10**8)] == [8, 64, 512, 1024]
+    assert [resolve_batch_size("auto", n) for n in (10, 1000, 10**5, 10**8)] == [
+        8,
+        64,
+        512,
+        1024,
+    ]
     assert resolve_batch_size(77, 10) == 77
 
 
@@ -459,11 +480,13 @@ def test_l2_shrinks_norms_and_l1_makes_zeros_and_both_work_together(digits):
         return ScaledMLPClassifier(**settings, **penalties).fit(*digits)
 
     norms = [
-        sum((c**2).sum() for c in fit(weight_decay=w, dropout=0.1).coefs_) for w in (0.0, 1.0, 5.0)
+        sum((c**2).sum() for c in fit(weight_decay=w, dropout=0.1).coefs_)
+        for w in (0.0, 1.0, 5.0)
     ]
     assert norms[0] > norms[1] > norms[2]
     zeros = [
-        fit(l1=penalty, weight_decay=0.1, dropout=0.1).complexity_ for penalty in (0.0, 0.05, 0.3)
+        fit(l1=penalty, weight_decay=0.1, dropout=0.1).complexity_
+        for penalty in (0.0, 0.05, 0.3)
     ]
     counts = [c.n_parameters - c.n_nonzero for c in zeros]
     # Pixels that are zero in every row have no gradient: only the penalty moves them.

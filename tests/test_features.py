@@ -114,7 +114,12 @@ def test_feature_names_are_kept_and_checked(digits):
 
 @pytest.mark.parametrize(
     ("bad", "message"),
-    [(np.nan, "NaN"), (np.inf, "infinity"), (1e300, "too large for dtype"), (-1e39, "too large")],
+    [
+        (np.nan, "NaN"),
+        (np.inf, "infinity"),
+        (1e300, "too large for dtype"),
+        (-1e39, "too large"),
+    ],
 )
 def test_values_that_no_float32_holds_are_refused(Estimator, small, bad, message):
     X, y = small
@@ -137,7 +142,9 @@ def test_time_stamps_are_centred_in_float64_before_the_cast():
     seconds = rng.uniform(0, 100, 500)
     y = np.sin(seconds / 15)
     stamps = np.column_stack([seconds + 1.7e9, rng.standard_normal(500)])
-    fitted = ScaledMLPRegressor(random_state=0, max_epochs=300, learning_rate=0.01).fit(stamps, y)
+    fitted = ScaledMLPRegressor(random_state=0, max_epochs=300, learning_rate=0.01).fit(
+        stamps, y
+    )
     assert fitted.input_shift_[0] == pytest.approx(stamps[:, 0].mean(), abs=1e-3)
     assert fitted.input_shift_[1] == 0
     assert fitted.score(stamps, y) > 0.7
@@ -154,7 +161,9 @@ def test_float32_time_stamps_are_warned_of_with_the_remedy():
 
 def test_ordinary_and_constant_columns_are_not_warned_of_or_moved():
     rng = np.random.default_rng(0)
-    X = np.column_stack([rng.standard_normal(500), np.ones(500), 5000 + rng.standard_normal(500)])
+    X = np.column_stack(
+        [rng.standard_normal(500), np.ones(500), 5000 + rng.standard_normal(500)]
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         shift = find_shift(X.astype(np.float32), np.arange(500), None)
@@ -169,9 +178,7 @@ def test_the_shift_is_that_of_the_weighted_rows():
     weights = rng.integers(0, 3, 5000).astype(float)
     rows = np.flatnonzero(weights)
     repeated = X.repeat(weights.astype(int), axis=0)
-    np.testing.assert_allclose(
-        find_shift(X, rows, weights), repeated.mean(axis=0), rtol=1e-13
-    )
+    np.testing.assert_allclose(find_shift(X, rows, weights), repeated.mean(axis=0), rtol=1e-13)
 
 
 def test_the_cast_shifts_in_float64():

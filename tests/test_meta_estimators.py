@@ -176,7 +176,9 @@ def test_meta_estimators_of_several_outputs(digits, diabetes, classifier, regres
 
 def test_a_column_transformer_before_the_network_and_set_output(classifier):
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"size": rng.standard_normal(400), "kind": rng.choice(["a", "b"], 400)})
+    frame = pd.DataFrame(
+        {"size": rng.standard_normal(400), "kind": rng.choice(["a", "b"], 400)}
+    )
     y = np.where((frame["size"] > 0) ^ (frame["kind"] == "a"), "yes", "no")
     columns = ColumnTransformer(
         [
@@ -188,7 +190,8 @@ def test_a_column_transformer_before_the_network_and_set_output(classifier):
     model.set_output(transform="pandas")
     assert model.fit(frame, y).score(frame, y) > 0.9
     np.testing.assert_array_equal(
-        model[-1].feature_names_in_, ["numbers__size", "categories__kind_a", "categories__kind_b"]
+        model[-1].feature_names_in_,
+        ["numbers__size", "categories__kind_a", "categories__kind_b"],
     )
 
 

@@ -83,7 +83,9 @@ def test_a_pickle_holds_arrays_and_plain_values_and_no_row(Estimator, small):
 
 
 def test_callbacks_are_left_out_of_a_fitted_pickle_and_asked_for_again(digits):
-    fitted = ScaledMLPClassifier(max_epochs=1, random_state=0, callbacks=[Note("x")]).fit(*digits)
+    fitted = ScaledMLPClassifier(max_epochs=1, random_state=0, callbacks=[Note("x")]).fit(
+        *digits
+    )
     again = pickle.loads(pickle.dumps(fitted))
     assert repr(again.callbacks) == "CallbacksLeftOut(['Note'])"
     with pytest.raises(ValueError, match=r"fitted with callbacks \(Note\).*Pass them again"):
@@ -168,7 +170,9 @@ def test_importing_skscale_imports_neither_torch_nor_scikit_learn():
         "print([m for m in ('torch', 'skorch', 'sklearn', 'scipy', 'numpy', 'joblib') "
         "if m in sys.modules])"
     )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True
+    )
     assert out.stdout.strip() == "[]"
 
 

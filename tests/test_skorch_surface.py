@@ -58,9 +58,7 @@ def test_callbacks_that_do_nothing_give_the_engines_result(case, kind, weighted)
     assert engine.best_epoch_ == through.best_epoch_
     assert engine.n_iter_ == through.n_iter_
     np.testing.assert_allclose(engine.loss_curve_, through.loss_curve_, rtol=1e-6)
-    np.testing.assert_allclose(
-        engine.validation_scores_, through.validation_scores_, rtol=1e-6
-    )
+    np.testing.assert_allclose(engine.validation_scores_, through.validation_scores_, rtol=1e-6)
 
 
 def test_callbacks_that_do_nothing_give_the_engines_float32_result(case):
@@ -192,9 +190,9 @@ def test_a_callback_of_ones_own_sees_gradients_batches_and_epochs(digits):
 
     watch = Watch()
     X, y = digits[0][:300], digits[1][:300]
-    ScaledMLPClassifier(
-        random_state=0, max_epochs=2, batch_size=100, callbacks=[watch]
-    ).fit(X, y)
+    ScaledMLPClassifier(random_state=0, max_epochs=2, batch_size=100, callbacks=[watch]).fit(
+        X, y
+    )
     gradients = [("gradient", True)] * 3
     assert watch.seen == [
         ("train", 300, 300), *gradients, ("epoch", 270, 30), *gradients, ("epoch", 270, 30),

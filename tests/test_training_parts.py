@@ -215,7 +215,9 @@ def test_masks_drop_at_their_rate_and_keep_the_mean(rate):
 
 def test_hashed_bits_are_uniform_and_go_on_where_they_stopped():
     whole = hashed_bits(2**64 - 3, 0, 20_000, torch.device("cpu"))
-    parts = [hashed_bits(2**64 - 3, a, b - a, torch.device("cpu")) for a, b in ((0, 7), (7, 20_000))]
+    parts = [
+        hashed_bits(2**64 - 3, a, b - a, torch.device("cpu")) for a, b in ((0, 7), (7, 20_000))
+    ]
     assert torch.equal(whole, torch.cat(parts))
     counts = np.histogram(whole.numpy(), bins=64, range=(-(2**15), 2**15))[0]
     assert stats.chisquare(counts).pvalue > 1e-3

@@ -384,11 +384,7 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
     def __dir__(self):
         # scikit-learn lists what `hasattr` finds, and its HTML shows the value of each:
         # both would build `net_` and import torch.
-        return [
-            name
-            for name in object.__dir__(self)
-            if name != "net_" and hasattr(self, name)
-        ]
+        return [name for name in object.__dir__(self) if name != "net_" and hasattr(self, name)]
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "coefs_")

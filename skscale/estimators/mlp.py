@@ -350,9 +350,7 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
         if self._multilabel:
             return inference.log_sigmoid(outputs)
         if outputs.shape[1] == 1:
-            return np.hstack(
-                [inference.log_sigmoid(-outputs), inference.log_sigmoid(outputs)]
-            )
+            return np.hstack([inference.log_sigmoid(-outputs), inference.log_sigmoid(outputs)])
         return inference.log_softmax(outputs)
 
     def __sklearn_tags__(self):

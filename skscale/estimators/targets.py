@@ -72,9 +72,7 @@ def encode_classes(y, dtype):
     codes = codes.astype(np.min_scalar_type(len(classes)))
     if len(classes) == 2:
         return EncodedTargets(codes.astype(dtype)[:, None], "logistic", 1, classes, codes)
-    return EncodedTargets(
-        codes.astype(np.int64), "cross_entropy", len(classes), classes, codes
-    )
+    return EncodedTargets(codes.astype(np.int64), "cross_entropy", len(classes), classes, codes)
 
 
 def check_weights(estimator, X, y, sample_weight, class_weight=None, encoded=None):
@@ -152,7 +150,11 @@ def split_rows(rows, strata, fraction, random_state):
         labels = strata[shuffled]
         is_single = np.bincount(labels)[labels] == 1
         if is_single.any() and n_valid <= np.count_nonzero(~is_single):
-            kept, shuffled, labels = shuffled[is_single], shuffled[~is_single], labels[~is_single]
+            kept, shuffled, labels = (
+                shuffled[is_single],
+                shuffled[~is_single],
+                labels[~is_single],
+            )
         shuffled = shuffled[np.argsort(labels, kind="stable")]
     # The rows lie shuffled, class by class: steps of equal length take from each class its
     # share, to within one row. (scikit-learn's stratified split makes Python lists of the

@@ -159,9 +159,7 @@ class Chunk:
         # A graph reads its inputs where they lay when it was captured.
         if self._rates is None:
             self._rates = [
-                None
-                if part is None
-                else torch.zeros(self.capacity, *part.shape[1:]).to(part)
+                None if part is None else torch.zeros(self.capacity, *part.shape[1:]).to(part)
                 for part in plan
             ]
         for static, part in zip(self._rates, plan, strict=True):

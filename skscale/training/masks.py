@@ -84,7 +84,9 @@ class MaskSource:
         start = 0
         for width, mask in zip(self.widths, self.masks, strict=True):
             drawn = mask[:n_steps]
-            torch.ge(self.bits[:n_steps, ..., start : start + width], self.thresholds, out=drawn)
+            torch.ge(
+                self.bits[:n_steps, ..., start : start + width], self.thresholds, out=drawn
+            )
             drawn.mul_(self.scales)
             start += width
 

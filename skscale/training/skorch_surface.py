@@ -143,9 +143,7 @@ class _Loop:
             self.member.random.initial,
             np.float64 if task.precision == "float64" else np.float32,
         )
-        return DenseNetwork(
-            task.architecture, coefs, intercepts, dropout=task.recipe.dropout
-        )
+        return DenseNetwork(task.architecture, coefs, intercepts, dropout=task.recipe.dropout)
 
     def make_datasets(self):
         """Return the training and the validation rows as skorch knows them."""

@@ -106,7 +106,9 @@ class Stack:
         self.architecture = task.architecture
         self.loss = task.loss
         self.precision = task.precision
-        self.dtype = torch.bfloat16 if self.precision == "bfloat16" else MASTER_DTYPES[self.precision]
+        self.dtype = (
+            torch.bfloat16 if self.precision == "bfloat16" else MASTER_DTYPES[self.precision]
+        )
         self.batch_size = max(min(m.task.recipe.batch_size, m.n_train) for m in members)
         self.n_steps = 0
         self._gradient = gradient
@@ -184,9 +186,7 @@ class Stack:
             self._advance()
             now = time.perf_counter()
             ended = [
-                k
-                for k, m in enumerate(self.members)
-                if m.n_left == 0 or m.is_out_of_time(now)
+                k for k, m in enumerate(self.members) if m.n_left == 0 or m.is_out_of_time(now)
             ]
             if ended:
                 stopped = self._end_epoch(ended, now)

