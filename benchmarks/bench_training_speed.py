@@ -21,6 +21,7 @@ same batches in float64, and must end with the same weights.
 """
 
 import copy
+import itertools
 
 import numpy as np
 import skorch
@@ -46,9 +47,7 @@ class Network(nn.Module):
     def __init__(self, width, depth, defaults, dropout=DROPOUT):
         super().__init__()
         sizes = [64] + [width] * depth + [10]
-        self.layers = nn.ModuleList(
-            nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
-        )
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
         self.defaults, self.dropout = defaults, dropout
 
     def forward(self, x):

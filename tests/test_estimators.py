@@ -332,7 +332,7 @@ def test_warm_start_refuses_another_network_other_classes_and_other_columns(Esti
     bad = (
         (y > y[0]).astype(int) if Estimator is ScaledMLPClassifier else np.column_stack([y, y])
     )
-    with pytest.raises(ValueError, match="same classes|as many columns"):
+    with pytest.raises(ValueError, match=r"same classes|as many columns"):
         fitted.fit(X, bad)
     np.testing.assert_array_equal(fitted.coefs_[0], before)
 
@@ -347,7 +347,8 @@ def clone_with_state(fitted, **parameters):
     "parameters",
     [
         {"depth": -1}, {"depth": 1.5}, {"width": 0}, {"width": -1}, {"width": 8.5},
-        {"learning_rate": 0}, {"learning_rate": float("nan")}, {"weight_decay": float("inf")}, {"weight_decay": -0.1},
+        {"learning_rate": 0}, {"learning_rate": float("nan")},
+        {"weight_decay": float("inf")}, {"weight_decay": -0.1},
         {"l1": -1}, {"dropout": 1.0}, {"batch_size": 0}, {"max_epochs": 0},
         {"activation": "sine"}, {"validation_fraction": 1.5}, {"lr_schedule": "steps"},
         {"precision": "float16"}, {"normalization": "batch"}, {"max_seconds": 0},

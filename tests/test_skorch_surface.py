@@ -88,7 +88,7 @@ def test_the_net_predicts_what_the_estimator_predicts(case):
 
 def test_the_net_centres_far_columns_as_the_estimator_does():
     rng = np.random.default_rng(0)
-    X = rng.uniform(0, 100, (200, 2)) + [1.7e9, 0]
+    X = rng.uniform(0, 100, (200, 2)) + np.array([1.7e9, 0])
     fitted = ScaledMLPRegressor(random_state=0, max_epochs=2).fit(X, X[:, 1])
     np.testing.assert_allclose(fitted.net_.predict(X), fitted.predict(X), rtol=1e-4)
 

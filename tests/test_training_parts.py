@@ -280,7 +280,12 @@ def test_a_joblib_worker_is_given_one_thread(backend):
 
 def test_limiting_threads_restores_the_callers_number():
     former = torch.get_num_threads()
-    with pytest.raises(RuntimeError, match="inside"), threads.limit_threads(former + 1):
-        assert torch.get_num_threads() == former + 1
-        raise RuntimeError("inside")
+
+    def fail_inside():
+        with threads.limit_threads(former + 1):
+            assert torch.get_num_threads() == former + 1
+            raise RuntimeError("inside")
+
+    with pytest.raises(RuntimeError, match="inside"):
+        fail_inside()
     assert torch.get_num_threads() == former

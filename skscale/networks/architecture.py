@@ -1,6 +1,7 @@
 """The shape of a dense network: plain Python, so that counting needs no torch."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 ACTIVATIONS = ("relu", "gelu", "silu", "mish", "tanh", "logistic")
 NORMALIZATIONS = ("layer",)
@@ -56,7 +57,7 @@ class DenseArchitecture:
     def layer_shapes(self):
         """list of (int, int): inputs and outputs of each layer, the output layer last."""
         sizes = (self.n_features, *self.widths, self.n_outputs)
-        return list(zip(sizes[:-1], sizes[1:], strict=True))
+        return list(pairwise(sizes))
 
     @property
     def n_parameters(self):

@@ -1,10 +1,10 @@
 """Dropout masks of a stack, a few steps at a time.
 
 torch's dropout takes 30 us for a batch of 128 rows by 32 units on a CPU, and 100 us by
-128 units: longer than the layer's product. Raw bits of NumPy's SFC64, 16 a unit, compared with a
-threshold, take a tenth of that, and each member has a generator of its own. On a GPU the
-bits come from a counter hashed on the device, so that nothing is transferred; there a
-network sees other masks than on a CPU.
+128 units: longer than the layer's product. Raw bits of NumPy's SFC64, 16 a unit, compared
+with a threshold, take a tenth of that, and each member has a generator of its own. On a
+GPU the bits come from a counter hashed on the device, so that nothing is transferred;
+there a network sees other masks than on a CPU.
 """
 
 import numpy as np
