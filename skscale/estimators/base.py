@@ -187,8 +187,9 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         if isinstance(self.callbacks, CallbacksLeftOut):
             raise ValueError(
                 "This estimator was fitted with callbacks "
-                f"({', '.join(self.callbacks.names)}), which its pickle left out. Pass them again before fitting: "
-                "set_params(callbacks=[...]), or callbacks=None to fit without."
+                f"({', '.join(self.callbacks.names)}), which its pickle left out. "
+                "Pass them again before fitting, by set_params(callbacks=[...]), or set "
+                "callbacks=None to fit without."
             )
         if self.device != "auto" and self.device.split(":")[0] not in ("cpu", "cuda", "mps"):
             raise ValueError(

@@ -177,7 +177,8 @@ class Chunk:
             return
         if graph == "seen":
             graph = self._graphs[n_steps] = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
+            # Other threads may use the device meanwhile.
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 self._run_steps(n_steps, rates, decays, shrinkages)
         graph.replay()
 
