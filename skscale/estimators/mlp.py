@@ -207,30 +207,32 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
         random_state=None,
         verbose=0,
     ):
-        self.depth = depth
-        self.width = width
-        self.activation = activation
-        self.normalization = normalization
-        self.residual = residual
-        self.dropout = dropout
-        self.l1 = l1
-        self.weight_decay = weight_decay
-        self.learning_rate = learning_rate
-        self.lr_schedule = lr_schedule
-        self.batch_size = batch_size
-        self.max_epochs = max_epochs
-        self.max_seconds = max_seconds
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
+        super().__init__(
+            depth,
+            width,
+            activation=activation,
+            normalization=normalization,
+            residual=residual,
+            dropout=dropout,
+            l1=l1,
+            weight_decay=weight_decay,
+            learning_rate=learning_rate,
+            lr_schedule=lr_schedule,
+            batch_size=batch_size,
+            max_epochs=max_epochs,
+            max_seconds=max_seconds,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            warm_start=warm_start,
+            device=device,
+            precision=precision,
+            callbacks=callbacks,
+            random_state=random_state,
+            verbose=verbose,
+        )
         self.class_weight = class_weight
-        self.warm_start = warm_start
-        self.device = device
-        self.precision = precision
-        self.callbacks = callbacks
-        self.random_state = random_state
-        self.verbose = verbose
 
     @restores_state
     @_fit_context(prefer_skip_nested_validation=True)
@@ -397,57 +399,6 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
     >>> bool(network.score(X, y) > 0.4)
     True
     """
-
-    def __init__(
-        self,
-        depth=2,
-        width=128,
-        *,
-        activation="relu",
-        normalization="layer",
-        residual=True,
-        dropout=0.0,
-        l1=0.0,
-        weight_decay=0.01,
-        learning_rate=0.002,
-        lr_schedule="constant",
-        batch_size="auto",
-        max_epochs=100,
-        max_seconds=None,
-        early_stopping=True,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        warm_start=False,
-        device="auto",
-        precision="float32",
-        callbacks=None,
-        random_state=None,
-        verbose=0,
-    ):
-        self.depth = depth
-        self.width = width
-        self.activation = activation
-        self.normalization = normalization
-        self.residual = residual
-        self.dropout = dropout
-        self.l1 = l1
-        self.weight_decay = weight_decay
-        self.learning_rate = learning_rate
-        self.lr_schedule = lr_schedule
-        self.batch_size = batch_size
-        self.max_epochs = max_epochs
-        self.max_seconds = max_seconds
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.warm_start = warm_start
-        self.device = device
-        self.precision = precision
-        self.callbacks = callbacks
-        self.random_state = random_state
-        self.verbose = verbose
 
     @restores_state
     @_fit_context(prefer_skip_nested_validation=True)
