@@ -11,9 +11,10 @@ import torch
 from .losses import row_losses, weight_factor
 from .masks import MaskSource
 
-# What a chunk holds should stay in a core's L2 cache on a CPU; on a GPU it should be
-# long enough to hide the launch of its graph.
-_CHUNK_BYTES = {"cpu": 1 << 20, "cuda": 1 << 28}
+# A longer chunk spreads its per-member work over more steps: with 1 MB a stack of 15
+# networks of width 16 took 1.5 to 2.5 times as long as with 4 to 16 MB. On a GPU a chunk
+# should be long enough to hide the launch of its graph.
+_CHUNK_BYTES = {"cpu": 8 << 20, "cuda": 1 << 28}
 _MOST_STEPS = 64
 
 
