@@ -107,6 +107,8 @@ def different_tasks(**common):
         make_task(seed=4, data_seed=1, lr_schedule="cosine", max_epochs=3, **common),
         make_task(seed=5, valid=20, rows=90, weighted=True, **common),
         make_task(seed=6, rows=20, dropout=0.2, **common),  # less than a batch
+        make_task(seed=7, rows=96, **common),  # whole batches only
+        make_task(seed=8, rows=32, **common),  # one batch
     ]
 
 
@@ -132,9 +134,8 @@ def test_a_stack_equals_lone_fits_step_by_step():
 
         return on_epoch_end
 
-    together, alone = [[] for _ in range(7)], [[] for _ in range(7)]
-    settings = {"batch_size": 1000}
-    tasks = different_tasks(**settings)
+    tasks = different_tasks(batch_size=1000)
+    together, alone = [[] for _ in tasks], [[] for _ in tasks]
     for tasks_seen, run in ((together, train), (alone, lambda ts: [train([t])[0] for t in ts])):
         for task, seen in zip(tasks, tasks_seen, strict=True):
             task.on_epoch_end = watched(seen)
@@ -186,6 +187,27 @@ def test_a_float32_step_of_a_stack_equals_the_lone_step_to_rounding(width, n_thr
                 assert torch.linalg.norm(a - b) <= 1e-6 * torch.linalg.norm(b)
     finally:
         torch.set_num_threads(former)
+
+
+@pytest.mark.parametrize("rows", [64, 70])
+def test_every_epoch_takes_every_row_once_in_an_order_of_its_own(rows, monkeypatch):
+    from skscale.training import stack
+
+    taken = []
+    real = stack.Member.next_rows
+
+    def watched(self, n_steps, n_rows):
+        taken.append(real(self, n_steps, n_rows))
+        return taken[-1]
+
+    monkeypatch.setattr(stack.Member, "next_rows", watched)
+    task = make_task(rows=rows, max_epochs=3)
+    train([task])
+    epochs = np.concatenate(taken).reshape(3, rows)
+    for order in epochs:
+        np.testing.assert_array_equal(np.sort(order), task.train_rows)
+        assert (order != task.train_rows).any()
+    assert (epochs[0] != epochs[1]).any()
 
 
 def test_members_stop_on_their_own_and_keep_their_best_weights():

@@ -118,7 +118,7 @@ class Chunk:
         members = self.stack.members
         order = self.order[:n_steps]
         for k, (member, n_rows) in enumerate(zip(members, n_rows_of_member, strict=True)):
-            rows = torch.from_numpy(member.next_rows(n_steps * n_rows))
+            rows = torch.from_numpy(member.next_rows(n_steps, n_rows))
             order[:, k, :n_rows] = rows.view(n_steps, n_rows)
             if n_rows < self.n_rows:
                 order[:, k, n_rows:] = rows[0]

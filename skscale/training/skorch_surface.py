@@ -173,7 +173,7 @@ class _Loop:
         member = self.member
         while member.n_left:
             n_rows = min(self.batch_size, member.n_left)
-            x, targets = self._batch(member.next_rows(n_rows))
+            x, targets = self._batch(member.next_rows(1, n_rows))
             if self.masks is not None:
                 self.masks.draw(1, [n_rows])
                 x["masks"] = [mask[0, 0, :n_rows] for mask in self.masks.masks]

@@ -57,12 +57,13 @@ class Member:
         self._position = 0
         self.started = self.epoch_started = time.perf_counter()
 
-    def next_rows(self, n):
-        """Return the next `n` training rows of the epoch."""
+    def next_rows(self, n_steps, n_rows):
+        """Return the training rows of the epoch's next `n_steps` batches of `n_rows`."""
+        n = n_steps * n_rows
         if self._position == 0:
             rows = self.task.train_rows
             # A single batch is the same in any order.
-            self._order = rows if n == self.n_train else self.random.order(rows)
+            self._order = rows if n_rows == self.n_train else self.random.order(rows)
         rows = self._order[self._position : self._position + n]
         self._position += n
         return rows
