@@ -55,6 +55,8 @@ def test_pipelines_and_searches_are_looked_into(digits):
 def test_what_cannot_be_counted_is_refused(digits):
     with pytest.raises(NotFittedError):
         complexity(ScaledMLPClassifier())
+    with pytest.raises(TypeError, match="got StandardScaler"):
+        complexity(StandardScaler())
     foreign = LogisticRegression(max_iter=5000).fit(*digits)
     with pytest.raises(TypeError, match=r"Expected a fitted estimator of skscale.*LogisticReg"):
         complexity(foreign)

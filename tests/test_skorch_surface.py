@@ -250,3 +250,56 @@ def test_callbacks_work_in_bfloat16(digits):
         precision="bfloat16", random_state=0, max_epochs=5, callbacks=[Nothing()]
     ).fit(*digits)
     assert fitted.score(*digits) > 0.9
+
+
+def test_a_scheduler_beside_a_schedule_and_a_monitor_without_rows_are_refused(digits):
+    scheduler = skorch_callbacks.LRScheduler("StepLR", step_size=1)
+    with pytest.raises(ValueError, match=r"would both set the learning rate"):
+        ScaledMLPClassifier(lr_schedule="cosine", callbacks=[scheduler]).fit(*digits)
+    stopping = skorch_callbacks.EarlyStopping()
+    with pytest.raises(ValueError, match=r"Set early_stopping=True"):
+        ScaledMLPClassifier(early_stopping=False, callbacks=[stopping]).fit(*digits)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_scores_are_recorded_in_every_precision_and_for_labels(precision):
+    X, y = make_multilabel_classification(200, random_state=0)
+    score = skorch_callbacks.EpochScoring("f1_macro", name="f1", lower_is_better=False)
+    fitted = ScaledMLPClassifier(
+        precision=precision, max_epochs=3, random_state=0, callbacks=[score]
+    ).fit(X, y)
+    assert np.isfinite(fitted.history_["f1"]).all()
+    assert set(np.unique(fitted.net_.predict(X))) <= {0, 1}
+
+
+def test_what_a_callback_records_now_and_then_is_kept(digits):
+    class Sometimes(skorch_callbacks.Callback):
+        def on_epoch_end(self, net, **kwargs):
+            if len(net.history) % 2 == 0:
+                net.history.record("even", float(len(net.history)))
+
+    fitted = ScaledMLPClassifier(max_epochs=4, random_state=0, callbacks=[Sometimes()])
+    np.testing.assert_array_equal(fitted.fit(*digits).history_["even"], [np.nan, 2, np.nan, 4])
+
+
+def test_a_print_log_prints(digits, capsys):
+    ScaledMLPClassifier(
+        max_epochs=2, random_state=0, callbacks=[skorch_callbacks.PrintLog()]
+    ).fit(*digits)
+    assert "train_loss" in capsys.readouterr().out
+
+
+def test_a_checkpoint_can_pickle_the_net(digits, tmp_path):
+    import pickle
+
+    checkpoint = skorch_callbacks.Checkpoint(
+        dirname=str(tmp_path), f_pickle="net.pkl", monitor=None
+    )
+    fitted = ScaledMLPClassifier(
+        max_epochs=1, random_state=0, early_stopping=False, callbacks=[checkpoint]
+    ).fit(*digits)
+    net = pickle.loads((tmp_path / "net.pkl").read_bytes())
+    assert type(net) is skorch.NeuralNetClassifier
+    np.testing.assert_allclose(
+        net.predict_proba(digits[0]), fitted.predict_proba(digits[0]), atol=1e-5
+    )

@@ -63,9 +63,9 @@ def test_standardising_uses_the_weighted_moments_of_the_training_rows():
 
 
 @pytest.mark.parametrize("constant", [0.0, 1e-300, 3.3, 1e10, -1e200])
-def test_a_constant_target_has_scale_one(constant):
+def test_a_constant_target_has_scale_zero(constant):
     values, mean, scale = standardize(np.full(30, constant), np.arange(30), None, np.float32)
-    assert scale == 1
+    assert scale == 0
     np.testing.assert_allclose(mean, constant)
     np.testing.assert_allclose(values, 0, atol=abs(constant) * 1e-15 + 1e-300)
 

@@ -438,3 +438,53 @@ def test_devices_resolve_or_say_what_is_missing():
     if not torch.backends.mps.is_available():
         with pytest.raises(ValueError, match="torch finds no MPS device"):
             resolve_device("mps")
+
+
+def test_a_task_that_cannot_begin_does_not_harm_its_neighbours():
+    good, bad = make_task(), make_task(seed=1)
+    coefs, intercepts = train([good])[0].coefs, train([good])[0].intercepts
+    bad.initial = [c[:1] for c in coefs], intercepts
+    failed, fine = train([bad, good])
+    assert isinstance(failed, Exception)
+    assert_equal_networks(fine, train([good])[0], rtol=0, atol=0)
+
+
+def test_padding_does_not_see_rows_outside_the_fit():
+    tasks = [make_task(loss="squared_error", valid=v, seed=v, rows=140) for v in (20, 50)]
+    for task in tasks:
+        task.train_rows = task.train_rows[task.train_rows > 0]
+        task.valid_rows = task.valid_rows[task.valid_rows > 0]
+        task.X[0] = np.inf
+    for together, task in zip(train(tasks), tasks, strict=True):
+        assert_equal_networks(together, train([task])[0], rtol=1e-12, atol=1e-12)
+
+
+def test_a_finished_stack_is_free_at_once():
+    import gc
+    import weakref
+
+    from skscale.training import engine
+    from skscale.training.data import DeviceData
+    from skscale.training.stack import Member, Stack
+
+    device = torch.device("cpu")
+    stack = Stack([Member(make_task(), 0, DeviceData(device))], device, WrittenOutGradient)
+    stack.train()
+    gone = weakref.ref(stack)
+    gc.disable()
+    try:
+        del stack
+        assert gone() is None
+    finally:
+        gc.enable()
+    assert engine.train([]) == []
+
+
+def test_one_unit_is_not_normalised_away():
+    X = np.random.default_rng(0).standard_normal((300, 4))
+    for width in (1, (8, 1)):
+        fitted = ScaledMLPRegressor(
+            None if isinstance(width, tuple) else 1, width, random_state=1, activation="tanh",
+            normalization="layer", learning_rate=0.02,
+        ).fit(X, X[:, 0])  # fmt: skip
+        assert fitted.score(X, X[:, 0]) > 0.5

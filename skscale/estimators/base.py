@@ -1,10 +1,12 @@
 """What a fit goes through, from validated input to adopted network."""
 
+import copy
 import functools
 import warnings
 from numbers import Integral, Real
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn import exceptions
 from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin
@@ -170,7 +172,7 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         "warm_start": ["boolean"],
         "device": [str],
         "precision": [StrOptions({"float32", "float64", "bfloat16"})],
-        "callbacks": [list, tuple, CallbacksLeftOut, None],
+        "callbacks": "no_validation",  # see _check_combinations
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -235,6 +237,10 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
                         f"width={self.width!r} must hold positive ints, the units of each "
                         f"hidden layer, got {width!r}."
                     )
+        if not isinstance(self.callbacks, (list, tuple, CallbacksLeftOut, type(None))):
+            raise ValueError(
+                f"callbacks must be a list of skorch callbacks or None, got {self.callbacks!r}."
+            )
         if isinstance(self.callbacks, CallbacksLeftOut):
             raise ValueError(
                 "This estimator was fitted with callbacks "
@@ -256,7 +262,13 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
     def _fit(self, X, y, sample_weight):
         """Fit; see the public classes."""
         # Imported here: an estimator that only predicts needs no torch.
-        from ..training.engine import resolve_device, train
+        try:
+            from ..training.engine import resolve_device, train
+        except ImportError as error:
+            raise ImportError(
+                "Fitting needs torch and skorch (predicting does not): "
+                f"pip install torch skorch. What failed: {error}"
+            ) from error
 
         widths = self._check_combinations()
         device = resolve_device(self.device)
@@ -271,6 +283,8 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
             ensure_min_samples=2,
             reset=not continues,
         )
+        if issparse(y):  # an indicator matrix
+            y = y.toarray()
         encoded, weights = self._encode(X, y, sample_weight, continues)
         rows = np.arange(len(X)) if weights is None else np.flatnonzero(weights > 0)
         seed = draw_seed(self.random_state)
@@ -360,11 +374,13 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         is_watched = hasattr(self, "_skl_callbacks")
         if not is_watched and not self.verbose:
             return None
+        # Not the task itself: it holds this function, and with it its rows.
+        architecture, is_validated = task.architecture, task.valid_rows is not None
 
         def on_epoch_end(epoch, get_weights):
             if self.verbose:
                 validation = ""
-                if task.valid_rows is not None:
+                if is_validated:
                     validation = f", validation score {epoch['validation_score']:.5f}"
                 print(
                     f"{type(self).__name__}: epoch {epoch['epoch']}/{self.max_epochs}, "
@@ -377,7 +393,7 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
             def fitted_attributes():
                 coefs, intercepts = get_weights()
                 return {
-                    "architecture_": task.architecture,
+                    "architecture_": architecture,
                     "coefs_": coefs,
                     "intercepts_": intercepts,
                 }
@@ -399,12 +415,14 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         self.coefs_ = network.coefs
         self.intercepts_ = network.intercepts
         history = network.history
+        # A callback need not record in every epoch.
+        names = dict.fromkeys(name for epoch in history for name in epoch)
         self.history_ = {
             name: np.array(
-                [epoch[name] for epoch in history],
+                [epoch.get(name, np.nan) for epoch in history],
                 dtype=np.int32 if name == "epoch" else np.float32,
             )
-            for name in history[0]
+            for name in names
         }
         self.n_iter_ = len(history)
         self.best_epoch_ = network.best_epoch
@@ -469,6 +487,18 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
                 "estimator's weights."
             )
         return outputs
+
+    def __copy__(self):
+        # A copy within a process keeps what a pickle leaves out.
+        copied = type(self).__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        return copied
+
+    def __deepcopy__(self, memo):
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        copied.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return copied
 
     def __getstate__(self):
         state = dict(super().__getstate__())

@@ -6,9 +6,12 @@ import numpy as np
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import validate_data
 
-# A float32 number has 24 significant bits: a column whose mean is this many standard
-# deviations away from zero keeps fewer than 11 of them for its variation.
-FAR_FROM_ZERO = 10_000
+# A network sees little of a column whose mean is this many standard deviations away from
+# zero: it is centred.
+FAR_FROM_ZERO = 100
+# A float32 number has 24 significant bits: at this many standard deviations away from zero
+# fewer than 11 of them are left for the variation.
+LOST_IN_FLOAT32 = 10_000
 _SCREEN_ROWS = 2048
 _BLOCK_ROWS = 1 << 16
 
@@ -53,7 +56,8 @@ def find_shift(X, rows, weights):
     Warns
     -----
     UserWarning
-        If X is float32 and has such a column: what the cast lost is not to be had back.
+        If X is float32 and a mean is more than `LOST_IN_FLOAT32` deviations from zero: what
+        the cast lost is not to be had back.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         # Squares of values that no float32 holds overflow; the cast refuses them.
@@ -70,10 +74,11 @@ def _find_shift(X, rows, weights):
     mean, deviation = _moments(X, candidates, rows, weights)
     is_far = np.abs(mean) > FAR_FROM_ZERO * deviation
     if X.dtype == np.float32:
-        far = candidates[is_far & (deviation > 0)]
+        is_lost = np.abs(mean) > LOST_IN_FLOAT32 * deviation
+        far = candidates[is_lost & (deviation > 0)]
         if len(far):
             warnings.warn(
-                f"Column {far[0]} of X has a mean of over {FAR_FROM_ZERO:,} standard "
+                f"Column {far[0]} of X has a mean of over {LOST_IN_FLOAT32:,} standard "
                 "deviations, and X is float32, which keeps few digits of its variation. "
                 "Expected columns of moderate size: pass X as float64, where such columns "
                 "are centred before the cast, or subtract the mean first.",

@@ -51,7 +51,8 @@ _PARAMETERS = """
     early_stopping : bool, default=True
         Whether to set rows aside (by class, where there are classes), judge each epoch
         by its mean loss on them, stop when it no longer falls, and keep the weights of
-        the best epoch. If False, all epochs are run and the last weights kept.
+        the best epoch. If False, all epochs are run and the last weights kept: better
+        with fewer than about a hundred rows.
     validation_fraction : float, default=0.1
         Share of the rows set aside for early stopping.
     n_iter_no_change : int, default=10
@@ -70,9 +71,9 @@ _MORE_PARAMETERS = """
         weights in float32; it pays on processors and GPUs with matrix units for it, and
         for wide networks.
     callbacks : list of skorch callbacks or None, default=None
-        skorch callbacks that run during training. Such a fit trains by skorch's loop and
-        autograd, and slower. Each fit uses deep copies; a fitted estimator's pickle
-        leaves them out.
+        skorch callbacks that run during training, as they are: as in skorch, a fit leaves
+        its traces in them. Such a fit trains by skorch's loop and autograd, and slower. A
+        fitted estimator's pickle leaves them out.
     random_state : int, RandomState or None, default=None
         Source of all random numbers of a fit: one int gives one result, whatever else
         runs beside it. None takes fresh entropy. The global generators are not used.
@@ -93,7 +94,7 @@ _ATTRIBUTES = """
         Biases of each layer.
     input_shift_ : ndarray of shape (n_features_in_,) or None
         What is subtracted from the features in float64 before they are cast: the mean of
-        columns that lie over 10,000 standard deviations from zero. None without any.
+        columns that lie over 100 standard deviations from zero. None without any.
     history_ : dict of str to ndarray of shape (n_iter_,)
         "epoch" (from 1), "train_loss", "validation_score" (NaN without early stopping),
         "seconds", and what skorch callbacks recorded each epoch.
@@ -373,7 +374,8 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
     ----------
     target_mean_, target_scale_ : ndarrays of shape (n_outputs,)
         Mean and standard deviation of the targets over the training rows; the network
-        predicts `(y - target_mean_) / target_scale_`. `history_` is in these units.{attributes}
+        predicts `(y - target_mean_) / target_scale_`. `history_` is in these units. A
+        constant target has scale 0, and its mean is predicted.{attributes}
     See Also
     --------
     ScaledMLPClassifier : The same for classes.
@@ -433,11 +435,13 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
             y = column_or_1d(y, warn=True)
         if y.dtype.kind not in "biuf":
             try:
+                if y.dtype.kind in "mM":
+                    raise TypeError("times are no numbers")
                 y = y.astype(np.float64)
             except (TypeError, ValueError) as error:
                 raise ValueError(
                     f"y must be numbers, got an array of dtype {y.dtype}. For class labels "
-                    "use ScaledMLPClassifier."
+                    "use ScaledMLPClassifier; turn times into numbers of a unit."
                 ) from error
         n_outputs = 1 if y.ndim == 1 else y.shape[1]
         if continues and n_outputs != len(self.target_mean_):
@@ -452,7 +456,9 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
     def _finish_targets(self, encoded, train_rows, weights, continues):
         if continues:
             y = encoded.values.reshape(len(encoded.values), -1)
-            values = (y - self.target_mean_) / self.target_scale_
+            values = (y - self.target_mean_) / np.where(
+                self.target_scale_ == 0, 1, self.target_scale_
+            )
             return values.astype(self._network_dtype)
         values, self.target_mean_, self.target_scale_ = standardize(
             encoded.values, train_rows, weights, self._network_dtype
@@ -475,9 +481,14 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
         """
         outputs = self._outputs(X, in_dtype_of_X=True)
         predicted = outputs * self.target_scale_ + self.target_mean_
-        if not (np.abs(self.target_mean_) > _FAR_FROM_ZERO * self.target_scale_).any():
+        if self._float32_holds_targets():
             predicted = predicted.astype(outputs.dtype, copy=False)
         return predicted[:, 0] if self._is_column else predicted
+
+    def _float32_holds_targets(self):
+        mean, scale = np.abs(self.target_mean_), self.target_scale_
+        is_moderate = (mean < 1e30) & (scale < 1e30) & ((scale > 1e-30) | (scale == 0))
+        return (is_moderate & (mean <= _FAR_FROM_ZERO * scale)).all()
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -9,6 +9,10 @@ from sklearn.utils.validation import column_or_1d
 
 from ._sklearn_private import _check_sample_weight
 
+_SMALLEST_WEIGHT = 1e-30
+# Standardised targets are clipped here: their squares must not overflow float32.
+_LARGEST_TARGET = 1e15
+
 
 @dataclass
 class EncodedTargets:
@@ -91,18 +95,35 @@ def check_weights(estimator, X, y, sample_weight, class_weight=None, encoded=Non
         )
         # Only their ratios matter: now no sum of them overflows.
         weights = weights / weights.max()
+        # Below this share a weight is none: in float32 it would soon be.
+        weights[weights < _SMALLEST_WEIGHT] = 0
     if class_weight is not None:
         if encoded.strata is None:
             raise ValueError(
                 f"class_weight={class_weight!r} needs one class a row, but y is multilabel. "
                 "Pass sample_weight instead."
             )
-        if not isinstance(class_weight, str) and min(class_weight.values(), default=0) < 0:
-            raise ValueError(f"class_weight must not be negative, got {class_weight!r}.")
-        y = column_or_1d(y)
-        of_class = compute_class_weight(
-            class_weight, classes=encoded.classes, y=y, sample_weight=weights
-        )
+        if not isinstance(class_weight, str):
+            given = np.array(list(class_weight.values()), dtype=np.float64)
+            if not (np.isfinite(given) & (given >= 0)).all():
+                raise ValueError(
+                    f"class_weight must hold finite numbers from 0, got {class_weight!r}."
+                )
+        has_weight = np.ones(len(encoded.strata), bool) if weights is None else weights > 0
+        # A class without weight has no balanced one.
+        present = np.unique(encoded.strata[has_weight])
+        of_class = np.zeros(len(encoded.classes))
+        if class_weight == "balanced":
+            of_class[present] = compute_class_weight(
+                class_weight,
+                classes=present,
+                y=encoded.strata[has_weight],
+                sample_weight=None if weights is None else weights[has_weight],
+            )
+        else:
+            of_class[:] = compute_class_weight(
+                class_weight, classes=encoded.classes, y=column_or_1d(y)
+            )
         weights = of_class[encoded.strata] * (1.0 if weights is None else weights)
     if weights is not None and encoded is not None and encoded.strata is not None:
         left = np.unique(encoded.strata[weights > 0])
@@ -183,19 +204,22 @@ def standardize(y, rows, weights, dtype):
     values : ndarray of shape (n_rows, n_outputs)
         In `dtype`.
     mean, scale : float64 ndarrays of shape (n_outputs,)
-        `y` is `values * scale + mean`; `scale` is 1 for a constant output.
+        `y` is `values * scale + mean`; `scale` is 0 for a constant output.
     """
     y = y.reshape(len(y), -1).astype(np.float64, copy=False)
     w = None if weights is None else weights[rows]
-    mean = np.average(y[rows], axis=0, weights=w)
-    # Dividing by the largest first: squares of large numbers would overflow.
-    values = y - mean
-    largest = np.abs(values[rows]).max(axis=0)
+    # In units of the largest: sums and squares of large numbers would overflow.
+    largest = np.abs(y[rows]).max(axis=0)
     largest[largest == 0] = 1.0
-    scale = np.sqrt(np.average((values[rows] / largest) ** 2, axis=0, weights=w)) * largest
+    with np.errstate(over="ignore"):  # in rows without weight, which are not used
+        values = y / largest
+    mean = np.average(values[rows], axis=0, weights=w)
+    values -= mean
+    scale = np.sqrt(np.average(values[rows] ** 2, axis=0, weights=w))
     # A spread that is rounding error alone is none.
     rounding = 10 * np.finfo(np.float64).eps * np.abs(mean)
-    scale[scale <= rounding] = 1.0
     values[np.abs(values) <= rounding] = 0.0
-    values /= scale
-    return values.astype(dtype), mean, scale
+    scale[scale <= rounding] = 0.0
+    values /= np.where(scale == 0, 1.0, scale)
+    np.clip(values, -_LARGEST_TARGET, _LARGEST_TARGET, out=values)
+    return values.astype(dtype), mean * largest, scale * largest

@@ -119,7 +119,9 @@ def forward(X, coefs, intercepts, *, activation, normalization, residual):
     activate = _ACTIVATIONS[activation]
     h = X
     for layer, (coef, intercept) in enumerate(zip(coefs, intercepts, strict=True)):
-        z = (_layer_norm(h) if normalization and layer else h) @ coef
+        # One unit alone is not normalised: it would always be zero.
+        is_normalized = normalization and layer and coef.shape[0] > 1
+        z = (_layer_norm(h) if is_normalized else h) @ coef
         z += intercept
         if layer == len(coefs) - 1:
             return z
@@ -174,7 +176,9 @@ def sigmoid(z):
     -------
     ndarray of the same shape
     """
-    return _sigmoid(z)
+    # exp of a negative number keeps the digits of small probabilities.
+    e = np.exp(-np.abs(z))
+    return np.where(z >= 0, 1, e) / (1 + e)
 
 
 def log_sigmoid(z):

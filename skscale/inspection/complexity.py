@@ -94,17 +94,17 @@ def complexity(estimator):
 
     inner = estimator
     while True:
-        check_is_fitted(inner)
         if isinstance(inner, Pipeline):
             inner = inner.steps[-1][1]
         elif hasattr(inner, "best_estimator_"):
             inner = inner.best_estimator_
         else:
             break
-    if not isinstance(getattr(inner, "complexity_", None), Complexity):
+    if not hasattr(type(inner), "complexity_"):
         raise TypeError(
             "Expected a fitted estimator of skscale, or a pipeline or search that ends in "
             f"one, got {type(estimator).__name__}"
             + (f" holding {type(inner).__name__}." if inner is not estimator else ".")
         )
+    check_is_fitted(inner)
     return inner.complexity_

@@ -12,7 +12,7 @@ class DenseArchitecture:
     """Shape of a dense network.
 
     Layer `l` computes, with `h[0]` the input and `norm` the identity where
-    `normalization` is None or `l` is the first layer::
+    `normalization` is None, `l` is the first layer, or `h[l]` is one unit::
 
         a = activation(norm(h[l]) @ W[l] + b[l])
         h[l + 1] = h[l] + a      if residual, both of one width, and l > 0
@@ -70,8 +70,11 @@ class DenseArchitecture:
         return sum(n_in * n_out for n_in, n_out in self.layer_shapes)
 
     def is_normalized(self, layer):
-        """Whether the input of `layer` (the output layer is the last) is normalised."""
-        return self.normalization is not None and layer > 0
+        """Whether the input of `layer` (the output layer is the last) is normalised.
+
+        One unit alone is not: normalised over itself it would always be zero.
+        """
+        return self.normalization is not None and layer > 0 and self.widths[layer - 1] > 1
 
     def is_residual(self, layer):
         """Whether hidden `layer` adds its activation to its input."""

@@ -6,6 +6,8 @@ left with its products, their element-wise companions and the optimiser. On a GP
 steps of a chunk are captured as one CUDA graph and replayed.
 """
 
+import threading
+
 import torch
 
 from .losses import row_losses, weight_factor
@@ -16,6 +18,40 @@ from .masks import MaskSource
 # should be long enough to hide the launch of its graph.
 _CHUNK_BYTES = {"cpu": 8 << 20, "cuda": 1 << 28}
 _MOST_STEPS = 64
+
+
+class GraphCapture:
+    """Capture the CUDA graphs of one stack.
+
+    Parameters
+    ----------
+    device : torch.device
+    """
+
+    # torch allows one capture at a time in a process.
+    _lock = threading.Lock()
+
+    def __init__(self, device):
+        # A stream of its own on its own device (torch's default one stays on the device
+        # that captured first), and one memory pool: the graphs of a stack replay in turn.
+        self.stream = torch.cuda.Stream(device)
+        self.pool = torch.cuda.graph_pool_handle()
+
+    def capture(self, run):
+        """Return the graph of what `run` launches."""
+        graph = torch.cuda.CUDAGraph()
+        # Other threads may use the device meanwhile.
+        with (
+            self._lock,
+            torch.cuda.graph(
+                graph,
+                pool=self.pool,
+                stream=self.stream,
+                capture_error_mode="thread_local",
+            ),
+        ):
+            run()
+        return graph
 
 
 class Chunk:
@@ -177,10 +213,9 @@ class Chunk:
             self._run_steps(n_steps, rates, decays, shrinkages)
             return
         if graph == "seen":
-            graph = self._graphs[n_steps] = torch.cuda.CUDAGraph()
-            # Other threads may use the device meanwhile.
-            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-                self._run_steps(n_steps, rates, decays, shrinkages)
+            graph = self._graphs[n_steps] = self.stack.graphs.capture(
+                lambda: self._run_steps(n_steps, rates, decays, shrinkages)
+            )
         graph.replay()
 
     def _sum_losses(self, n_steps, n_rows_of_member):

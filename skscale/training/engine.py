@@ -1,5 +1,7 @@
 """`train(tasks) -> networks`: the one way to train."""
 
+from contextlib import nullcontext
+
 import torch
 
 from .data import DeviceData
@@ -27,10 +29,17 @@ def resolve_device(device):
     """
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    kind = torch.device(device).type
-    if kind == "cuda" and not torch.cuda.is_available():
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
         raise ValueError(
-            f"device={device!r} was asked for, but torch finds no CUDA device here. "
+            f'device must be "auto", "cpu", "cuda" (or "cuda:1") or "mps", got {device!r}.'
+        ) from error
+    kind = resolved.type
+    if kind == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device={device!r} was asked for, but torch finds "
+            f"{torch.cuda.device_count() or 'no'} CUDA device here. "
             'Set device="auto" to use one only where there is one.'
         )
     if kind == "mps" and not torch.backends.mps.is_available():
@@ -61,17 +70,33 @@ def train(tasks, gradient=WrittenOutGradient):
         groups.setdefault(_stack_key(task), []).append((index, task))
     results = {}
     for group in groups.values():
-        task = group[0][1]
-        device = torch.device(task.device)
-        data = DeviceData(device)
         # Members with one learning rate share a call of the optimiser: side by side.
         group = sorted(group, key=lambda item: _optimizer_key(item[1]))
-        members = [Member(task, index, data) for index, task in group]
-        stack = Stack(members, device, gradient)
-        macs = 3 * task.architecture.n_macs * stack.batch_size * len(members)
-        with limit_threads(choose_threads(macs)):
-            results.update(stack.train())
+        try:
+            results.update(_train_stack(group, gradient))
+        except Exception as error:
+            if len(group) == 1:
+                results[group[0][0]] = error
+                continue
+            # Whose fault it was shows when each trains alone.
+            for item in group:
+                try:
+                    results.update(_train_stack([item], gradient))
+                except Exception as own_error:
+                    results[item[0]] = own_error
     return [results[index] for index in range(len(tasks))]
+
+
+def _train_stack(group, gradient):
+    task = group[0][1]
+    device = torch.device(task.device)
+    on_device = torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+    with on_device:
+        data = DeviceData(device)
+        stack = Stack([Member(task, index, data) for index, task in group], device, gradient)
+        macs = 3 * task.architecture.n_macs * stack.batch_size * len(group)
+        with limit_threads(choose_threads(macs)):
+            return stack.train()
 
 
 def _stack_key(task):

@@ -37,7 +37,8 @@ class StackedAdamW:
         self.steps_per_epoch = steps_per_epoch
         self.first = parameters.like()
         self.second = parameters.like()
-        self.n_steps = torch.zeros((), device=parameters.flat.device)
+        # The kernel reads it as float32.
+        self.n_steps = torch.zeros((), dtype=torch.float32, device=parameters.flat.device)
         self._group()
 
     def _group(self):
@@ -52,6 +53,14 @@ class StackedAdamW:
         members = range(self.parameters.n_members)
         runs = [list(run) for _, run in groupby(members, key=schedule)]
         self.group_heads = [run[0] for run in runs]
+        # A constant rate is passed as the number it is: on a GPU the kernel reads a tensor
+        # as float32.
+        self.constant_rates = [
+            self.recipes[run[0]].learning_rate
+            if self.recipes[run[0]].lr_schedule == "constant"
+            else None
+            for run in runs
+        ]
         stacks = (self.parameters, self.gradients, self.first, self.second)
         if len(runs) == 1:
             operands = [[[s.flat] for s in stacks]]
@@ -109,7 +118,8 @@ class StackedAdamW:
             rates = rates.to(flat.device, torch.float32)
 
         def per_weight(values):
-            return (per_member * torch.tensor(values, dtype=torch.float64)).to(flat)
+            values = torch.tensor(values, dtype=torch.float64, device="cpu")
+            return (per_member * values).to(flat)
 
         decays = 1 - per_weight([r.weight_decay for r in self.recipes]) if self.decays else None
         shrinkages = per_weight([r.l1 for r in self.recipes]) if self.shrinks else None
@@ -129,7 +139,9 @@ class StackedAdamW:
             for weights, factor in self._per_weight(decays):
                 weights.mul_(factor)
         self.n_steps.add_(1)
-        for (operands, n_steps), rate in zip(self.groups, rates, strict=True):
+        for (operands, n_steps), constant, rate in zip(
+            self.groups, self.constant_rates, rates, strict=True
+        ):
             parameters, gradients, first, second = operands
             torch._fused_adamw_(
                 parameters,
@@ -138,7 +150,7 @@ class StackedAdamW:
                 second,
                 [],
                 n_steps,
-                lr=rate,
+                lr=rate if constant is None else constant,
                 beta1=BETAS[0],
                 beta2=BETAS[1],
                 weight_decay=0.0,

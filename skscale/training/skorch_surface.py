@@ -8,13 +8,21 @@ engine's.
 """
 
 import contextlib
+import copyreg
 import dis
 import time
 
 import numpy as np
 import skorch
 import torch
-from skorch.callbacks import EpochTimer, PassthroughScoring
+from skorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    EpochTimer,
+    LRScheduler,
+    PassthroughScoring,
+    PrintLog,
+)
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
@@ -25,13 +33,23 @@ from .masks import MaskSource
 from .optimizer import BETAS, EPS
 from .stack import MASTER_DTYPES, Member
 from .task import DivergedError, TrainedNetwork
+from .threads import choose_threads, limit_threads
+
+
+class MultilabelNet(skorch.NeuralNet):
+    """A skorch net that predicts an indicator matrix."""
+
+    def predict(self, X):
+        """Return 1 where the probability of a label is above a half."""
+        return (self.predict_proba(X) > 0.5).astype(np.int64)
+
 
 # Of a fitted estimator: the net class, its criterion, further arguments.
 _NETS = {
     "multiclass": (skorch.NeuralNetClassifier, torch.nn.CrossEntropyLoss, {}),
     "binary": (skorch.NeuralNetBinaryClassifier, torch.nn.BCEWithLogitsLoss, {}),
     "multilabel": (
-        skorch.NeuralNet,
+        MultilabelNet,
         torch.nn.BCEWithLogitsLoss,
         {"predict_nonlinearity": torch.sigmoid},
     ),
@@ -58,6 +76,8 @@ def make_fitted_net(estimator, kind):
     skorch.NeuralNet
     """
     net_class, criterion, arguments = _NETS[kind]
+    if kind == "multiclass":
+        arguments = {**arguments, "classes": estimator.classes_}
     module = DenseNetwork(
         estimator.architecture_,
         estimator.coefs_,
@@ -188,7 +208,6 @@ class _Loop:
     def loss(self, y_pred, y_true, x, training):
         """Return the weighted mean loss of a batch."""
         name = self.task.loss
-        y_pred = y_pred.to(torch.promote_types(y_pred.dtype, torch.float32))
         if name != "cross_entropy":
             y_pred = y_pred.reshape(len(y_true), -1)
             y_true = y_true.reshape(len(y_true), -1).to(y_pred.dtype)
@@ -254,6 +273,14 @@ class _Loop:
 class _EngineLoop:
     """Mixed into a skorch net class: skorch's loop over the engine's batches."""
 
+    def __reduce_ex__(self, protocol):
+        # Pickled, by a Checkpoint say, it is the skorch net it extends.
+        state = self.__getstate__()
+        for name in ("loop", "datasets_", "_first_user_callback"):
+            state.pop(name, None)
+        plain = _NETS[self.loop.kind][0]
+        return copyreg.__newobj__, (plain,), state
+
     def get_default_callbacks(self):
         # Printing and progress are the estimator's.
         return [
@@ -280,7 +307,9 @@ class _EngineLoop:
         if self.loop.task.precision == "bfloat16":
             low_precision = torch.autocast(self.loop.device.type, torch.bfloat16)
         with low_precision:
-            return super().infer(x, **fit_params)
+            y_pred = super().infer(x, **fit_params)
+        # What callbacks see is NumPy's to read, which has no bfloat16.
+        return y_pred.to(torch.promote_types(y_pred.dtype, torch.float32))
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         return self.loop.loss(y_pred, y_true.to(y_pred.device), X, training)
@@ -360,6 +389,38 @@ def _is_raised_explicitly(error):
     return dis.opname[opcode] == "RAISE_VARARGS"
 
 
+def _is_a(item, kind):
+    """Whether an entry of `callbacks` is of a kind of callback."""
+    callback = item[1] if isinstance(item, tuple) else item
+    return isinstance(callback, kind) or (
+        isinstance(callback, type) and issubclass(callback, kind)
+    )
+
+
+def _check_callbacks(task, callbacks):
+    for item in callbacks:
+        if not _is_a(item, Callback):
+            raise ValueError(
+                f"callbacks holds {item!r}. Expected skorch callbacks, such as "
+                "skorch.callbacks.EpochScoring('accuracy'), or pairs of a name and one. "
+                "scikit-learn's callbacks are set by set_callbacks()."
+            )
+        if _is_a(item, LRScheduler) and task.recipe.lr_schedule != "constant":
+            raise ValueError(
+                f"lr_schedule={task.recipe.lr_schedule!r} and the LRScheduler in callbacks "
+                'would both set the learning rate. Set lr_schedule="constant".'
+            )
+        if (
+            _is_a(item, EarlyStopping)
+            and task.valid_rows is None
+            and str(getattr(item, "monitor", "valid_loss")).startswith("valid_")
+        ):
+            raise ValueError(
+                f"{item!r} monitors validation rows, and there are none. Set "
+                "early_stopping=True, or let it monitor 'train_loss'."
+            )
+
+
 def train_with_callbacks(task, callbacks, kind):
     """Train one task through skorch's loop.
 
@@ -379,6 +440,7 @@ def train_with_callbacks(task, callbacks, kind):
     DivergedError
         If a loss, score or weight is not finite.
     """
+    _check_callbacks(task, callbacks)
     net_class, criterion, arguments = _NETS[kind]
     if kind == "multiclass":
         arguments = {**arguments, "classes": list(range(task.architecture.n_outputs))}
@@ -397,7 +459,8 @@ def train_with_callbacks(task, callbacks, kind):
         batch_size=loop.batch_size,
         callbacks=list(callbacks),
         device=task.device,
-        verbose=0,
+        # Whoever passes a PrintLog wants it to print.
+        verbose=int(any(_is_a(c, PrintLog) for c in callbacks)),
         **arguments,
         **_private_generators(),
     )
@@ -407,11 +470,10 @@ def train_with_callbacks(task, callbacks, kind):
     user_callbacks = net.callbacks_[len(net.get_default_callbacks()) :]
     net._first_user_callback = user_callbacks[0][0]
     y = loop.make_datasets()[0].dataset.y
-    try:
+    macs = 3 * task.architecture.n_macs * loop.batch_size
+    with limit_threads(choose_threads(macs)), contextlib.suppress(_StopTraining):
         net.notify("on_train_begin", X=task.X, y=y)
         net.fit_loop(task.X, y)
-    except _StopTraining:
-        pass
     member = loop.member
     if not member.history:
         raise ValueError(

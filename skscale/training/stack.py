@@ -12,7 +12,7 @@ import torch
 
 from ..networks.dense import initial_parameters, stacked_forward
 from ..networks.parameters import StackedParameters
-from .chunk import Chunk
+from .chunk import Chunk, GraphCapture
 from .early_stopping import EarlyStopping
 from .losses import row_losses
 from .optimizer import StackedAdamW
@@ -25,8 +25,9 @@ MASTER_DTYPES = {
     "bfloat16": torch.float32,
     "float64": torch.float64,
 }
-# Activations of a layer in validation: small enough for a core's L2 cache.
-_VALIDATION_BYTES = 1 << 20
+# Activations of a layer in validation: small enough for a core's L2 cache, or large enough
+# to fill a GPU.
+_VALIDATION_BYTES = {"cpu": 1 << 20, "cuda": 1 << 28}
 
 
 class Member:
@@ -46,6 +47,7 @@ class Member:
         self.X = data.tensor(task.X)
         self.targets = data.tensor(task.targets)
         self.weights = data.tensor(task.weights)
+        self.valid_rows = data.tensor(task.valid_rows)
         self.random = MemberRandom(task.seed, task.recipe.dropout)
         self.n_train = len(task.train_rows)
         self.epoch = 0
@@ -113,6 +115,7 @@ class Stack:
         self.batch_size = max(min(m.task.recipe.batch_size, m.n_train) for m in members)
         self.n_steps = 0
         self._gradient = gradient
+        self.graphs = GraphCapture(device) if device.type == "cuda" else None
         self.results = {}
         self.best = None
         parameters = StackedParameters(
@@ -183,16 +186,22 @@ class Stack:
         dict of int to TrainedNetwork or Exception
             By the members' `index`.
         """
-        while self.members:
-            self._advance()
-            now = time.perf_counter()
-            ended = [
-                k for k, m in enumerate(self.members) if m.n_left == 0 or m.is_out_of_time(now)
-            ]
-            if ended:
-                stopped = self._end_epoch(ended, now)
-                if stopped:
-                    self._remove(stopped)
+        try:
+            while self.members:
+                self._advance()
+                now = time.perf_counter()
+                ended = [
+                    k
+                    for k, m in enumerate(self.members)
+                    if m.n_left == 0 or m.is_out_of_time(now)
+                ]
+                if ended:
+                    stopped = self._end_epoch(ended, now)
+                    if stopped:
+                        self._remove(stopped)
+        finally:
+            # Chunks know their stack: cut the cycle, so that its memory is free at once.
+            self._chunks = {}
         return self.results
 
     def _advance(self):
@@ -206,9 +215,13 @@ class Stack:
         n_rows = max(n_rows_of_member)
         chunk = self._chunks.get(n_rows)
         if chunk is None:
-            most = max(1, max(m.n_train // size for m in self.members)) if n_full else 1
+            is_full = n_rows == size
+            most = max(1, max(m.n_train // size for m in self.members)) if is_full else 1
             chunk = self._chunks[n_rows] = Chunk(self, n_rows, most)
         n_steps = min(max(n_full, 1), chunk.capacity)
+        if self.device.type == "cuda":
+            # A power of two: each number of steps is a graph of its own.
+            n_steps = 1 << (n_steps.bit_length() - 1)
         self.loss_sums += chunk.run(n_steps, n_rows_of_member)
         self.n_steps += n_steps
 
@@ -278,23 +291,26 @@ class Stack:
         if len(which) < len(self.members):
             parameters = parameters.select(which)
         widest = max((*self.architecture.widths, self.architecture.n_features))
-        n_chunk = max(64, _VALIDATION_BYTES // (len(which) * widest * self.dtype.itemsize))
+        budget = _VALIDATION_BYTES["cuda" if self.device.type == "cuda" else "cpu"]
+        n_chunk = max(64, budget // (len(which) * widest * self.dtype.itemsize))
         n_most = max(len(m.task.valid_rows) for m in members)
         totals = torch.zeros_like(self.loss_sums[: len(which)])
         for start in range(0, n_most, n_chunk):
             n_rows = min(n_chunk, n_most - start)
             x, targets, weights = [], [], []
             for member in members:
-                rows = torch.from_numpy(member.task.valid_rows[start : start + n_rows])
-                weight = torch.zeros(n_rows, dtype=totals.dtype)
-                weight[: len(rows)] = 1
-                padded = torch.zeros(n_rows, dtype=torch.int64)
-                padded[: len(rows)] = rows
-                padded, weight = padded.to(self.device), weight.to(self.device)
-                x.append(member.X.index_select(0, padded))
-                targets.append(member.targets.index_select(0, padded))
+                rows = member.valid_rows[start : start + n_rows]
+                weight = torch.ones(len(rows), dtype=totals.dtype, device=self.device)
                 if member.weights is not None:
-                    weight = weight * member.weights.index_select(0, padded)
+                    weight *= member.weights.index_select(0, rows)
+                n_padding = n_rows - len(rows)
+                if n_padding:
+                    # With a row of its own, whose loss is as finite as the others.
+                    padding = member.valid_rows[:1].expand(n_padding)
+                    rows = torch.cat([rows, padding])
+                    weight = torch.cat([weight, torch.zeros_like(weight[:1]).expand(n_padding)])
+                x.append(member.X.index_select(0, rows))
+                targets.append(member.targets.index_select(0, rows))
                 weights.append(weight)
             outputs = stacked_forward(
                 self.architecture, parameters, torch.stack(x).to(self.dtype)

@@ -42,7 +42,11 @@ def choose_threads(macs_a_step):
 
 @contextmanager
 def limit_threads(n_threads):
-    """Run a block with this number of torch threads, then restore the caller's."""
+    """Run a block with this number of torch threads, then restore the caller's.
+
+    The number is the calling thread's own, but a thread that uses torch for the first time
+    meanwhile begins with it too: torch offers no other way.
+    """
     former = torch.get_num_threads()
     if n_threads == former:
         yield
