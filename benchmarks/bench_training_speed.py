@@ -9,10 +9,10 @@ classes. Ours is the whole `fit` of the estimator. The others:
 - `sklearn`: scikit-learn's MLPClassifier, for the plain network and, at 1024x3, against
   our precision="bfloat16" too.
 
-Two networks: `plain` (linear layers and ReLU) and `defaults` (the library's defaults:
-layer normalisation, residual connections, early stopping on a tenth of the rows with the
-best weights kept, and a dropout rate of 0.1); the others run the same network, validate
-after each epoch, and keep their best weights.
+Two networks: `plain` (linear layers and ReLU) and `full` (the library's defaults, which are
+residual connections and early stopping on a tenth of the rows with the best weights kept,
+and with them layer normalisation and a dropout rate of 0.1); the others run the same
+network, validate after each epoch, and keep their best weights.
 
 Before anything is timed, our fit and the loop start from the same weights and take the
 same batches in float64, and must end with the same weights.
@@ -44,22 +44,22 @@ SCALES = [(16, 2), (32, 2), (64, 2), (128, 2), (256, 2), (512, 3), (1024, 3)]
 class Network(nn.Module):
     """The networks of `DenseArchitecture`, as one would write them."""
 
-    def __init__(self, width, depth, defaults, dropout=DROPOUT):
+    def __init__(self, width, depth, full, dropout=DROPOUT):
         super().__init__()
         sizes = [64] + [width] * depth + [10]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
-        self.defaults, self.dropout = defaults, dropout
+        self.full, self.dropout = full, dropout
 
     def forward(self, x):
         h = x
         for i, layer in enumerate(self.layers[:-1]):
-            if not self.defaults:
+            if not self.full:
                 h = functional.relu(layer(h))
                 continue
             n = functional.layer_norm(h, h.shape[-1:]) if i else h
             a = functional.dropout(functional.relu(layer(n)), self.dropout, self.training)
             h = h + a if i else a
-        if self.defaults:
+        if self.full:
             h = functional.layer_norm(h, h.shape[-1:])
         return self.layers[-1](h)
 
@@ -71,7 +71,7 @@ def make_data():
     return X.astype(np.float32), y
 
 
-def make_estimator(width, depth, defaults, epochs, device, **more):
+def make_estimator(width, depth, full, epochs, device, **more):
     parameters = {
         "batch_size": BATCH,
         "max_epochs": epochs,
@@ -80,8 +80,14 @@ def make_estimator(width, depth, defaults, epochs, device, **more):
         "random_state": 0,
         "device": device,
     }
-    if defaults:
-        parameters |= {"dropout": DROPOUT, "n_iter_no_change": epochs + 1}
+    if full:
+        parameters |= {
+            "normalization": "layer",
+            "residual": True,
+            "dropout": DROPOUT,
+            "early_stopping": True,
+            "n_iter_no_change": epochs + 1,
+        }
     else:
         parameters |= {"normalization": None, "residual": False, "early_stopping": False}
     return ScaledMLPClassifier(depth, width, **(parameters | more))
@@ -90,14 +96,14 @@ def make_estimator(width, depth, defaults, epochs, device, **more):
 class Loop:
     """The PyTorch loop, its batches prepared."""
 
-    def __init__(self, X, y, width, depth, defaults, epochs, device, bfloat16=False):
-        n_valid = len(X) // 10 if defaults else 0
+    def __init__(self, X, y, width, depth, full, epochs, device, bfloat16=False):
+        n_valid = len(X) // 10 if full else 0
         X, y = torch.from_numpy(X).to(device), torch.from_numpy(y).to(device)
         self.batches = list(
             zip(X[n_valid:].split(BATCH), y[n_valid:].split(BATCH), strict=True)
         )
-        self.valid = (X[:n_valid], y[:n_valid]) if defaults else None
-        self.make = lambda: Network(width, depth, defaults).to(device)
+        self.valid = (X[:n_valid], y[:n_valid]) if full else None
+        self.make = lambda: Network(width, depth, full).to(device)
         self.epochs, self.device, self.bfloat16 = epochs, device, bfloat16
 
     def __call__(self):
@@ -127,17 +133,17 @@ class Loop:
         return network
 
 
-def make_skorch(X, y, width, depth, defaults, epochs, device):
-    n_valid = len(X) // 10 if defaults else 0
-    valid = skorch.dataset.Dataset(X[:n_valid], y[:n_valid]) if defaults else None
-    best = [("best", _BestInMemory())] if defaults else []
+def make_skorch(X, y, width, depth, full, epochs, device):
+    n_valid = len(X) // 10 if full else 0
+    valid = skorch.dataset.Dataset(X[:n_valid], y[:n_valid]) if full else None
+    best = [("best", _BestInMemory())] if full else []
 
     def run():
         return skorch.NeuralNetClassifier(
             Network,
             module__width=width,
             module__depth=depth,
-            module__defaults=defaults,
+            module__full=full,
             criterion=nn.CrossEntropyLoss,
             optimizer=torch.optim.AdamW,
             optimizer__weight_decay=0.0,
@@ -145,7 +151,7 @@ def make_skorch(X, y, width, depth, defaults, epochs, device):
             batch_size=BATCH,
             max_epochs=epochs,
             iterator_train__shuffle=True,
-            train_split=predefined_split(valid) if defaults else None,
+            train_split=predefined_split(valid) if full else None,
             callbacks=best,
             device=device,
             verbose=0,
@@ -164,16 +170,16 @@ def assert_equal_results(X, y, device):
     """Assert that a fit and the loop end with the same weights, in float64."""
     X = X[:1000].astype(np.float64)
     y = y[:1000]
-    for defaults in (False, True):
+    for full in (False, True):
         fitted = make_estimator(
-            32, 2, defaults, 3, device, precision="float64", dropout=0.0, early_stopping=False
+            32, 2, full, 3, device, precision="float64", dropout=0.0, early_stopping=False
         ).fit(X, y)
         random = MemberRandom(0, 0.0)
         start = make_estimator(
-            32, 2, defaults, 1, device,
+            32, 2, full, 1, device,
             precision="float64", dropout=0.0, early_stopping=False, learning_rate=1e-300,
         ).fit(X, y)  # fmt: skip
-        network = Network(32, 2, defaults, dropout=0.0).double()
+        network = Network(32, 2, full, dropout=0.0).double()
         for layer, coef, intercept in zip(
             network.layers, start.coefs_, start.intercepts_, strict=True
         ):
@@ -205,15 +211,15 @@ def main():
     rows, results = [], []
     for width, depth in SCALES[: 4 if arguments.quick else None]:
         repeats, epochs = (3, 1) if width >= 1024 else (5, 2) if width >= 512 else (7, 5)
-        for defaults in (False, True):
-            case = (width, depth, defaults, epochs, device)
+        for full in (False, True):
+            case = (width, depth, full, epochs, device)
             ours = make_estimator(*case)
             contestants = {
                 "ours": lambda ours=ours: ours.fit(X, y),
                 "loop": Loop(X, y, *case),
                 "skorch": make_skorch(X, y, *case),
             }
-            if not defaults:
+            if not full:
                 peer = MLPClassifier(
                     (width,) * depth,
                     batch_size=BATCH,
@@ -229,8 +235,8 @@ def main():
                 contestants["ours bfloat16"] = lambda low=low: low.fit(X, y)
                 contestants["loop bfloat16"] = Loop(X, y, *case, bfloat16=True)
             seconds = time_interleaved(contestants, repeats, synchronize)
-            n_steps = epochs * -(-(len(X) - (len(X) // 10 if defaults else 0)) // BATCH)
-            name = "defaults" if defaults else "plain"
+            n_steps = epochs * -(-(len(X) - (len(X) // 10 if full else 0)) // BATCH)
+            name = "full" if full else "plain"
             row = [
                 f"{width}x{depth}",
                 name,

@@ -40,7 +40,7 @@ def case(request, digits, diabetes):
 KINDS = [
     {"max_epochs": 6},
     {"max_epochs": 6, "dropout": 0.3, "early_stopping": False, "lr_schedule": "cosine"},
-    {"max_epochs": 6, "l1": 0.01, "weight_decay": 0.5, "normalization": None},
+    {"max_epochs": 6, "l1": 0.01, "weight_decay": 0.5, "normalization": "layer"},
     {"max_epochs": 30, "learning_rate": 0.02, "n_iter_no_change": 2},
 ]
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
         {"depth": 0, "learning_rate": 0.02},
         {"depth": 1, "activation": "tanh", "early_stopping": False},
         {"depth": 4, "activation": "gelu", "lr_schedule": "cosine"},
-        {"depth": None, "width": (96, 64), "activation": "mish", "normalization": None},
+        {"depth": None, "width": (96, 64), "activation": "mish", "normalization": "layer"},
         {"residual": False, "activation": "silu", "dropout": 0.1},
         {"batch_size": 7, "early_stopping": False, "max_epochs": 40},
     ],
@@ -34,7 +34,9 @@ def test_all_checks_pass_whatever_the_network(Estimator, parameters):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("Estimator", ESTIMATORS)
-@pytest.mark.parametrize("kind", [{"normalization": None}, {"depth": 0}, {"weight_decay": 0.0}])
+@pytest.mark.parametrize(
+    "kind", [{"normalization": "layer"}, {"depth": 0}, {"weight_decay": 0.0}]
+)
 def test_weights_equal_repetition_whatever_the_network(Estimator, kind):
     estimator = Estimator(
         precision="float64",

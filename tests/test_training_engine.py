@@ -443,7 +443,7 @@ def test_devices_resolve_or_say_what_is_missing():
 def test_a_task_that_cannot_begin_does_not_harm_its_neighbours():
     good, bad = make_task(), make_task(seed=1)
     coefs, intercepts = train([good])[0].coefs, train([good])[0].intercepts
-    bad.initial = [c[:1] for c in coefs], intercepts
+    bad.initial = [c[:2] for c in coefs], intercepts
     failed, fine = train([bad, good])
     assert isinstance(failed, Exception)
     assert_equal_networks(fine, train([good])[0], rtol=0, atol=0)

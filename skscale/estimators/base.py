@@ -183,7 +183,7 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         width=128,
         *,
         activation="relu",
-        normalization="layer",
+        normalization=None,
         residual=True,
         dropout=0.0,
         l1=0.0,

@@ -22,10 +22,11 @@ _PARAMETERS = """
         Units of every hidden layer, or of each in turn.
     activation : {"relu", "gelu", "silu", "mish", "tanh", "logistic"}, default="relu"
         Non-linearity of the hidden layers; "gelu" is its tanh form.
-    normalization : {"layer"} or None, default="layer"
-        Layer normalisation (Ba et al. 2016) of the input of every layer but the first.
-        (Batch normalisation is not offered: its rows depend on one another, so that
-        weighting a row would not equal repeating it.)
+    normalization : {"layer"} or None, default=None
+        Layer normalisation (Ba et al. 2016) of the input of every layer but the first: for
+        deep networks. Shallow ones are more accurate without. (Batch normalisation is not
+        offered: its rows depend on one another, so that weighting a row would not equal
+        repeating it.)
     residual : bool, default=True
         Whether a hidden layer adds to its input where the widths allow it (He et al.
         2016). Deep networks need it to train.
@@ -186,7 +187,7 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
         width=128,
         *,
         activation="relu",
-        normalization="layer",
+        normalization=None,
         residual=True,
         dropout=0.0,
         l1=0.0,
@@ -331,12 +332,7 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
         ndarray of shape (n_samples, n_classes)
             Of each class; for a multilabel y of each label, on its own.
         """
-        outputs = self._outputs(X)
-        if self._multilabel:
-            return inference.sigmoid(outputs)
-        if outputs.shape[1] == 1:
-            return np.hstack([inference.sigmoid(-outputs), inference.sigmoid(outputs)])
-        return inference.softmax(outputs)
+        return self._link(self._outputs(X), inference.sigmoid, inference.softmax)
 
     def predict_log_proba(self, X):
         """Predict logarithms of probabilities, also of those that round to zero.
@@ -350,11 +346,17 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
         ndarray of shape (n_samples, n_classes)
         """
         outputs = self._outputs(X)
+        log_p = self._link(outputs, inference.log_sigmoid, inference.log_softmax)
+        # The logarithm of what predict_proba says, also where that was rounded to one.
+        p = self._link(outputs, inference.sigmoid, inference.softmax)
+        return np.log(p, out=log_p, where=p > 0.5)
+
+    def _link(self, outputs, of_each, of_all):
         if self._multilabel:
-            return inference.log_sigmoid(outputs)
+            return of_each(outputs)
         if outputs.shape[1] == 1:
-            return np.hstack([inference.log_sigmoid(-outputs), inference.log_sigmoid(outputs)])
-        return inference.log_softmax(outputs)
+            return np.hstack([of_each(-outputs), of_each(outputs)])
+        return of_all(outputs)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -8,7 +8,6 @@ engine's.
 """
 
 import contextlib
-import copyreg
 import dis
 import time
 
@@ -116,6 +115,11 @@ def _private_generators():
         "iterator_train__generator": torch.Generator(),
         "iterator_valid__generator": torch.Generator(),
     }
+
+
+def _make_empty(net_class):
+    """Return an instance without state, which unpickling fills."""
+    return net_class.__new__(net_class)
 
 
 class _StopTraining(Exception):
@@ -279,7 +283,7 @@ class _EngineLoop:
         for name in ("loop", "datasets_", "_first_user_callback"):
             state.pop(name, None)
         plain = _NETS[self.loop.kind][0]
-        return copyreg.__newobj__, (plain,), state
+        return _make_empty, (plain,), state
 
     def get_default_callbacks(self):
         # Printing and progress are the estimator's.

@@ -135,6 +135,6 @@ class DivergedError(ValueError):
         super().__init__(
             f"Training diverged: the {what} is not finite after epoch {epoch}. Expected "
             f"finite numbers throughout. Lower learning_rate (it is "
-            f"{recipe.learning_rate:g}; weight_decay is {recipe.weight_decay:g}), and scale the features of X and weights to "
-            "moderate numbers, for example with StandardScaler."
+            f"{recipe.learning_rate:g}; weight_decay is {recipe.weight_decay:g}), and scale "
+            "the features of X and weights to moderate numbers, as StandardScaler does."
         )
