@@ -199,6 +199,20 @@ def assert_equal_results(X, y, device):
             np.testing.assert_allclose(layer.weight.detach().numpy().T, coef, atol=1e-9)
 
 
+def useful_flops(width, depth):
+    """Floating-point operations of the products of a step: outputs, gradients of the
+    weights, and gradients of the activations, which the first layer does not need."""
+    first, rest = 64 * width, (depth - 1) * width * width + width * 10
+    return 2 * BATCH * (2 * first + 3 * rest)
+
+
+def product_rate(device, synchronize):
+    """Measure the operations a second of a large float32 matrix product."""
+    a = torch.randn(1024, 1024, device=device)
+    seconds = time_interleaved({"product": lambda: a @ a}, 20, synchronize)["product"]
+    return 2 * 1024**3 / np.median(seconds)
+
+
 def main():
     arguments = parse_arguments(__doc__)
     device = arguments.device
@@ -208,6 +222,8 @@ def main():
     assert_equal_results(X, y, device)
     print("Equal results: our fit and the loop end with the same weights in float64.\n")
 
+    peak = product_rate(device, synchronize)
+    print(f"Matrix products of 1024 x 1024 float32: {peak / 1e9:.0f} GFLOP/s.\n")
     rows, results = [], []
     for width, depth in SCALES[: 4 if arguments.quick else None]:
         repeats, epochs = (3, 1) if width >= 1024 else (5, 2) if width >= 512 else (7, 5)
@@ -237,12 +253,21 @@ def main():
             seconds = time_interleaved(contestants, repeats, synchronize)
             n_steps = epochs * -(-(len(X) - (len(X) // 10 if full else 0)) // BATCH)
             name = "full" if full else "plain"
+            step_seconds = np.median(seconds["ours"]) / n_steps
+            useful = useful_flops(width, depth) / step_seconds
             row = [
                 f"{width}x{depth}",
                 name,
-                f"{np.median(seconds['ours']) / n_steps * 1e6:.0f}",
+                f"{step_seconds * 1e6:.0f}",
+                f"{useful / 1e9:.0f} ({useful / peak:.2f})",
             ]
-            result = {"width": width, "depth": depth, "network": name, "seconds": seconds}
+            result = {
+                "width": width,
+                "depth": depth,
+                "network": name,
+                "seconds": seconds,
+                "useful_flops_a_second": useful,
+            }
             for numerator, denominator in (
                 ("ours", "loop"), ("skorch", "ours"), ("sklearn", "ours"),
                 ("sklearn", "ours bfloat16"), ("ours bfloat16", "loop bfloat16"),
@@ -259,12 +284,18 @@ def main():
     print()
     print_table(
         [
-            "scale", "network", "ours, us a step", "ours / loop", "skorch / ours",
+            "scale", "network", "ours, us a step", "useful GFLOP/s (of the product rate)",
+            "ours / loop", "skorch / ours",
             "sklearn / ours", "sklearn / ours bf16", "ours bf16 / loop bf16",
         ],
         rows,
     )  # fmt: skip
-    write_json(arguments.json, "bench_training_speed", device, results)
+    write_json(
+        arguments.json,
+        "bench_training_speed",
+        device,
+        {"product_flops_a_second": peak, "cases": results},
+    )
 
 
 def _fit_quietly(model, X, y):
