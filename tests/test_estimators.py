@@ -472,6 +472,13 @@ def test_weights_that_are_not_finite_never_predict(Estimator, small):
         fitted.predict(X)
 
 
+def test_rows_too_large_to_normalise_are_refused(digits):
+    X, y = digits
+    fitted = ScaledMLPClassifier(normalization="layer", random_state=0, max_epochs=1).fit(X, y)
+    with pytest.raises(ValueError, match="output is not finite"):
+        fitted.predict(X * np.float32(1e25))
+
+
 def test_batches_grow_with_the_rows():
     assert [resolve_batch_size("auto", n) for n in (10, 1000, 10**5, 10**8)] == [
         8,

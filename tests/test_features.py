@@ -135,6 +135,10 @@ def test_values_that_no_float32_holds_are_refused(Estimator, small, bad, message
 def test_an_unfitted_estimator_says_so(Estimator, small):
     with pytest.raises(NotFittedError):
         Estimator().predict(small[0])
+    for name in ("loss_curve_", "validation_scores_", "complexity_", "net_"):
+        assert not hasattr(Estimator(), name)
+        with pytest.raises(NotFittedError):
+            getattr(Estimator(), name)
 
 
 def test_time_stamps_are_centred_in_float64_before_the_cast():

@@ -298,6 +298,49 @@ def test_a_run_longer_than_a_chunk_equals_the_same_run_in_short_chunks(monkeypat
     assert_equal_networks(whole, train([task])[0], rtol=0, atol=0)
 
 
+class FakeGraphs:
+    """Stands for CUDA graphs on a CPU: what was captured is run when it is replayed."""
+
+    class Graph:
+        def __init__(self, run):
+            self.replay = run
+
+    def __init__(self):
+        self.n_captured = 0
+
+    def capture(self, run):
+        self.n_captured += 1
+        return self.Graph(run)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_graphs_are_captured_once_and_replayed_with_the_right_numbers(monkeypatch, schedule):
+    # What a replay reads must lie where it lay at the capture: rows, masks, rates.
+    from skscale.training import stack
+
+    settings = {
+        "batch_size": 4, "max_epochs": 8, "lr_schedule": schedule, "l1": 0.1,
+        "weight_decay": 0.2, "valid": 20, "weighted": True,
+    }  # fmt: skip
+    tasks = [
+        make_task(
+            seed=k, dropout=0.1 * k, rows=150 - 13 * k, learning_rate=0.01 * (k + 1), **settings
+        )
+        for k in range(3)
+    ]
+    eager = train(tasks)
+    made = []
+
+    def make_fake(device):
+        made.append(FakeGraphs())
+        return made[-1]
+
+    monkeypatch.setattr(stack, "make_graph_capture", make_fake)
+    for replayed, expected in zip(train(tasks), eager, strict=True):
+        assert_equal_networks(replayed, expected, rtol=1e-12, atol=1e-13)
+    assert 1 <= made[0].n_captured <= 12
+
+
 def test_bfloat16_learns_what_float32_learns(digits):
     X, y = digits
     low = ScaledMLPClassifier(precision="bfloat16", random_state=0, max_epochs=10).fit(X, y)

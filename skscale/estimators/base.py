@@ -430,17 +430,20 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
     @property
     def loss_curve_(self):
         """ndarray of shape (n_iter_,): mean training loss of each epoch."""
+        check_is_fitted(self)
         return self.history_["train_loss"]
 
     @property
     def validation_scores_(self):
         """ndarray of shape (n_iter_,): negative mean validation loss of each epoch, NaN
         without early stopping."""
+        check_is_fitted(self)
         return self.history_["validation_score"]
 
     @property
     def complexity_(self):
         """Complexity: parameters, multiply-accumulates, depth and widths."""
+        check_is_fitted(self)
         return count(self.coefs_, self.intercepts_)
 
     @property

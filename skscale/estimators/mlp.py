@@ -102,7 +102,8 @@ _ATTRIBUTES = """
     n_iter_ : int
         Epochs of the last fit.
     best_epoch_ : int
-        The epoch whose weights were kept.
+        The epoch whose weights were kept. (What a skorch callback restores at the end, such
+        as a Checkpoint with `load_best=True`, it does not know.)
     loss_curve_ : ndarray of shape (n_iter_,)
         Mean training loss of each epoch.
     validation_scores_ : ndarray of shape (n_iter_,)

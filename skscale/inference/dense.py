@@ -73,6 +73,8 @@ def _layer_norm(h):
     variance = np.einsum("ij,ij->i", centred, centred)
     variance /= h.shape[1]
     variance += NORM_EPS
+    # Activations whose squares overflow would all become zero: a constant prediction.
+    variance[np.isinf(variance)] = np.nan
     centred /= np.sqrt(variance, out=variance)[:, None]
     return centred
 

@@ -54,6 +54,11 @@ class GraphCapture:
         return graph
 
 
+def make_graph_capture(device):
+    """Return what captures the graphs of a stack, or None where there are none."""
+    return GraphCapture(device) if device.type == "cuda" else None
+
+
 class Chunk:
     """Buffers of up to `capacity` steps of `n_rows` rows.
 
@@ -143,7 +148,7 @@ class Chunk:
         if self.mask_source is not None:
             self.mask_source.draw(n_steps, n_rows_of_member)
         plan = self.stack.optimizer.plan(self.stack.n_steps, n_steps)
-        if self.stack.device.type == "cuda":
+        if self.stack.graphs is not None:
             self._run_graph(n_steps, plan)
         else:
             rates, decays, shrinkages = plan

@@ -12,7 +12,7 @@ import torch
 
 from ..networks.dense import initial_parameters, stacked_forward
 from ..networks.parameters import StackedParameters
-from .chunk import Chunk, GraphCapture
+from .chunk import Chunk, make_graph_capture
 from .early_stopping import EarlyStopping
 from .losses import row_losses
 from .optimizer import StackedAdamW
@@ -115,7 +115,7 @@ class Stack:
         self.batch_size = max(min(m.task.recipe.batch_size, m.n_train) for m in members)
         self.n_steps = 0
         self._gradient = gradient
-        self.graphs = GraphCapture(device) if device.type == "cuda" else None
+        self.graphs = make_graph_capture(device)
         self.results = {}
         self.best = None
         parameters = StackedParameters(
@@ -219,7 +219,7 @@ class Stack:
             most = max(1, max(m.n_train // size for m in self.members)) if is_full else 1
             chunk = self._chunks[n_rows] = Chunk(self, n_rows, most)
         n_steps = min(max(n_full, 1), chunk.capacity)
-        if self.device.type == "cuda":
+        if self.graphs is not None:
             # A power of two: each number of steps is a graph of its own.
             n_steps = 1 << (n_steps.bit_length() - 1)
         self.loss_sums += chunk.run(n_steps, n_rows_of_member)
