@@ -271,9 +271,30 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
             ) from error
 
         widths = self._check_combinations()
-        device = resolve_device(self.device)
+        task = self._describe_task(X, y, sample_weight, widths, resolve_device(self.device))
+        seen = {
+            "X": X,
+            "y": y,
+            "metadata": None if sample_weight is None else {"sample_weight": sample_weight},
+        }
+        context = self._init_callback_context(max_subtasks=self.max_epochs)
+        context.call_on_fit_task_begin(estimator=self, **seen)
+        task.on_epoch_end = self._watch_epochs(context, task, seen)
+        if self.callbacks:
+            from ..training.skorch_surface import train_with_callbacks
+
+            network = train_with_callbacks(task, self.callbacks, self._net_kind)
+        else:
+            (network,) = train([task])
+        if isinstance(network, Exception):
+            raise network
+        self._adopt(task.architecture, network)
+        context.call_on_fit_task_end(estimator=self, reconstruction_attributes={}, **seen)
+        return self
+
+    def _describe_task(self, X, y, sample_weight, widths, device):
+        """Validate the input and describe the training; return a Task."""
         continues = self.warm_start and hasattr(self, "coefs_")
-        X_given, y_given = X, y
         X, y = validate_data(
             self,
             X,
@@ -306,7 +327,7 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
             self.normalization,
             bool(self.residual),
         )
-        task = Task(
+        return Task(
             architecture=architecture,
             recipe=self._describe_recipe(len(train_rows)),
             loss=encoded.loss,
@@ -320,27 +341,6 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
             device=device,
             initial=self._former_weights(architecture) if continues else None,
         )
-        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
-        context = self._init_callback_context(max_subtasks=self.max_epochs)
-        context.call_on_fit_task_begin(estimator=self, X=X_given, y=y_given, metadata=metadata)
-        task.on_epoch_end = self._watch_epochs(context, task, X_given, y_given, metadata)
-        if self.callbacks:
-            from ..training.skorch_surface import train_with_callbacks
-
-            network = train_with_callbacks(task, self.callbacks, self._net_kind)
-        else:
-            network = train([task])[0]
-        if isinstance(network, Exception):
-            raise network
-        self._adopt(architecture, network)
-        context.call_on_fit_task_end(
-            estimator=self,
-            X=X_given,
-            y=y_given,
-            metadata=metadata,
-            reconstruction_attributes={},
-        )
-        return self
 
     def _describe_recipe(self, n_rows):
         return Recipe(
@@ -369,7 +369,7 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
             [b.astype(dtype) for b in self.intercepts_],
         )
 
-    def _watch_epochs(self, context, task, X, y, metadata):
+    def _watch_epochs(self, context, task, seen):
         """Return what the engine calls after each epoch, or None if nobody watches."""
         is_watched = hasattr(self, "_skl_callbacks")
         if not is_watched and not self.verbose:
@@ -399,13 +399,9 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
                 }
 
             subcontext = context.subcontext(task_name="epoch")
-            subcontext.call_on_fit_task_begin(estimator=self, X=X, y=y, metadata=metadata)
+            subcontext.call_on_fit_task_begin(estimator=self, **seen)
             return subcontext.call_on_fit_task_end(
-                estimator=self,
-                X=X,
-                y=y,
-                metadata=metadata,
-                reconstruction_attributes=fitted_attributes,
+                estimator=self, reconstruction_attributes=fitted_attributes, **seen
             )
 
         return on_epoch_end

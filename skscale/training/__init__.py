@@ -3,14 +3,17 @@
 An estimator's `fit` describes its training as a `Task`; `train` groups tasks of equal
 shape into stacks and trains each stack by batched products.
 
+- `engine`: groups tasks into stacks, chooses the threads, trains the stacks.
 - `task`: what is to be trained, and what came of it.
-- `random`: the random numbers of one member.
+- `stack`: members that train together, from the first epoch to the last.
+- `chunk`: a few consecutive steps: their rows on the device, their gradient, their update.
+- `gradient`: loss and gradient of a step, written out or by autograd.
 - `losses`: losses and their gradients.
 - `optimizer`: AdamW over a stack, with a proximal L1 step.
-- `chunk`: a few consecutive steps: their rows on the device, their gradient, their update.
-- `stack`: members that train together, from the first epoch to the last.
+- `masks`: dropout masks of a stack.
+- `random`: the random numbers of one member.
+- `data`: arrays as tensors on the device.
 - `early_stopping`: when a member stops, and which of its weights it keeps.
-- `engine`: groups tasks, chooses the threads, runs the stacks.
 - `threads`: how many threads a step is worth.
 - `skorch_surface`: the skorch net of a fitted network, and fits with skorch callbacks.
 
