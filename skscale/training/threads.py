@@ -7,8 +7,8 @@ import torch
 from joblib.parallel import get_active_backend
 
 # Multiply-accumulates of a step that are worth a thread. With two threads on two cores a
-# step of 10 million took as long as with one on idle cores and 3 to 8 times as long beside
-# a busy one; of 860 million 0.59 and 2 to 4 times; from 1,700 million 0.6 and 1.3 to 2.9
+# step of 10 million took as long as with one on idle cores and 3 to 70 times as long beside
+# a busy one; of 860 million 0.6 and 2 to 4 times; from 1,700 million 0.6 and 1.3 to 2.9
 # times (benchmarks/bench_threads.py). A second thread waits until it loses little.
 WORTH_A_THREAD = 750_000_000
 
