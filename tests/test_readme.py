@@ -19,3 +19,5 @@ def test_each_block_runs_after_those_before_it(block, tmp_path, monkeypatch, cap
     names = {}
     for code in BLOCKS[: block + 1]:
         exec(compile(code, "README.md", "exec"), names)
+    assert "n_parameters" in capsys.readouterr().out
+    assert names["search"].best_score_ > 0.9

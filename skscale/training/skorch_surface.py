@@ -228,7 +228,7 @@ class _Loop:
 
     def end_epoch(self, net):
         """Judge the epoch that skorch has just run."""
-        member, recipe = self.member, self.task.recipe
+        member = self.member
         now = time.perf_counter()
         member.epoch += 1
         score = float("nan")
@@ -243,20 +243,9 @@ class _Loop:
         }
         for name in ("validation_score", "seconds"):
             net.history.record(name, self.record[name])
-        if not np.isfinite(self.record["train_loss"]):
-            raise DivergedError("training loss", member.epoch, recipe)
-        self.should_stop = member.epoch >= recipe.max_epochs or member.is_out_of_time(now)
-        if member.early_stopping is not None:
-            if not np.isfinite(score):
-                raise DivergedError("validation score", member.epoch, recipe)
-            is_best, is_stale = member.early_stopping.update(member.epoch, score)
-            if is_best:
-                self.best = net.module_.get_arrays()
-            self.should_stop |= is_stale
-        if self.task.on_epoch_end is not None:
-            self.should_stop |= bool(
-                self.task.on_epoch_end(self.record, net.module_.get_arrays)
-            )
+        is_best, self.should_stop = member.judge(self.record, now, net.module_.get_arrays)
+        if is_best:
+            self.best = net.module_.get_arrays()
         member.rewind()
 
     def keep_history(self, net):

@@ -85,6 +85,43 @@ class Member:
         self._position = 0
         self.epoch_started = time.perf_counter()
 
+    def judge(self, record, now, get_weights):
+        """Judge the epoch that has just ended.
+
+        Parameters
+        ----------
+        record : dict
+            Its row of `TrainedNetwork.history`.
+        now : float
+            Time of `time.perf_counter`.
+        get_weights : callable
+            Returns (coefs, intercepts) as they stand.
+
+        Returns
+        -------
+        is_best : bool
+            Whether its weights are the ones to keep so far.
+        should_stop : bool
+
+        Raises
+        ------
+        DivergedError
+            If its loss or score is not finite.
+        """
+        recipe = self.task.recipe
+        if not np.isfinite(record["train_loss"]):
+            raise DivergedError("training loss", self.epoch, recipe)
+        is_best, stop = False, self.epoch >= recipe.max_epochs or self.is_out_of_time(now)
+        if self.early_stopping is not None:
+            score = record["validation_score"]
+            if not np.isfinite(score):
+                raise DivergedError("validation score", self.epoch, recipe)
+            is_best, is_stale = self.early_stopping.update(self.epoch, score)
+            stop |= is_stale
+        if self.task.on_epoch_end is not None:
+            stop |= bool(self.task.on_epoch_end(record, get_weights))
+        return is_best, stop
+
     def is_out_of_time(self, now):
         """Whether the time budget is spent."""
         budget = self.task.recipe.max_seconds
@@ -252,22 +289,9 @@ class Stack:
         return stopped
 
     def _is_finished(self, k, member, record, now):
-        recipe = member.task.recipe
-        if not np.isfinite(record["train_loss"]):
-            raise DivergedError("training loss", member.epoch, recipe)
-        stop = member.epoch >= recipe.max_epochs or member.is_out_of_time(now)
-        if member.early_stopping is not None:
-            score = record["validation_score"]
-            if not np.isfinite(score):
-                raise DivergedError("validation score", member.epoch, recipe)
-            is_best, is_stale = member.early_stopping.update(member.epoch, score)
-            if is_best:
-                self.best.copy_member_(k, self.parameters, k)
-            stop |= is_stale
-        if member.task.on_epoch_end is not None:
-            stop |= bool(
-                member.task.on_epoch_end(record, lambda: self.parameters.get_member(k))
-            )
+        is_best, stop = member.judge(record, now, lambda: self.parameters.get_member(k))
+        if is_best:
+            self.best.copy_member_(k, self.parameters, k)
         return stop
 
     def _extract(self, k, member):
