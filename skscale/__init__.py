@@ -6,6 +6,8 @@ unpickling and predicting need no torch.
 
 import importlib
 
+from .registration import register_backend
+
 __version__ = "0.1.0.dev0"
 
 _EXPORTS = {
@@ -13,6 +15,7 @@ _EXPORTS = {
     "ScaledMLPClassifier": "skscale.estimators.mlp",
     "ScaledMLPRegressor": "skscale.estimators.mlp",
     "complexity": "skscale.inspection.complexity",
+    "last_fused_run": "skscale.training.fusion",
 }
 
 __all__ = sorted([*_EXPORTS, "__version__"])
@@ -28,3 +31,6 @@ def __getattr__(name):
 
 def __dir__():
     return __all__
+
+
+register_backend()

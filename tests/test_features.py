@@ -18,7 +18,7 @@ FAST = {"max_epochs": 2, "random_state": 0}
 @pytest.fixture
 def task_of(monkeypatch):
     """Return the Task that a fit describes."""
-    from skscale.training import engine
+    from skscale.training import fusion
 
     def describe(estimator, *arguments):
         seen = []
@@ -27,9 +27,9 @@ def task_of(monkeypatch):
             seen.extend(tasks)
             return real(tasks)
 
-        real = engine.train
+        real = fusion.train
         with monkeypatch.context() as patch:
-            patch.setattr(engine, "train", train)
+            patch.setattr(fusion, "train", train)
             estimator.fit(*arguments)
         (task,) = seen
         assert isinstance(task, Task)

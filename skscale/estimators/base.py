@@ -263,7 +263,8 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         """Fit; see the public classes."""
         # Imported here: an estimator that only predicts needs no torch.
         try:
-            from ..training.engine import resolve_device, train
+            from ..training.engine import resolve_device
+            from ..training.fusion import train_together
         except ImportError as error:
             raise ImportError(
                 "Fitting needs torch and skorch (predicting does not): "
@@ -285,7 +286,7 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
 
             network = train_with_callbacks(task, self.callbacks, self._net_kind)
         else:
-            (network,) = train([task])
+            network = train_together(task)
         if isinstance(network, Exception):
             raise network
         self._adopt(task.architecture, network)

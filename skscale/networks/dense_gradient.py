@@ -55,7 +55,7 @@ class DenseGradient:
         self.dh = [buffer(w) for w in architecture.widths]
         self.transposed = [w.transpose(1, 2) for w in parameters.weights]
         # A product with ones sums over rows faster than a sum over the middle axis.
-        self.ones = torch.ones_like(flat[:1]).expand(parameters.n_members, 1, n_rows)
+        self.ones = flat.new_ones(parameters.n_members, 1, n_rows)
 
     def forward(self, x, masks, outputs):
         """Write the outputs; keep what `backward` needs.

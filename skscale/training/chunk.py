@@ -192,6 +192,7 @@ class Chunk:
         decays = [None] * n_steps if decays is None else decays.unbind(0)
         shrinkages = [None] * n_steps if shrinkages is None else shrinkages.unbind(0)
         for step in range(n_steps):
+            stack.check_cancelled()
             stack.cast_parameters()
             self.gradient(*self.steps[step])
             stack.cast_gradients()

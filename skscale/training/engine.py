@@ -50,7 +50,7 @@ def resolve_device(device):
     return device
 
 
-def train(tasks, gradient=WrittenOutGradient):
+def train(tasks, gradient=WrittenOutGradient, *, n_threads=None, cancel=None, stack_sizes=None):
     """Train networks, those of equal shape together.
 
     Parameters
@@ -58,6 +58,12 @@ def train(tasks, gradient=WrittenOutGradient):
     tasks : list of Task
     gradient : class, default=WrittenOutGradient
         How gradients are computed; `AutogradGradient` is the other way.
+    n_threads : int or None, default=None
+        Threads that may be used; None is what the caller's torch setting allows.
+    cancel : threading.Event or None, default=None
+        Once set, training ends with a CancelledError.
+    stack_sizes : list or None, default=None
+        The number of networks of each stack is appended here.
 
     Returns
     -------
@@ -73,7 +79,7 @@ def train(tasks, gradient=WrittenOutGradient):
         # Members with one learning rate share a call of the optimiser: side by side.
         group = sorted(group, key=lambda item: _optimizer_key(item[1]))
         try:
-            results.update(_train_stack(group, gradient))
+            results.update(_train_stack(group, gradient, n_threads, cancel, stack_sizes))
         except Exception as error:
             if len(group) == 1:
                 results[group[0][0]] = error
@@ -81,21 +87,26 @@ def train(tasks, gradient=WrittenOutGradient):
             # Whose fault it was shows when each trains alone.
             for item in group:
                 try:
-                    results.update(_train_stack([item], gradient))
+                    results.update(
+                        _train_stack([item], gradient, n_threads, cancel, stack_sizes)
+                    )
                 except Exception as own_error:
                     results[item[0]] = own_error
     return [results[index] for index in range(len(tasks))]
 
 
-def _train_stack(group, gradient):
+def _train_stack(group, gradient, n_threads, cancel, stack_sizes):
+    if stack_sizes is not None:
+        stack_sizes.append(len(group))
     task = group[0][1]
     device = torch.device(task.device)
     on_device = torch.cuda.device(device) if device.type == "cuda" else nullcontext()
     with on_device:
         data = DeviceData(device)
-        stack = Stack([Member(task, index, data) for index, task in group], device, gradient)
+        members = [Member(task, index, data) for index, task in group]
+        stack = Stack(members, device, gradient, cancel)
         macs = 3 * task.architecture.n_macs * stack.batch_size * len(group)
-        with limit_threads(choose_threads(macs)):
+        with limit_threads(choose_threads(macs, n_threads)):
             return stack.train()
 
 

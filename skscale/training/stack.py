@@ -17,7 +17,7 @@ from .early_stopping import EarlyStopping
 from .losses import row_losses
 from .optimizer import StackedAdamW
 from .random import MemberRandom
-from .task import DivergedError, TrainedNetwork
+from .task import CancelledError, DivergedError, TrainedNetwork
 
 # Of weights and their gradients; "bfloat16" is the dtype of the products only.
 MASTER_DTYPES = {
@@ -137,12 +137,15 @@ class Stack:
     device : torch.device
     gradient : class
         `WrittenOutGradient` or `AutogradGradient`.
+    cancel : threading.Event or None
+        Once set, training ends with a CancelledError.
     """
 
-    def __init__(self, members, device, gradient):
+    def __init__(self, members, device, gradient, cancel=None):
         task = members[0].task
         self.members = members
         self.device = device
+        self._cancel = cancel
         self.architecture = task.architecture
         self.loss = task.loss
         self.precision = task.precision
@@ -225,6 +228,7 @@ class Stack:
         """
         try:
             while self.members:
+                self.check_cancelled()
                 self._advance()
                 now = time.perf_counter()
                 ended = [
@@ -240,6 +244,11 @@ class Stack:
             # Chunks know their stack: cut the cycle, so that its memory is free at once.
             self._chunks = {}
         return self.results
+
+    def check_cancelled(self):
+        """Raise a CancelledError if nobody wants the networks any more."""
+        if self._cancel is not None and self._cancel.is_set():
+            raise CancelledError
 
     def _advance(self):
         # Full batches until a member's epoch ends or has only a smaller one left.

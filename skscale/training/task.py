@@ -90,6 +90,8 @@ class Task:
         `on_epoch_end(epoch, get_weights) -> bool`, called with a dict (the columns of
         `TrainedNetwork.history`) and a function returning (coefs, intercepts) as they
         stand; True stops the member.
+    n_own_bytes : int
+        Bytes of its arrays that no other task is known to share.
     """
 
     architecture: DenseArchitecture
@@ -105,6 +107,7 @@ class Task:
     device: str
     initial: tuple | None = None
     on_epoch_end: Callable | None = None
+    n_own_bytes: int = 0
 
 
 @dataclass
@@ -126,6 +129,13 @@ class TrainedNetwork:
     intercepts: list
     history: list = field(default_factory=list)
     best_epoch: int = 0
+
+
+class CancelledError(BaseException):
+    """The run that a training belongs to has ended: an error elsewhere, or Ctrl-C.
+
+    Like KeyboardInterrupt no `Exception`: nobody is to handle it as a failed fit.
+    """
 
 
 class DivergedError(ValueError):

@@ -18,7 +18,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
-def choose_threads(macs_a_step):
+def choose_threads(macs_a_step, allowed=None):
     """Return the number of threads for a step.
 
     Two threads meet at a barrier after each small operation; where the other core is
@@ -30,13 +30,16 @@ def choose_threads(macs_a_step):
     ----------
     macs_a_step : float
         Multiply-accumulates of one step.
+    allowed : int or None, default=None
+        Threads that may be used; None is what the caller's setting allows.
 
     Returns
     -------
     int
     """
-    in_worker = get_active_backend()[0].nesting_level > 0
-    allowed = 1 if in_worker else torch.get_num_threads()
+    if allowed is None:
+        in_worker = get_active_backend()[0].nesting_level > 0
+        allowed = 1 if in_worker else torch.get_num_threads()
     return max(1, min(allowed, int(macs_a_step / WORTH_A_THREAD)))
 
 

@@ -1,0 +1,486 @@
+"""The rendezvous: fits of many threads become one list of tasks.
+
+The jobs of a parallel run (the candidates and folds of a search, say) run in a thread
+each. A job that has a network to train hands its task to the `Rendezvous` and waits. When
+nothing in flight runs any more, the tasks that wait are trained as one list, in the
+thread of one of them, and the jobs go on. A job is in one of these states:
+
+- queued: not started; it is started when few enough run and memory allows;
+- running: executing its own code; at most as many as there are cores are let run;
+- waiting: its task is at the rendezvous;
+- trained: its network is there, and it will run as soon as a core is free;
+- blocked: on a result that other jobs make (a nested parallel call, a cache). A blocked
+  job neither runs nor is in flight, so that those it depends on get its place.
+
+The caller of the run counts as running while it hands out jobs, and as blocked while it
+collects results.
+
+Jobs are admitted by memory: the first job alone; then, whenever nothing runs, as many as
+fit, by what those in flight were measured to hold.
+
+No lock of another's can hang the rendezvous: if nothing at all happens for `PATIENCE`
+seconds, what waits is trained and what is ready goes on, whatever still runs.
+"""
+
+import collections
+import heapq
+import itertools
+import threading
+import time
+from contextlib import contextmanager
+
+from .engine import train
+from .memory import free_bytes, resident_bytes
+from .sharing import SharedArrays
+from .task import CancelledError
+
+PATIENCE = 10.0
+# At each look at the memory, at most so many times as many jobs may be in flight.
+_GROWTH = 4
+# Where the system does not tell what is held: copies of its data that a job holds. A
+# search cuts out the fold, a pipeline transforms it.
+_COPIES = 3
+
+_thread = threading.local()
+
+
+def current_job():
+    """Return the job that runs in this thread, or None."""
+    return getattr(_thread, "job", None)
+
+
+def train_together(task):
+    """Train a task: with those of other jobs where this thread is one, else alone.
+
+    Parameters
+    ----------
+    task : Task
+
+    Returns
+    -------
+    TrainedNetwork or Exception
+    """
+    job = current_job()
+    if job is None:
+        return train([task])[0]
+    return job.call.rendezvous.train(job, task)
+
+
+@contextmanager
+def blocked():
+    """While this block waits for what another job makes, the others go on without it."""
+    job = current_job()
+    if job is None:
+        yield
+        return
+    rendezvous = job.call.rendezvous
+    rendezvous.block(job)
+    try:
+        yield
+    finally:
+        rendezvous.unblock(job)
+
+
+class FusedRun:
+    """What one parallel run has trained.
+
+    Attributes
+    ----------
+    stack_sizes : list of int
+        Networks in each stack, in the order in which training began.
+    batch_sizes : list of int
+        Tasks that were gathered at the rendezvous each time.
+    most_in_flight : int
+        Largest number of jobs in flight at once.
+    training_seconds : float
+        Time spent training.
+    """
+
+    def __init__(self):
+        self.stack_sizes = []
+        self.batch_sizes = []
+        self.most_in_flight = 0
+        self.training_seconds = 0.0
+
+    @property
+    def n_fits(self):
+        """int: networks trained."""
+        return sum(self.stack_sizes)
+
+    def __repr__(self):
+        return (
+            f"FusedRun(n_fits={self.n_fits}, stack_sizes={self.stack_sizes}, "
+            f"most_in_flight={self.most_in_flight}, "
+            f"training_seconds={self.training_seconds:.3f})"
+        )
+
+
+def last_fused_run():
+    """Return what the last parallel run of this thread has trained.
+
+    Returns
+    -------
+    FusedRun or None
+        None where this thread has trained nothing with `backend="skscale"` yet.
+
+    Examples
+    --------
+    >>> import joblib
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from skscale import ScaledMLPClassifier, last_fused_run
+    >>> network = ScaledMLPClassifier(width=8, max_epochs=2)
+    >>> with joblib.parallel_config(backend="skscale"):
+    ...     scores = cross_val_score(network, *load_iris(return_X_y=True), cv=5)
+    >>> last_fused_run().stack_sizes
+    [5]
+    """
+    return getattr(_thread, "last_run", None)
+
+
+class Call:
+    """One call of `joblib.Parallel`, nested or not.
+
+    Parameters
+    ----------
+    rendezvous : Rendezvous
+    parent : Job or None
+        The job that made the call.
+    """
+
+    def __init__(self, rendezvous, parent):
+        self.rendezvous = rendezvous
+        self.parent = parent
+        self.level = 0 if parent is None else parent.level + 1
+        # The thread of a nested call is its parent job's.
+        self.caller = Party(self) if parent is None else parent
+        self.jobs = []
+        self.n_unfinished = 0
+        self._is_cancelled = False
+
+    @property
+    def is_cancelled(self):
+        """bool: whether this call, or one above it, was cancelled."""
+        above = self.parent is not None and self.parent.call.is_cancelled
+        return self._is_cancelled or above
+
+    def cancel(self):
+        """Mark this call and those below it as cancelled."""
+        self._is_cancelled = True
+
+
+class Party:
+    """What counts as running or not: a job, or the caller of a run."""
+
+    def __init__(self, call):
+        self.call = call
+        self.is_running = False
+
+
+class Job(Party):
+    """One function to run in a thread of its own.
+
+    Parameters
+    ----------
+    call : Call
+    function : callable
+    callback : callable
+        Called with the outcome, a pair (result, error).
+    number : int
+        Jobs are started in this order.
+    """
+
+    def __init__(self, call, function, callback, number):
+        super().__init__(call)
+        self.function = function
+        self.callback = callback
+        self.number = number
+        self.level = call.level
+        self.is_in_flight = False
+        self.thread = None
+
+    def __lt__(self, other):
+        # Deeper ones first: those above wait for them.
+        return (-self.level, self.number) < (-other.level, other.number)
+
+    def start(self):
+        """Run in a new thread."""
+        self.thread = threading.Thread(target=self._run, name="skscale-job", daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        _thread.job = self
+        try:
+            outcome = (self.function(), None)
+        except BaseException as error:
+            outcome = (None, error)
+        self.function = None
+        try:
+            # While it counts as running: what it submits is queued before anybody looks.
+            self.callback(outcome)
+        finally:
+            self.callback = None
+            is_failed = outcome[1] is not None
+            del outcome
+            self.call.rendezvous.finish(self, is_failed)
+
+
+class _Entry:
+    # A task at the rendezvous.
+    def __init__(self, job, task):
+        self.job = job
+        self.task = task
+        self.outcome = None
+        self.leads = None
+        self.event = threading.Event()
+
+
+class Rendezvous:
+    """Where the jobs of one run meet.
+
+    Parameters
+    ----------
+    most_running : int
+        Jobs that run their own code at once.
+    n_threads : int
+        Threads that training may use.
+    max_in_flight : int
+        Jobs in flight at once.
+    max_bytes : int or None
+        Memory that the jobs in flight may hold; None is half of what is free.
+    """
+
+    def __init__(self, most_running, n_threads, max_in_flight, max_bytes):
+        self.run = FusedRun()
+        self._most_running = most_running
+        self._n_threads = n_threads
+        self._max_in_flight = max_in_flight
+        self._max_bytes = free_bytes() // 2 if max_bytes is None else max_bytes
+        self._lock = threading.Lock()
+        self._numbers = itertools.count()
+        self._queue = []
+        self._waiting = []
+        self._trained = collections.deque()
+        self._n_running = 0
+        self._n_in_flight = 0
+        self._is_training = False
+        self._cancel = threading.Event()
+        self._changed = time.monotonic()
+        self._arrays = SharedArrays()
+        self._allowance = 1
+        self._held_at_start = self._held_before = None
+        self._n_before = 0
+
+    # Calls and jobs, from the backend.
+
+    def open(self, call):
+        """A call begins: its caller counts as running."""
+        with self._lock:
+            if call.parent is None:
+                self._set_running(call.caller, True)
+
+    def submit(self, call, function, callback):
+        """Queue a job."""
+        with self._lock:
+            job = Job(call, function, callback, next(self._numbers))
+            call.jobs.append(job)
+            call.n_unfinished += 1
+            if not call.is_cancelled:
+                heapq.heappush(self._queue, job)
+            self._advance()
+        return job
+
+    def close(self, call):
+        """A call has ended: wait for its threads, and count its caller out."""
+        for job in call.jobs:
+            if job.thread is not None and not call.is_cancelled:
+                job.thread.join()
+        with self._lock:
+            if call.parent is None:
+                self._set_running(call.caller, False)
+            self._advance()
+
+    def cancel(self, call, timeout):
+        """End all jobs of a call and below it; wait for their threads."""
+        deadline = time.monotonic() + timeout
+        with self._lock:
+            call.cancel()
+            self._queue = [j for j in self._queue if not j.call.is_cancelled]
+            heapq.heapify(self._queue)
+            cancelled = [e for e in self._waiting if e.job.call.is_cancelled]
+            self._waiting = [e for e in self._waiting if not e.job.call.is_cancelled]
+            for entry in cancelled:
+                entry.outcome = CancelledError()
+                self._set_running(entry.job, True)
+                entry.event.set()
+            if call.parent is None:
+                self._cancel.set()
+            self._advance()
+        for job in call.jobs:
+            if job.thread is not None:
+                job.thread.join(max(0.0, deadline - time.monotonic()))
+
+    def collect(self, call):
+        """The caller waits for its jobs."""
+        with self._lock:
+            if call.n_unfinished:
+                self._block(call.caller)
+
+    def block(self, party):
+        """A party waits for what other jobs make."""
+        with self._lock:
+            self._block(party)
+
+    def unblock(self, party):
+        """A party goes on."""
+        with self._lock:
+            self._set_running(party, True)
+            self._set_in_flight(party, True)
+
+    def finish(self, job, is_failed):
+        """A job has ended."""
+        with self._lock:
+            call = job.call
+            call.n_unfinished -= 1
+            if call.n_unfinished == 0 or is_failed:
+                # Its caller will go on in a moment: it counts as running already.
+                self._set_running(call.caller, True)
+                self._set_in_flight(call.caller, True)
+            self._set_running(job, False)
+            self._set_in_flight(job, False)
+            self._advance()
+
+    # Training, from the jobs' threads.
+
+    def train(self, job, task):
+        """Wait until the task is trained; return what came of it."""
+        self._arrays.share(task)
+        entry = _Entry(job, task)
+        del task  # the entry alone holds it
+        with self._lock:
+            if job.call.is_cancelled or self._cancel.is_set():
+                raise CancelledError
+            self._waiting.append(entry)
+            self._set_running(job, False)
+            self._advance()
+        while not entry.event.wait(PATIENCE):
+            with self._lock:
+                self._lose_patience()
+        if entry.leads is not None:
+            self._lead(entry)
+        if isinstance(entry.outcome, CancelledError):
+            raise entry.outcome
+        return entry.outcome
+
+    def _lead(self, leader):
+        entries, leader.leads = leader.leads, None
+        tasks = [entry.task for entry in entries]
+        for entry in entries:
+            entry.task = None
+        start = time.perf_counter()
+        try:
+            outcomes = train(
+                tasks,
+                n_threads=self._n_threads,
+                cancel=self._cancel,
+                stack_sizes=self.run.stack_sizes,
+            )
+        except BaseException as error:
+            outcomes = [error] * len(entries)
+        del tasks
+        with self._lock:
+            self.run.training_seconds += time.perf_counter() - start
+            self._is_training = False
+            for entry, outcome in zip(entries, outcomes, strict=True):
+                is_lost = entry.job.call.is_cancelled
+                entry.outcome = CancelledError() if is_lost else outcome
+            self._set_running(leader.job, True)
+            self._trained.extend(entry for entry in entries if entry is not leader)
+            self._advance()
+
+    # The rest runs under the lock.
+
+    def _set_running(self, party, is_running):
+        if party.is_running != is_running:
+            party.is_running = is_running
+            self._n_running += 1 if is_running else -1
+        self._changed = time.monotonic()
+
+    def _set_in_flight(self, party, is_in_flight):
+        if isinstance(party, Job) and party.is_in_flight != is_in_flight:
+            party.is_in_flight = is_in_flight
+            self._n_in_flight += 1 if is_in_flight else -1
+            self.run.most_in_flight = max(self.run.most_in_flight, self._n_in_flight)
+
+    def _block(self, party):
+        self._set_running(party, False)
+        self._set_in_flight(party, False)
+        self._advance()
+
+    def _advance(self):
+        """Let run what may run; train when nothing runs."""
+        while not self._is_training and self._n_running < self._most_running:
+            if self._trained:
+                entry = self._trained.popleft()
+                self._set_running(entry.job, True)
+                entry.event.set()
+            elif self._queue and self._admits():
+                job = heapq.heappop(self._queue)
+                self._set_running(job, True)
+                self._set_in_flight(job, True)
+                job.start()
+            else:
+                break
+        if self._n_running == 0 and self._waiting and not self._is_training:
+            self._begin_training()
+
+    def _begin_training(self):
+        entries, self._waiting = self._waiting, []
+        self._is_training = True
+        self.run.batch_sizes.append(len(entries))
+        entries[0].leads = entries
+        entries[0].event.set()
+
+    def _admits(self):
+        """Whether the next queued job may start now."""
+        if self._n_in_flight == 0:
+            # Measured anew: the first job alone.
+            self._allowance = 1
+            self._held_at_start = self._held_before = resident_bytes()
+            self._n_before = 0
+            return True
+        if self._n_in_flight >= self._max_in_flight:
+            return False
+        if self._n_running == 0 and self._waiting:
+            self._measure()
+        # Nobody else can go on: whatever it takes.
+        is_stuck = self._n_running == 0 and not self._waiting
+        return is_stuck or self._n_in_flight < self._allowance
+
+    def _measure(self):
+        # Nothing runs: what is held now is what jobs in flight hold while they wait.
+        n = self._n_in_flight
+        if n <= self._n_before:
+            return
+        own = max(entry.task.n_own_bytes for entry in self._waiting)
+        held = resident_bytes()
+        if held is None:
+            each, left = _COPIES * own, self._max_bytes - n * _COPIES * own
+        else:
+            # What the last ones added. A later fold, or a wider network, may take more.
+            each = max((held - self._held_before) / (n - self._n_before), own, 1)
+            left = self._max_bytes - (held - self._held_at_start)
+        self._held_before, self._n_before = held, n
+        more = int(max(0, left) / each)
+        self._allowance = n + min(more, (_GROWTH - 1) * n)
+
+    def _lose_patience(self):
+        if self._is_training or time.monotonic() - self._changed < PATIENCE:
+            return
+        self._changed = time.monotonic()
+        if self._trained:
+            entry = self._trained.popleft()
+            self._set_running(entry.job, True)
+            entry.event.set()
+        elif self._waiting:
+            self._begin_training()

@@ -1,0 +1,129 @@
+"""The joblib backend `"skscale"`: every job a thread, every fit at one rendezvous.
+
+`joblib.parallel_config(backend="skscale")` runs unmodified scikit-learn searches,
+cross-validations and ensembles; their jobs meet at the `Rendezvous` of the outermost
+call. `n_jobs` is ignored: memory is the limit.
+"""
+
+import threading
+import weakref
+from contextlib import contextmanager
+
+import torch
+from joblib import cpu_count
+from joblib.parallel import ParallelBackendBase
+
+from .fusion import Call, Rendezvous, _thread, current_job
+
+# Seconds that an interrupted call waits for its threads. Training ends within a step;
+# what others compute cannot be interrupted.
+_CANCEL_TIMEOUT = 5.0
+
+
+class FusedBackend(ParallelBackendBase):
+    """Run jobs in threads whose networks are trained together.
+
+    Parameters
+    ----------
+    max_in_flight : int, default=512
+        Jobs that are in flight at once.
+    max_bytes : int or None, default=None
+        Memory in bytes that the jobs in flight may hold together. None is half of the
+        memory that is free when a call begins.
+    nesting_level : int or None
+        joblib's.
+    """
+
+    supports_retrieve_callback = True
+    supports_sharedmem = True
+    uses_threads = True
+
+    def __init__(self, max_in_flight=512, max_bytes=None, nesting_level=None):
+        super().__init__(nesting_level=nesting_level)
+        for name, value in (("max_in_flight", max_in_flight), ("max_bytes", max_bytes)):
+            is_int = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+            if not (is_int or (name == "max_bytes" and value is None)):
+                raise ValueError(f"{name} must be a positive int, got {value!r}.")
+        self.max_in_flight = max_in_flight
+        self.max_bytes = max_bytes
+        self._call_of = weakref.WeakKeyDictionary()  # of each Parallel instance
+        self._lock = threading.Lock()
+
+    def effective_n_jobs(self, n_jobs):
+        """Return `max_in_flight`, whatever `n_jobs` is: jobs are cut as finely as can be."""
+        if n_jobs == 0:
+            raise ValueError("n_jobs == 0 in Parallel has no meaning")
+        # One would mean: no backend at all.
+        return max(2, self.max_in_flight)
+
+    def get_nested_backend(self):
+        """Return a backend of the same rendezvous for the calls that a job makes."""
+        nested = FusedBackend(
+            self.max_in_flight, self.max_bytes, nesting_level=(self.nesting_level or 0) + 1
+        )
+        return nested, None
+
+    def start_call(self):
+        """Begin a call: its caller counts as running until it collects results."""
+        parent = current_job()
+        if parent is None:
+            # Inside another backend's worker the cores belong to its other workers too.
+            is_alone = not self.nesting_level
+            rendezvous = Rendezvous(
+                most_running=cpu_count() if is_alone else 1,
+                n_threads=torch.get_num_threads() if is_alone else 1,
+                max_in_flight=self.max_in_flight,
+                max_bytes=self.max_bytes,
+            )
+        else:
+            rendezvous = parent.call.rendezvous
+        call = Call(rendezvous, parent)
+        _calls().append(call)
+        rendezvous.open(call)
+
+    def submit(self, func, callback=None):
+        """Queue a job."""
+        parallel = callback.parallel
+        calls = _calls()
+        with self._lock:
+            # The first jobs come from the caller's thread, later ones from jobs.
+            if calls and not calls[-1].jobs:
+                self._call_of[parallel] = calls[-1]
+            call = self._call_of[parallel]
+        return call.rendezvous.submit(call, func, callback)
+
+    def retrieve_result_callback(self, out):
+        """Return a job's result, or raise its error."""
+        result, error = out
+        if error is not None:
+            raise error
+        return result
+
+    @contextmanager
+    def retrieval_context(self):
+        """While a caller collects results it is blocked on its jobs."""
+        call = _calls()[-1]
+        call.rendezvous.collect(call)
+        try:
+            yield
+        finally:
+            call.rendezvous.unblock(call.caller)
+
+    def stop_call(self):
+        """End a call."""
+        call = _calls().pop()
+        call.rendezvous.close(call)
+        if call.parent is None and call.rendezvous.run.stack_sizes:
+            _thread.last_run = call.rendezvous.run
+
+    def abort_everything(self, ensure_ready=True):
+        """End the jobs of the current call, and wait for their threads."""
+        call = _calls()[-1]
+        call.rendezvous.cancel(call, _CANCEL_TIMEOUT)
+
+
+def _calls():
+    # The calls that this thread is in, the innermost last.
+    if not hasattr(_thread, "calls"):
+        _thread.calls = []
+    return _thread.calls
