@@ -35,7 +35,7 @@ from torch import nn
 from torch.nn import functional
 
 from skscale import ScaledMLPClassifier
-from skscale.training.random import MemberRandom
+from skscale.training.random import FeedRandom
 
 BATCH, DROPOUT, RATE = 128, 0.1, 1e-3
 SCALES = [(16, 2), (32, 2), (64, 2), (128, 2), (256, 2), (512, 3), (1024, 3)]
@@ -174,7 +174,7 @@ def assert_equal_results(X, y, device):
         fitted = make_estimator(
             32, 2, full, 3, device, precision="float64", dropout=0.0, early_stopping=False
         ).fit(X, y)
-        random = MemberRandom(0, 0.0)
+        random = FeedRandom(0)
         start = make_estimator(
             32, 2, full, 1, device,
             precision="float64", dropout=0.0, early_stopping=False, learning_rate=1e-300,

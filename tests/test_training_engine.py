@@ -191,16 +191,16 @@ def test_a_float32_step_of_a_stack_equals_the_lone_step_to_rounding(width, n_thr
 
 @pytest.mark.parametrize("rows", [64, 70])
 def test_every_epoch_takes_every_row_once_in_an_order_of_its_own(rows, monkeypatch):
-    from skscale.training import stack
+    from skscale.training import feed
 
     taken = []
-    real = stack.Member.next_rows
+    real = feed.Feed.next_rows
 
     def watched(self, n_steps, n_rows):
         taken.append(real(self, n_steps, n_rows))
         return taken[-1]
 
-    monkeypatch.setattr(stack.Member, "next_rows", watched)
+    monkeypatch.setattr(feed.Feed, "next_rows", watched)
     task = make_task(rows=rows, max_epochs=3)
     train([task])
     epochs = np.concatenate(taken).reshape(3, rows)
@@ -508,10 +508,12 @@ def test_a_finished_stack_is_free_at_once():
 
     from skscale.training import engine
     from skscale.training.data import DeviceData
+    from skscale.training.feed import Feed
     from skscale.training.stack import Member, Stack
 
-    device = torch.device("cpu")
-    stack = Stack([Member(make_task(), 0, DeviceData(device))], device, WrittenOutGradient)
+    device, task = torch.device("cpu"), make_task()
+    member = Member(task, 0, Feed(task, DeviceData(device)))
+    stack = Stack([member], device, WrittenOutGradient)
     stack.train()
     gone = weakref.ref(stack)
     gc.disable()

@@ -15,7 +15,7 @@ from skscale.training.early_stopping import EarlyStopping
 from skscale.training.losses import LossGradient, row_losses, weight_factor
 from skscale.training.masks import MaskSource, hashed_bits
 from skscale.training.optimizer import StackedAdamW
-from skscale.training.random import MemberRandom
+from skscale.training.random import FeedRandom, initial_stream
 from skscale.training.task import Recipe
 
 
@@ -164,18 +164,18 @@ def test_the_cosine_schedule_falls_from_the_learning_rate_to_zero():
 
 
 def test_streams_of_one_member_do_not_disturb_one_another():
-    one, other = MemberRandom(7, 0.5), MemberRandom(7, 0.5)
+    one, other = FeedRandom(7), FeedRandom(7)
     one.mask_bits(1000)
-    one.initial.standard_normal(10)
+    initial_stream(7).standard_normal(10)
     np.testing.assert_array_equal(one.order(np.arange(50)), other.order(np.arange(50)))
-    third = MemberRandom(8, 0.5)
-    assert (third.order(np.arange(50)) != MemberRandom(7, 0.5).order(np.arange(50))).any()
+    third = FeedRandom(8)
+    assert (third.order(np.arange(50)) != FeedRandom(7).order(np.arange(50))).any()
 
 
-def _draw(n_steps, capacity, seeds, rates, n_rows, n_rows_of_member=None):
+def _draw(n_steps, capacity, seeds, rates, n_rows, n_rows_of_feed=None):
     source = MaskSource(
-        [MemberRandom(s, r) for s, r in zip(seeds, rates, strict=True)],
-        rates,
+        [FeedRandom(seed) for seed in seeds],
+        [rate if isinstance(rate, list) else [rate] for rate in rates],
         (3, 5),
         capacity,
         n_rows,
@@ -185,7 +185,7 @@ def _draw(n_steps, capacity, seeds, rates, n_rows, n_rows_of_member=None):
     drawn = []
     for start in range(0, n_steps, capacity):
         n = min(capacity, n_steps - start)
-        source.draw(n, n_rows_of_member or [n_rows] * len(seeds))
+        source.draw(n, n_rows_of_feed or [n_rows] * len(seeds))
         drawn.append([m[:n].clone() for m in source.masks])
     return [torch.cat(layer) for layer in zip(*drawn, strict=True)]
 
@@ -198,9 +198,16 @@ def test_masks_depend_on_the_members_seed_alone():
         assert (b[:, 2] == 1).all()
 
 
+def test_members_of_one_feed_share_the_numbers_not_the_rate():
+    lone = [_draw(5, 5, [4], [rate], 9)[1] for rate in (0.2, 0.0, 0.6)]
+    shared = _draw(5, 2, [9, 4], [[0.3], [0.2, 0.0, 0.6]], 9)[1]
+    for k, alone in enumerate(lone):
+        torch.testing.assert_close(shared[:, 1 + k], alone[:, 0], atol=0, rtol=0)
+
+
 def test_padding_does_not_shift_a_members_masks():
     lone = _draw(4, 4, [5], [0.25], 6)
-    padded = _draw(4, 2, [5, 6], [0.25, 0.25], 9, n_rows_of_member=[6, 9])
+    padded = _draw(4, 2, [5, 6], [0.25, 0.25], 9, n_rows_of_feed=[6, 9])
     for a, b in zip(lone, padded, strict=True):
         torch.testing.assert_close(a[:, 0], b[:, 0, :6], atol=0, rtol=0)
 

@@ -1,5 +1,6 @@
 """Dense networks in torch: one as a plain module, many as a stack."""
 
+import itertools
 import math
 
 import numpy as np
@@ -109,31 +110,62 @@ def initial_parameters(architecture, generator, dtype):
     return coefs, intercepts
 
 
-def stacked_forward(architecture, parameters, x, masks=None):
+def share_batches(sizes):
+    """Return which members of a stack multiply which batches in their first layer.
+
+    Parameters
+    ----------
+    sizes : list of int
+        Members that share each batch, one after the other.
+
+    Returns
+    -------
+    list of (slice, slice, int)
+        Batches, members, number of these members: one product each.
+    """
+    n_members = sum(sizes)
+    if len(sizes) in (1, n_members):
+        return [(slice(None), slice(None), n_members)]
+    stops = itertools.accumulate(sizes, initial=0)
+    return [
+        (slice(batch, batch + 1), slice(start, stop), stop - start)
+        for batch, (start, stop) in enumerate(itertools.pairwise(stops))
+    ]
+
+
+def stacked_forward(architecture, parameters, x, masks=None, sizes=None):
     """Compute the outputs of a stack; differentiable by autograd.
 
     Parameters
     ----------
     architecture : DenseArchitecture
     parameters : StackedParameters
-    x : tensor of shape (n_members, n_rows, n_features)
+    x : tensor of shape (n_batches, n_rows, n_features)
     masks : list of tensors of shape (n_members, n_rows, width) or None
         Dropout masks of each hidden layer, 0 or 1 / (1 - rate).
+    sizes : list of int or None
+        Members that share each batch; None is one each.
 
     Returns
     -------
     tensor of shape (n_members, n_rows, n_outputs)
     """
     activate = ACTIVATIONS[architecture.activation].forward
-    h = x
+    weights, biases = parameters.weights, parameters.biases
+    parts = [
+        torch.baddbmm(biases[0][m], x[b].expand(n, -1, -1), weights[0][m])
+        for b, m, n in share_batches(sizes or [1] * len(x))
+    ]
+    h, z = x, parts[0] if len(parts) == 1 else torch.cat(parts)
     for layer in range(architecture.depth):
-        n = _normalize(architecture, layer, h)
-        a = activate(torch.baddbmm(parameters.biases[layer], n, parameters.weights[layer]))
+        a = activate(z)
         if masks is not None:
             a = a * masks[layer]
         h = h + a if architecture.is_residual(layer) else a
-    n = _normalize(architecture, architecture.depth, h)
-    return torch.baddbmm(parameters.biases[-1], n, parameters.weights[-1])
+        z = torch.baddbmm(
+            biases[layer + 1], _normalize(architecture, layer + 1, h), weights[layer + 1]
+        )
+    return z
 
 
 def _normalize(architecture, layer, h):

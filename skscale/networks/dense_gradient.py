@@ -14,7 +14,7 @@ that are made once. Symbols, layer `l` of `DenseArchitecture`: `n = norm(h[l])`,
 import torch
 
 from ..inference.dense import NORM_EPS
-from .dense import ACTIVATIONS
+from .dense import ACTIVATIONS, share_batches
 
 _aten = torch.ops.aten
 
@@ -31,9 +31,11 @@ class DenseGradient:
         What is written, in the same dtype.
     n_rows : int
         Rows of a batch.
+    sizes : list of int or None, default=None
+        Members that share each batch, one after the other; None is one each.
     """
 
-    def __init__(self, architecture, parameters, gradients, n_rows):
+    def __init__(self, architecture, parameters, gradients, n_rows, sizes=None):
         self.architecture = architecture
         self.parameters = parameters
         self.gradients = gradients
@@ -54,27 +56,38 @@ class DenseGradient:
         self.dz = [buffer(w) for w in architecture.widths]
         self.dh = [buffer(w) for w in architecture.widths]
         self.transposed = [w.transpose(1, 2) for w in parameters.weights]
-        # A product with ones sums over rows faster than a sum over the middle axis.
+        # A product with ones sums over rows faster than a sum over the middle axis; ones
+        # with a stride of zero would be copied for each member.
         self.ones = flat.new_ones(parameters.n_members, 1, n_rows)
+        # The first layer in parts that multiply one batch: (batches, members, number of
+        # them, bias, weights, their gradient).
+        bias, weight, d_weight = (
+            parameters.biases[0],
+            parameters.weights[0],
+            gradients.weights[0],
+        )
+        self.first = [
+            (batches, members, n, bias[members], weight[members], d_weight[members])
+            for batches, members, n in share_batches(sizes or [1] * parameters.n_members)
+        ]
 
     def forward(self, x, masks, outputs):
         """Write the outputs; keep what `backward` needs.
 
         Parameters
         ----------
-        x : tensor of shape (n_members, n_rows, n_features)
+        x : tensor of shape (n_batches, n_rows, n_features)
         masks : list of tensors of shape (n_members, n_rows, width) or None
         outputs : tensor of shape (n_members, n_rows, n_outputs)
             Written to.
         """
         architecture, activation = self.architecture, self.activation
-        weights, biases = self.parameters.weights, self.parameters.biases
-        # (input of the layer's product, its mean, its reciprocal deviation)
+        # (input of the layer's product, what it is normalised from, mean, reciprocal
+        # deviation)
         self.inputs = []
         h = x
         for layer in range(architecture.depth):
-            n = self._normalize(layer, h)
-            z = torch.baddbmm(biases[layer], n, weights[layer], out=self.z[layer])
+            z = self._product(layer, h, self.z[layer])
             if activation.in_place is not None:
                 a = activation.in_place(z)
             else:
@@ -88,8 +101,16 @@ class DenseGradient:
                 h = a
             else:
                 h = torch.mul(a, masks[layer], out=self.h[layer])
-        n = self._normalize(architecture.depth, h)
-        torch.baddbmm(biases[-1], n, weights[-1], out=outputs)
+        self._product(architecture.depth, h, outputs)
+
+    def _product(self, layer, h, out):
+        n = self._normalize(layer, h)
+        if layer > 0:
+            weights, biases = self.parameters.weights, self.parameters.biases
+            return torch.baddbmm(biases[layer], n, weights[layer], out=out)
+        for batches, members, size, bias, weight, _ in self.first:
+            torch.baddbmm(bias, n[batches].expand(size, -1, -1), weight, out=out[members])
+        return out
 
     def _normalize(self, layer, h):
         if not self.architecture.is_normalized(layer):
@@ -115,10 +136,13 @@ class DenseGradient:
         dz, dh = d_outputs, None
         for layer in range(architecture.depth, -1, -1):
             n = self.inputs[layer][0]
-            torch.bmm(n.transpose(1, 2), dz, out=d_weights[layer])
             torch.bmm(self.ones, dz, out=d_biases[layer])
             if layer == 0:
+                for batches, members, size, _, _, d_weight in self.first:
+                    batch = n[batches].transpose(1, 2).expand(size, -1, -1)
+                    torch.bmm(batch, dz[members], out=d_weight)
                 break
+            torch.bmm(n.transpose(1, 2), dz, out=d_weights[layer])
             below = layer - 1
             d = torch.bmm(dz, self.transposed[layer], out=self.dh[below])
             if architecture.is_normalized(layer):

@@ -24,8 +24,8 @@ class StackedParameters:
     ----------
     flat : tensor of shape (n_members * n_parameters,)
         The buffer.
-    n_weights : int
-        Length of its part that holds weights; biases follow.
+    flat_weights : tensor of shape (n_weights,)
+        Its part that holds weights; biases follow.
     weights : list of tensors of shape (n_members, n_in, n_out)
         Views into the buffer.
     biases : list of tensors of shape (n_members, 1, n_out)
@@ -35,9 +35,10 @@ class StackedParameters:
     def __init__(self, layer_shapes, n_members, dtype, device):
         self.layer_shapes = list(layer_shapes)
         self.n_members = n_members
-        self.n_weights = n_members * sum(i * o for i, o in self.layer_shapes)
+        n_weights = n_members * sum(i * o for i, o in self.layer_shapes)
         n_biases = n_members * sum(o for _, o in self.layer_shapes)
-        self.flat = torch.zeros(self.n_weights + n_biases, dtype=dtype, device=device)
+        self.flat = torch.zeros(n_weights + n_biases, dtype=dtype, device=device)
+        self.flat_weights = self.flat[:n_weights]
         self.weights, self.biases = [], []
         start = 0
         for n_in, n_out in self.layer_shapes:

@@ -3,21 +3,27 @@
 Gathering rows, drawing masks and computing losses cost a handful of small operations
 each; done once for several steps they are paid once for several steps, and a step is
 left with its products, their element-wise companions and the optimiser. On a GPU the
-steps of a chunk are captured as one CUDA graph and replayed.
+steps of a chunk are captured as one CUDA graph and replayed; on a CPU a stack's step is
+recorded as a program and repeated (`program`).
 """
 
 import threading
+from itertools import groupby
 
 import torch
 
 from .losses import row_losses, weight_factor
 from .masks import MaskSource
+from .program import record
 
 # A longer chunk spreads its per-member work over more steps: with 1 MB a stack of 15
 # networks of width 16 took 1.5 to 2.5 times as long as with 4 to 16 MB. On a GPU a chunk
 # should be long enough to hide the launch of its graph.
 _CHUNK_BYTES = {"cpu": 8 << 20, "cuda": 1 << 28}
 _MOST_STEPS = 64
+# A program is run for so many multiply-accumulates, some hundredths of a second, before
+# anybody looks whether training was cancelled.
+_MACS_A_LOOK = 2e9
 
 
 class GraphCapture:
@@ -76,23 +82,25 @@ class Chunk:
         self.stack = stack
         self.n_rows = n_rows
         architecture, device = stack.architecture, stack.device
-        n_members = len(stack.members)
+        n_members, n_feeds = len(stack.members), len(stack.feeds)
+        n_batches = len(stack.batch_sizes)
         n_units = sum(architecture.widths) if stack.drops else 0
         loss_dtype = torch.promote_types(stack.dtype, torch.float32)
-        step_bytes = (n_members * n_rows) * (
-            architecture.n_features * stack.dtype.itemsize
-            + architecture.n_outputs * loss_dtype.itemsize
-            + n_units * (2 + stack.dtype.itemsize)
+        step_bytes = n_rows * (
+            n_batches * architecture.n_features * stack.dtype.itemsize
+            + n_members * architecture.n_outputs * loss_dtype.itemsize
+            + n_members * n_units * stack.dtype.itemsize
+            + n_feeds * n_units * 2
         )
         budget = _CHUNK_BYTES["cuda" if device.type == "cuda" else "cpu"]
         self.capacity = max(1, min(_MOST_STEPS, most_steps, budget // step_bytes))
 
-        def buffer(*shape, dtype):
-            shape = (self.capacity, n_members, n_rows, *shape)
+        def buffer(*shape, dtype, n=n_members):
+            shape = (self.capacity, n, n_rows, *shape)
             return torch.zeros(shape, dtype=dtype, device=device)
 
-        self.order = buffer(dtype=torch.int64)
-        self.x = buffer(architecture.n_features, dtype=stack.dtype)
+        self.order = buffer(dtype=torch.int64, n=n_feeds)
+        self.x = buffer(architecture.n_features, dtype=stack.dtype, n=n_batches)
         if stack.loss == "cross_entropy":
             self.targets = buffer(1, dtype=torch.int64)
         else:
@@ -103,8 +111,11 @@ class Chunk:
         masks = []
         if stack.drops:
             self.mask_source = MaskSource(
-                [m.random for m in stack.members],
-                [m.task.recipe.dropout for m in stack.members],
+                [feed.random for feed in stack.feeds],
+                [
+                    [m.task.recipe.dropout for m in run]
+                    for _, run in groupby(stack.members, lambda m: m.feed)
+                ],
                 architecture.widths,
                 self.capacity,
                 n_rows,
@@ -129,74 +140,124 @@ class Chunk:
         self._constant_rows = None
         self._rates = None
         self._graphs = {}
+        self._program = None
+        macs = architecture.n_macs * n_members * n_rows
+        self._steps_a_look = max(1, int(_MACS_A_LOOK / max(1, 3 * macs)))
 
-    def run(self, n_steps, n_rows_of_member):
+    def run(self, n_steps, n_rows_of_feed):
         """Make steps; return the sum of the weighted row losses of each member.
 
         Parameters
         ----------
         n_steps : int
             At most `capacity`.
-        n_rows_of_member : list of int
-            Rows of each member in each of these steps.
+        n_rows_of_feed : list of int
+            Rows of each feed in each of these steps.
 
         Returns
         -------
         tensor of shape (n_members,)
         """
-        self._gather(n_steps, n_rows_of_member)
+        self._gather(n_steps, n_rows_of_feed)
         if self.mask_source is not None:
-            self.mask_source.draw(n_steps, n_rows_of_member)
+            self.mask_source.draw(n_steps, n_rows_of_feed)
         plan = self.stack.optimizer.plan(self.stack.n_steps, n_steps)
         if self.stack.graphs is not None:
             self._run_graph(n_steps, plan)
+        elif self.stack.repeats:
+            self._run_program(n_steps, plan)
         else:
             rates, decays, shrinkages = plan
-            self._run_steps(n_steps, rates.tolist(), decays, shrinkages)
-        return self._sum_losses(n_steps, n_rows_of_member)
+            self._run_steps(0, n_steps, rates.tolist(), decays, shrinkages)
+        return self._sum_losses(n_steps, n_rows_of_feed)
 
-    def _gather(self, n_steps, n_rows_of_member):
-        members = self.stack.members
+    def _gather(self, n_steps, n_rows_of_feed):
+        feeds, feed_of_member = self.stack.feeds, self.stack.feed_of_member
         order = self.order[:n_steps]
-        for k, (member, n_rows) in enumerate(zip(members, n_rows_of_member, strict=True)):
-            rows = torch.from_numpy(member.next_rows(n_steps, n_rows))
-            order[:, k, :n_rows] = rows.view(n_steps, n_rows)
+        for f, (feed, n_rows) in enumerate(zip(feeds, n_rows_of_feed, strict=True)):
+            rows = torch.from_numpy(feed.next_rows(n_steps, n_rows))
+            order[:, f, :n_rows] = rows.view(n_steps, n_rows)
             if n_rows < self.n_rows:
-                order[:, k, n_rows:] = rows[0]
-        first = members[0]
-        is_shared = all(m.X is first.X and m.targets is first.targets for m in members)
-        if is_shared:
-            _take(first.X, order, self.x[:n_steps])
-            _take(first.targets, order, self.targets[:n_steps])
+                order[:, f, n_rows:] = rows[0]
+        n_members, n_batches = len(feed_of_member), self.x.shape[1]
+        if len(feeds) == n_members:
+            order_of_member = order
         else:
-            for k, member in enumerate(members):
-                _take(member.X, order[:, k], self.x[:n_steps, k])
-                _take(member.targets, order[:, k], self.targets[:n_steps, k])
+            order_of_member = order.index_select(1, feed_of_member)
+        order_of_batch = order if n_batches == len(feeds) else order_of_member
+        if all(f.X is feeds[0].X and f.targets is feeds[0].targets for f in feeds):
+            _take(feeds[0].X, order_of_batch, self.x[:n_steps])
+            _take(feeds[0].targets, order_of_member, self.targets[:n_steps])
+        else:
+            of_member = feed_of_member.tolist()
+            of_batch = range(n_batches) if n_batches == len(feeds) else of_member
+            for b, f in enumerate(of_batch):
+                _take(feeds[f].X, order[:, f], self.x[:n_steps, b])
+            for k, f in enumerate(of_member):
+                _take(feeds[f].targets, order[:, f], self.targets[:n_steps, k])
 
-        is_weighted = any(m.weights is not None for m in members)
-        if not is_weighted and self._constant_rows == n_rows_of_member:
+        is_weighted = any(feed.weights is not None for feed in feeds)
+        if not is_weighted and self._constant_rows == n_rows_of_feed:
             return
-        self._constant_rows = None if is_weighted else list(n_rows_of_member)
+        self._constant_rows = None if is_weighted else list(n_rows_of_feed)
         # Without weights the rows of all steps are alike: filled once, for all of them.
         filled = self.row_weights[:n_steps] if is_weighted else self.row_weights
-        for k, (member, n_rows) in enumerate(zip(members, n_rows_of_member, strict=True)):
-            if member.weights is None:
+        for k, f in enumerate(feed_of_member.tolist()):
+            n_rows, weights = n_rows_of_feed[f], feeds[f].weights
+            if weights is None:
                 filled[:, k, :n_rows] = self.factor / n_rows
             else:
-                _take(member.weights, order[:, k], filled[:, k, :, 0])
+                _take(weights, order[:, f], filled[:, k, :, 0])
                 filled[:, k, :n_rows] *= self.factor / n_rows
             filled[:, k, n_rows:] = 0
 
-    def _run_steps(self, n_steps, rates, decays, shrinkages):
-        stack = self.stack
+    def _run_steps(self, first, n_steps, rates, decays, shrinkages):
         decays = [None] * n_steps if decays is None else decays.unbind(0)
         shrinkages = [None] * n_steps if shrinkages is None else shrinkages.unbind(0)
-        for step in range(n_steps):
-            stack.check_cancelled()
-            stack.cast_parameters()
-            self.gradient(*self.steps[step])
-            stack.cast_gradients()
-            stack.optimizer.step(rates[step], decays[step], shrinkages[step])
+        for step in range(first, n_steps):
+            self.stack.check_cancelled()
+            self._step(*self.steps[step], rates[step], decays[step], shrinkages[step])
+
+    def _step(self, x, targets, row_weights, masks, outputs, rates, decays, shrinkages):
+        stack = self.stack
+        stack.cast_parameters()
+        self.gradient(x, targets, row_weights, masks, outputs)
+        stack.cast_gradients()
+        stack.optimizer.step(rates, decays, shrinkages)
+
+    def _run_program(self, n_steps, plan):
+        """Make the steps by a program: the first one is recorded, the others repeat it."""
+        rates, *per_member = plan
+        n_groups = rates.shape[1]
+        masks = [] if self.mask_source is None else self.mask_source.masks
+        stacked = [self.x, self.targets, self.row_weights, self.outputs, *masks, rates]
+        stacked += [part for part in per_member if part is not None]
+        n_masks = len(masks)
+
+        def step(x, targets, row_weights, outputs, *rest):
+            masks, rates, per_member = rest[:n_masks], rest[n_masks], list(rest[n_masks + 1 :])
+            decays, shrinkages = (
+                None if part is None else per_member.pop(0) for part in plan[1:]
+            )
+            rates = [rates[group] for group in range(n_groups)]
+            self._step(
+                x, targets, row_weights, masks or None, outputs, rates, decays, shrinkages
+            )
+
+        first = 0
+        if self._program is None:
+            self._program = record(step, [part[0] for part in stacked])
+            first = 1
+            if self._program is None:
+                self.stack.repeats = False
+                self._run_steps(1, n_steps, rates.tolist(), *per_member)
+                return
+        while first < n_steps:
+            # In the program nobody looks whether training was cancelled.
+            self.stack.check_cancelled()
+            last = min(n_steps, first + self._steps_a_look)
+            self._program.run([part[first:last] for part in stacked])
+            first = last
 
     def _run_graph(self, n_steps, plan):
         # A graph reads its inputs where they lay when it was captured.
@@ -211,28 +272,39 @@ class Chunk:
         rates, decays, shrinkages = (
             None if static is None else static[:n_steps] for static in self._rates
         )
-        rates = [row.unbind(0) for row in rates.unbind(0)]
+        # A constant rate is passed as the number it is: on a GPU the kernel reads a tensor as
+        # float32.
+        rates = [
+            [
+                rate if constant is None else constant
+                for rate, constant in zip(
+                    row.unbind(0), self.stack.optimizer.constant_rates, strict=True
+                )
+            ]
+            for row in rates.unbind(0)
+        ]
         graph = self._graphs.get(n_steps)
         if graph is None:
             # Seen for the first time: run as it is, which also warms up the libraries.
             self._graphs[n_steps] = "seen"
-            self._run_steps(n_steps, rates, decays, shrinkages)
+            self._run_steps(0, n_steps, rates, decays, shrinkages)
             return
         if graph == "seen":
             graph = self._graphs[n_steps] = self.stack.graphs.capture(
-                lambda: self._run_steps(n_steps, rates, decays, shrinkages)
+                lambda: self._run_steps(0, n_steps, rates, decays, shrinkages)
             )
         graph.replay()
 
-    def _sum_losses(self, n_steps, n_rows_of_member):
+    def _sum_losses(self, n_steps, n_rows_of_feed):
         targets = self.targets[:n_steps]
         if self.stack.loss == "cross_entropy":
             targets = targets.squeeze(-1)
         losses = row_losses(self.stack.loss, self.outputs[:n_steps], targets)
         losses = (losses * self.row_weights[:n_steps, ..., 0]).sum((0, 2))  # (n_members,)
-        if len(set(n_rows_of_member)) == 1:
-            return losses * (n_rows_of_member[0] / self.factor)
-        return losses * (torch.tensor(n_rows_of_member).to(losses) / self.factor)
+        if len(set(n_rows_of_feed)) == 1:
+            return losses * (n_rows_of_feed[0] / self.factor)
+        n_rows = torch.tensor(n_rows_of_feed).to(losses)[self.stack.feed_of_member]
+        return losses * (n_rows / self.factor)
 
 
 def _take(source, rows, out):

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 import torch
 
 from .data import DeviceData
+from .feed import Feed, feed_key
 from .gradient import WrittenOutGradient
 from .stack import Member, Stack
 from .threads import choose_threads, limit_threads
@@ -76,8 +77,14 @@ def train(tasks, gradient=WrittenOutGradient, *, n_threads=None, cancel=None, st
         groups.setdefault(_stack_key(task), []).append((index, task))
     results = {}
     for group in groups.values():
-        # Members with one learning rate share a call of the optimiser: side by side.
-        group = sorted(group, key=lambda item: _optimizer_key(item[1]))
+        # Members with one feed lie side by side, and within it those with one learning
+        # rate, which share a call of the optimiser.
+        places = {}
+        for _, task in group:
+            places.setdefault(feed_key(task), len(places))
+        group = sorted(
+            group, key=lambda item: (places[feed_key(item[1])], _optimizer_key(item[1]))
+        )
         try:
             results.update(_train_stack(group, gradient, n_threads, cancel, stack_sizes))
         except Exception as error:
@@ -103,7 +110,12 @@ def _train_stack(group, gradient, n_threads, cancel, stack_sizes):
     on_device = torch.cuda.device(device) if device.type == "cuda" else nullcontext()
     with on_device:
         data = DeviceData(device)
-        members = [Member(task, index, data) for index, task in group]
+        feeds, members = {}, []
+        for index, task in group:
+            key = feed_key(task)
+            if key not in feeds:
+                feeds[key] = Feed(task, data)
+            members.append(Member(task, index, feeds[key]))
         stack = Stack(members, device, gradient, cancel)
         macs = 3 * task.architecture.n_macs * stack.batch_size * len(group)
         with limit_threads(choose_threads(macs, n_threads)):

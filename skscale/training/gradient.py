@@ -23,11 +23,13 @@ class WrittenOutGradient:
     parameters, gradients : StackedParameters
     n_rows : int
         Rows of a step.
+    sizes : list of int or None, default=None
+        Members that share each batch, one after the other; None is one each.
     """
 
-    def __init__(self, architecture, loss, parameters, gradients, n_rows):
+    def __init__(self, architecture, loss, parameters, gradients, n_rows, sizes=None):
         flat = parameters.flat
-        self.network = DenseGradient(architecture, parameters, gradients, n_rows)
+        self.network = DenseGradient(architecture, parameters, gradients, n_rows, sizes)
         shape = (parameters.n_members, n_rows, architecture.n_outputs)
         # Losses are computed in float32 at least.
         self.loss = LossGradient(
@@ -42,7 +44,7 @@ class WrittenOutGradient:
 
         Parameters
         ----------
-        x : tensor of shape (n_members, n_rows, n_features)
+        x : tensor of shape (n_batches, n_rows, n_features)
         targets : tensor of shape (n_members, n_rows, n_outputs or 1)
         row_weights : tensor of shape (n_members, n_rows, 1)
         masks : list of tensors of shape (n_members, n_rows, width) or None
@@ -61,8 +63,9 @@ class WrittenOutGradient:
 class AutogradGradient:
     """Gradient by autograd, with the parameters of `WrittenOutGradient`."""
 
-    def __init__(self, architecture, loss, parameters, gradients, n_rows):
+    def __init__(self, architecture, loss, parameters, gradients, n_rows, sizes=None):
         self.architecture = architecture
+        self.sizes = sizes
         self.loss = loss
         self.parameters = parameters
         self.gradients = gradients
@@ -73,7 +76,8 @@ class AutogradGradient:
         leaves.weights = [w.detach().requires_grad_() for w in self.parameters.weights]
         leaves.biases = [b.detach().requires_grad_() for b in self.parameters.biases]
         with torch.enable_grad():
-            out = stacked_forward(self.architecture, leaves, x, masks).to(outputs.dtype)
+            out = stacked_forward(self.architecture, leaves, x, masks, self.sizes)
+            out = out.to(outputs.dtype)
             targets = targets.squeeze(-1) if self.loss == "cross_entropy" else targets
             losses = row_losses(self.loss, out, targets).unsqueeze(-1)
             total = (losses * row_weights).sum() / weight_factor(self.loss, out.shape[-1])

@@ -58,6 +58,7 @@ class LossGradient:
             self.probabilities = torch.empty(
                 n_members, n_outputs, n_rows, dtype=dtype, device=device
             )
+            self.logits = torch.empty_like(self.probabilities)
             self.gradient = self.probabilities.transpose(1, 2)
             self.minus_one = -torch.ones(1, 1, 1, dtype=dtype, device=device).expand(
                 n_members, n_rows, 1
@@ -85,7 +86,9 @@ class LossGradient:
         """
         g = self.gradient
         if self.loss == "cross_entropy":
-            torch.softmax(_classes_outside(outputs), 1, out=self.probabilities)
+            # Contiguous with the classes outside, for the reason in `_classes_outside`.
+            self.logits.copy_(outputs.transpose(1, 2))
+            torch.softmax(self.logits, 1, out=self.probabilities)
             g.scatter_add_(-1, targets, self.minus_one)
         elif self.loss == "logistic":
             torch.sigmoid(outputs, out=g)

@@ -7,8 +7,12 @@ GPU the bits come from a counter hashed on the device, so that nothing is transf
 there a network sees other masks than on a CPU.
 """
 
+import itertools
+
 import numpy as np
 import torch
+
+from .random import DropoutRate
 
 
 class MaskSource:
@@ -16,10 +20,10 @@ class MaskSource:
 
     Parameters
     ----------
-    randoms : list of MemberRandom
-        One a member.
-    dropouts : list of float
-        One a member; a member without dropout draws nothing.
+    randoms : list of FeedRandom
+        One a feed: its members see the same random numbers, each with its own rate.
+    dropouts : list of lists of float
+        Of each feed, one a member; a feed without dropout draws nothing.
     widths : tuple of int
         Units of each hidden layer.
     capacity : int
@@ -38,56 +42,61 @@ class MaskSource:
     def __init__(self, randoms, dropouts, widths, capacity, n_rows, dtype, device):
         self.randoms = randoms
         self.widths = widths
-        self.members = [k for k, rate in enumerate(dropouts) if rate > 0]
-        n_members, n_units = len(randoms), sum(widths)
+        self.feeds = [f for f, rates in enumerate(dropouts) if max(rates) > 0]
+        rates = [DropoutRate(rate) for of_feed in dropouts for rate in of_feed]
+        n_feeds, n_members, n_units = len(randoms), len(rates), sum(widths)
         self.n_units = n_units
         self.is_on_cpu = device.type == "cpu"
         self.bits = torch.zeros(
-            capacity, n_members, n_rows, n_units, dtype=torch.int16, device=device
+            capacity, n_feeds, n_rows, n_units, dtype=torch.int16, device=device
         )
         # int16 holds every threshold; without dropout no bit pattern is below it.
-        thresholds = [-(2**15)] * n_members
-        scales = [1.0] * n_members
-        for k in self.members:
-            thresholds[k] = randoms[k].mask_threshold
-            scales[k] = randoms[k].mask_scale
-        self.thresholds = torch.tensor(thresholds, dtype=torch.int16, device=device)
-        self.thresholds = self.thresholds.view(-1, 1, 1)
-        self.scales = torch.tensor(scales, dtype=dtype, device=device).view(-1, 1, 1)
+        self.thresholds = torch.tensor(
+            [rate.threshold for rate in rates], dtype=torch.int16, device=device
+        ).view(-1, 1, 1)
+        self.scales = torch.tensor(
+            [rate.scale for rate in rates], dtype=dtype, device=device
+        ).view(-1, 1, 1)
         self.masks = [
             torch.empty(capacity, n_members, n_rows, w, dtype=dtype, device=device)
             for w in widths
         ]
+        # (feeds, members) that are compared at once.
+        if n_feeds == n_members:
+            self.slices = [(slice(None), slice(None))]
+        else:
+            stops = list(itertools.accumulate(map(len, dropouts), initial=0))
+            self.slices = [
+                (slice(f, f + 1), slice(*ends))
+                for f, ends in enumerate(itertools.pairwise(stops))
+            ]
 
-    def draw(self, n_steps, n_rows_of_member):
+    def draw(self, n_steps, n_rows_of_feed):
         """Overwrite the masks of the next steps.
 
         Parameters
         ----------
         n_steps : int
-        n_rows_of_member : list of int
-            Rows of each member in these steps; the rest is padding.
+        n_rows_of_feed : list of int
+            Rows of each feed in these steps; the rest is padding.
         """
-        for k in self.members:
-            n_rows = n_rows_of_member[k]
+        for f in self.feeds:
+            n_rows, random = n_rows_of_feed[f], self.randoms[f]
             n = n_rows * self.n_units
             padded = -(-n // 4) * 4
-            into = self.bits[:n_steps, k, :n_rows]
+            into = self.bits[:n_steps, f, :n_rows]
             if self.is_on_cpu:
-                bits = torch.from_numpy(self.randoms[k].mask_bits(n_steps * padded))
+                bits = torch.from_numpy(random.mask_bits(n_steps * padded))
             else:
-                first = self.randoms[k].count_masks(n_steps * padded // 4)
-                bits = hashed_bits(
-                    self.randoms[k].mask_key, first, n_steps * padded // 4, into.device
-                )
+                first = random.count_masks(n_steps * padded // 4)
+                bits = hashed_bits(random.mask_key, first, n_steps * padded // 4, into.device)
             into.copy_(bits.view(n_steps, padded)[:, :n].view(n_steps, n_rows, self.n_units))
         start = 0
         for width, mask in zip(self.widths, self.masks, strict=True):
-            drawn = mask[:n_steps]
-            torch.ge(
-                self.bits[:n_steps, ..., start : start + width], self.thresholds, out=drawn
-            )
-            drawn.mul_(self.scales)
+            bits = self.bits[:n_steps, ..., start : start + width]
+            for feeds, members in self.slices:
+                torch.ge(bits[:, feeds], self.thresholds[members], out=mask[:n_steps, members])
+            mask[:n_steps].mul_(self.scales)
             start += width
 
 

@@ -50,23 +50,25 @@ class StackedAdamW:
                 return recipe.learning_rate, None
             return recipe.learning_rate, recipe.max_epochs * self.steps_per_epoch[member]
 
-        members = range(self.parameters.n_members)
-        runs = [list(run) for _, run in groupby(members, key=schedule)]
-        self.group_heads = [run[0] for run in runs]
-        # A constant rate is passed as the number it is: on a GPU the kernel reads a tensor
-        # as float32.
+        runs_of_schedule = {}
+        for key, run in groupby(range(self.parameters.n_members), key=schedule):
+            runs_of_schedule.setdefault(key, []).append(list(run))
+        groups = list(runs_of_schedule.values())
+        self.group_heads = [runs[0][0] for runs in groups]
+        # None for a rate that changes.
         self.constant_rates = [
-            self.recipes[run[0]].learning_rate
-            if self.recipes[run[0]].lr_schedule == "constant"
+            self.recipes[head].learning_rate
+            if self.recipes[head].lr_schedule == "constant"
             else None
-            for run in runs
+            for head in self.group_heads
         ]
         stacks = (self.parameters, self.gradients, self.first, self.second)
-        if len(runs) == 1:
+        if len(groups) == 1:
             operands = [[[s.flat] for s in stacks]]
         else:
             operands = [
-                [[t[run[0] : run[-1] + 1] for t in s.tensors] for s in stacks] for run in runs
+                [[t[run[0] : run[-1] + 1] for run in runs for t in s.tensors] for s in stacks]
+                for runs in groups
             ]
         self.groups = [(ops, [self.n_steps] * len(ops[0])) for ops in operands]
 
@@ -75,7 +77,7 @@ class StackedAdamW:
         self.decays = max(decays) > 0
         self.shrinks = max(penalties) > 0
         # With one rate, decay and penalty for all members, one operation on all weights.
-        self.is_uniform = len(runs) == len(decays) == len(penalties) == 1
+        self.is_uniform = len(groups) == len(decays) == len(penalties) == 1
 
     def select(self, members, parameters, gradients):
         """Return the optimiser of the given members, its moments carried over."""
@@ -131,7 +133,7 @@ class StackedAdamW:
         Parameters
         ----------
         rates : sequence of float or of tensors without dimensions
-            Learning rate of each group.
+            Learning rate of each group; numbers of `constant_rates`, or rows of `plan`.
         decays, shrinkages : tensors of shape (n_members,) or None
             Rows of what `plan` returned.
         """
@@ -139,9 +141,7 @@ class StackedAdamW:
             for weights, factor in self._per_weight(decays):
                 weights.mul_(factor)
         self.n_steps.add_(1)
-        for (operands, n_steps), constant, rate in zip(
-            self.groups, self.constant_rates, rates, strict=True
-        ):
+        for (operands, n_steps), rate in zip(self.groups, rates, strict=True):
             parameters, gradients, first, second = operands
             torch._fused_adamw_(
                 parameters,
@@ -150,7 +150,7 @@ class StackedAdamW:
                 second,
                 [],
                 n_steps,
-                lr=rate if constant is None else constant,
+                lr=rate,
                 beta1=BETAS[0],
                 beta2=BETAS[1],
                 weight_decay=0.0,
@@ -164,6 +164,6 @@ class StackedAdamW:
 
     def _per_weight(self, values):
         if self.is_uniform:
-            return [(self.parameters.flat[: self.parameters.n_weights], values[0])]
+            return [(self.parameters.flat_weights, values[0])]
         values = values.view(-1, 1, 1)
         return [(w, values) for w in self.parameters.weights]

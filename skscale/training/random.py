@@ -1,4 +1,4 @@
-"""The random numbers of one member: its own seed alone decides them.
+"""The random numbers of a fit: its own seed alone decides them.
 
 Each purpose has a stream of its own, so that what one draws never shifts another: two
 candidates with one seed and one fold see the same order of rows whatever their width.
@@ -21,37 +21,56 @@ def split_random_state(seed):
     return np.random.RandomState(np.random.MT19937(sequences(seed)[3]))
 
 
-class MemberRandom:
-    """Random streams of one member of a stack.
+def initial_stream(seed):
+    """Return the generator that draws the initial weights."""
+    return np.random.Generator(np.random.SFC64(sequences(seed)[0]))
+
+
+class DropoutRate:
+    """A rate in terms of random int16 numbers, uniform over [-32768, 32767].
+
+    Parameters
+    ----------
+    dropout : float
+        Dropout rate, 0 to below 1.
+
+    Attributes
+    ----------
+    threshold : int
+        A unit stays where its number is at least this.
+    scale : float
+        What is left is multiplied by it.
+    """
+
+    def __init__(self, dropout):
+        dropped = min(round(dropout * 2**_MASK_BITS), 2**_MASK_BITS - 1)
+        self.threshold = dropped - 2 ** (_MASK_BITS - 1)
+        self.scale = 2**_MASK_BITS / (2**_MASK_BITS - dropped)
+
+
+class FeedRandom:
+    """Random streams of what members with one seed and the same rows share.
 
     Parameters
     ----------
     seed : int
         Non-negative, of any size.
-    dropout : float
-        Dropout rate, 0 to below 1.
     """
 
-    def __init__(self, seed, dropout):
-        initial, order, masks, _ = sequences(seed)
-        self.initial = np.random.Generator(np.random.SFC64(initial))
+    def __init__(self, seed):
+        _, order, masks, _ = sequences(seed)
         self._order = np.random.Generator(np.random.SFC64(order))
         self._masks = np.random.SFC64(masks)
         # For devices that hash a counter instead of drawing from a generator.
         self.mask_key = int(masks.generate_state(1, np.uint64)[0])
         self._n_masks = 0
-        dropped = min(round(dropout * 2**_MASK_BITS), 2**_MASK_BITS - 1)
-        # The raw bits are read as signed: uniform over [-32768, 32767].
-        self.mask_threshold = dropped - 2 ** (_MASK_BITS - 1)
-        self.mask_scale = 2**_MASK_BITS / (2**_MASK_BITS - dropped)
 
     def order(self, rows):
         """Return the rows in the order in which an epoch takes them."""
         return self._order.permutation(rows)
 
     def mask_bits(self, n):
-        """Return `n` int16 numbers; a unit stays where its number is at least
-        `mask_threshold`."""
+        """Return `n` int16 numbers, one a unit; see `DropoutRate`."""
         raw = self._masks.random_raw(-(-n // _MASKS_PER_DRAW))
         return raw.view(np.int16)[:n]
 

@@ -27,9 +27,11 @@ from torch.utils.data import Subset
 
 from ..networks.dense import DenseNetwork, initial_parameters
 from .data import DeviceData
+from .feed import Feed
 from .losses import row_losses
 from .masks import MaskSource
 from .optimizer import BETAS, EPS
+from .random import initial_stream
 from .stack import MASTER_DTYPES, Member
 from .task import DivergedError, TrainedNetwork
 from .threads import choose_threads, limit_threads
@@ -140,16 +142,17 @@ class _Loop:
         self.task = task
         self.kind = kind
         self.device = torch.device(task.device)
-        self.member = Member(task, 0, DeviceData(self.device))
+        self.feed = Feed(task, DeviceData(self.device))
+        self.member = Member(task, 0, self.feed)
         self.dtype = MASTER_DTYPES[task.precision]
-        self.batch_size = min(task.recipe.batch_size, self.member.n_train)
+        self.batch_size = min(task.recipe.batch_size, self.feed.n_train)
         self.n_steps = 0
-        self.steps_per_epoch = -(-self.member.n_train // self.batch_size)
+        self.steps_per_epoch = -(-self.feed.n_train // self.batch_size)
         self.masks = None
         if task.recipe.dropout > 0 and task.architecture.depth:
             self.masks = MaskSource(
-                [self.member.random],
-                [task.recipe.dropout],
+                [self.feed.random],
+                [[task.recipe.dropout]],
                 task.architecture.widths,
                 1,
                 self.batch_size,
@@ -164,7 +167,7 @@ class _Loop:
         task = self.task
         coefs, intercepts = task.initial or initial_parameters(
             task.architecture,
-            self.member.random.initial,
+            initial_stream(task.seed),
             np.float64 if task.precision == "float64" else np.float32,
         )
         return DenseNetwork(task.architecture, coefs, intercepts, dropout=task.recipe.dropout)
@@ -182,22 +185,22 @@ class _Loop:
         )
 
     def _batch(self, rows):
-        member = self.member
+        feed = self.feed
         rows = torch.from_numpy(rows).to(self.device)
-        x = {"x": member.X.index_select(0, rows).to(self.dtype)}
-        if member.weights is None:
+        x = {"x": feed.X.index_select(0, rows).to(self.dtype)}
+        if feed.weights is None:
             x["row_weights"] = torch.ones(len(rows), dtype=self.dtype, device=self.device)
         else:
-            x["row_weights"] = member.weights.index_select(0, rows)
-        targets = member.targets.index_select(0, rows)
+            x["row_weights"] = feed.weights.index_select(0, rows)
+        targets = feed.targets.index_select(0, rows)
         return x, targets[:, 0] if self.kind == "binary" else targets
 
     def training_batches(self):
         """Yield the batches of one epoch, in the engine's order."""
-        member = self.member
-        while member.n_left:
-            n_rows = min(self.batch_size, member.n_left)
-            x, targets = self._batch(member.next_rows(1, n_rows))
+        feed = self.feed
+        while feed.n_left:
+            n_rows = min(self.batch_size, feed.n_left)
+            x, targets = self._batch(feed.next_rows(1, n_rows))
             if self.masks is not None:
                 self.masks.draw(1, [n_rows])
                 x["masks"] = [mask[0, 0, :n_rows] for mask in self.masks.masks]
@@ -246,7 +249,8 @@ class _Loop:
         is_best, self.should_stop = member.judge(self.record, now, net.module_.get_arrays)
         if is_best:
             self.best = net.module_.get_arrays()
-        member.rewind()
+        self.feed.rewind()
+        member.epoch_started = time.perf_counter()
 
     def keep_history(self, net):
         """Add what callbacks recorded, once all have seen the epoch."""

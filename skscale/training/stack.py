@@ -6,6 +6,7 @@ member that has stopped leaves, and the stack goes on without it.
 """
 
 import time
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from .chunk import Chunk, make_graph_capture
 from .early_stopping import EarlyStopping
 from .losses import row_losses
 from .optimizer import StackedAdamW
-from .random import MemberRandom
+from .random import initial_stream
 from .task import CancelledError, DivergedError, TrainedNetwork
 
 # Of weights and their gradients; "bfloat16" is the dtype of the products only.
@@ -38,52 +39,20 @@ class Member:
     task : Task
     index : int
         Its place in the list of tasks.
-    data : DeviceData
+    feed : Feed
+        The rows that it sees, maybe shared with others.
     """
 
-    def __init__(self, task, index, data):
+    def __init__(self, task, index, feed):
         self.task = task
         self.index = index
-        self.X = data.tensor(task.X)
-        self.targets = data.tensor(task.targets)
-        self.weights = data.tensor(task.weights)
-        self.valid_rows = data.tensor(task.valid_rows)
-        self.random = MemberRandom(task.seed, task.recipe.dropout)
-        self.n_train = len(task.train_rows)
+        self.feed = feed
         self.epoch = 0
         self.history = []
         self.early_stopping = None
         if task.valid_rows is not None:
             self.early_stopping = EarlyStopping(task.recipe.n_iter_no_change, task.recipe.tol)
-        self._order = None
-        self._position = 0
         self.started = self.epoch_started = time.perf_counter()
-
-    def next_rows(self, n_steps, n_rows):
-        """Return the training rows of the epoch's next `n_steps` batches of `n_rows`."""
-        n = n_steps * n_rows
-        if self._position == 0:
-            rows = self.task.train_rows
-            # A single batch is the same in any order.
-            self._order = rows if n_rows == self.n_train else self.random.order(rows)
-        rows = self._order[self._position : self._position + n]
-        self._position += n
-        return rows
-
-    @property
-    def n_left(self):
-        """int: training rows that the epoch has not seen."""
-        return self.n_train - self._position
-
-    @property
-    def n_seen(self):
-        """int: training rows that the epoch has seen."""
-        return self._position
-
-    def rewind(self):
-        """Begin the next epoch."""
-        self._position = 0
-        self.epoch_started = time.perf_counter()
 
     def judge(self, record, now, get_weights):
         """Judge the epoch that has just ended.
@@ -152,10 +121,12 @@ class Stack:
         self.dtype = (
             torch.bfloat16 if self.precision == "bfloat16" else MASTER_DTYPES[self.precision]
         )
-        self.batch_size = max(min(m.task.recipe.batch_size, m.n_train) for m in members)
+        self.batch_size = max(min(m.task.recipe.batch_size, m.feed.n_train) for m in members)
         self.n_steps = 0
         self._gradient = gradient
         self.graphs = make_graph_capture(device)
+        # Whether steps are made by a program; recording one is worth it for many networks.
+        self.repeats = device.type == "cpu" and len(members) > 1
         self.results = {}
         self.best = None
         parameters = StackedParameters(
@@ -167,7 +138,7 @@ class Stack:
         dtype = np.float64 if self.precision == "float64" else np.float32
         for k, member in enumerate(members):
             coefs, intercepts = member.task.initial or initial_parameters(
-                self.architecture, member.random.initial, dtype
+                self.architecture, initial_stream(member.task.seed), dtype
             )
             parameters.set_member_(k, coefs, intercepts)
         if any(m.early_stopping is not None for m in members):
@@ -177,10 +148,11 @@ class Stack:
             self.parameters,
             self.gradients,
             [m.task.recipe for m in members],
-            [-(-m.n_train // self.batch_size) for m in members],
+            [-(-m.feed.n_train // self.batch_size) for m in members],
         )
 
     def _adopt(self, parameters):
+        self._find_feeds()
         self.parameters = parameters
         self.gradients = parameters.like()
         is_mixed = self.dtype != parameters.flat.dtype
@@ -198,6 +170,21 @@ class Stack:
         )
         self._chunks = {}
 
+    def _find_feeds(self):
+        # Members with one feed lie side by side.
+        runs = [(feed, list(run)) for feed, run in groupby(self.members, lambda m: m.feed)]
+        self.feeds = [feed for feed, _ in runs]
+        self.feed_sizes = [len(run) for _, run in runs]
+        self.feed_of_member = torch.tensor(
+            [f for f, size in enumerate(self.feed_sizes) for _ in range(size)],
+            device=self.device,
+        )
+        # A batch for a member or two is cheaper copied than multiplied by itself.
+        if len(runs) > 1 and len(self.members) < 2 * len(runs):
+            self.batch_sizes = [1] * len(self.members)
+        else:
+            self.batch_sizes = self.feed_sizes
+
     def make_gradient(self, n_rows):
         """Return the gradient of this stack for steps of `n_rows` rows."""
         return self._gradient(
@@ -206,6 +193,7 @@ class Stack:
             self.product_parameters,
             self.product_gradients,
             n_rows,
+            self.batch_sizes,
         )
 
     def cast_parameters(self):
@@ -234,7 +222,7 @@ class Stack:
                 ended = [
                     k
                     for k, m in enumerate(self.members)
-                    if m.n_left == 0 or m.is_out_of_time(now)
+                    if m.feed.n_left == 0 or m.is_out_of_time(now)
                 ]
                 if ended:
                     stopped = self._end_epoch(ended, now)
@@ -251,24 +239,24 @@ class Stack:
             raise CancelledError
 
     def _advance(self):
-        # Full batches until a member's epoch ends or has only a smaller one left.
+        # Full batches until the epoch of a feed ends or has only a smaller one left.
         size = self.batch_size
-        n_full = min(m.n_left // size for m in self.members)
+        n_full = min(feed.n_left // size for feed in self.feeds)
         if n_full > 0:
-            n_rows_of_member = [size] * len(self.members)
+            n_rows_of_feed = [size] * len(self.feeds)
         else:
-            n_rows_of_member = [min(size, m.n_left) for m in self.members]
-        n_rows = max(n_rows_of_member)
+            n_rows_of_feed = [min(size, feed.n_left) for feed in self.feeds]
+        n_rows = max(n_rows_of_feed)
         chunk = self._chunks.get(n_rows)
         if chunk is None:
             is_full = n_rows == size
-            most = max(1, max(m.n_train // size for m in self.members)) if is_full else 1
+            most = max(1, max(f.n_train // size for f in self.feeds)) if is_full else 1
             chunk = self._chunks[n_rows] = Chunk(self, n_rows, most)
         n_steps = min(max(n_full, 1), chunk.capacity)
         if self.graphs is not None:
             # A power of two: each number of steps is a graph of its own.
             n_steps = 1 << (n_steps.bit_length() - 1)
-        self.loss_sums += chunk.run(n_steps, n_rows_of_member)
+        self.loss_sums += chunk.run(n_steps, n_rows_of_feed)
         self.n_steps += n_steps
 
     def _end_epoch(self, ended, now):
@@ -281,7 +269,7 @@ class Stack:
             member.epoch += 1
             record = {
                 "epoch": member.epoch,
-                "train_loss": losses[k] / member.n_seen,
+                "train_loss": losses[k] / member.feed.n_seen,
                 "validation_score": scores.get(k, float("nan")),
                 "seconds": now - member.epoch_started,
             }
@@ -293,7 +281,10 @@ class Stack:
             except Exception as error:  # a member's failure is its own
                 self.results[member.index] = error
                 stopped.append(k)
-            member.rewind()
+            member.epoch_started = time.perf_counter()
+        for feed in self.feeds:
+            if feed.n_left == 0:
+                feed.rewind()
         self.loss_sums[ended] = 0
         return stopped
 
@@ -318,45 +309,48 @@ class Stack:
         """Return the negative mean validation loss of the given members."""
         if not which:
             return {}
-        members = [self.members[k] for k in which]
         self.cast_parameters()
         parameters = self.product_parameters
         if len(which) < len(self.members):
             parameters = parameters.select(which)
+        runs = [(f, len(list(run))) for f, run in groupby(self.members[k].feed for k in which)]
+        feeds, sizes = [feed for feed, _ in runs], [size for _, size in runs]
+        feed_of_member = torch.tensor(
+            [f for f, size in enumerate(sizes) for _ in range(size)], device=self.device
+        )
         widest = max((*self.architecture.widths, self.architecture.n_features))
         budget = _VALIDATION_BYTES["cuda" if self.device.type == "cuda" else "cpu"]
         n_chunk = max(64, budget // (len(which) * widest * self.dtype.itemsize))
-        n_most = max(len(m.task.valid_rows) for m in members)
+        n_most = max(feed.n_valid for feed in feeds)
         totals = torch.zeros_like(self.loss_sums[: len(which)])
         for start in range(0, n_most, n_chunk):
+            self.check_cancelled()
             n_rows = min(n_chunk, n_most - start)
             x, targets, weights = [], [], []
-            for member in members:
-                rows = member.valid_rows[start : start + n_rows]
+            for feed in feeds:
+                rows = feed.valid_rows[start : start + n_rows]
                 weight = torch.ones(len(rows), dtype=totals.dtype, device=self.device)
-                if member.weights is not None:
-                    weight *= member.weights.index_select(0, rows)
+                if feed.weights is not None:
+                    weight *= feed.weights.index_select(0, rows)
                 n_padding = n_rows - len(rows)
                 if n_padding:
                     # With a row of its own, whose loss is as finite as the others.
-                    padding = member.valid_rows[:1].expand(n_padding)
+                    padding = feed.valid_rows[:1].expand(n_padding)
                     rows = torch.cat([rows, padding])
                     weight = torch.cat([weight, torch.zeros_like(weight[:1]).expand(n_padding)])
-                x.append(member.X.index_select(0, rows))
-                targets.append(member.targets.index_select(0, rows))
+                x.append(feed.X.index_select(0, rows))
+                targets.append(feed.targets.index_select(0, rows))
                 weights.append(weight)
             outputs = stacked_forward(
-                self.architecture, parameters, torch.stack(x).to(self.dtype)
+                self.architecture, parameters, torch.stack(x).to(self.dtype), sizes=sizes
             )
-            losses = row_losses(self.loss, outputs.to(totals.dtype), torch.stack(targets))
-            totals += (losses * torch.stack(weights)).sum(1)
-        n_rows = [
-            len(m.task.valid_rows)
-            if m.task.weights is None
-            else m.task.weights[m.task.valid_rows].sum()
-            for m in members
-        ]
-        return {k: -t / n for k, t, n in zip(which, totals.tolist(), n_rows, strict=True)}
+            targets = torch.stack(targets).index_select(0, feed_of_member)
+            losses = row_losses(self.loss, outputs.to(totals.dtype), targets)
+            totals += (losses * torch.stack(weights).index_select(0, feed_of_member)).sum(1)
+        return {
+            k: -total / self.members[k].feed.valid_weight
+            for k, total in zip(which, totals.tolist(), strict=True)
+        }
 
     def _remove(self, stopped):
         kept = [k for k in range(len(self.members)) if k not in set(stopped)]

@@ -1,0 +1,70 @@
+"""What members of a stack read: the same rows in the same order, gathered once.
+
+Candidates of one fold with one `random_state` see the same batches, whatever their
+learning rate or penalties: one feed gathers the rows for all of them, and their first
+layers multiply the one batch. What differs in data, weights, rows or seed has a feed of
+its own.
+"""
+
+from .random import FeedRandom
+
+
+def feed_key(task):
+    """Return what tasks must have in common to share a feed.
+
+    Arrays are told apart by identity: see `SharedArrays`.
+    """
+    arrays = (task.X, task.targets, task.weights, task.train_rows, task.valid_rows)
+    return (*map(id, arrays), task.seed)
+
+
+class Feed:
+    """The rows that some members of a stack see, epoch after epoch.
+
+    Parameters
+    ----------
+    task : Task
+        One of those that share the feed.
+    data : DeviceData
+    """
+
+    def __init__(self, task, data):
+        self.X = data.tensor(task.X)
+        self.targets = data.tensor(task.targets)
+        self.weights = data.tensor(task.weights)
+        self.valid_rows = data.tensor(task.valid_rows)
+        self.n_train = len(task.train_rows)
+        self.n_valid = 0 if task.valid_rows is None else len(task.valid_rows)
+        # What the mean validation loss is divided by.
+        self.valid_weight = self.n_valid
+        if task.valid_rows is not None and task.weights is not None:
+            self.valid_weight = task.weights[task.valid_rows].sum()
+        self.random = FeedRandom(task.seed)
+        self._train_rows = task.train_rows
+        self._order = None
+        self._position = 0
+
+    def next_rows(self, n_steps, n_rows):
+        """Return the training rows of the epoch's next `n_steps` batches of `n_rows`."""
+        n = n_steps * n_rows
+        if self._position == 0:
+            rows = self._train_rows
+            # A single batch is the same in any order.
+            self._order = rows if n_rows == self.n_train else self.random.order(rows)
+        rows = self._order[self._position : self._position + n]
+        self._position += n
+        return rows
+
+    @property
+    def n_left(self):
+        """int: training rows that the epoch has not seen."""
+        return self.n_train - self._position
+
+    @property
+    def n_seen(self):
+        """int: training rows that the epoch has seen."""
+        return self._position
+
+    def rewind(self):
+        """Begin the next epoch."""
+        self._position = 0
