@@ -51,7 +51,7 @@ def fit_with(n_threads, estimator, X, y):
             estimator.fit(X, y)
             return
         chosen = engine.choose_threads
-        engine.choose_threads = lambda macs: n_threads
+        engine.choose_threads = lambda macs, allowed: n_threads
         try:
             estimator.fit(X, y)
         finally:

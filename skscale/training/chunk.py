@@ -19,7 +19,7 @@ from .program import record
 # A longer chunk spreads its per-member work over more steps: with 1 MB a stack of 15
 # networks of width 16 took 1.5 to 2.5 times as long as with 4 to 16 MB. On a GPU a chunk
 # should be long enough to hide the launch of its graph.
-_CHUNK_BYTES = {"cpu": 8 << 20, "cuda": 1 << 28}
+CHUNK_BYTES = {"cpu": 8 << 20, "cuda": 1 << 28}
 _MOST_STEPS = 64
 # A program is run for so many multiply-accumulates, some hundredths of a second, before
 # anybody looks whether training was cancelled.
@@ -92,8 +92,7 @@ class Chunk:
             + n_members * n_units * stack.dtype.itemsize
             + n_feeds * n_units * 2
         )
-        budget = _CHUNK_BYTES["cuda" if device.type == "cuda" else "cpu"]
-        self.capacity = max(1, min(_MOST_STEPS, most_steps, budget // step_bytes))
+        self.capacity = max(1, min(_MOST_STEPS, most_steps, stack.chunk_bytes // step_bytes))
 
         def buffer(*shape, dtype, n=n_members):
             shape = (self.capacity, n, n_rows, *shape)

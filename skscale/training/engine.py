@@ -1,5 +1,7 @@
 """`train(tasks) -> networks`: the one way to train."""
 
+import collections
+import threading
 from contextlib import nullcontext
 
 import torch
@@ -7,8 +9,13 @@ import torch
 from .data import DeviceData
 from .feed import Feed, feed_key
 from .gradient import WrittenOutGradient
+from .plan import plan_stacks
 from .stack import Member, Stack
-from .threads import choose_threads, limit_threads
+from .task import CancelledError
+from .threads import choose_threads, limit_threads, threads_allowed
+
+# A network alone for which memory does not do: its chunk is halved so many times.
+_MOST_HALVINGS = 6
 
 
 def resolve_device(device):
@@ -57,6 +64,7 @@ def train(tasks, gradient=WrittenOutGradient, *, n_threads=None, cancel=None, st
     Parameters
     ----------
     tasks : list of Task
+        Those that hold the same arrays and seed share their batches: see `SharedArrays`.
     gradient : class, default=WrittenOutGradient
         How gradients are computed; `AutogradGradient` is the other way.
     n_threads : int or None, default=None
@@ -71,67 +79,104 @@ def train(tasks, gradient=WrittenOutGradient, *, n_threads=None, cancel=None, st
     list of TrainedNetwork or Exception
         In the order of the tasks. A task that failed has its exception here, and does
         not disturb the others.
+
+    Raises
+    ------
+    CancelledError
+        If `cancel` was set.
     """
-    groups = {}
-    for index, task in enumerate(tasks):
-        groups.setdefault(_stack_key(task), []).append((index, task))
+    if not tasks:
+        return []
+    allowed = threads_allowed() if n_threads is None else n_threads
+    on_cpu = all(torch.device(task.device).type == "cpu" for task in tasks)
+    n_workers = allowed if on_cpu else 1
+    stacks = plan_stacks(tasks, n_workers)
+    n_workers = min(n_workers, len(stacks))
+    session = _Session(gradient, allowed // n_workers, n_workers > 1, cancel)
+
     results = {}
-    for group in groups.values():
-        # Members with one feed lie side by side, and within it those with one learning
-        # rate, which share a call of the optimiser.
-        places = {}
-        for _, task in group:
-            places.setdefault(feed_key(task), len(places))
-        group = sorted(
-            group, key=lambda item: (places[feed_key(item[1])], _optimizer_key(item[1]))
-        )
+    queue = collections.deque(stacks)  # the longest first, so that all end together
+
+    def work():
         try:
-            results.update(_train_stack(group, gradient, n_threads, cancel, stack_sizes))
-        except Exception as error:
-            if len(group) == 1:
-                results[group[0][0]] = error
-                continue
-            # Whose fault it was shows when each trains alone.
-            for item in group:
-                try:
-                    results.update(
-                        _train_stack([item], gradient, n_threads, cancel, stack_sizes)
-                    )
-                except Exception as own_error:
-                    results[item[0]] = own_error
+            while True:
+                results.update(session.train(queue.popleft()))
+        except IndexError:
+            return
+        except CancelledError as error:
+            queue.clear()
+            cancelled.append(error)
+
+    cancelled = []
+    helpers = [
+        threading.Thread(target=work, name="skscale-train", daemon=True)
+        for _ in range(n_workers - 1)
+    ]
+    for helper in helpers:
+        helper.start()
+    work()
+    for helper in helpers:
+        helper.join()
+    if cancelled:
+        raise cancelled[0]
+    if stack_sizes is not None:
+        stack_sizes.extend(session.stack_sizes)
     return [results[index] for index in range(len(tasks))]
 
 
-def _train_stack(group, gradient, n_threads, cancel, stack_sizes):
-    if stack_sizes is not None:
-        stack_sizes.append(len(group))
-    task = group[0][1]
-    device = torch.device(task.device)
-    on_device = torch.cuda.device(device) if device.type == "cuda" else nullcontext()
-    with on_device:
-        data = DeviceData(device)
-        feeds, members = {}, []
-        for index, task in group:
-            key = feed_key(task)
-            if key not in feeds:
-                feeds[key] = Feed(task, data)
-            members.append(Member(task, index, feeds[key]))
-        stack = Stack(members, device, gradient, cancel)
-        macs = 3 * task.architecture.n_macs * stack.batch_size * len(group)
-        with limit_threads(choose_threads(macs, n_threads)):
-            return stack.train()
+class _Session:
+    # What the stacks of one call of `train` have in common.
+
+    def __init__(self, gradient, n_threads, is_one_of_many, cancel):
+        self.gradient = gradient
+        self.n_threads = n_threads
+        self.is_one_of_many = is_one_of_many
+        self.cancel = cancel
+        self.stack_sizes = []
+
+    def train(self, group, n_halvings=0):
+        """Train a list of (index, task) as one stack; return results by index."""
+        try:
+            results = self._train_stack(group, n_halvings)
+        except Exception as error:
+            if len(group) == 1:
+                if not _is_out_of_memory(error) or n_halvings == _MOST_HALVINGS:
+                    return {group[0][0]: error}
+                return self.train(group, n_halvings + 1)
+            # Too little memory: in halves. Else, whose fault it was shows when each trains
+            # alone.
+            step = -(-len(group) // 2) if _is_out_of_memory(error) else 1
+            del error
+        else:
+            self.stack_sizes.append(len(group))
+            return results
+        results = {}
+        for start in range(0, len(group), step):
+            results.update(self.train(group[start : start + step]))
+        return results
+
+    def _train_stack(self, group, n_halvings):
+        task = group[0][1]
+        device = torch.device(task.device)
+        on_device = torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+        with on_device:
+            data = DeviceData(device)
+            feeds, members = {}, []
+            for index, task in group:
+                key = feed_key(task)
+                if key not in feeds:
+                    feeds[key] = Feed(task, data)
+                members.append(Member(task, index, feeds[key]))
+            stack = Stack(members, device, self.gradient, self.cancel)
+            stack.chunk_bytes >>= n_halvings
+            stack.repeats &= self.is_one_of_many or len(members) > 1
+            macs = 3 * task.architecture.n_macs * stack.batch_size * len(group)
+            with limit_threads(choose_threads(macs, self.n_threads)):
+                return stack.train()
 
 
-def _stack_key(task):
-    return (
-        task.architecture,
-        task.loss,
-        task.recipe.batch_size,
-        task.precision,
-        task.device,
+def _is_out_of_memory(error):
+    # On a CPU torch raises a plain RuntimeError.
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
+        isinstance(error, RuntimeError) and "allocate memory" in str(error)
     )
-
-
-def _optimizer_key(task):
-    recipe = task.recipe
-    return (recipe.learning_rate, recipe.lr_schedule, recipe.max_epochs, len(task.train_rows))

@@ -13,7 +13,7 @@ import torch
 
 from ..networks.dense import initial_parameters, stacked_forward
 from ..networks.parameters import StackedParameters
-from .chunk import Chunk, make_graph_capture
+from .chunk import CHUNK_BYTES, Chunk, make_graph_capture
 from .early_stopping import EarlyStopping
 from .losses import row_losses
 from .optimizer import StackedAdamW
@@ -125,8 +125,9 @@ class Stack:
         self.n_steps = 0
         self._gradient = gradient
         self.graphs = make_graph_capture(device)
-        # Whether steps are made by a program; recording one is worth it for many networks.
-        self.repeats = device.type == "cpu" and len(members) > 1
+        # Whether steps are made by a program where that is possible.
+        self.repeats = device.type == "cpu"
+        self.chunk_bytes = CHUNK_BYTES["cuda" if device.type == "cuda" else "cpu"]
         self.results = {}
         self.best = None
         parameters = StackedParameters(

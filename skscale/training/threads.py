@@ -18,13 +18,22 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
+def threads_allowed():
+    """Return how many threads the caller may use.
+
+    Torch's own setting, or one inside a joblib worker, whose cores belong to the other
+    workers too.
+    """
+    in_worker = get_active_backend()[0].nesting_level > 0
+    return 1 if in_worker else torch.get_num_threads()
+
+
 def choose_threads(macs_a_step, allowed=None):
     """Return the number of threads for a step.
 
     Two threads meet at a barrier after each small operation; where the other core is
     busy, each meeting waits for the scheduler. So a thread must have enough to do, and
-    the number is never above what the caller allows: torch's own setting, or one inside
-    a joblib worker.
+    the number is never above what the caller allows.
 
     Parameters
     ----------
@@ -38,8 +47,7 @@ def choose_threads(macs_a_step, allowed=None):
     int
     """
     if allowed is None:
-        in_worker = get_active_backend()[0].nesting_level > 0
-        allowed = 1 if in_worker else torch.get_num_threads()
+        allowed = threads_allowed()
     return max(1, min(allowed, int(macs_a_step / WORTH_A_THREAD)))
 
 
