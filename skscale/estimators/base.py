@@ -264,7 +264,7 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         # Imported here: an estimator that only predicts needs no torch.
         try:
             from ..training.engine import resolve_device
-            from ..training.fusion import train_together
+            from ..training.fusion import fit_number, train_together
         except ImportError as error:
             raise ImportError(
                 "Fitting needs torch and skorch (predicting does not): "
@@ -280,7 +280,7 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         }
         context = self._init_callback_context(max_subtasks=self.max_epochs)
         context.call_on_fit_task_begin(estimator=self, **seen)
-        task.on_epoch_end = self._watch_epochs(context, task, seen)
+        task.on_epoch_end = self._watch_epochs(context, task, seen, fit_number())
         if self.callbacks:
             from ..training.skorch_surface import train_with_callbacks
 
@@ -370,13 +370,15 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
             [b.astype(dtype) for b in self.intercepts_],
         )
 
-    def _watch_epochs(self, context, task, seen):
+    def _watch_epochs(self, context, task, seen, number):
         """Return what the engine calls after each epoch, or None if nobody watches."""
         is_watched = hasattr(self, "_skl_callbacks")
         if not is_watched and not self.verbose:
             return None
         # Not the task itself: it holds this function, and with it its rows.
         architecture, is_validated = task.architecture, task.valid_rows is not None
+        # Of those that train together each says which it is.
+        title = type(self).__name__ + ("" if number is None else f", fit {number}")
 
         def on_epoch_end(epoch, get_weights):
             if self.verbose:
@@ -384,7 +386,7 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
                 if is_validated:
                     validation = f", validation score {epoch['validation_score']:.5f}"
                 print(
-                    f"{type(self).__name__}: epoch {epoch['epoch']}/{self.max_epochs}, "
+                    f"{title}: epoch {epoch['epoch']}/{self.max_epochs}, "
                     f"train loss {epoch['train_loss']:.5f}{validation}, "
                     f"{epoch['seconds']:.2f} s"
                 )

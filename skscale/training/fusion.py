@@ -49,6 +49,12 @@ def current_job():
     return getattr(_thread, "job", None)
 
 
+def fit_number():
+    """Return the number, from 1, of the job that runs in this thread, or None."""
+    job = current_job()
+    return None if job is None else job.number + 1
+
+
 def train_together(task):
     """Train a task: with those of other jobs where this thread is one, else alone.
 

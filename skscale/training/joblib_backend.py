@@ -6,6 +6,7 @@ call. `n_jobs` is ignored: memory is the limit.
 """
 
 import threading
+import warnings
 import weakref
 from contextlib import contextmanager
 
@@ -78,6 +79,11 @@ class FusedBackend(ParallelBackendBase):
         else:
             rendezvous = parent.call.rendezvous
         call = Call(rendezvous, parent)
+        if parent is None:
+            # scikit-learn sets and restores the warning filters in each job; interleaved,
+            # the last to restore them decides. The caller's own shall be as they were.
+            call.guard = warnings.catch_warnings()
+            call.guard.__enter__()
         _calls().append(call)
         rendezvous.open(call)
 
@@ -113,8 +119,10 @@ class FusedBackend(ParallelBackendBase):
         """End a call."""
         call = _calls().pop()
         call.rendezvous.close(call)
-        if call.parent is None and call.rendezvous.run.stack_sizes:
-            _thread.last_run = call.rendezvous.run
+        if call.parent is None:
+            call.guard.__exit__(None, None, None)
+            if call.rendezvous.run.stack_sizes:
+                _thread.last_run = call.rendezvous.run
 
     def abort_everything(self, ensure_ready=True):
         """End the jobs of the current call, and wait for their threads."""
