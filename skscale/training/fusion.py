@@ -25,12 +25,13 @@ seconds, what waits is trained and what is ready goes on, whatever still runs.
 import collections
 import heapq
 import itertools
+import math
 import threading
 import time
 from contextlib import contextmanager
 
 from .engine import train
-from .memory import free_bytes, resident_bytes
+from .memory import free_bytes, peak_bytes, release_free, resident_bytes
 from .sharing import SharedArrays
 from .task import CancelledError
 
@@ -274,8 +275,11 @@ class Rendezvous:
         self._changed = time.monotonic()
         self._arrays = SharedArrays()
         self._allowance = 1
-        self._held_at_start = self._held_before = None
-        self._n_before = 0
+        release_free()  # else what is freed later would hide what is held
+        self._held_at_start = resident_bytes()
+        self._held_before = self._held_at_start
+        self._peak_before = peak_bytes()
+        self._passing = 0
 
     # Calls and jobs, from the backend.
 
@@ -449,36 +453,36 @@ class Rendezvous:
 
     def _admits(self):
         """Whether the next queued job may start now."""
-        if self._n_in_flight == 0:
-            # Measured anew: the first job alone.
-            self._allowance = 1
-            self._held_at_start = self._held_before = resident_bytes()
-            self._n_before = 0
-            return True
         if self._n_in_flight >= self._max_in_flight:
             return False
-        if self._n_running == 0 and self._waiting:
+        if self._n_running == 0:
+            if not self._waiting:
+                return True  # nobody else can go on: whatever it takes
             self._measure()
-        # Nobody else can go on: whatever it takes.
-        is_stuck = self._n_running == 0 and not self._waiting
-        return is_stuck or self._n_in_flight < self._allowance
+        return self._n_in_flight < self._allowance
 
     def _measure(self):
         # Nothing runs: what is held now is what jobs in flight hold while they wait.
         n = self._n_in_flight
-        if n <= self._n_before:
-            return
-        own = max(entry.task.n_own_bytes for entry in self._waiting)
+        release_free()
         held = resident_bytes()
+        own = max(entry.task.n_own_bytes for entry in self._waiting)
         if held is None:
-            each, left = _COPIES * own, self._max_bytes - n * _COPIES * own
+            grown, self._passing = n * _COPIES * own, own
         else:
-            # What the last ones added. A later fold, or a wider network, may take more.
-            each = max((held - self._held_before) / (n - self._n_before), own, 1)
-            left = self._max_bytes - (held - self._held_at_start)
-        self._held_before, self._n_before = held, n
-        more = int(max(0, left) / each)
-        self._allowance = n + min(more, (_GROWTH - 1) * n)
+            grown = held - self._held_at_start
+            peak = peak_bytes()
+            if peak > self._peak_before:
+                # What was needed for a moment since the last look, by those that ran or
+                # were trained.
+                passed = peak - max(held, self._held_before)
+                self._passing = max(self._passing, passed)
+                self._peak_before = peak
+            self._held_before = held
+        # A later fold, or a wider network, may take more: no leaps.
+        each = max(grown / n, own, 1)
+        more = (self._max_bytes - grown - self._passing) / each
+        self._allowance = max(1, n + math.floor(min(more, (_GROWTH - 1) * n)))
 
     def _lose_patience(self):
         if self._is_training or time.monotonic() - self._changed < PATIENCE:

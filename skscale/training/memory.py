@@ -1,7 +1,10 @@
 """How much memory there is, and how much this process holds."""
 
+import contextlib
+import ctypes
 import os
 import pathlib
+import sys
 
 # Where the system does not say: little enough for a laptop.
 _FREE_IF_UNKNOWN = 4 << 30
@@ -14,6 +17,27 @@ def resident_bytes():
     except (OSError, ValueError, IndexError):
         return None
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def peak_bytes():
+    """Return the most memory that this process ever held, in bytes, or None."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak << 10
+
+
+def release_free():
+    """Give memory that was freed back to the system, where the C library can be asked to.
+
+    glibc keeps freed arrays of up to 32 MB in the arenas of the threads that made them.
+    """
+    if sys.platform != "linux":
+        return
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def free_bytes():

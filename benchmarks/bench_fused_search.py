@@ -1,0 +1,342 @@
+"""How long does a grid search take, against others that search the same grid?
+
+The same GridSearchCV, five folds of digits behind a StandardScaler, each side free to use
+both cores:
+
+- `fused`: our estimators under `joblib.parallel_config(backend="skscale")`;
+- `ours n_jobs=1`, `ours n_jobs=2`: the same, without the backend (processes for two jobs);
+- `sklearn n_jobs=1`, `sklearn n_jobs=2`: scikit-learn's MLPClassifier;
+- `skorch n_jobs=2`: stock skorch, in the first round only, since it is slow.
+
+Equal epochs, equal batches of 64 rows, equal grids over depth, width, learning rate and L2
+penalty. Two networks: `plain` (linear layers and ReLU, all rows trained on), and `defaults`
+(ours: residual connections, decoupled weight decay, early stopping's held-out tenth of the
+rows scored every epoch; the others hold out and score a tenth, too). Nobody stops early:
+the patience is longer than the training.
+
+Before anything is timed the searches of all sides must agree: fused and plain in every
+split score to two rows, the others in the best mean score to 0.03.
+
+Useful work is that of the matrix products of training alone, 2 operations a
+multiply-accumulate, over the wall time of the whole search; the machine's rate is that of
+a 1024 x 1024 float32 product on all cores.
+
+    python benchmarks/bench_fused_search.py
+"""
+
+import itertools
+import statistics
+import time
+
+import joblib
+import numpy as np
+import torch
+from _bench import parse_arguments, print_table, write_json
+from sklearn.datasets import load_digits
+from sklearn.model_selection import GridSearchCV, ParameterGrid
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+
+from skscale import ScaledMLPClassifier, last_fused_run
+
+BATCH = 64
+# name: (depths, widths, learning rates, L2 penalties, epochs, folds)
+GRIDS = {
+    "small": ([1, 2], [16, 32, 64], [1e-3, 3e-3], [1e-4, 1e-3, 1e-2], 20, 5),
+    "medium": ([1, 2], [64, 128, 256], [1e-3, 3e-3], [1e-4, 1e-2], 20, 5),
+    "large": ([1, 2], [256, 512, 1024], [1e-3], [1e-4], 10, 3),
+    "mixed": ([1, 2, 3], [16, 64, 256, 512], [1e-3], [1e-4], 20, 3),
+}
+
+
+class Network(nn.Module):
+    def __init__(self, depth=1, width=16):
+        super().__init__()
+        sizes = [64] + [width] * depth
+        layers = []
+        for n_in, n_out in itertools.pairwise(sizes):
+            layers += [nn.Linear(n_in, n_out), nn.ReLU()]
+        self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], 10))
+
+    def forward(self, X):
+        return self.layers(X)
+
+
+def ours(grid, defaults, device, precision):
+    depths, widths, rates, penalties, epochs, _ = grid
+    network = ScaledMLPClassifier(
+        batch_size=BATCH, max_epochs=epochs, n_iter_no_change=1000, random_state=0,
+        device=device, precision=precision, residual=defaults, early_stopping=defaults,
+    )  # fmt: skip
+    names = {
+        "depth": depths, "width": widths, "learning_rate": rates, "weight_decay": penalties,
+    }  # fmt: skip
+    return network, {f"scaledmlpclassifier__{k}": v for k, v in names.items()}
+
+
+def sklearns(grid, defaults):
+    depths, widths, rates, penalties, epochs, _ = grid
+    network = MLPClassifier(
+        batch_size=BATCH, max_iter=epochs, n_iter_no_change=1000, random_state=0,
+        early_stopping=defaults,
+    )  # fmt: skip
+    names = {
+        "hidden_layer_sizes": [(w,) * d for d in depths for w in widths],
+        "learning_rate_init": rates,
+        "alpha": penalties,
+    }
+    return network, {f"mlpclassifier__{k}": v for k, v in names.items()}
+
+
+def skorchs(grid, defaults, device):
+    import skorch
+    from skorch.dataset import ValidSplit
+
+    depths, widths, rates, penalties, epochs, _ = grid
+    network = skorch.NeuralNetClassifier(
+        Network, criterion=nn.CrossEntropyLoss, optimizer=torch.optim.AdamW,
+        batch_size=BATCH, max_epochs=epochs, iterator_train__shuffle=True, verbose=0,
+        train_split=ValidSplit(10) if defaults else None, device=device,
+    )  # fmt: skip
+    names = {
+        "module__depth": depths, "module__width": widths, "lr": rates,
+        "optimizer__weight_decay": penalties,
+    }  # fmt: skip
+    return network, {f"neuralnetclassifier__{k}": v for k, v in names.items()}
+
+
+def search(network, names, folds, n_jobs, X, y):
+    model = make_pipeline(StandardScaler(), network)
+    return GridSearchCV(model, names, cv=folds, n_jobs=n_jobs, refit=False).fit(X, y)
+
+
+def make_contestants(grid, defaults, device, precision, X, y):
+    folds = grid[-1]
+
+    def fused():
+        with joblib.parallel_config(backend="skscale"):
+            return search(*ours(grid, defaults, device, precision), folds, None, X, y)
+
+    contestants = {"fused": fused}
+    for n_jobs in (1, 2):
+        contestants[f"ours n_jobs={n_jobs}"] = lambda n_jobs=n_jobs: search(
+            *ours(grid, defaults, device, precision), folds, n_jobs, X, y
+        )
+        contestants[f"sklearn n_jobs={n_jobs}"] = lambda n_jobs=n_jobs: search(
+            *sklearns(grid, defaults), folds, n_jobs, X, y
+        )
+    contestants["skorch n_jobs=2"] = lambda: search(
+        *skorchs(grid, defaults, device), folds, 2, X, y
+    )
+    return contestants
+
+
+def check_equal(results, precision, n_test):
+    """Assert that all sides found the same."""
+    together, alone = results["fused"].cv_results_, results["ours n_jobs=1"].cv_results_
+    for key in together:
+        if key.startswith("split"):
+            off = np.abs(together[key] - alone[key]).max()
+            assert off <= 2 / n_test + 1e-9 or precision == "bfloat16", (key, off)
+    best = together["mean_test_score"].max()
+    for name, result in results.items():
+        assert abs(result.cv_results_["mean_test_score"].max() - best) < 0.03, name
+
+
+def useful_operations(grid, defaults, n_rows):
+    depths, widths, rates, penalties, epochs, folds = grid
+    n_train = n_rows * (folds - 1) / folds * (0.9 if defaults else 1)
+    operations = 0
+    for params in ParameterGrid({"depth": depths, "width": widths}):
+        sizes = [64] + [params["width"]] * params["depth"] + [10]
+        macs = [a * b for a, b in itertools.pairwise(sizes)]
+        # Forward, and backward to weights and to all inputs but the first.
+        operations += 2 * (3 * sum(macs) - macs[0])
+    return operations * len(rates) * len(penalties) * folds * epochs * n_train
+
+
+def product_rate():
+    a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
+    seconds = []
+    for _ in range(30):
+        start = time.perf_counter()
+        a @ b
+        seconds.append(time.perf_counter() - start)
+    return 2 * 1024**3 / min(seconds)
+
+
+def run_case(name, network, precision, device, rounds, X, y):
+    grid, defaults = GRIDS[name], network == "defaults"
+    contestants = make_contestants(grid, defaults, device, precision, X, y)
+    if precision == "bfloat16":
+        contestants = {k: v for k, v in contestants.items() if k.startswith(("fused", "ours"))}
+    results, seconds = {}, {side: [] for side in contestants}
+    training = []
+    for side, run in contestants.items():  # not counted: workers start, all is checked
+        if not side.startswith("skorch"):
+            results[side] = run()
+    for number in range(rounds):
+        for side, run in contestants.items():
+            if side.startswith("skorch") and number:
+                continue
+            start = time.perf_counter()
+            results[side] = run()
+            seconds[side].append(time.perf_counter() - start)
+            if side == "fused":
+                training.append(last_fused_run().training_seconds)
+    check_equal(results, precision, len(y) / grid[-1])
+    median = {side: statistics.median(times) for side, times in seconds.items()}
+    others = {side: t for side, t in median.items() if side != "fused"}
+    ratios = {}
+    for kind in ("ours", "sklearn", "skorch", ""):
+        sides = [side for side in others if side.startswith(kind)]
+        if sides:
+            best = min(sides, key=others.get)
+            pairs = list(zip(seconds[best], seconds["fused"], strict=False))
+            of_rounds = [other / fused for other, fused in pairs]
+            ratios[kind or "any"] = (
+                statistics.median(of_rounds),
+                min(of_rounds),
+                max(of_rounds),
+            )
+    operations = useful_operations(grid, defaults, len(y))
+    run = last_fused_run()
+    return {
+        "grid": name,
+        "network": network,
+        "precision": precision,
+        "n_fits": run.n_fits,
+        "mean_stack_size": float(np.mean(run.stack_sizes)),
+        "seconds": seconds,
+        "training_seconds": training,
+        "ratios": ratios,
+        "gflops": operations / median["fused"] / 1e9,
+        "training_gflops": operations / statistics.median(training) / 1e9,
+    }
+
+
+def profile(grid, n_fits):
+    """Return where the time of training one stack on one thread goes, in parts of one."""
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as torch_profile
+
+    from skscale.training import fusion
+
+    depths, widths, *_ = grid
+    X, y = load_digits(return_X_y=True)
+    tasks, real = [], fusion.train
+    network, _ = ours(grid, False, "cpu", "float32")
+    network.set_params(depth=max(depths), width=widths[len(widths) // 2])
+    X = StandardScaler().fit_transform(X).astype(np.float32)
+    fusion.train = lambda given: (tasks.extend(given), real(given))[1]
+    try:
+        for rate in np.geomspace(1e-3, 3e-3, n_fits):
+            network.set_params(learning_rate=float(rate)).fit(X, y)
+    finally:
+        fusion.train = real
+    arrays = fusion.SharedArrays()
+    for task in tasks:
+        arrays.share(task)
+    real(tasks, n_threads=1)
+    start = time.perf_counter()
+    real(tasks, n_threads=1)
+    wall = time.perf_counter() - start
+    with torch_profile(activities=[ProfilerActivity.CPU]) as profiled:
+        real(tasks, n_threads=1)
+    kinds = {
+        "products": ("aten::bmm", "aten::baddbmm"),
+        "optimiser": ("aten::_fused_adamw_", "aten::mul_"),
+        "losses": (
+            "aten::_softmax",
+            "aten::_log_softmax",
+            "aten::gather",
+            "aten::scatter_add_",
+        ),
+        "activations": ("aten::relu_", "aten::clamp_min_", "aten::threshold_backward"),
+        "gathering and copies": ("aten::index_select", "aten::copy_"),
+    }
+    parts = dict.fromkeys(kinds, 0.0)
+    for event in profiled.key_averages():
+        for kind, names in kinds.items():
+            if event.key in names:
+                parts[kind] += event.self_cpu_time_total / 1e6 / wall
+    parts["launching, Python"] = 1 - sum(parts.values())
+    return parts
+
+
+def main():
+    arguments = parse_arguments(
+        __doc__,
+        grid={"nargs": "*", "default": list(GRIDS), "choices": list(GRIDS)},
+        network={"nargs": "*", "default": ["plain", "defaults"]},
+        rounds={"type": int, "default": 3},
+    )
+    X, y = load_digits(return_X_y=True)
+    rate = product_rate()
+    print(f"A 1024 x 1024 float32 product: {rate / 1e9:.0f} GFLOP/s\n")
+    rounds = 1 if arguments.quick else arguments.rounds
+    cases = [(g, n, "float32") for g in arguments.grid for n in arguments.network]
+    cases += [(g, "plain", "bfloat16") for g in arguments.grid if g in ("medium", "large")]
+    results = []
+    for case in cases:
+        result = run_case(*case, arguments.device, rounds, X, y)
+        results.append(result)
+        print(result, flush=True)
+    rows, ratio_rows = [], []
+    for r in results:
+        median = {side: statistics.median(t) for side, t in r["seconds"].items()}
+        rows.append(
+            [
+                r["grid"], r["network"], r["precision"], r["n_fits"],
+                f"{r['mean_stack_size']:.0f}",
+                *(
+                    f"{median[side]:.1f}" if side in median else ""
+                    for side in (
+                        "fused", "ours n_jobs=1", "ours n_jobs=2", "sklearn n_jobs=1",
+                        "sklearn n_jobs=2", "skorch n_jobs=2",
+                    )
+                ),
+                f"{statistics.median(r['training_seconds']):.1f}",
+                f"{r['gflops']:.0f} ({r['gflops'] * 1e9 / rate:.2f})",
+                f"{r['training_gflops']:.0f} ({r['training_gflops'] * 1e9 / rate:.2f})",
+            ]
+        )  # fmt: skip
+        ratio_rows.append(
+            [r["grid"], r["network"], r["precision"]]
+            + [
+                "{:.2f} ({:.2f} to {:.2f})".format(*r["ratios"][kind])
+                if kind in r["ratios"]
+                else ""
+                for kind in ("ours", "sklearn", "skorch", "any")
+            ]
+        )
+    print("\nSeconds (medians)\n")
+    print_table(
+        ["grid", "network", "precision", "fits", "mean stack", "fused", "ours, 1 job",
+         "ours, 2", "sklearn, 1", "sklearn, 2", "skorch, 2", "of fused: training",
+         "useful GFLOP/s (of the product rate)", "while training"],
+        rows,
+    )  # fmt: skip
+    print("\nTimes as long as fused (median of rounds, smallest, largest)\n")
+    print_table(
+        ["grid", "network", "precision", "ours, best", "sklearn, best", "skorch", "any, best"],
+        ratio_rows,
+    )
+    parts = {name: profile(GRIDS[name], 12) for name in arguments.grid}
+    print("\nWhere training goes (a stack of 12, the grid's middle width, one thread)\n")
+    kinds = list(next(iter(parts.values())))
+    print_table(
+        ["grid", *kinds], [[g, *(f"{p[k]:.2f}" for k in kinds)] for g, p in parts.items()]
+    )
+    write_json(
+        arguments.json,
+        "bench_fused_search",
+        arguments.device,
+        {"product_gflops": rate / 1e9, "cases": results, "profile": parts},
+    )
+
+
+if __name__ == "__main__":
+    main()
