@@ -52,7 +52,7 @@ def test_replayed_graphs_equal_single_steps(monkeypatch):
         chunk.Chunk,
         "_run_graph",
         lambda self, n, plan: self._run_steps(
-            n, [r.unbind(0) for r in plan[0].unbind(0)], plan[1], plan[2]
+            0, n, [r.unbind(0) for r in plan[0].unbind(0)], plan[1], plan[2]
         ),
     )
     assert_equal_networks(replayed, train([task])[0], rtol=1e-10, atol=1e-12)
@@ -90,3 +90,23 @@ def test_callbacks_run_on_the_gpu(Estimator, small):
     engine = Estimator(**settings).fit(*small)
     for a, b in zip(engine.coefs_, through.coefs_, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-7)
+
+
+def test_a_fused_search_on_the_gpu_has_the_results_of_a_plain_one(digits):
+    import joblib
+    from sklearn.model_selection import GridSearchCV
+
+    from skscale import ScaledMLPClassifier, last_fused_run
+
+    X, y = digits[0][:400], digits[1][:400]
+    network = ScaledMLPClassifier(
+        max_epochs=6, precision="float64", random_state=0, device="cuda"
+    )
+    grid = {"width": [8, 16], "dropout": [0.0, 0.2], "learning_rate": [0.002, 0.01]}
+    plain = GridSearchCV(network, grid, cv=3).fit(X, y)
+    with joblib.parallel_config(backend="skscale"):
+        together = GridSearchCV(network, grid, cv=3).fit(X, y)
+    assert sorted(last_fused_run().stack_sizes) == [12, 12]
+    for key in plain.cv_results_:
+        if key.startswith("split"):
+            np.testing.assert_array_equal(plain.cv_results_[key], together.cv_results_[key])

@@ -104,6 +104,11 @@ class Chunk:
             self.targets = buffer(1, dtype=torch.int64)
         else:
             self.targets = buffer(architecture.n_outputs, dtype=loss_dtype)
+        self.feed_targets = self.targets
+        if n_feeds < n_members:
+            self.feed_targets = self.targets.new_zeros(
+                self.capacity, n_feeds, *self.targets.shape[2:]
+            )
         self.row_weights = buffer(1, dtype=loss_dtype)
         self.outputs = buffer(architecture.n_outputs, dtype=loss_dtype)
         self.mask_source = None
@@ -178,22 +183,22 @@ class Chunk:
             order[:, f, :n_rows] = rows.view(n_steps, n_rows)
             if n_rows < self.n_rows:
                 order[:, f, n_rows:] = rows[0]
-        n_members, n_batches = len(feed_of_member), self.x.shape[1]
-        if len(feeds) == n_members:
-            order_of_member = order
-        else:
-            order_of_member = order.index_select(1, feed_of_member)
-        order_of_batch = order if n_batches == len(feeds) else order_of_member
+        is_copied = len(self.stack.batch_sizes) != len(feeds)  # see Stack
+        of_batch = feed_of_member if is_copied else range(len(feeds))
         if all(f.X is feeds[0].X and f.targets is feeds[0].targets for f in feeds):
-            _take(feeds[0].X, order_of_batch, self.x[:n_steps])
-            _take(feeds[0].targets, order_of_member, self.targets[:n_steps])
+            of_batches = order.index_select(1, self.stack.feed_index) if is_copied else order
+            _take(feeds[0].X, of_batches, self.x[:n_steps])
+            _take(feeds[0].targets, order, self.feed_targets[:n_steps])
         else:
-            of_member = feed_of_member.tolist()
-            of_batch = range(n_batches) if n_batches == len(feeds) else of_member
             for b, f in enumerate(of_batch):
                 _take(feeds[f].X, order[:, f], self.x[:n_steps, b])
-            for k, f in enumerate(of_member):
-                _take(feeds[f].targets, order[:, f], self.targets[:n_steps, k])
+            for f, feed in enumerate(feeds):
+                _take(feed.targets, order[:, f], self.feed_targets[:n_steps, f])
+        if self.feed_targets is not self.targets:
+            torch.index_select(
+                self.feed_targets[:n_steps], 1, self.stack.feed_index,
+                out=self.targets[:n_steps],
+            )  # fmt: skip
 
         is_weighted = any(feed.weights is not None for feed in feeds)
         if not is_weighted and self._constant_rows == n_rows_of_feed:
@@ -201,7 +206,7 @@ class Chunk:
         self._constant_rows = None if is_weighted else list(n_rows_of_feed)
         # Without weights the rows of all steps are alike: filled once, for all of them.
         filled = self.row_weights[:n_steps] if is_weighted else self.row_weights
-        for k, f in enumerate(feed_of_member.tolist()):
+        for k, f in enumerate(feed_of_member):
             n_rows, weights = n_rows_of_feed[f], feeds[f].weights
             if weights is None:
                 filled[:, k, :n_rows] = self.factor / n_rows
@@ -302,7 +307,7 @@ class Chunk:
         losses = (losses * self.row_weights[:n_steps, ..., 0]).sum((0, 2))  # (n_members,)
         if len(set(n_rows_of_feed)) == 1:
             return losses * (n_rows_of_feed[0] / self.factor)
-        n_rows = torch.tensor(n_rows_of_feed).to(losses)[self.stack.feed_of_member]
+        n_rows = torch.tensor(n_rows_of_feed).to(losses)[self.stack.feed_index]
         return losses * (n_rows / self.factor)
 
 

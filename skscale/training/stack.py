@@ -176,10 +176,8 @@ class Stack:
         runs = [(feed, list(run)) for feed, run in groupby(self.members, lambda m: m.feed)]
         self.feeds = [feed for feed, _ in runs]
         self.feed_sizes = [len(run) for _, run in runs]
-        self.feed_of_member = torch.tensor(
-            [f for f, size in enumerate(self.feed_sizes) for _ in range(size)],
-            device=self.device,
-        )
+        self.feed_of_member = [f for f, n in enumerate(self.feed_sizes) for _ in range(n)]
+        self.feed_index = torch.tensor(self.feed_of_member, device=self.device)
         # A batch for a member or two is cheaper copied than multiplied by itself.
         if len(runs) > 1 and len(self.members) < 2 * len(runs):
             self.batch_sizes = [1] * len(self.members)
