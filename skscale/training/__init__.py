@@ -3,15 +3,22 @@
 An estimator's `fit` describes its training as a `Task`; `train` groups tasks of equal
 shape into stacks and trains each stack by batched products.
 
-- `engine`: groups tasks into stacks, chooses the threads, trains the stacks.
+- `joblib_backend`: the backend "skscale", which runs the jobs of a search in threads.
+- `fusion`: the rendezvous at which their tasks become one list.
+- `sharing`: equal arrays of many tasks become one.
+- `memory`: what is free and what is held, by which jobs are admitted.
+- `engine`: trains stacks, a thread each.
+- `plan`: which tasks train in one stack.
 - `task`: what is to be trained, and what came of it.
 - `stack`: members that train together, from the first epoch to the last.
+- `feed`: the rows that members of a stack see, shared where they are the same.
 - `chunk`: a few consecutive steps: their rows on the device, their gradient, their update.
+- `program`: a step repeated without Python.
 - `gradient`: loss and gradient of a step, written out or by autograd.
 - `losses`: losses and their gradients.
 - `optimizer`: AdamW over a stack, with a proximal L1 step.
 - `masks`: dropout masks of a stack.
-- `random`: the random numbers of one member.
+- `random`: the random numbers of one fit.
 - `data`: arrays as tensors on the device.
 - `early_stopping`: when a member stops, and which of its weights it keeps.
 - `threads`: how many threads a step is worth.
