@@ -444,6 +444,27 @@ def test_more_jobs_than_may_be_in_flight(data):
     )
 
 
+def test_a_system_with_few_threads_is_enough(data, monkeypatch):
+    real = threading.Thread.start
+    n_started = []
+
+    def start(self):
+        if self.name == "skscale-job":
+            alive = [t for t in threading.enumerate() if t.name == "skscale-job"]
+            if len(alive) >= 4:
+                raise RuntimeError("can't start new thread")
+            n_started.append(len(alive))
+        real(self)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with fused():
+        scores = cross_val_score(NET, *data, cv=10, error_score="raise")
+    assert len(n_started) == 10
+    assert last_fused_run().most_in_flight == 4
+    monkeypatch.undo()
+    np.testing.assert_array_equal(scores, cross_val_score(NET, *data, cv=10))
+
+
 def test_nested_calls_do_not_hang_when_few_may_be_in_flight(data):
     meta = GridSearchCV(
         BaggingClassifier(NET, n_estimators=4, random_state=0), {"estimator__l1": [0, 0.1]},

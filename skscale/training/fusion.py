@@ -212,8 +212,9 @@ class Job(Party):
 
     def start(self):
         """Run in a new thread."""
-        self.thread = threading.Thread(target=self._run, name="skscale-job", daemon=True)
-        self.thread.start()
+        thread = threading.Thread(target=self._run, name="skscale-job", daemon=True)
+        thread.start()
+        self.thread = thread
 
     def _run(self):
         _thread.job = self
@@ -435,10 +436,18 @@ class Rendezvous:
                 self._set_running(entry.job, True)
                 entry.event.set()
             elif self._queue and self._admits():
-                job = heapq.heappop(self._queue)
+                job = self._queue[0]
+                try:
+                    job.start()
+                except RuntimeError:  # the system has no more threads
+                    if self._n_in_flight == 0:
+                        raise
+                    self._max_in_flight = self._n_in_flight
+                    continue
+                # Whatever the thread does, it waits for the lock first.
+                heapq.heappop(self._queue)
                 self._set_running(job, True)
                 self._set_in_flight(job, True)
-                job.start()
             else:
                 break
         if self._n_running == 0 and self._waiting and not self._is_training:
