@@ -113,6 +113,42 @@ def different_tasks(**common):
 
 
 @pytest.mark.parametrize("architecture", SHAPES, ids=str)
+def test_a_stack_whose_members_share_batches_equals_lone_fits(architecture, monkeypatch):
+    from skscale.training import stack
+    from skscale.training.sharing import SharedArrays
+
+    seen = []
+    real = stack.Stack.train
+
+    def watched(self):
+        seen.append((len(self.feeds), len(self.members)))
+        return real(self)
+
+    monkeypatch.setattr(stack.Stack, "train", watched)
+    for loss in ("cross_entropy", "logistic", "squared_error"):
+        common = {"architecture": architecture, "loss": loss}
+        tasks = [
+            make_task(learning_rate=0.01 * (1 + k), dropout=0.1 * (k % 3), l1=0.1 * (k == 4),
+                      weight_decay=0.1 * k, data_seed=k % 2, valid=20, n_iter_no_change=2,
+                      tol=0.01 * k, max_epochs=4 + k, weighted=True, **common)
+            for k in range(6)
+        ]  # fmt: skip
+        tasks.append(make_task(data_seed=2, seed=3, rows=77, **common))
+        tasks.append(make_task(data_seed=0, seed=3, weighted=True, valid=20, **common))
+        arrays = SharedArrays()
+        for task in tasks:
+            arrays.share(task)
+        seen.clear()
+        together = train(tasks, n_threads=1)
+        assert seen == [(4, 8)]  # feeds of 3, 3, 1 and 1 members
+        for one, task in zip(together, tasks, strict=True):
+            assert_equal_networks(one, train([task])[0], rtol=1e-12, atol=1e-12)
+        derived = train(tasks, AutogradGradient, n_threads=1)
+        for one, other in zip(together, derived, strict=True):
+            assert_equal_networks(one, other, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("architecture", SHAPES, ids=str)
 def test_a_stack_equals_lone_fits_whatever_its_members_differ_in(architecture):
     tasks = different_tasks(architecture=architecture)
     for together, task in zip(train(tasks), tasks, strict=True):
@@ -533,3 +569,53 @@ def test_one_unit_is_not_normalised_away():
             normalization="layer", learning_rate=0.02,
         ).fit(X, X[:, 0])  # fmt: skip
         assert fitted.score(X, X[:, 0]) > 0.5
+
+
+def test_threads_train_a_stack_each_with_the_same_result():
+    tasks = [
+        make_task(architecture={"widths": (w,)}, seed=k, dropout=0.2)
+        for w in (4, 8, 9)
+        for k in range(7)
+    ]
+    sizes = []
+    together = train(tasks, n_threads=3, stack_sizes=sizes)
+    assert sorted(sizes) == [7, 7, 7]
+    for one, task in zip(together, tasks, strict=True):
+        assert_equal_networks(one, train([task])[0], rtol=1e-12, atol=1e-12)
+
+
+def test_a_cancelled_training_ends_in_all_threads():
+    from skscale.training.task import CancelledError
+
+    cancel = threading.Event()
+    tasks = [
+        make_task(architecture={"widths": (w,)}, max_epochs=10**7, batch_size=8)
+        for w in (4, 8, 9)
+    ]
+    threading.Timer(0.3, cancel.set).start()
+    start = time.perf_counter()
+    with pytest.raises(CancelledError):
+        train(tasks, n_threads=2, cancel=cancel)
+    assert time.perf_counter() - start < 10
+    assert not [t for t in threading.enumerate() if t.name == "skscale-train"]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory")])
+def test_a_lone_network_without_memory_tries_shorter_chunks(monkeypatch, error):
+    from skscale.training import stack
+
+    real, tried = stack.Stack.train, []
+
+    def train_in_little_memory(self):
+        tried.append(self.chunk_bytes)
+        if self.chunk_bytes > stack.CHUNK_BYTES["cpu"] // 8:
+            raise error
+        return real(self)
+
+    monkeypatch.setattr(stack.Stack, "train", train_in_little_memory)
+    network = train([make_task()])[0]
+    assert len(tried) == 4
+    monkeypatch.undo()
+    assert_equal_networks(network, train([make_task()])[0], rtol=1e-12, atol=1e-12)
+    monkeypatch.setattr(stack.Stack, "train", lambda self: (_ for _ in ()).throw(error))
+    assert train([make_task()]) == [error]

@@ -15,6 +15,7 @@ from skscale.training.early_stopping import EarlyStopping
 from skscale.training.losses import LossGradient, row_losses, weight_factor
 from skscale.training.masks import MaskSource, hashed_bits
 from skscale.training.optimizer import StackedAdamW
+from skscale.training.program import record
 from skscale.training.random import FeedRandom, initial_stream
 from skscale.training.task import Recipe
 
@@ -296,3 +297,113 @@ def test_limiting_threads_restores_the_callers_number():
     with pytest.raises(RuntimeError, match="inside"):
         fail_inside()
     assert torch.get_num_threads() == former
+
+
+def _step(state):
+    weights, gradients, first, second, n_steps, out = state
+
+    def step(x, rate, row_weights):
+        torch.bmm(x, weights, out=out)
+        torch.relu_(out)
+        torch.bmm(x.transpose(1, 2), out.mul_(row_weights), out=gradients)
+        weights.mul_(0.99)
+        n_steps.add_(1)
+        torch._fused_adamw_(
+            [weights], [gradients], [first], [second], [], [n_steps], lr=rate[0], beta1=0.9,
+            beta2=0.99, weight_decay=0.0, eps=1e-8, amsgrad=False, maximize=False,
+        )  # fmt: skip
+
+    return step
+
+
+def _state(n):
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.randn(n, 5, 5, dtype=torch.float64, generator=generator)
+    moments = [torch.zeros_like(weights) for _ in range(3)]
+    return [weights, *moments, torch.zeros(()), torch.zeros(n, 7, 5, dtype=torch.float64)]
+
+
+def test_a_program_repeats_the_recorded_step():
+    generator = torch.Generator().manual_seed(1)
+    for n in (3, 4):  # the second time by the program that the first compiled
+        inputs = [
+            torch.randn(9, n, 7, 5, dtype=torch.float64, generator=generator),
+            torch.rand(9, 1, dtype=torch.float64, generator=generator) / 10,
+            torch.rand(9, n, 7, 1, dtype=torch.float64, generator=generator),
+        ]
+        stepped, repeated = _state(n), _state(n)
+        for i in range(9):
+            _step(stepped)(*(tensor[i] for tensor in inputs))
+        program = record(_step(repeated), [tensor[0] for tensor in inputs])
+        assert program is not None
+        program.run([tensor[1:5] for tensor in inputs])
+        program.run([tensor[5:] for tensor in inputs])
+        for a, b in zip(stepped, repeated, strict=True):
+            assert torch.equal(a, b)
+
+
+def test_what_cannot_be_recorded_is_run_and_refused(monkeypatch):
+    ran = []
+
+    def step(x):
+        ran.append(x.unbind(0))  # a list of results
+
+    assert record(step, [torch.zeros(2)]) is None
+    assert len(ran) == 1
+    monkeypatch.delattr(torch._C, "parse_ir")
+    assert record(lambda x: x.add_(12345), [torch.zeros(2)]) is None
+
+
+def test_training_without_programs_is_the_same(monkeypatch):
+    from skscale.training import chunk
+    from skscale.training.engine import train
+    from tests.test_training_engine import assert_equal_networks, make_task
+
+    def tasks():
+        return [make_task(seed=k, dropout=0.2, lr_schedule="cosine") for k in range(3)]
+
+    repeated = train(tasks())
+    used = []
+
+    def refuse(run_step, inputs):
+        used.append(run_step(*inputs))
+
+    monkeypatch.setattr(chunk, "record", refuse)
+    for a, b in zip(train(tasks()), repeated, strict=True):
+        assert_equal_networks(a, b, rtol=0, atol=0)
+    assert used
+
+
+def test_stacks_are_planned_by_shape_size_and_threads():
+    from skscale.training.plan import plan_stacks
+    from tests.test_training_engine import make_task
+
+    def sizes(tasks, n_workers):
+        stacks = plan_stacks(tasks, n_workers)
+        assert sorted(i for stack in stacks for i, _ in stack) == list(range(len(tasks)))
+        return [len(stack) for stack in stacks]
+
+    def of_width(width, n, **more):
+        return [make_task(architecture={"widths": (width,)}, seed=k, **more) for k in range(n)]
+
+    assert sizes(of_width(8, 1), 4) == [1]
+    assert sizes(of_width(8, 5), 1) == [5]
+    assert sorted(sizes(of_width(8, 40), 1)) == [13, 13, 14]
+    assert len(sizes(of_width(8, 20), 8)) == 5  # of four: smaller ones do not pay
+    mixed = of_width(8, 3) + of_width(64, 2) + of_width(8, 2, loss="logistic")
+    assert sizes(mixed, 1) == [2, 3, 2]  # the most work first
+    assert max(sizes(of_width(100_000, 3), 1)) < 3  # large ones in small stacks
+    devices = of_width(8, 2)
+    devices[0].precision = "float32"
+    assert sizes(devices, 1) == [1, 1]
+
+
+def test_equal_batches_are_shared_only_where_they_are_many():
+    from skscale.networks.dense import share_batches
+
+    assert share_batches([1, 1, 1]) == [(slice(None), slice(None), 3)]
+    assert share_batches([3]) == [(slice(None), slice(None), 3)]
+    assert share_batches([2, 3]) == [
+        (slice(0, 1), slice(0, 2), 2),
+        (slice(1, 2), slice(2, 5), 3),
+    ]
