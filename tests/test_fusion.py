@@ -461,6 +461,15 @@ def test_a_system_with_few_threads_is_enough(data, monkeypatch):
         scores = cross_val_score(NET, *data, cv=10, error_score="raise")
     assert len(n_started) == 10
     assert last_fused_run().most_in_flight == 4
+
+    def start_none(self):
+        if self.name == "skscale-job":
+            raise RuntimeError("can't start new thread")
+        real(self)
+
+    monkeypatch.setattr(threading.Thread, "start", start_none)
+    with fused(), pytest.raises(RuntimeError, match="can't start"):
+        cross_val_score(NET, *data, cv=10)
     monkeypatch.undo()
     np.testing.assert_array_equal(scores, cross_val_score(NET, *data, cv=10))
 
@@ -486,12 +495,12 @@ def test_memory_limits_what_is_in_flight(data):
     network = clone(NET).set_params(precision="float32", max_epochs=1)
     search = GridSearchCV(network, {"l1": np.geomspace(1e-6, 1e-2, 8)}, cv=3, refit=False)
     plain = clone(search).fit(X, y)
-    with fused(max_bytes=40 << 20):
+    with fused(max_bytes=30 << 20):
         together = clone(search).fit(X, y)
     run = last_fused_run()
     assert run.n_fits == 24
-    # Three megabytes a job, of forty: all 24 would be too many.
-    assert 4 <= max(run.batch_sizes) <= 20
+    # Three megabytes a job, of thirty: all 24 would be too many.
+    assert 4 <= max(run.batch_sizes) < 24
     np.testing.assert_allclose(
         together.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"], atol=0.01
     )
@@ -699,6 +708,56 @@ def test_the_callers_warning_filters_are_left_as_they_were(data):
     with fused():
         cross_val_score(NET, *data, cv=8)
     assert warnings.filters == before
+
+
+def test_an_error_ends_nested_calls_whose_jobs_are_still_queued():
+    def outer(i):
+        if i == 0:
+            raise ArithmeticError("the first fails")
+        return joblib.Parallel()(joblib.delayed(time.sleep)(0.05) for _ in range(40))
+
+    start = time.perf_counter()
+    with fused(), pytest.raises(ArithmeticError):
+        joblib.Parallel()(joblib.delayed(outer)(i) for i in range(3))
+    assert time.perf_counter() - start < 3
+
+
+def test_jobs_that_train_nothing_run_one_a_core():
+    lock, running, most = threading.Lock(), [], []
+
+    def work(i):
+        with lock:
+            running.append(i)
+            most.append(len(running))
+        time.sleep(0.05)
+        with lock:
+            running.remove(i)
+
+    with fused():
+        joblib.Parallel()(joblib.delayed(work)(i) for i in range(10))
+    assert max(most) == min(joblib.cpu_count(), 10)
+
+
+def test_results_come_as_a_generator_in_any_thread(data):
+    def fit(l1):
+        return clone(NET).set_params(l1=l1).fit(*data).predict(data[0])
+
+    penalties = [0, 0.01, 0.1, 0.5]
+    expected = [fit(l1) for l1 in penalties]
+    for kind in ("generator", "generator_unordered"):
+        with fused():
+            results = joblib.Parallel(return_as=kind)(joblib.delayed(fit)(v) for v in penalties)
+        collected = []
+        thread = threading.Thread(target=lambda r=results, c=collected: c.extend(r))
+        thread.start()
+        thread.join()
+        assert sorted(map(bytes, collected)) == sorted(map(bytes, expected))
+    with fused():  # one that nobody reads to its end
+        results = joblib.Parallel(return_as="generator")(
+            joblib.delayed(fit)(v) for v in penalties
+        )
+        next(results)
+        results.close()
 
 
 SLOW_SEARCH = """

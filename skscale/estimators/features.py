@@ -68,7 +68,7 @@ def _find_shift(X, rows, weights):
     screened = X[rows[:: max(1, len(rows) // _SCREEN_ROWS)]]
     # A generous screen, in the dtype of X: exact moments are computed for few columns, if
     # any. What cancels in the variance is far below the hundredth that is asked for.
-    mean = np.ones(len(screened), X.dtype) @ screened / len(screened)
+    mean = screened.mean(axis=0)
     variance = np.einsum("ij,ij->j", screened, screened) / len(screened) - mean**2
     is_near = mean**2 <= (FAR_FROM_ZERO / 10) ** 2 * variance
     candidates = np.flatnonzero(~is_near)  # what is not finite is looked at, too

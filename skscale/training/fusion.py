@@ -23,6 +23,7 @@ seconds, what waits is trained and what is ready goes on, whatever still runs.
 """
 
 import collections
+import functools
 import heapq
 import itertools
 import math
@@ -216,6 +217,12 @@ class Job(Party):
         thread.start()
         self.thread = thread
 
+    def drop(self, error):
+        """End without having run; its caller is told, for else it would wait for ever."""
+        self.function = None
+        callback, self.callback = self.callback, None
+        callback((None, error))
+
     def _run(self):
         _thread.job = self
         try:
@@ -269,6 +276,7 @@ class Rendezvous:
         self._queue = []
         self._waiting = []
         self._trained = collections.deque()
+        self._dropped = collections.deque()
         self._n_running = 0
         self._n_in_flight = 0
         self._is_training = False
@@ -296,9 +304,11 @@ class Rendezvous:
             job = Job(call, function, callback, next(self._numbers))
             call.jobs.append(job)
             call.n_unfinished += 1
-            if not call.is_cancelled:
-                heapq.heappush(self._queue, job)
+            heapq.heappush(self._queue, job)
+            if call.is_cancelled:
+                self._drop_cancelled()
             self._advance()
+        self._report_dropped()
         return job
 
     def close(self, call):
@@ -316,8 +326,7 @@ class Rendezvous:
         deadline = time.monotonic() + timeout
         with self._lock:
             call.cancel()
-            self._queue = [j for j in self._queue if not j.call.is_cancelled]
-            heapq.heapify(self._queue)
+            self._drop_cancelled()
             cancelled = [e for e in self._waiting if e.job.call.is_cancelled]
             self._waiting = [e for e in self._waiting if not e.job.call.is_cancelled]
             for entry in cancelled:
@@ -327,6 +336,7 @@ class Rendezvous:
             if call.parent is None:
                 self._cancel.set()
             self._advance()
+        self._report_dropped()
         for job in call.jobs:
             if job.thread is not None:
                 job.thread.join(max(0.0, deadline - time.monotonic()))
@@ -351,15 +361,14 @@ class Rendezvous:
     def finish(self, job, is_failed):
         """A job has ended."""
         with self._lock:
-            call = job.call
-            call.n_unfinished -= 1
-            if call.n_unfinished == 0 or is_failed:
-                # Its caller will go on in a moment: it counts as running already.
-                self._set_running(call.caller, True)
-                self._set_in_flight(call.caller, True)
+            if not self.run.batch_sizes:
+                # Nothing to train so far, and nothing to measure: one job a core.
+                self._allowance = self._most_running
+            self._count_out(job, is_failed)
             self._set_running(job, False)
             self._set_in_flight(job, False)
             self._advance()
+        self._report_dropped()
 
     # Training, from the jobs' threads.
 
@@ -409,7 +418,31 @@ class Rendezvous:
             self._trained.extend(entry for entry in entries if entry is not leader)
             self._advance()
 
+    def _report_dropped(self):
+        # Not under the lock: a callback takes that of its Parallel, which submits under it.
+        while self._dropped:
+            self._dropped.popleft()()
+
     # The rest runs under the lock.
+
+    def _count_out(self, job, is_failed):
+        call = job.call
+        call.n_unfinished -= 1
+        if call.n_unfinished == 0 or is_failed:
+            # Its caller will go on in a moment: it counts as running already.
+            self._set_running(call.caller, True)
+            self._set_in_flight(call.caller, True)
+
+    def _drop_cancelled(self):
+        cancelled = [job for job in self._queue if job.call.is_cancelled]
+        self._queue = [job for job in self._queue if not job.call.is_cancelled]
+        heapq.heapify(self._queue)
+        for job in cancelled:
+            self._drop(job, CancelledError())
+
+    def _drop(self, job, error):
+        self._count_out(job, is_failed=True)
+        self._dropped.append(functools.partial(job.drop, error))
 
     def _set_running(self, party, is_running):
         if party.is_running != is_running:
@@ -439,10 +472,11 @@ class Rendezvous:
                 job = self._queue[0]
                 try:
                     job.start()
-                except RuntimeError:  # the system has no more threads
+                except RuntimeError as error:  # the system has no more threads
                     if self._n_in_flight == 0:
-                        raise
-                    self._max_in_flight = self._n_in_flight
+                        self._drop(heapq.heappop(self._queue), error)
+                    else:
+                        self._max_in_flight = self._n_in_flight
                     continue
                 # Whatever the thread does, it waits for the lock first.
                 heapq.heappop(self._queue)

@@ -5,14 +5,12 @@ cross-validations and ensembles; their jobs meet at the `Rendezvous` of the oute
 call. `n_jobs` is ignored: memory is the limit.
 """
 
-import threading
 import warnings
-import weakref
 from contextlib import contextmanager
 
 import torch
 from joblib import cpu_count
-from joblib.parallel import ParallelBackendBase
+from joblib.parallel import FallbackToBackend, ParallelBackendBase
 
 from .fusion import Call, Rendezvous, _thread, current_job
 
@@ -47,8 +45,17 @@ class FusedBackend(ParallelBackendBase):
                 raise ValueError(f"{name} must be a positive int, got {value!r}.")
         self.max_in_flight = max_in_flight
         self.max_bytes = max_bytes
-        self._call_of = weakref.WeakKeyDictionary()  # of each Parallel instance
-        self._lock = threading.Lock()
+        self.parallel = None
+        self._call = None
+        self._guard = None
+
+    def configure(self, n_jobs=1, parallel=None, **options):
+        """Give each Parallel a backend of its own, which knows its call in any thread."""
+        if self.parallel is None:
+            own = FusedBackend(self.max_in_flight, self.max_bytes, self.nesting_level)
+            own.parallel = parallel
+            raise FallbackToBackend(own)
+        return super().configure(n_jobs, parallel, **options)
 
     def effective_n_jobs(self, n_jobs):
         """Return `max_in_flight`, whatever `n_jobs` is: jobs are cut as finely as can be."""
@@ -79,24 +86,17 @@ class FusedBackend(ParallelBackendBase):
         else:
             rendezvous = parent.call.rendezvous
         call = Call(rendezvous, parent)
-        if parent is None:
+        if parent is None and not self.parallel.return_generator:
             # scikit-learn sets and restores the warning filters in each job; interleaved,
             # the last to restore them decides. The caller's own shall be as they were.
-            call.guard = warnings.catch_warnings()
-            call.guard.__enter__()
-        _calls().append(call)
+            self._guard = warnings.catch_warnings()
+            self._guard.__enter__()
+        self._call = call
         rendezvous.open(call)
 
     def submit(self, func, callback=None):
         """Queue a job."""
-        parallel = callback.parallel
-        calls = _calls()
-        with self._lock:
-            # The first jobs come from the caller's thread, later ones from jobs.
-            if calls and not calls[-1].jobs:
-                self._call_of[parallel] = calls[-1]
-            call = self._call_of[parallel]
-        return call.rendezvous.submit(call, func, callback)
+        return self._call.rendezvous.submit(self._call, func, callback)
 
     def retrieve_result_callback(self, out):
         """Return a job's result, or raise its error."""
@@ -108,7 +108,7 @@ class FusedBackend(ParallelBackendBase):
     @contextmanager
     def retrieval_context(self):
         """While a caller collects results it is blocked on its jobs."""
-        call = _calls()[-1]
+        call = self._call
         call.rendezvous.collect(call)
         try:
             yield
@@ -117,21 +117,15 @@ class FusedBackend(ParallelBackendBase):
 
     def stop_call(self):
         """End a call."""
-        call = _calls().pop()
+        call = self._call
         call.rendezvous.close(call)
-        if call.parent is None:
-            call.guard.__exit__(None, None, None)
-            if call.rendezvous.run.stack_sizes:
-                _thread.last_run = call.rendezvous.run
+        if self._guard is not None:
+            self._guard.__exit__(None, None, None)
+            self._guard = None
+        if call.parent is None and call.rendezvous.run.stack_sizes:
+            _thread.last_run = call.rendezvous.run
 
     def abort_everything(self, ensure_ready=True):
         """End the jobs of the current call, and wait for their threads."""
-        call = _calls()[-1]
+        call = self._call
         call.rendezvous.cancel(call, _CANCEL_TIMEOUT)
-
-
-def _calls():
-    # The calls that this thread is in, the innermost last.
-    if not hasattr(_thread, "calls"):
-        _thread.calls = []
-    return _thread.calls
