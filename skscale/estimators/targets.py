@@ -57,8 +57,9 @@ def encode_classes(y, dtype):
     ValueError
         If y is not a classification target, or has one class only.
     """
-    check_classification_targets(y)
     kind = type_of_target(y, input_name="y")
+    if kind not in ("binary", "multiclass"):  # it finds the kind once more
+        check_classification_targets(y)
     if kind == "multilabel-indicator":
         return EncodedTargets(y.astype(dtype), "logistic", y.shape[1], np.arange(y.shape[1]))
     if kind == "multiclass-multioutput":

@@ -78,6 +78,8 @@ class StackedAdamW:
         self.shrinks = max(penalties) > 0
         # With one rate, decay and penalty for all members, one operation on all weights.
         self.is_uniform = len(groups) == len(decays) == len(penalties) == 1
+        is_constant = all(rate is not None for rate in self.constant_rates)
+        self._constant_plan = self._plan(range(1)) if is_constant else None
 
     def select(self, members, parameters, gradients):
         """Return the optimiser of the given members, its moments carried over."""
@@ -106,8 +108,15 @@ class StackedAdamW:
         rates : tensor of shape (n_steps, n_groups), float32 on a GPU, float64 on a CPU
         decays, shrinkages : tensors of shape (n_steps, n_members) or None
         """
+        if self._constant_plan is not None:
+            return [
+                None if part is None else part.expand(n_steps, -1)
+                for part in self._constant_plan
+            ]
+        return self._plan(range(first_step, first_step + n_steps))
+
+    def _plan(self, steps):
         flat = self.parameters.flat
-        steps = range(first_step, first_step + n_steps)
         per_member = torch.stack(
             [
                 torch.from_numpy(r.learning_rate_at(list(steps), s))
