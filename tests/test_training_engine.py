@@ -600,6 +600,28 @@ def test_a_cancelled_training_ends_in_all_threads():
     assert not [t for t in threading.enumerate() if t.name == "skscale-train"]
 
 
+def test_ctrl_c_in_one_thread_ends_the_others(monkeypatch):
+    from skscale.training import stack
+
+    real = stack.Stack.train
+
+    def interrupted(self):
+        if threading.current_thread() is threading.main_thread():
+            time.sleep(0.2)
+            raise KeyboardInterrupt
+        return real(self)
+
+    monkeypatch.setattr(stack.Stack, "train", interrupted)
+    tasks = [
+        make_task(architecture={"widths": (w,)}, max_epochs=10**7, batch_size=8) for w in (4, 8)
+    ]
+    start = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        train(tasks, n_threads=2)
+    assert time.perf_counter() - start < 10
+    assert not [t for t in threading.enumerate() if t.name == "skscale-train"]
+
+
 @pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory")])
 def test_a_lone_network_without_memory_tries_shorter_chunks(monkeypatch, error):
     from skscale.training import stack

@@ -6,7 +6,8 @@ shape into stacks and trains each stack by batched products.
 - `joblib_backend`: the backend "skscale", which runs the jobs of a search in threads.
 - `fusion`: the rendezvous at which their tasks become one list.
 - `sharing`: equal arrays of many tasks become one.
-- `memory`: what is free and what is held, by which jobs are admitted.
+- `admission`: how many jobs may be in flight, by what those before them hold.
+- `memory`: what is free and what is held.
 - `engine`: trains stacks, a thread each.
 - `plan`: which tasks train in one stack.
 - `task`: what is to be trained, and what came of it.

@@ -92,6 +92,7 @@ def train(tasks, gradient=WrittenOutGradient, *, n_threads=None, cancel=None, st
     n_workers = allowed if on_cpu else 1
     stacks = plan_stacks(tasks, n_workers)
     n_workers = min(n_workers, len(stacks))
+    cancel = threading.Event() if cancel is None else cancel
     session = _Session(gradient, allowed // n_workers, n_workers > 1, cancel)
 
     results = {}
@@ -114,9 +115,14 @@ def train(tasks, gradient=WrittenOutGradient, *, n_threads=None, cancel=None, st
     ]
     for helper in helpers:
         helper.start()
-    work()
-    for helper in helpers:
-        helper.join()
+    try:
+        work()
+    except BaseException:  # Ctrl-C: the others must not go on
+        cancel.set()
+        raise
+    finally:
+        for helper in helpers:
+            helper.join()
     if cancelled:
         raise cancelled[0]
     if stack_sizes is not None:

@@ -15,8 +15,7 @@ thread of one of them, and the jobs go on. A job is in one of these states:
 The caller of the run counts as running while it hands out jobs, and as blocked while it
 collects results.
 
-Jobs are admitted by memory: the first job alone; then, whenever nothing runs, as many as
-fit, by what those in flight were measured to hold.
+Jobs are admitted by memory: see `admission`.
 
 No lock of another's can hang the rendezvous: if nothing at all happens for `PATIENCE`
 seconds, what waits is trained and what is ready goes on, whatever still runs.
@@ -26,22 +25,16 @@ import collections
 import functools
 import heapq
 import itertools
-import math
 import threading
 import time
 from contextlib import contextmanager
 
+from .admission import Admission
 from .engine import train
-from .memory import free_bytes, peak_bytes, release_free, resident_bytes
 from .sharing import SharedArrays
 from .task import CancelledError
 
 PATIENCE = 10.0
-# At each look at the memory, at most so many times as many jobs may be in flight.
-_GROWTH = 4
-# Where the system does not tell what is held: copies of its data that a job holds. A
-# search cuts out the fold, a pipeline transforms it.
-_COPIES = 3
 
 _thread = threading.local()
 
@@ -269,26 +262,19 @@ class Rendezvous:
         self.run = FusedRun()
         self._most_running = most_running
         self._n_threads = n_threads
-        self._max_in_flight = max_in_flight
-        self._max_bytes = free_bytes() // 2 if max_bytes is None else max_bytes
+        self._admission = Admission(max_in_flight, max_bytes)
         self._lock = threading.Lock()
         self._numbers = itertools.count()
         self._queue = []
         self._waiting = []
         self._trained = collections.deque()
-        self._dropped = collections.deque()
+        self._dropped = []
         self._n_running = 0
         self._n_in_flight = 0
         self._is_training = False
         self._cancel = threading.Event()
         self._changed = time.monotonic()
         self._arrays = SharedArrays()
-        self._allowance = 1
-        release_free()  # else what is freed later would hide what is held
-        self._held_at_start = resident_bytes()
-        self._held_before = self._held_at_start
-        self._peak_before = peak_bytes()
-        self._passing = 0
 
     # Calls and jobs, from the backend.
 
@@ -346,11 +332,13 @@ class Rendezvous:
         with self._lock:
             if call.n_unfinished:
                 self._block(call.caller)
+        self._report_dropped()
 
     def block(self, party):
         """A party waits for what other jobs make."""
         with self._lock:
             self._block(party)
+        self._report_dropped()
 
     def unblock(self, party):
         """A party goes on."""
@@ -363,7 +351,7 @@ class Rendezvous:
         with self._lock:
             if not self.run.batch_sizes:
                 # Nothing to train so far, and nothing to measure: one job a core.
-                self._allowance = self._most_running
+                self._admission.admit(self._most_running)
             self._count_out(job, is_failed)
             self._set_running(job, False)
             self._set_in_flight(job, False)
@@ -420,8 +408,10 @@ class Rendezvous:
 
     def _report_dropped(self):
         # Not under the lock: a callback takes that of its Parallel, which submits under it.
-        while self._dropped:
-            self._dropped.popleft()()
+        with self._lock:
+            dropped, self._dropped = self._dropped, []
+        for report in dropped:
+            report()
 
     # The rest runs under the lock.
 
@@ -476,7 +466,7 @@ class Rendezvous:
                     if self._n_in_flight == 0:
                         self._drop(heapq.heappop(self._queue), error)
                     else:
-                        self._max_in_flight = self._n_in_flight
+                        self._admission.lower_limit(self._n_in_flight)
                     continue
                 # Whatever the thread does, it waits for the lock first.
                 heapq.heappop(self._queue)
@@ -496,36 +486,12 @@ class Rendezvous:
 
     def _admits(self):
         """Whether the next queued job may start now."""
-        if self._n_in_flight >= self._max_in_flight:
-            return False
         if self._n_running == 0:
             if not self._waiting:
                 return True  # nobody else can go on: whatever it takes
-            self._measure()
-        return self._n_in_flight < self._allowance
-
-    def _measure(self):
-        # Nothing runs: what is held now is what jobs in flight hold while they wait.
-        n = self._n_in_flight
-        release_free()
-        held = resident_bytes()
-        own = max(entry.task.n_own_bytes for entry in self._waiting)
-        if held is None:
-            grown, self._passing = n * _COPIES * own, own
-        else:
-            grown = held - self._held_at_start
-            peak = peak_bytes()
-            if peak > self._peak_before:
-                # What was needed for a moment since the last look, by those that ran or
-                # were trained.
-                passed = peak - max(held, self._held_before)
-                self._passing = max(self._passing, passed)
-                self._peak_before = peak
-            self._held_before = held
-        # A later fold, or a wider network, may take more: no leaps.
-        each = max(grown / n, own, 1)
-        more = (self._max_bytes - grown - self._passing) / each
-        self._allowance = max(1, n + math.floor(min(more, (_GROWTH - 1) * n)))
+            own = max(entry.task.n_own_bytes for entry in self._waiting)
+            self._admission.measure(max(1, self._n_in_flight), own)
+        return self._n_in_flight < self._admission.n_admitted
 
     def _lose_patience(self):
         if self._is_training or time.monotonic() - self._changed < PATIENCE:

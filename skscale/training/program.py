@@ -7,7 +7,7 @@ operations of one step and repeats them: torch's interpreter runs the loop over 
 of a chunk in C++ with the lock released. The kernels are the same, and so are the numbers.
 
 The interpreter is the one behind TorchScript. PyTorch no longer develops TorchScript as a
-language, and the two functions used here are private: where they are missing or refuse,
+language, and the functions used here are private: where they are missing or refuse,
 `record` returns None, and the steps run in Python.
 """
 
@@ -43,7 +43,14 @@ class StepProgram:
         stacked : list of tensors of shape (n_steps, ...)
             In the order of the tensors that `record` was given.
         """
-        self.function(len(stacked[0]), *stacked, *self.static)
+        # As recorded: torch's optimiser finds nothing to gain here, and would run the first
+        # steps of every new program ten times slower. The setting is this thread's own.
+        former = torch._C._get_graph_executor_optimize()
+        torch._C._set_graph_executor_optimize(False)
+        try:
+            self.function(len(stacked[0]), *stacked, *self.static)
+        finally:
+            torch._C._set_graph_executor_optimize(former)
 
 
 def record(run_step, inputs):
@@ -75,6 +82,8 @@ def record(run_step, inputs):
                 graph = torch._C.parse_ir(text)
                 function = torch._C._create_function_from_graph("step", graph)
             except (AttributeError, RuntimeError):
+                return None
+            if not hasattr(torch._C, "_set_graph_executor_optimize"):
                 return None
             _compiled[text] = function
     return StepProgram(function, recorder.static)
