@@ -513,7 +513,9 @@ def test_the_first_job_is_in_flight_alone(data):
     seen = []
 
     def looks(X):
-        seen.append(fusion.current_job().call.rendezvous._n_in_flight)
+        rendezvous = fusion.current_job().call.rendezvous
+        with rendezvous._lock:
+            seen.append(rendezvous._n_in_flight)
         return X
 
     model = make_pipeline(FunctionTransformer(looks), NET)
