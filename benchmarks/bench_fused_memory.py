@@ -2,7 +2,7 @@
 
 GridSearchCV over a StandardScaler and a small network, 60 candidates and five folds, 300
 fits on 200,000 x 50 float32, under `parallel_config(backend="skscale", max_bytes=...)`:
-half of the free memory (the default), then less and less. Each search runs in a fresh
+half of the free memory (the default), then 1 GiB. Each search runs in a fresh
 process, which imports everything and fits something tiny first; its peak of resident
 memory beyond that baseline must stay below `max_bytes` plus the peak of one plain fit of
 the same pipeline, measured likewise. The scores of all searches must be equal to 0.005
@@ -106,7 +106,7 @@ def main():
         print(json.dumps(run_one(*json.loads(arguments.one))))
         return 0
     plain = in_fresh_process("plain fit", None, arguments)
-    limits = [None, 4 << 30, 1 << 30] if not arguments.quick else [1 << 30]
+    limits = [None, 1 << 30] if not arguments.quick else [1 << 30]
     searches = [in_fresh_process("search", limit, arguments) for limit in limits]
     rows, too_much = [], 0
     for figures in searches:

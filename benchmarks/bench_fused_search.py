@@ -230,55 +230,6 @@ def run_case(name, network, precision, device, rounds, X, y):
     }
 
 
-def profile(grid, n_fits):
-    """Return where the time of training one stack on one thread goes, in parts of one."""
-    from torch.profiler import ProfilerActivity
-    from torch.profiler import profile as torch_profile
-
-    from skscale.training import fusion
-
-    depths, widths, *_ = grid
-    X, y = load_digits(return_X_y=True)
-    tasks, real = [], fusion.train
-    network, _ = ours(grid, False, "cpu", "float32")
-    network.set_params(depth=max(depths), width=widths[len(widths) // 2])
-    X = StandardScaler().fit_transform(X).astype(np.float32)
-    fusion.train = lambda given: (tasks.extend(given), real(given))[1]
-    try:
-        for rate in np.geomspace(1e-3, 3e-3, n_fits):
-            network.set_params(learning_rate=float(rate)).fit(X, y)
-    finally:
-        fusion.train = real
-    arrays = fusion.SharedArrays()
-    for task in tasks:
-        arrays.share(task)
-    real(tasks, n_threads=1)
-    start = time.perf_counter()
-    real(tasks, n_threads=1)
-    wall = time.perf_counter() - start
-    with torch_profile(activities=[ProfilerActivity.CPU]) as profiled:
-        real(tasks, n_threads=1)
-    kinds = {
-        "products": ("aten::bmm", "aten::baddbmm"),
-        "optimiser": ("aten::_fused_adamw_", "aten::mul_"),
-        "losses": (
-            "aten::_softmax",
-            "aten::_log_softmax",
-            "aten::gather",
-            "aten::scatter_add_",
-        ),
-        "activations": ("aten::relu_", "aten::clamp_min_", "aten::threshold_backward"),
-        "gathering and copies": ("aten::index_select", "aten::copy_"),
-    }
-    parts = dict.fromkeys(kinds, 0.0)
-    for event in profiled.key_averages():
-        for kind, names in kinds.items():
-            if event.key in names:
-                parts[kind] += event.self_cpu_time_total / 1e6 / wall
-    parts["launching, Python"] = 1 - sum(parts.values())
-    return parts
-
-
 def main():
     arguments = parse_arguments(
         __doc__,
@@ -347,17 +298,11 @@ def main():
         ["grid", "network", "precision", "ours, best", "sklearn, best", "skorch", "any, best"],
         ratio_rows,
     )
-    parts = {name: profile(GRIDS[name], 12) for name in arguments.grid}
-    print("\nWhere training goes (a stack of 12, the grid's middle width, one thread)\n")
-    kinds = list(next(iter(parts.values())))
-    print_table(
-        ["grid", *kinds], [[g, *(f"{p[k]:.2f}" for k in kinds)] for g, p in parts.items()]
-    )
     write_json(
         arguments.json,
         "bench_fused_search",
         arguments.device,
-        {"product_gflops": rate / 1e9, "cases": results, "profile": parts},
+        {"product_gflops": rate / 1e9, "cases": results},
     )
 
 

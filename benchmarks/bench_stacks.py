@@ -26,6 +26,8 @@ import joblib
 import numpy as np
 from _bench import parse_arguments, print_table, time_interleaved, write_json
 from sklearn.datasets import load_digits
+from torch.profiler import ProfilerActivity
+from torch.profiler import profile as torch_profile
 
 from skscale.training import engine, fusion, plan, stack
 
@@ -92,6 +94,34 @@ def check_equal(ways):
                 assert np.linalg.norm(a - b) < 1e-3 * np.linalg.norm(b), name
 
 
+def profile(tasks):
+    """Return where the time of training on one thread goes, in parts of one."""
+    engine.train(tasks, n_threads=1)
+    with torch_profile(activities=[ProfilerActivity.CPU]) as profiled:
+        start = time.perf_counter()
+        engine.train(tasks, n_threads=1)
+        wall = time.perf_counter() - start
+    kinds = {
+        "products": ("aten::bmm", "aten::baddbmm"),
+        "optimiser": ("aten::_fused_adamw_", "aten::mul_"),
+        "losses": (
+            "aten::_softmax",
+            "aten::_log_softmax",
+            "aten::gather",
+            "aten::scatter_add_",
+        ),
+        "activations": ("aten::relu_", "aten::clamp_min_", "aten::threshold_backward"),
+        "gathering and copies": ("aten::index_select", "aten::copy_"),
+    }
+    parts = dict.fromkeys(kinds, 0.0)
+    for event in profiled.key_averages():
+        for kind, names in kinds.items():
+            if event.key in names:
+                parts[kind] += event.self_cpu_time_total / 1e6 / wall
+    parts["launching, Python"] = 1 - sum(parts.values())
+    return parts
+
+
 def main():
     arguments = parse_arguments(__doc__)
     X, y = load_digits(return_X_y=True)
@@ -140,12 +170,22 @@ def main():
         by_size[f"{width}x{depth}"] = times
         size_rows.append([f"{width}x{depth}", *(f"{t:.1f}" for t in times)])
     print("\nMilliseconds a fit (20 epochs), by the members of its stack\n")
-    print_table(["scale", *sizes], size_rows)
+    print_table(["scale", *map(str, sizes)], size_rows)
+    print("\nWhere the time goes in stacks of 15, one thread, under torch's profiler\n")
+    parts = {
+        f"{width}x{depth}": profile(of_width(tasks[:15], width, depth))
+        for width, depth in ((16, 1), (64, 2), (128, 2), (256, 2))
+    }
+    kinds = list(next(iter(parts.values())))
+    print_table(
+        ["scale", *kinds],
+        [[k, *(f"{p[kind]:.2f}" for kind in kinds)] for k, p in parts.items()],
+    )
     write_json(
         arguments.json,
         "bench_stacks",
         arguments.device,
-        {"seconds": seconds, "sizes": sizes, "milliseconds_by_size": by_size},
+        {"seconds": seconds, "sizes": sizes, "milliseconds_by_size": by_size, "parts": parts},
     )
 
 
