@@ -1,13 +1,22 @@
 """Which tasks train in one stack.
 
-Networks of one shape are grouped, each shape in stacks of its own. Padded to the widest
-of a grid, networks of width 16, 32 and 64 would all cost what width 64 costs: 26 ms a fit
-of 20 epochs on digits, against 8, 14 and 26 in stacks of their own (depth 1, 2 and 2;
-one core). Stacks of different shapes overlap instead: each thread trains its own, so that
-none waits for another at every operation, as the threads of one large stack do.
+Networks of one shape make stacks; stacks of different shapes overlap, a thread for each, so
+that no thread waits for another at every operation. Measured on the 180 tasks of a grid of
+widths 16 to 64 and depths 1 and 2, two threads (`benchmarks/bench_stacks.py`): 1.9 s so;
+1.3 times as long padded to the widest, which also takes the memory of the widest; 1.6 to 2
+times as long one stack after the other with both threads in each operation; 2.7 times as
+long with threads whose steps are launched from Python (see `program`); 5.3 times as long
+network by network.
 
-A stack needs no more than some dozen members: width 16 took 17, 11, 8 and 9 ms a fit in
-stacks of 3, 6, 12 and 30; width 128 took 71, 66, 61 and 65.
+A stack needs no more than some dozen members: a fit of width 16 took 45, 20, 15, 12, 9 and
+8 ms in stacks of 1, 2, 4, 8, 15 and 30, one of two layers of width 128 took 122, 84, 79, 72,
+66 and 63.
+
+Members that share their batches multiply one operand with a stride of zero in a batched
+product. All their first layers side by side as one matrix would be one product more
+efficient by a fifth at width 16, by a tenth at 64 and by nothing at 256 (64 features, batches
+of 64); but the weights of members with different learning rates would no longer be
+contiguous, which the optimiser's kernel needs.
 """
 
 import torch
