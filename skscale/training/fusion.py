@@ -133,8 +133,8 @@ def last_fused_run():
     >>> network = ScaledMLPClassifier(width=8, max_epochs=2)
     >>> with joblib.parallel_config(backend="skscale"):
     ...     scores = cross_val_score(network, *load_iris(return_X_y=True), cv=5)
-    >>> last_fused_run().stack_sizes
-    [5]
+    >>> last_fused_run().n_fits
+    5
     """
     return getattr(_thread, "last_run", None)
 
