@@ -509,6 +509,26 @@ def test_memory_limits_what_is_in_flight(data):
     assert last_fused_run().batch_sizes == [24]
 
 
+def test_tasks_are_trained_in_the_order_of_their_jobs(data, monkeypatch):
+    seeds, seen, real = [], [], fusion.train
+
+    def watched(tasks, **options):
+        seeds.append([task.seed for task in tasks])
+        return real(tasks, **options)
+
+    def dawdles(X):
+        seen.append(1)
+        time.sleep(0.03 * (len(seen) % 2 == 0))  # the next one overtakes it
+        return X
+
+    monkeypatch.setattr(fusion, "train", watched)
+    model = make_pipeline(FunctionTransformer(dawdles), NET)
+    grid = {"scaledmlpclassifier__random_state": list(range(6))}
+    with fused():
+        GridSearchCV(model, grid, cv=2, refit=False).fit(*data)
+    assert seeds == [[seed for seed in range(6) for _ in range(2)]]
+
+
 def test_the_first_job_is_in_flight_alone(data):
     seen = []
 

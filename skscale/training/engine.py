@@ -101,9 +101,11 @@ def train(tasks, gradient=WrittenOutGradient, *, n_threads=None, cancel=None, st
     def work():
         try:
             while True:
-                results.update(session.train(queue.popleft()))
-        except IndexError:
-            return
+                try:
+                    group = queue.popleft()
+                except IndexError:
+                    return
+                results.update(session.train(group))
         except CancelledError as error:
             queue.clear()
             cancelled.append(error)

@@ -478,7 +478,9 @@ class Rendezvous:
             self._begin_training()
 
     def _begin_training(self):
-        entries, self._waiting = self._waiting, []
+        # In the order of the jobs, not of their arrival: else the make-up of the stacks, and
+        # with it the last bits of float32, would depend on the scheduler.
+        entries, self._waiting = sorted(self._waiting, key=lambda e: e.job.number), []
         self._is_training = True
         self.run.batch_sizes.append(len(entries))
         entries[0].leads = entries
