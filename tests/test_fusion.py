@@ -147,7 +147,7 @@ def test_a_fused_search_has_the_results_of_a_plain_one(digits, dataset, precisio
         torch.set_num_threads(former)
     assert run.n_fits == 36 * 5
     assert np.mean(run.stack_sizes) >= 10
-    assert run.batch_sizes == [180]
+    assert run.n_gathered == [180]
     n_test = len(y) / 5
     n_iter = plain.cv_results_["mean_test_n_iter"]
     assert n_iter.min() < 9  # early stopping stops some, at different epochs
@@ -347,7 +347,7 @@ def test_every_meta_estimator_gives_the_same_fused_and_plain(data, name):
 def test_n_jobs_is_ignored(data, n_jobs):
     with fused():
         cross_val_score(NET, *data, cv=5, n_jobs=n_jobs)
-    assert last_fused_run().batch_sizes == [5]
+    assert last_fused_run().n_gathered == [5]
 
 
 def test_members_differ_in_weights_and_folds(data):
@@ -421,7 +421,7 @@ def test_the_original_error_is_raised_where_asked_for(data, name):
         search.fit(*data)
     with fused():  # the backend is as good as new
         assert cross_val_score(NET, *data, cv=3).shape == (3,)
-    assert last_fused_run().batch_sizes == [3]
+    assert last_fused_run().n_gathered == [3]
 
 
 def test_a_failing_fit_is_warned_of_as_ever(data):
@@ -437,8 +437,8 @@ def test_more_jobs_than_may_be_in_flight(data):
         together = clone(search).fit(*data)
     run = last_fused_run()
     assert run.most_in_flight == 6
-    assert sum(run.batch_sizes) == run.n_fits == 20
-    assert max(run.batch_sizes) == 6
+    assert sum(run.n_gathered) == run.n_fits == 20
+    assert max(run.n_gathered) == 6
     np.testing.assert_array_equal(
         together.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"]
     )
@@ -483,7 +483,7 @@ def test_nested_calls_do_not_hang_when_few_may_be_in_flight(data):
     for most in (1, 2, 5):
         with fused(max_in_flight=most):
             together = clone(meta).fit(*data)
-        assert max(last_fused_run().batch_sizes) <= most
+        assert max(last_fused_run().n_gathered) <= most
         np.testing.assert_array_equal(
             together.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"]
         )
@@ -500,13 +500,13 @@ def test_memory_limits_what_is_in_flight(data):
     run = last_fused_run()
     assert run.n_fits == 24
     # Three megabytes a job, of thirty: all 24 would be too many.
-    assert 4 <= max(run.batch_sizes) < 24
+    assert 4 <= max(run.n_gathered) < 24
     np.testing.assert_allclose(
         together.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"], atol=0.01
     )
     with fused():
         clone(search).fit(X, y)
-    assert last_fused_run().batch_sizes == [24]
+    assert last_fused_run().n_gathered == [24]
 
 
 def test_tasks_are_trained_in_the_order_of_their_jobs(data, monkeypatch):
@@ -543,7 +543,7 @@ def test_the_first_job_is_in_flight_alone(data):
         cross_val_score(model, *data, cv=10)
     assert seen[0] == 1
     assert max(seen[:4]) <= 4
-    assert last_fused_run().batch_sizes == [10]
+    assert last_fused_run().n_gathered == [10]
 
 
 @pytest.mark.parametrize("settings", [{"max_in_flight": 0}, {"max_bytes": -1.5}])
@@ -607,7 +607,7 @@ def test_fits_inside_a_fit(data, how):
         together = clone(search).fit(*data)
     run = last_fused_run()
     expected = [6, 6] if how == "fit" else [18, 6, 6]
-    assert run.batch_sizes == expected
+    assert run.n_gathered == expected
     np.testing.assert_array_equal(
         together.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"]
     )
@@ -659,7 +659,7 @@ def test_a_job_that_waits_for_another_counts_as_waiting(data):
     with fused():
         cross_val_score(make_pipeline(FunctionTransformer(teach), NET), X, y, cv=4)
     assert time.perf_counter() - start < fusion.PATIENCE
-    assert sum(last_fused_run().batch_sizes) == 5
+    assert sum(last_fused_run().n_gathered) == 5
 
 
 def test_a_foreign_lock_held_during_a_fit_cannot_hang_the_run(data, monkeypatch):

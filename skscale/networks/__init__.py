@@ -3,5 +3,6 @@
 - `architecture`: shapes and counts of a dense network, plain Python.
 - `dense`: its forward pass for one network and for a stack, and the plain `nn.Module`.
 - `dense_gradient`: its gradient, written out as batched products.
+- `sparse`: batches of sparse rows as the operand of its first layer.
 - `parameters`: the parameters of a stack in one flat buffer.
 """

@@ -140,7 +140,7 @@ def stacked_forward(architecture, parameters, x, masks=None, sizes=None):
     ----------
     architecture : DenseArchitecture
     parameters : StackedParameters
-    x : tensor of shape (n_batches, n_rows, n_features)
+    x : tensor of shape (n_batches, n_rows, n_features), or list of SparseBatch
     masks : list of tensors of shape (n_members, n_rows, width) or None
         Dropout masks of each hidden layer, 0 or 1 / (1 - rate).
     sizes : list of int or None
@@ -152,11 +152,18 @@ def stacked_forward(architecture, parameters, x, masks=None, sizes=None):
     """
     activate = ACTIVATIONS[architecture.activation].forward
     weights, biases = parameters.weights, parameters.biases
-    parts = [
-        torch.baddbmm(biases[0][m], x[b].expand(n, -1, -1), weights[0][m])
-        for b, m, n in share_batches(sizes or [1] * len(x))
-    ]
-    h, z = x, parts[0] if len(parts) == 1 else torch.cat(parts)
+    sizes = sizes or [1] * len(x)
+    if isinstance(x, list):
+        batches = [batch for batch, n in zip(x, sizes, strict=True) for _ in range(n)]
+        products = [b.product(w) for b, w in zip(batches, weights[0], strict=True)]
+        z = torch.stack(products) + biases[0]
+    else:
+        parts = [
+            torch.baddbmm(biases[0][m], x[b].expand(n, -1, -1), weights[0][m])
+            for b, m, n in share_batches(sizes)
+        ]
+        z = parts[0] if len(parts) == 1 else torch.cat(parts)
+    h = x
     for layer in range(architecture.depth):
         a = activate(z)
         if masks is not None:

@@ -59,6 +59,8 @@ class DenseGradient:
         # A product with ones sums over rows faster than a sum over the middle axis; ones
         # with a stride of zero would be copied for each member.
         self.ones = flat.new_ones(parameters.n_members, 1, n_rows)
+        sizes = sizes or [1] * parameters.n_members
+        self.batch_of_member = [b for b, n in enumerate(sizes) for _ in range(n)]
         # The first layer in parts that multiply one batch: (batches, members, number of
         # them, bias, weights, their gradient).
         bias, weight, d_weight = (
@@ -68,7 +70,7 @@ class DenseGradient:
         )
         self.first = [
             (batches, members, n, bias[members], weight[members], d_weight[members])
-            for batches, members, n in share_batches(sizes or [1] * parameters.n_members)
+            for batches, members, n in share_batches(sizes)
         ]
 
     def forward(self, x, masks, outputs):
@@ -76,7 +78,7 @@ class DenseGradient:
 
         Parameters
         ----------
-        x : tensor of shape (n_batches, n_rows, n_features)
+        x : tensor of shape (n_batches, n_rows, n_features), or list of SparseBatch
         masks : list of tensors of shape (n_members, n_rows, width) or None
         outputs : tensor of shape (n_members, n_rows, n_outputs)
             Written to.
@@ -108,6 +110,11 @@ class DenseGradient:
         if layer > 0:
             weights, biases = self.parameters.weights, self.parameters.biases
             return torch.baddbmm(biases[layer], n, weights[layer], out=out)
+        if isinstance(h, list):
+            weights, biases = self.parameters.weights[0], self.parameters.biases[0]
+            for k, batch in enumerate(self.batch_of_member):
+                torch.add(h[batch].product(weights[k]), biases[k], out=out[k])
+            return out
         for batches, members, size, bias, weight, _ in self.first:
             torch.baddbmm(bias, n[batches].expand(size, -1, -1), weight, out=out[members])
         return out
@@ -129,6 +136,9 @@ class DenseGradient:
             Gradient with respect to the outputs of the last `forward`.
         masks : list of tensors of shape (n_members, n_rows, width) or None
             Those of the last `forward`.
+
+        Of sparse batches the gradient is written only where it is not zero: `clear` must
+        have followed the step before.
         """
         architecture, activation = self.architecture, self.activation
         saved = self.z if activation.saves == "input" else self.a
@@ -138,6 +148,10 @@ class DenseGradient:
             n = self.inputs[layer][0]
             torch.bmm(self.ones, dz, out=d_biases[layer])
             if layer == 0:
+                if isinstance(n, list):
+                    for k, batch in enumerate(self.batch_of_member):
+                        n[batch].write_gradient(dz[k], d_weights[0][k])
+                    break
                 for batches, members, size, _, _, d_weight in self.first:
                     batch = n[batches].transpose(1, 2).expand(size, -1, -1)
                     torch.bmm(batch, dz[members], out=d_weight)
@@ -156,6 +170,18 @@ class DenseGradient:
             else:
                 torch.mul(dh, masks[below], out=dz)
                 activation.backward(dz, saved[below], dz)
+
+    def clear(self, x):
+        """Make the gradient zero again where only some of it was written.
+
+        Parameters
+        ----------
+        x : tensor or list of SparseBatch
+            That of the last `forward`.
+        """
+        if isinstance(x, list):
+            for k, batch in enumerate(self.batch_of_member):
+                x[batch].clear_gradient(self.gradients.weights[0][k])
 
     def _normalize_backward(self, layer, dn):
         _, h, mean, rstd = self.inputs[layer]

@@ -83,11 +83,13 @@ class Chunk:
         self.n_rows = n_rows
         architecture, device = stack.architecture, stack.device
         n_members, n_feeds = len(stack.members), len(stack.feeds)
-        n_batches = len(stack.batch_sizes)
+        n_batches = len(stack.n_sharing)
         n_units = sum(architecture.widths) if stack.drops else 0
         loss_dtype = torch.promote_types(stack.dtype, torch.float32)
+        # Sparse batches are made when their step comes.
+        n_inputs = 0 if stack.is_sparse else architecture.n_features
         step_bytes = n_rows * (
-            n_batches * architecture.n_features * stack.dtype.itemsize
+            n_batches * n_inputs * stack.dtype.itemsize
             + n_members * architecture.n_outputs * loss_dtype.itemsize
             + n_members * n_units * stack.dtype.itemsize
             + n_feeds * n_units * 2
@@ -99,7 +101,7 @@ class Chunk:
             return torch.zeros(shape, dtype=dtype, device=device)
 
         self.order = buffer(dtype=torch.int64, n=n_feeds)
-        self.x = buffer(architecture.n_features, dtype=stack.dtype, n=n_batches)
+        self.x = buffer(n_inputs, dtype=stack.dtype, n=n_batches)
         if stack.loss == "cross_entropy":
             self.targets = buffer(1, dtype=torch.int64)
         else:
@@ -183,14 +185,15 @@ class Chunk:
             order[:, f, :n_rows] = rows.view(n_steps, n_rows)
             if n_rows < self.n_rows:
                 order[:, f, n_rows:] = rows[0]
-        is_copied = len(self.stack.batch_sizes) != len(feeds)  # see Stack
+        is_copied = len(self.stack.n_sharing) != len(feeds)  # see Stack
         of_batch = feed_of_member if is_copied else range(len(feeds))
         if all(f.X is feeds[0].X and f.targets is feeds[0].targets for f in feeds):
             of_batches = order.index_select(1, self.stack.feed_index) if is_copied else order
-            _take(feeds[0].X, of_batches, self.x[:n_steps])
+            if not self.stack.is_sparse:
+                _take(feeds[0].X, of_batches, self.x[:n_steps])
             _take(feeds[0].targets, order, self.feed_targets[:n_steps])
         else:
-            for b, f in enumerate(of_batch):
+            for b, f in enumerate(() if self.stack.is_sparse else of_batch):
                 _take(feeds[f].X, order[:, f], self.x[:n_steps, b])
             for f, feed in enumerate(feeds):
                 _take(feed.targets, order[:, f], self.feed_targets[:n_steps, f])
@@ -220,7 +223,17 @@ class Chunk:
         shrinkages = [None] * n_steps if shrinkages is None else shrinkages.unbind(0)
         for step in range(first, n_steps):
             self.stack.check_cancelled()
-            self._step(*self.steps[step], rates[step], decays[step], shrinkages[step])
+            x, *others = self.steps[step]
+            if self.stack.is_sparse:
+                x = self._sparse_batches(step)
+            self._step(x, *others, rates[step], decays[step], shrinkages[step])
+
+    def _sparse_batches(self, step):
+        stack = self.stack
+        return [
+            feed.batch(rows.cpu().numpy(), stack.dtype, stack.device)
+            for feed, rows in zip(stack.feeds, self.order[step], strict=True)
+        ]
 
     def _step(self, x, targets, row_weights, masks, outputs, rates, decays, shrinkages):
         stack = self.stack
@@ -228,6 +241,7 @@ class Chunk:
         self.gradient(x, targets, row_weights, masks, outputs)
         stack.cast_gradients()
         stack.optimizer.step(rates, decays, shrinkages)
+        self.gradient.clear(x)
 
     def _run_program(self, n_steps, plan):
         """Make the steps by a program: the first one is recorded, the others repeat it."""
@@ -303,7 +317,9 @@ class Chunk:
         targets = self.targets[:n_steps]
         if self.stack.loss == "cross_entropy":
             targets = targets.squeeze(-1)
-        losses = row_losses(self.stack.loss, self.outputs[:n_steps], targets)
+        losses = row_losses(
+            self.stack.loss, self.outputs[:n_steps], targets, self.stack.loss_parameter
+        )
         losses = (losses * self.row_weights[:n_steps, ..., 0]).sum((0, 2))  # (n_members,)
         if len(set(n_rows_of_feed)) == 1:
             return losses * (n_rows_of_feed[0] / self.factor)

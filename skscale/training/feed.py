@@ -6,6 +6,9 @@ layers multiply the one batch. What differs in data, weights, rows or seed has a
 its own.
 """
 
+from scipy.sparse import issparse
+
+from ..networks.sparse import SparseBatch
 from .random import FeedRandom
 
 
@@ -15,6 +18,8 @@ def feed_key(task):
     Arrays are told apart by identity: see `SharedArrays`.
     """
     arrays = (task.X, task.targets, task.weights, task.train_rows, task.valid_rows)
+    if task.validation is not None:
+        arrays += task.validation_data
     return (*map(id, arrays), task.seed)
 
 
@@ -29,20 +34,35 @@ class Feed:
     """
 
     def __init__(self, task, data):
-        self.X = data.tensor(task.X)
+        self.is_sparse = issparse(task.X)
+        # Sparse rows are cut out where they are, and their batches put on the device: the
+        # first layer's weights are far more than those.
+        self.X = task.X if self.is_sparse else data.tensor(task.X)
         self.targets = data.tensor(task.targets)
         self.weights = data.tensor(task.weights)
         self.valid_rows = data.tensor(task.valid_rows)
+        valid_X, valid_targets, valid_weights = task.validation_data
+        self.valid_X = valid_X if self.is_sparse else data.tensor(valid_X)
+        self.valid_targets = data.tensor(valid_targets)
+        self.valid_weights = data.tensor(valid_weights)
         self.n_train = len(task.train_rows)
         self.n_valid = 0 if task.valid_rows is None else len(task.valid_rows)
         # What the mean validation loss is divided by.
         self.valid_weight = self.n_valid
-        if task.valid_rows is not None and task.weights is not None:
-            self.valid_weight = task.weights[task.valid_rows].sum()
+        if task.valid_rows is not None and valid_weights is not None:
+            self.valid_weight = valid_weights[task.valid_rows].sum()
         self.random = FeedRandom(task.seed)
         self._train_rows = task.train_rows
         self._order = None
         self._position = 0
+
+    def batch(self, rows, dtype, device):
+        """Return rows of sparse training data as a SparseBatch."""
+        return SparseBatch(self.X[rows], dtype, device)
+
+    def valid_batch(self, rows, dtype, device):
+        """Return rows of sparse validation data as a SparseBatch."""
+        return SparseBatch(self.valid_X[rows], dtype, device)
 
     def next_rows(self, n_steps, n_rows):
         """Return the training rows of the epoch's next `n_steps` batches of `n_rows`."""

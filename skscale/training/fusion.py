@@ -89,7 +89,7 @@ class FusedRun:
     ----------
     stack_sizes : list of int
         Networks in each stack, in the order in which training began.
-    batch_sizes : list of int
+    n_gathered : list of int
         Tasks that were gathered at the rendezvous each time.
     most_in_flight : int
         Largest number of jobs in flight at once.
@@ -99,7 +99,7 @@ class FusedRun:
 
     def __init__(self):
         self.stack_sizes = []
-        self.batch_sizes = []
+        self.n_gathered = []
         self.most_in_flight = 0
         self.training_seconds = 0.0
 
@@ -349,7 +349,7 @@ class Rendezvous:
     def finish(self, job, is_failed):
         """A job has ended."""
         with self._lock:
-            if not self.run.batch_sizes:
+            if not self.run.n_gathered:
                 # Nothing to train so far, and nothing to measure: one job a core.
                 self._admission.admit(self._most_running)
             self._count_out(job, is_failed)
@@ -482,7 +482,7 @@ class Rendezvous:
         # with it the last bits of float32, would depend on the scheduler.
         entries, self._waiting = sorted(self._waiting, key=lambda e: e.job.number), []
         self._is_training = True
-        self.run.batch_sizes.append(len(entries))
+        self.run.n_gathered.append(len(entries))
         entries[0].leads = entries
         entries[0].event.set()
 

@@ -25,16 +25,26 @@ class WrittenOutGradient:
         Rows of a step.
     sizes : list of int or None, default=None
         Members that share each batch, one after the other; None is one each.
+    loss_parameter : tensor of shape (n_members, 1, 1) or None, default=None
+        The loss's number: see `losses`.
     """
 
-    def __init__(self, architecture, loss, parameters, gradients, n_rows, sizes=None):
+    def __init__(
+        self,
+        architecture,
+        loss,
+        parameters,
+        gradients,
+        n_rows,
+        sizes=None,
+        loss_parameter=None,
+    ):
         flat = parameters.flat
         self.network = DenseGradient(architecture, parameters, gradients, n_rows, sizes)
         shape = (parameters.n_members, n_rows, architecture.n_outputs)
         # Losses are computed in float32 at least.
-        self.loss = LossGradient(
-            loss, *shape, torch.promote_types(flat.dtype, torch.float32), flat.device
-        )
+        dtype = torch.promote_types(flat.dtype, torch.float32)
+        self.loss = LossGradient(loss, *shape, dtype, flat.device, loss_parameter)
         self.is_mixed = flat.dtype != self.loss.gradient.dtype
         if self.is_mixed:
             self.low_outputs = torch.empty(shape, dtype=flat.dtype, device=flat.device)
@@ -44,7 +54,7 @@ class WrittenOutGradient:
 
         Parameters
         ----------
-        x : tensor of shape (n_batches, n_rows, n_features)
+        x : tensor of shape (n_batches, n_rows, n_features), or list of SparseBatch
         targets : tensor of shape (n_members, n_rows, n_outputs or 1)
         row_weights : tensor of shape (n_members, n_rows, 1)
         masks : list of tensors of shape (n_members, n_rows, width) or None
@@ -59,11 +69,25 @@ class WrittenOutGradient:
         d_outputs = self.loss(outputs, targets, row_weights)
         self.network.backward(self.low_outputs.copy_(d_outputs), masks)
 
+    def clear(self, x):
+        """Make ready for the next step, once the gradients have been used."""
+        self.network.clear(x)
+
 
 class AutogradGradient:
     """Gradient by autograd, with the parameters of `WrittenOutGradient`."""
 
-    def __init__(self, architecture, loss, parameters, gradients, n_rows, sizes=None):
+    def __init__(
+        self,
+        architecture,
+        loss,
+        parameters,
+        gradients,
+        n_rows,
+        sizes=None,
+        loss_parameter=None,
+    ):
+        self.loss_parameter = loss_parameter
         self.architecture = architecture
         self.sizes = sizes
         self.loss = loss
@@ -79,9 +103,12 @@ class AutogradGradient:
             out = stacked_forward(self.architecture, leaves, x, masks, self.sizes)
             out = out.to(outputs.dtype)
             targets = targets.squeeze(-1) if self.loss == "cross_entropy" else targets
-            losses = row_losses(self.loss, out, targets).unsqueeze(-1)
+            losses = row_losses(self.loss, out, targets, self.loss_parameter).unsqueeze(-1)
             total = (losses * row_weights).sum() / weight_factor(self.loss, out.shape[-1])
         derived = torch.autograd.grad(total, leaves.tensors)
         for gradient, value in zip(self.gradients.tensors, derived, strict=True):
             gradient.copy_(value)
         outputs.copy_(out.detach())
+
+    def clear(self, x):
+        """Do nothing: each step writes all gradients."""

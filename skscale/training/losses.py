@@ -1,25 +1,70 @@
 """Losses of a stack, with their gradients with respect to the outputs.
 
-Each is that of the torch criterion of its name, with rows weighted:
+With `o` an output, `t` its target and `r = t - o`, in the mean over the outputs:
 
-- "cross_entropy": `-log softmax(outputs)[target]`, classes exclusive;
-- "logistic": `softplus(outputs) - target * outputs`, mean over the outputs; binary and
-  multilabel;
-- "squared_error": `(outputs - target)**2`, mean over the outputs.
+- "cross_entropy": `-log softmax(o)[t]`, classes exclusive;
+- "logistic": `softplus(o) - t * o`; binary and multilabel;
+- "squared_error": `r**2`;
+- "absolute_error": `|r|`;
+- "huber": `r**2 / 2` where `|r|` is at most delta, else `delta * (|r| - delta / 2)` (Huber
+  1964, "Robust estimation of a location parameter");
+- "quantile": `max(q * r, (q - 1) * r)` (Koenker and Bassett 1978, "Regression quantiles");
+- "poisson": `exp(o) - t * o`, the negative log-likelihood of a count but for what no output
+  changes.
+
+The first two are those of torch's criteria with `label_smoothing` (Szegedy et al. 2016,
+"Rethinking the Inception architecture for computer vision", section 7): the target has
+`smoothing` of its probability spread evenly over all classes.
 """
 
 import torch
 from torch.nn import functional
 
+# The number that each has, one a member.
+LOSSES = {
+    "cross_entropy": "smoothing",
+    "logistic": "smoothing",
+    "squared_error": None,
+    "absolute_error": None,
+    "huber": "delta",
+    "quantile": "q",
+    "poisson": None,
+}
 
-def row_losses(loss, outputs, targets):
+
+def stack_parameters(loss, values, dtype, device):
+    """Return the loss's number of each member as `row_losses` takes it.
+
+    Parameters
+    ----------
+    loss : str
+        A key of `LOSSES`.
+    values : list of float
+    dtype : torch.dtype
+    device : torch.device
+
+    Returns
+    -------
+    tensor of shape (n_members, 1, 1) or None
+        None where the loss has none, or no member smooths.
+    """
+    kind = LOSSES[loss]
+    if kind is None or (kind == "smoothing" and not any(values)):
+        return None
+    return torch.tensor(values, dtype=dtype, device=device).view(-1, 1, 1)
+
+
+def row_losses(loss, outputs, targets, parameter=None):
     """Compute the loss of each row; differentiable by autograd.
 
     Parameters
     ----------
-    loss : {"cross_entropy", "logistic", "squared_error"}
+    loss : str
+        A key of `LOSSES`.
     outputs : tensor of shape (..., n_outputs)
     targets : tensor of shape (...) for "cross_entropy", else (..., n_outputs)
+    parameter : tensor or None
+        The loss's number: see `stack_parameters`.
 
     Returns
     -------
@@ -27,10 +72,30 @@ def row_losses(loss, outputs, targets):
     """
     if loss == "cross_entropy":
         log_p = torch.log_softmax(_classes_outside(outputs), -2)
-        return -log_p.gather(-2, targets.unsqueeze(-2)).squeeze(-2)
+        chosen = -log_p.gather(-2, targets.unsqueeze(-2)).squeeze(-2)
+        if parameter is None:
+            return chosen
+        return torch.lerp(chosen, -log_p.mean(-2), parameter.squeeze(-1))
     if loss == "logistic":
+        if parameter is not None:
+            targets = _smoothed(targets, parameter)
         return (functional.softplus(outputs) - targets * outputs).mean(-1)
-    return (outputs - targets).square().mean(-1)
+    if loss == "poisson":
+        return (outputs.exp() - targets * outputs).mean(-1)
+    r = targets - outputs
+    if loss == "squared_error":
+        return r.square().mean(-1)
+    if loss == "absolute_error":
+        return r.abs().mean(-1)
+    if loss == "quantile":
+        return (r * (parameter - (r < 0).to(r.dtype))).mean(-1)
+    size = r.abs()
+    within = torch.minimum(size, parameter)
+    return (within * (size - within / 2)).mean(-1)
+
+
+def _smoothed(targets, smoothing):
+    return targets * (1 - smoothing) + smoothing / 2
 
 
 def _classes_outside(outputs):
@@ -44,29 +109,37 @@ class LossGradient:
 
     Parameters
     ----------
-    loss : {"cross_entropy", "logistic", "squared_error"}
+    loss : str
+        A key of `LOSSES`.
     n_members, n_rows, n_outputs : int
         Shape of the outputs.
     dtype : torch.dtype
     device : torch.device
+    parameter : tensor of shape (n_members, 1, 1) or None, default=None
+        The loss's number: see `stack_parameters`.
     """
 
-    def __init__(self, loss, n_members, n_rows, n_outputs, dtype, device):
+    def __init__(self, loss, n_members, n_rows, n_outputs, dtype, device, parameter=None):
         self.loss = loss
         self.n_outputs = n_outputs
+        self.parameter = parameter
         if loss == "cross_entropy":
             self.probabilities = torch.empty(
                 n_members, n_outputs, n_rows, dtype=dtype, device=device
             )
             self.logits = torch.empty_like(self.probabilities)
             self.gradient = self.probabilities.transpose(1, 2)
-            self.minus_one = -torch.ones(1, 1, 1, dtype=dtype, device=device).expand(
-                n_members, n_rows, 1
-            )
+            minus = -torch.ones(1, 1, 1, dtype=dtype, device=device)
+            if parameter is not None:
+                minus = parameter - 1
+                self.everywhere = -parameter / n_outputs
+            self.minus = minus.expand(n_members, n_rows, 1)
         else:
             self.gradient = torch.empty(
                 n_members, n_rows, n_outputs, dtype=dtype, device=device
             )
+        if loss == "huber":
+            self.lowest = -parameter
 
     def __call__(self, outputs, targets, row_weights):
         """Return d sum(row_weights * row_losses) / d outputs.
@@ -77,29 +150,41 @@ class LossGradient:
         targets : tensor
             Of shape (n_members, n_rows, 1) for "cross_entropy", else like `outputs`.
         row_weights : tensor of shape (n_members, n_rows, 1)
-            For the losses that average over outputs, divided by their number.
+            Times `weight_factor`.
 
         Returns
         -------
         tensor of shape (n_members, n_rows, n_outputs)
             A buffer that the next call overwrites.
         """
-        g = self.gradient
+        g, parameter = self.gradient, self.parameter
         if self.loss == "cross_entropy":
             # Contiguous with the classes outside, for the reason in `_classes_outside`.
             self.logits.copy_(outputs.transpose(1, 2))
             torch.softmax(self.logits, 1, out=self.probabilities)
-            g.scatter_add_(-1, targets, self.minus_one)
+            if parameter is not None:
+                self.probabilities.add_(self.everywhere)
+            g.scatter_add_(-1, targets, self.minus)
         elif self.loss == "logistic":
             torch.sigmoid(outputs, out=g)
+            g.sub_(targets if parameter is None else _smoothed(targets, parameter))
+        elif self.loss == "poisson":
+            torch.exp(outputs, out=g)
             g.sub_(targets)
+        elif self.loss == "quantile":
+            torch.gt(outputs, targets, out=g)
+            g.sub_(parameter)
         else:
             torch.sub(outputs, targets, out=g)
+            if self.loss == "absolute_error":
+                g.sign_()
+            elif self.loss == "huber":
+                torch.clamp(g, self.lowest, parameter, out=g)
         return g.mul_(row_weights)
 
 
 def weight_factor(loss, n_outputs):
     """Return the factor of `row_weights` that `LossGradient` expects of this loss."""
-    return {"cross_entropy": 1.0, "logistic": 1 / n_outputs, "squared_error": 2 / n_outputs}[
-        loss
-    ]
+    if loss == "cross_entropy":
+        return 1.0
+    return (2 if loss == "squared_error" else 1) / n_outputs

@@ -9,6 +9,8 @@ from itertools import groupby
 
 import torch
 
+from .task import OptimizerState
+
 BETAS = (0.9, 0.999)
 EPS = 1e-8
 
@@ -93,6 +95,27 @@ class StackedAdamW:
         chosen.second.flat.copy_(self.second.select(members).flat)
         chosen.n_steps.copy_(self.n_steps)
         return chosen
+
+    def load_member_(self, member, state):
+        """Go on with what another training knew of a member.
+
+        Parameters
+        ----------
+        member : int
+        state : OptimizerState
+            Of as many steps for all members.
+        """
+        self.first.set_member_(member, *state.first)
+        self.second.set_member_(member, *state.second)
+        self.n_steps.fill_(state.n_steps)
+
+    def get_member(self, member):
+        """Return what another training could go on with, as an OptimizerState."""
+        return OptimizerState(
+            self.first.get_member(member),
+            self.second.get_member(member),
+            int(self.n_steps),
+        )
 
     def plan(self, first_step, n_steps):
         """Return what `step` needs in each of the coming steps.

@@ -20,6 +20,7 @@ contiguous, which the optimiser's kernel needs.
 """
 
 import torch
+from scipy.sparse import issparse
 
 from .feed import feed_key
 
@@ -68,6 +69,9 @@ def _stack_key(task):
     return (
         task.architecture,
         task.loss,
+        issparse(task.X),
+        # Adam counts the steps of a stack once.
+        0 if task.optimizer_state is None else task.optimizer_state.n_steps,
         task.recipe.batch_size,
         task.precision,
         task.device,

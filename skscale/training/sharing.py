@@ -9,6 +9,9 @@ import threading
 import weakref
 
 import numpy as np
+from scipy.sparse import issparse
+
+from .task import ValidationSet
 
 _SAMPLE = 64
 
@@ -27,26 +30,43 @@ class SharedArrays:
         """Replace what the task holds by what is known; count what it holds of its own."""
         task.n_own_bytes = 0
         for name in ("X", "targets", "weights", "train_rows", "valid_rows"):
-            array = getattr(task, name)
-            if array is None:
-                continue
-            shared = self._find(array)
-            setattr(task, name, shared)
-            if shared is array:
-                task.n_own_bytes += array.nbytes
+            setattr(task, name, self._share(task, getattr(task, name)))
+        if task.validation is not None:
+            task.validation = ValidationSet(
+                *(self._share(task, array) for array in task.validation_data)
+            )
+
+    def _share(self, task, array):
+        if array is None:
+            return None
+        shared = self._find(array)
+        if shared is array:
+            task.n_own_bytes += sum(part.nbytes for part in _parts(array))
+        return shared
 
     def _find(self, array):
-        key = _digest(array)
+        key = tuple(_digest(part) for part in _parts(array))
         with self._lock:
             alive = [r for r in self._known.get(key, ()) if r() is not None]
             self._known[key] = alive
             for reference in alive:
                 known = reference()
                 # Zeros of either sign are equal and train alike; NaN never comes here.
-                if known is not None and (known is array or np.array_equal(known, array)):
+                if known is not None and (known is array or _are_equal(known, array)):
                     return known
             alive.append(weakref.ref(array))
         return array
+
+
+def _parts(array):
+    # What a sparse array consists of; its shape shows in none of them.
+    if issparse(array):
+        return array.data, array.indices, array.indptr, np.array(array.shape)
+    return (array,)
+
+
+def _are_equal(one, other):
+    return all(map(np.array_equal, _parts(one), _parts(other)))
 
 
 def _digest(array):

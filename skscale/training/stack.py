@@ -15,7 +15,7 @@ from ..networks.dense import initial_parameters, stacked_forward
 from ..networks.parameters import StackedParameters
 from .chunk import CHUNK_BYTES, Chunk, make_graph_capture
 from .early_stopping import EarlyStopping
-from .losses import row_losses
+from .losses import row_losses, stack_parameters
 from .optimizer import StackedAdamW
 from .random import initial_stream
 from .task import CancelledError, DivergedError, TrainedNetwork
@@ -124,9 +124,12 @@ class Stack:
         self.batch_size = max(min(m.task.recipe.batch_size, m.feed.n_train) for m in members)
         self.n_steps = 0
         self._gradient = gradient
-        self.graphs = make_graph_capture(device)
+        # The number of entries of a sparse batch is its own: neither graphs nor programs
+        # can repeat such a step.
+        self.is_sparse = members[0].feed.is_sparse
+        self.graphs = None if self.is_sparse else make_graph_capture(device)
         # Whether steps are made by a program where that is possible.
-        self.repeats = device.type == "cpu"
+        self.repeats = device.type == "cpu" and not self.is_sparse
         self.chunk_bytes = CHUNK_BYTES["cuda" if device.type == "cuda" else "cpu"]
         self.results = {}
         self.best = None
@@ -151,6 +154,9 @@ class Stack:
             [m.task.recipe for m in members],
             [-(-m.feed.n_train // self.batch_size) for m in members],
         )
+        for k, member in enumerate(members):
+            if member.task.optimizer_state is not None:
+                self.optimizer.load_member_(k, member.task.optimizer_state)
 
     def _adopt(self, parameters):
         self._find_feeds()
@@ -169,6 +175,12 @@ class Stack:
             dtype=torch.promote_types(self.dtype, torch.float32),
             device=self.device,
         )
+        self.loss_parameter = stack_parameters(
+            self.loss,
+            [m.task.loss_parameter for m in self.members],
+            self.loss_sums.dtype,
+            self.device,
+        )
         self._chunks = {}
 
     def _find_feeds(self):
@@ -179,10 +191,10 @@ class Stack:
         self.feed_of_member = [f for f, n in enumerate(self.feed_sizes) for _ in range(n)]
         self.feed_index = torch.tensor(self.feed_of_member, device=self.device)
         # A batch for a member or two is cheaper copied than multiplied by itself.
-        if len(runs) > 1 and len(self.members) < 2 * len(runs):
-            self.batch_sizes = [1] * len(self.members)
+        if 1 < len(runs) and len(self.members) < 2 * len(runs) and not self.is_sparse:
+            self.n_sharing = [1] * len(self.members)
         else:
-            self.batch_sizes = self.feed_sizes
+            self.n_sharing = self.feed_sizes
 
     def make_gradient(self, n_rows):
         """Return the gradient of this stack for steps of `n_rows` rows."""
@@ -192,7 +204,8 @@ class Stack:
             self.product_parameters,
             self.product_gradients,
             n_rows,
-            self.batch_sizes,
+            self.n_sharing,
+            self.loss_parameter,
         )
 
     def cast_parameters(self):
@@ -301,7 +314,8 @@ class Stack:
         coefs, intercepts = source.get_member(k)
         if not all(np.isfinite(a).all() for a in coefs + intercepts):
             raise DivergedError("value of a weight", member.epoch, member.task.recipe)
-        return TrainedNetwork(coefs, intercepts, member.history, best_epoch)
+        state = self.optimizer.get_member(k) if member.task.keeps_optimizer else None
+        return TrainedNetwork(coefs, intercepts, member.history, best_epoch, state)
 
     @torch.no_grad()
     def _validate(self, which):
@@ -317,11 +331,17 @@ class Stack:
         feed_of_member = torch.tensor(
             [f for f, size in enumerate(sizes) for _ in range(size)], device=self.device
         )
-        widest = max((*self.architecture.widths, self.architecture.n_features))
+        widths = self.architecture.widths
+        if not self.is_sparse:
+            widths += (self.architecture.n_features,)
+        widest = max(widths, default=1)
         budget = _VALIDATION_BYTES["cuda" if self.device.type == "cuda" else "cpu"]
         n_chunk = max(64, budget // (len(which) * widest * self.dtype.itemsize))
         n_most = max(feed.n_valid for feed in feeds)
         totals = torch.zeros_like(self.loss_sums[: len(which)])
+        loss_parameter = self.loss_parameter
+        if loss_parameter is not None:
+            loss_parameter = loss_parameter[which]
         for start in range(0, n_most, n_chunk):
             self.check_cancelled()
             n_rows = min(n_chunk, n_most - start)
@@ -329,22 +349,25 @@ class Stack:
             for feed in feeds:
                 rows = feed.valid_rows[start : start + n_rows]
                 weight = torch.ones(len(rows), dtype=totals.dtype, device=self.device)
-                if feed.weights is not None:
-                    weight *= feed.weights.index_select(0, rows)
+                if feed.valid_weights is not None:
+                    weight *= feed.valid_weights.index_select(0, rows)
                 n_padding = n_rows - len(rows)
                 if n_padding:
                     # With a row of its own, whose loss is as finite as the others.
                     padding = feed.valid_rows[:1].expand(n_padding)
                     rows = torch.cat([rows, padding])
                     weight = torch.cat([weight, torch.zeros_like(weight[:1]).expand(n_padding)])
-                x.append(feed.X.index_select(0, rows))
-                targets.append(feed.targets.index_select(0, rows))
+                if self.is_sparse:
+                    x.append(feed.valid_batch(rows.cpu().numpy(), self.dtype, self.device))
+                else:
+                    x.append(feed.valid_X.index_select(0, rows))
+                targets.append(feed.valid_targets.index_select(0, rows))
                 weights.append(weight)
-            outputs = stacked_forward(
-                self.architecture, parameters, torch.stack(x).to(self.dtype), sizes=sizes
-            )
+            if not self.is_sparse:
+                x = torch.stack(x).to(self.dtype)
+            outputs = stacked_forward(self.architecture, parameters, x, sizes=sizes)
             targets = torch.stack(targets).index_select(0, feed_of_member)
-            losses = row_losses(self.loss, outputs.to(totals.dtype), targets)
+            losses = row_losses(self.loss, outputs.to(totals.dtype), targets, loss_parameter)
             totals += (losses * torch.stack(weights).index_select(0, feed_of_member)).sum(1)
         return {
             k: -total / self.members[k].feed.valid_weight

@@ -59,6 +59,38 @@ class Recipe:
         return self.learning_rate * 0.5 * (1 + np.cos(np.pi * progress))
 
 
+@dataclass(frozen=True)
+class ValidationSet:
+    """Rows to judge epochs by that are no rows of the training data.
+
+    Parameters
+    ----------
+    X, targets, weights
+        As in `Task`; the weights of any mean.
+    """
+
+    X: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class OptimizerState:
+    """What the optimiser knows of a network: the moments of its gradients.
+
+    Parameters
+    ----------
+    first, second : (coefs, intercepts)
+        Running means of the gradients and of their squares.
+    n_steps : int
+        Steps that they were gathered over.
+    """
+
+    first: tuple
+    second: tuple
+    n_steps: int
+
+
 @dataclass
 class Task:
     """One network to be trained.
@@ -67,8 +99,9 @@ class Task:
     ----------
     architecture : DenseArchitecture
     recipe : Recipe
-    loss : {"cross_entropy", "logistic", "squared_error"}
-    X : ndarray of shape (n_rows, n_features)
+    loss : str
+        One of `skscale.training.losses.LOSSES`.
+    X : ndarray or SciPy CSR array of shape (n_rows, n_features)
         Features, finite; never written to and never copied on a CPU.
     targets : ndarray
         For "cross_entropy" int64 class indices of shape (n_rows,), else floats of shape
@@ -78,7 +111,8 @@ class Task:
     train_rows : ndarray of int64
         Rows to train on.
     valid_rows : ndarray of int64 or None
-        Rows to judge epochs by; None trains for all epochs and keeps the last weights.
+        Rows to judge epochs by, those of `validation` where there is one; None trains for
+        all epochs and keeps the last weights.
     seed : int
         Source of every random number of the training.
     precision : {"float32", "float64", "bfloat16"}
@@ -92,6 +126,14 @@ class Task:
         stand; True stops the member.
     n_own_bytes : int
         Bytes of its arrays that no other task is known to share.
+    loss_parameter : float
+        The one number that a loss may have: see `LOSSES`.
+    validation : ValidationSet or None
+        Where `valid_rows` are found; None is in X.
+    optimizer_state : OptimizerState or None
+        What the optimiser goes on with; None begins anew.
+    keeps_optimizer : bool
+        Whether the trained network comes with its `optimizer_state`.
     """
 
     architecture: DenseArchitecture
@@ -108,6 +150,16 @@ class Task:
     initial: tuple | None = None
     on_epoch_end: Callable | None = None
     n_own_bytes: int = 0
+    loss_parameter: float = 0.0
+    validation: ValidationSet | None = None
+    optimizer_state: OptimizerState | None = None
+    keeps_optimizer: bool = False
+
+    @property
+    def validation_data(self):
+        """(X, targets, weights) that `valid_rows` are rows of."""
+        source = self if self.validation is None else self.validation
+        return source.X, source.targets, source.weights
 
 
 @dataclass
@@ -123,12 +175,15 @@ class TrainedNetwork:
         validation rows), `seconds`.
     best_epoch : int
         The epoch whose weights these are.
+    optimizer_state : OptimizerState or None
+        Where the task asked for it.
     """
 
     coefs: list
     intercepts: list
     history: list = field(default_factory=list)
     best_epoch: int = 0
+    optimizer_state: OptimizerState | None = None
 
 
 class CancelledError(BaseException):
