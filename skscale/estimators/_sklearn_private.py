@@ -3,11 +3,20 @@
 - `_fit_context` validates parameters by `_parameter_constraints` and, since 1.9, tears
   callbacks down after a fit: there is no public way to have both.
 - `Interval`, `Options`, `StrOptions` are the words of those constraints.
+- `_check_partial_fit_first_call` is what they check `classes` with.
 - `_check_sample_weight` is what scikit-learn's own estimators check weights with.
 """
 
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import _check_sample_weight
 
-__all__ = ["Interval", "Options", "StrOptions", "_check_sample_weight", "_fit_context"]
+__all__ = [
+    "Interval",
+    "Options",
+    "StrOptions",
+    "_check_partial_fit_first_call",
+    "_check_sample_weight",
+    "_fit_context",
+]

@@ -2,15 +2,17 @@
 
 import copy
 import functools
+import math
 import warnings
+from dataclasses import replace
 from numbers import Integral, Real
 
 import numpy as np
-from scipy.sparse import issparse
+from scipy.sparse import csr_array, issparse
 from sklearn import exceptions
 from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from .. import __version__
 from ..inference import dense as inference
@@ -18,16 +20,16 @@ from ..inspection.complexity import count
 from ..networks.architecture import ACTIVATIONS, NORMALIZATIONS, DenseArchitecture
 from ..scaling import hidden_widths
 from ..training.random import split_random_state
-from ..training.task import Recipe, Task
+from ..training.task import Recipe, Task, ValidationSet
 from ._sklearn_private import Interval, StrOptions
 from .features import (
     find_shift,
-    input_dtypes,
     refuse_beyond_float32,
+    take_plain_array,
     to_network_dtype,
     validate_features,
 )
-from .targets import split_rows
+from .targets import check_weights, refuse_one_class, rescale_weights, split_rows
 
 # Rows of a batch under batch_size="auto": about 1.5 sqrt(n), a power of two. Small
 # tables need many steps an epoch, large ones wide products.
@@ -259,26 +261,40 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
     def _network_dtype(self):
         return np.dtype(np.float64 if self.precision == "float64" else np.float32)
 
-    def _fit(self, X, y, sample_weight):
+    def _fit(self, X, y, sample_weight, X_val=None, y_val=None, sample_weight_val=None):
         """Fit; see the public classes."""
-        # Imported here: an estimator that only predicts needs no torch.
-        try:
-            from ..training.engine import resolve_device
-            from ..training.fusion import fit_number, train_together
-        except ImportError as error:
-            raise ImportError(
-                "Fitting needs torch and skorch (predicting does not): "
-                f"pip install torch skorch. What failed: {error}"
-            ) from error
-
+        self.__dict__.pop("_optimizer_state", None)
         widths = self._check_combinations()
-        task = self._describe_task(X, y, sample_weight, widths, resolve_device(self.device))
         seen = {
             "X": X,
             "y": y,
             "metadata": None if sample_weight is None else {"sample_weight": sample_weight},
         }
-        context = self._init_callback_context(max_subtasks=self.max_epochs)
+        given = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+        task = self._describe_fit(X, y, sample_weight, widths, given)
+        return self._train(task, seen)
+
+    def _partial_fit(self, X, y, sample_weight):
+        """Make one pass over some rows; see the public classes."""
+        widths = self._check_combinations()
+        if self.callbacks:
+            raise ValueError(
+                "partial_fit runs no skorch callbacks, which expect a training from its "
+                "beginning to its end. Set callbacks=None, or use fit."
+            )
+        seen = {
+            "X": X,
+            "y": y,
+            "metadata": None if sample_weight is None else {"sample_weight": sample_weight},
+        }
+        return self._train(self._describe_pass(X, y, sample_weight, widths), seen)
+
+    def _train(self, task, seen):
+        """Train the network that a task describes, and adopt it."""
+        from ..training.fusion import fit_number, train_together
+
+        n_epochs = task.recipe.max_epochs
+        context = self._init_callback_context(max_subtasks=n_epochs)
         context.call_on_fit_task_begin(estimator=self, **seen)
         task.on_epoch_end = self._watch_epochs(context, task, seen, fit_number())
         if self.callbacks:
@@ -293,25 +309,37 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         context.call_on_fit_task_end(estimator=self, reconstruction_attributes={}, **seen)
         return self
 
-    def _describe_task(self, X, y, sample_weight, widths, device):
+    def _resolve_device(self):
+        # Imported here: an estimator that only predicts needs no torch.
+        try:
+            from ..training.engine import resolve_device
+        except ImportError as error:
+            raise ImportError(
+                "Fitting needs torch and skorch (predicting does not): "
+                f"pip install torch skorch. What failed: {error}"
+            ) from error
+        return resolve_device(self.device)
+
+    def _describe_fit(self, X, y, sample_weight, widths, given):
         """Validate the input and describe the training; return a Task."""
+        device = self._resolve_device()
         continues = self.warm_start and hasattr(self, "coefs_")
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            dtype=input_dtypes(X),
-            multi_output=True,
-            ensure_min_samples=2,
-            reset=not continues,
-        )
-        if issparse(y):  # an indicator matrix
-            y = y.toarray()
-        encoded, weights = self._encode(X, y, sample_weight, continues)
-        rows = np.arange(len(X)) if weights is None else np.flatnonzero(weights > 0)
+        X, y = self._check_training_data(X, y, reset=not continues, min_samples=2)
+        weights = rescale_weights(check_weights(X, sample_weight))
+        encoded = self._encode(y, continues)
+        of_class = self._weigh_classes(encoded, weights)
+        if of_class is not None:
+            weights = of_class[encoded.strata] * (1.0 if weights is None else weights)
+        refuse_one_class(encoded, weights)
+        rows = np.arange(X.shape[0]) if weights is None else np.flatnonzero(weights > 0)
         seed = draw_seed(self.random_state)
         train_rows, valid_rows = rows, None
-        if self.early_stopping:
+        held_out = self._check_validation_data(X, of_class, **given)
+        if held_out is not None:
+            valid_rows = np.arange(held_out[0].shape[0])
+            if held_out[2] is not None:
+                valid_rows = np.flatnonzero(held_out[2] > 0)
+        elif self.early_stopping:
             train_rows, valid_rows = split_rows(
                 rows, encoded.strata, self.validation_fraction, split_random_state(seed)
             )
@@ -320,27 +348,151 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
             weights = (weights / weights[train_rows].mean()).astype(self._network_dtype)
         if not continues:
             self.input_shift_ = find_shift(X, rows, weights)
-        architecture = DenseArchitecture(
+        self.n_samples_seen_ = len(rows)
+        self._mean_weight = None
+        architecture = self._describe_architecture(X, widths, encoded)
+        return self._make_task(
+            X,
+            values,
+            weights,
+            train_rows,
+            architecture=architecture,
+            recipe=self._describe_recipe(len(train_rows)),
+            loss=encoded.loss,
+            valid_rows=valid_rows,
+            validation=self._describe_validation(held_out),
+            seed=seed,
+            device=device,
+            initial=self._former_weights(architecture) if continues else None,
+        )
+
+    def _describe_pass(self, X, y, sample_weight, widths):
+        """Validate some rows and describe one pass over them; return a Task."""
+        device = self._resolve_device()
+        continues = hasattr(self, "coefs_")
+        X, y = self._check_training_data(X, y, reset=not continues, min_samples=1)
+        weights = check_weights(X, sample_weight)
+        encoded = self._encode_known(y, continues)
+        of_class = self._weigh_classes(encoded, weights)
+        if of_class is not None:
+            weights = of_class[encoded.strata] * (1.0 if weights is None else weights)
+        n_before = self.n_samples_seen_ if continues else 0
+        seed = draw_seed(self.random_state)
+        if n_before:
+            # Else an int would take the rows of every call in one order.
+            seed = (seed, n_before)
+        rows = np.arange(X.shape[0])
+        if weights is not None:
+            rows = np.flatnonzero(weights > 0)
+            if not len(rows):
+                raise ValueError(
+                    "No row has a positive weight, class weights included. Expected at "
+                    "least one."
+                )
+        n_seen = n_before + len(rows)
+        # Weights have mean one over all rows so far, those of `fit` included.
+        own = 1.0 if weights is None else weights[rows].mean()
+        mean = own
+        if n_before and self._mean_weight is not None:
+            mean = (n_before * self._mean_weight + len(rows) * own) / n_seen
+        if weights is not None or mean != 1.0:
+            weights = np.ones(X.shape[0]) if weights is None else weights
+            weights = weights / mean
+        if not continues:
+            self.input_shift_ = find_shift(X, rows, weights)
+        values = self._follow_targets(encoded, rows, weights, n_before)
+        self.n_samples_seen_, self._mean_weight = n_seen, mean
+        architecture = self._describe_architecture(X, widths, encoded)
+        recipe = self._describe_recipe(len(rows))
+        return self._make_task(
+            X,
+            values,
+            None if weights is None else weights.astype(self._network_dtype),
+            rows,
+            architecture=architecture,
+            # A stream has no end that the rate could fall towards.
+            recipe=replace(recipe, max_epochs=1, lr_schedule="constant"),
+            loss=encoded.loss,
+            seed=seed,
+            device=device,
+            initial=self._former_weights(architecture) if continues else None,
+            optimizer_state=getattr(self, "_optimizer_state", None) if continues else None,
+            keeps_optimizer=True,
+        )
+
+    def _make_task(self, X, targets, weights, train_rows, *, valid_rows=None, **description):
+        return Task(
+            X=to_network_dtype(X, self.input_shift_, self._network_dtype),
+            targets=targets,
+            weights=weights,
+            train_rows=train_rows,
+            valid_rows=valid_rows,
+            precision=self.precision,
+            loss_parameter=self._loss_parameter,
+            **description,
+        )
+
+    def _check_training_data(self, X, y, *, reset, min_samples):
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the "
+                "target y is None."
+            )
+        X, y = validate_features(self, X, y, reset=reset, min_samples=min_samples)
+        if issparse(y):  # an indicator matrix
+            y = y.toarray()
+        return X, y
+
+    def _check_validation_data(self, X, of_class, X_val, y_val, sample_weight_val):
+        """Return the validation data as (X, encoded targets, weights), or None."""
+        if X_val is None and y_val is None:
+            if sample_weight_val is not None:
+                raise ValueError(
+                    "sample_weight_val is provided, but X_val and y_val were not provided."
+                )
+            return None
+        if X_val is None or y_val is None:
+            given, missing = ("y_val", "X_val") if X_val is None else ("X_val", "y_val")
+            raise ValueError(f"{given} is provided, but {missing} was not provided.")
+        if not self.early_stopping:
+            raise ValueError(
+                "X_val and y_val are passed to fit while at the same time early_stopping is "
+                "False. They are there to stop by: set early_stopping=True, or leave them out."
+            )
+        X_val, y_val = self._check_training_data(X_val, y_val, reset=False, min_samples=1)
+        if issparse(X) and not issparse(X_val):
+            X_val = csr_array(X_val)
+        elif issparse(X_val) and not issparse(X):
+            X_val = X_val.toarray()
+        weights = rescale_weights(check_weights(X_val, sample_weight_val))
+        encoded = self._encode_known(y_val, True)
+        if of_class is not None:
+            weights = of_class[encoded.strata] * (1.0 if weights is None else weights)
+            if not weights.any():
+                raise ValueError(
+                    "No row of X_val has a positive weight, class weights included. Expected "
+                    "at least one."
+                )
+        return X_val, encoded, weights
+
+    def _describe_validation(self, held_out):
+        if held_out is None:
+            return None
+        X, encoded, weights = held_out
+        return ValidationSet(
+            to_network_dtype(X, self.input_shift_, self._network_dtype),
+            self._scale_targets(encoded),
+            None if weights is None else weights.astype(self._network_dtype),
+        )
+
+    def _describe_architecture(self, X, widths, encoded):
+        return DenseArchitecture(
             X.shape[1],
             widths,
             encoded.n_outputs,
             self.activation,
             self.normalization,
             bool(self.residual),
-        )
-        return Task(
-            architecture=architecture,
-            recipe=self._describe_recipe(len(train_rows)),
-            loss=encoded.loss,
-            X=to_network_dtype(X, self.input_shift_, self._network_dtype),
-            targets=values,
-            weights=weights,
-            train_rows=train_rows,
-            valid_rows=valid_rows,
-            seed=seed,
-            precision=self.precision,
-            device=device,
-            initial=self._former_weights(architecture) if continues else None,
         )
 
     def _describe_recipe(self, n_rows):
@@ -360,9 +512,9 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
     def _former_weights(self, architecture):
         if architecture != self.architecture_:
             raise ValueError(
-                "warm_start=True goes on with the fitted network, so its shape must stay: it "
-                f"is {self.architecture_}, and the parameters and data now ask for "
-                f"{architecture}. Set warm_start=False to begin anew."
+                "warm_start=True and partial_fit go on with the fitted network, so its shape "
+                f"must stay: it is {self.architecture_}, and the parameters and data now ask "
+                f"for {architecture}. Use fit with warm_start=False to begin anew."
             )
         dtype = self._network_dtype
         return (
@@ -378,6 +530,7 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         # Not the task itself: it holds this function, and with it its rows.
         architecture, is_validated = task.architecture, task.valid_rows is not None
         # Of those that train together each says which it is.
+        n_epochs = task.recipe.max_epochs
         title = type(self).__name__ + ("" if number is None else f", fit {number}")
 
         def on_epoch_end(epoch, get_weights):
@@ -386,7 +539,7 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
                 if is_validated:
                     validation = f", validation score {epoch['validation_score']:.5f}"
                 print(
-                    f"{title}: epoch {epoch['epoch']}/{self.max_epochs}, "
+                    f"{title}: epoch {epoch['epoch']}/{n_epochs}, "
                     f"train loss {epoch['train_loss']:.5f}{validation}, "
                     f"{epoch['seconds']:.2f} s"
                 )
@@ -424,6 +577,8 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
             for name in names
         }
         self.n_iter_ = len(history)
+        if network.optimizer_state is not None:
+            self._optimizer_state = network.optimizer_state
         self.best_epoch_ = network.best_epoch
 
     @property
@@ -458,6 +613,11 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         # both would build `net_` and import torch.
         return [name for name in object.__dir__(self) if name != "net_" and hasattr(self, name)]
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
     def __sklearn_is_fitted__(self):
         return hasattr(self, "coefs_")
 
@@ -466,23 +626,36 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
 
         They are computed in the dtype of the weights, or also in float64 where X is.
         """
-        check_is_fitted(self)
-        X = validate_features(self, X)
-        dtype = self.coefs_[0].dtype
-        if in_dtype_of_X and dtype != X.dtype:
-            refuse_beyond_float32(X)
-            dtype = np.promote_types(dtype, X.dtype)
-        X = to_network_dtype(X, self.input_shift_, dtype)
+        fitted = self.__dict__
+        dtype = None
+        if "coefs_" in fitted and "feature_names_in_" not in fitted:
+            dtype = self.coefs_[0].dtype
+            if in_dtype_of_X and getattr(X, "dtype", None) == np.float64:
+                dtype = np.dtype(np.float64)
+            x = take_plain_array(X, self.n_features_in_, self.input_shift_, dtype)
+        if dtype is None or x is None:
+            check_is_fitted(self)
+            X = validate_features(self, X)
+            dtype = self.coefs_[0].dtype
+            if in_dtype_of_X and dtype != X.dtype:
+                refuse_beyond_float32(X)
+                dtype = np.promote_types(dtype, X.dtype)
+            x = to_network_dtype(X, self.input_shift_, dtype)
         architecture = self.architecture_
+        coefs, intercepts = self.coefs_, self.intercepts_
+        if coefs[0].dtype != dtype:
+            coefs = [c.astype(dtype) for c in coefs]
+            intercepts = [b.astype(dtype) for b in intercepts]
         outputs = inference.forward(
-            X,
-            [c.astype(dtype, copy=False) for c in self.coefs_],
-            [b.astype(dtype, copy=False) for b in self.intercepts_],
+            x,
+            coefs,
+            intercepts,
             activation=architecture.activation,
             normalization=architecture.normalization,
             residual=architecture.residual,
         )
-        if not np.isfinite(outputs.sum(dtype=np.float64)) and not np.isfinite(outputs).all():
+        # One pass: an infinite sum of squares need not have an infinite term, but hardly ever.
+        if not math.isfinite(np.vdot(outputs, outputs)) and not np.isfinite(outputs).all():
             raise ValueError(
                 "The network's output is not finite for some rows of X. Expected values like "
                 "those of the training data: check the rows for extreme values, and the "
@@ -508,6 +681,7 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         if "coefs_" in state:
             # A fitted estimator is pickled to be served.
             state.pop("_skl_callbacks", None)
+            state.pop("_optimizer_state", None)
             if state.get("callbacks"):
                 state["callbacks"] = CallbacksLeftOut(_callback_names(state["callbacks"]))
         return state

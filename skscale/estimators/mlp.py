@@ -1,13 +1,29 @@
 """The dense estimators: multilayer perceptrons whose scale is a hyperparameter."""
 
+from numbers import Real
+
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import column_or_1d
 
 from ..inference import dense as inference
-from ._sklearn_private import StrOptions, _fit_context
+from ._sklearn_private import (
+    Interval,
+    StrOptions,
+    _check_partial_fit_first_call,
+    _fit_context,
+)
 from .base import ScaledMLP, restores_state
-from .targets import EncodedTargets, check_weights, encode_classes, standardize
+from .targets import (
+    EncodedTargets,
+    encode_classes,
+    encode_known_classes,
+    find_rate,
+    merge_moments,
+    scale_targets,
+    standardize,
+    weigh_classes,
+)
 
 # A target whose mean is this many standard deviations away from zero is predicted in
 # float64: float32 would round it by up to 6e-5 of a standard deviation.
@@ -95,12 +111,16 @@ _ATTRIBUTES = """
         Biases of each layer.
     input_shift_ : ndarray of shape (n_features_in_,) or None
         What is subtracted from the features in float64 before they are cast: the mean of
-        columns that lie over 100 standard deviations from zero. None without any.
+        columns that lie over 100 standard deviations from zero. None without any, and for
+        sparse X.
+    n_samples_seen_ : int
+        Rows of `fit` and of all calls of `partial_fit` since.
     history_ : dict of str to ndarray of shape (n_iter_,)
         "epoch" (from 1), "train_loss", "validation_score" (NaN without early stopping),
-        "seconds", and what skorch callbacks recorded each epoch.
+        "seconds", and what skorch callbacks recorded each epoch. Of the last `fit` or
+        `partial_fit`.
     n_iter_ : int
-        Epochs of the last fit.
+        Epochs of the last `fit` or `partial_fit`.
     best_epoch_ : int
         The epoch whose weights were kept. (What a skorch callback restores at the end, such
         as a Checkpoint with `load_best=True`, it does not know.)
@@ -132,6 +152,10 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
     by AdamW on the cross-entropy, in float32 by default, with rows set aside for early
     stopping. Features should be scaled, for example by StandardScaler.
     {parameters}
+    label_smoothing : float, default=0.0
+        Share of each row's target probability that is spread evenly over all classes
+        (Szegedy et al. 2016, section 7): against overconfidence. `history_` is of the
+        smoothed loss.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class, by label; "balanced" is inverse to its frequency.{more_parameters}
     Attributes
@@ -180,6 +204,7 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
     _parameter_constraints = {
         **ScaledMLP._parameter_constraints,
         "class_weight": [dict, StrOptions({"balanced"}), None],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
     }
 
     def __init__(
@@ -202,6 +227,7 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
         validation_fraction=0.1,
         n_iter_no_change=10,
         tol=1e-4,
+        label_smoothing=0.0,
         class_weight=None,
         warm_start=False,
         device="auto",
@@ -235,21 +261,30 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
             random_state=random_state,
             verbose=verbose,
         )
+        self.label_smoothing = label_smoothing
         self.class_weight = class_weight
 
     @restores_state
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Fit the network.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Features: an array, a list, a pandas or polars frame of numbers.
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Features: an array, a list, a pandas or polars frame of numbers, or a SciPy
+            sparse matrix or array (converted to CSR), which is never made dense.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Class labels of any type, or a binary indicator matrix.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Non-negative weights of the rows. Rows of weight zero are left out.
+        X_val : array-like or sparse matrix of shape (n_val, n_features) or None
+            Rows to stop early by, in place of a share of X. In a Pipeline it is transformed
+            as X is with `Pipeline(..., transform_input=["X_val"])`.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs) or None
+            Their targets.
+        sample_weight_val : array-like of shape (n_val,) or None
+            Their weights.
 
         Returns
         -------
@@ -261,7 +296,47 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
             If input or parameters are not what they should be, or training diverged. The
             estimator is then as it was before.
         """
-        return self._fit(X, y, sample_weight)
+        return self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val)
+
+    @restores_state
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Make one pass over some rows: for data that comes in pieces.
+
+        The network of the calls before, or of `fit`, is trained on, its optimiser too
+        unless it was pickled in between. Rows are taken in random order, in batches. The
+        learning rate stays constant, and no rows are set aside for early stopping.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Features. Which columns are centred (`input_shift_`) the first call decides.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Class labels, or a binary indicator matrix.
+        classes : array-like of shape (n_classes,) or None, default=None
+            All labels that will come, the indices of the columns for an indicator matrix;
+            needed in the first call.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Non-negative weights, to be compared with those of the other calls.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If input or parameters are not what they should be, or training diverged. The
+            estimator is then as it was before.
+        """
+        if self.class_weight == "balanced":
+            raise ValueError(
+                'class_weight="balanced" needs all rows at once, which partial_fit never '
+                "has. Pass a dict of the weights of the classes."
+            )
+        if _check_partial_fit_first_call(self, classes):
+            self._multilabel = np.ndim(y) == 2 and np.shape(y)[1] > 1
+        return self._partial_fit(X, y, sample_weight)
 
     @property
     def _net_kind(self):
@@ -269,9 +344,12 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
             return "multilabel"
         return "binary" if len(self.classes_) == 2 else "multiclass"
 
-    def _encode(self, X, y, sample_weight, continues):
+    @property
+    def _loss_parameter(self):
+        return float(self.label_smoothing)
+
+    def _encode(self, y, continues):
         encoded = encode_classes(y, self._network_dtype)
-        weights = check_weights(self, X, y, sample_weight, self.class_weight, encoded)
         multilabel = encoded.strata is None
         if continues and not (
             multilabel == self._multilabel and np.array_equal(encoded.classes, self.classes_)
@@ -282,9 +360,21 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
             )
         self.classes_ = encoded.classes
         self._multilabel = multilabel
-        return encoded, weights
+        return encoded
+
+    def _encode_known(self, y, continues):
+        return encode_known_classes(y, self.classes_, self._multilabel, self._network_dtype)
+
+    def _weigh_classes(self, encoded, weights):
+        return weigh_classes(self.class_weight, encoded, weights)
 
     def _finish_targets(self, encoded, train_rows, weights, continues):
+        return encoded.values
+
+    def _follow_targets(self, encoded, rows, weights, n_before):
+        return encoded.values
+
+    def _scale_targets(self, encoded):
         return encoded.values
 
     def decision_function(self, X):
@@ -292,7 +382,7 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
 
         Returns
         -------
@@ -307,7 +397,7 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
 
         Returns
         -------
@@ -326,7 +416,7 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
 
         Returns
         -------
@@ -340,7 +430,7 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
 
         Returns
         -------
@@ -369,16 +459,29 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
 class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
     """Predict one or several numbers by a dense network of a given depth and width.
 
-    Trains by AdamW on the squared error of targets that are standardised inside, in
-    float32 by default, with rows set aside for early stopping. Features should be
-    scaled, for example by StandardScaler.
-    {parameters}{more_parameters}
+    Trains by AdamW on the loss of targets that are standardised inside, in float32 by
+    default, with rows set aside for early stopping. Features should be scaled, for example
+    by StandardScaler.
+    {parameters}
+    loss : {{"squared_error", "absolute_error", "huber", "quantile", "poisson"}}, \
+            default="squared_error"
+        What is minimised, and with it what is predicted: the mean; the median (of
+        "absolute_error"); something between the two that outliers hardly move (Huber
+        1964); a quantile (Koenker and Bassett 1978); the mean of counts or rates from 0,
+        by the exponential of what the network puts out.
+    quantile : float, default=0.5
+        The quantile that loss="quantile" predicts.
+    huber_delta : float, default=1.0
+        Residual from which on loss="huber" is linear, in standard deviations of the
+        target.{more_parameters}
     Attributes
     ----------
     target_mean_, target_scale_ : ndarrays of shape (n_outputs,)
         Mean and standard deviation of the targets over the training rows; the network
         predicts `(y - target_mean_) / target_scale_`. `history_` is in these units. A
-        constant target has scale 0, and its mean is predicted.{attributes}
+        constant target has scale 0, and its mean is predicted. With loss="poisson" the
+        network predicts `log(y / target_scale_)`, `target_scale_` is the mean, and
+        `target_mean_` 0.{attributes}
     See Also
     --------
     ScaledMLPClassifier : The same for classes.
@@ -405,19 +508,95 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
     True
     """
 
+    _parameter_constraints = {
+        **ScaledMLP._parameter_constraints,
+        "loss": [
+            StrOptions({"squared_error", "absolute_error", "huber", "quantile", "poisson"})
+        ],
+        "quantile": [Interval(Real, 0, 1, closed="neither")],
+        "huber_delta": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __init__(
+        self,
+        depth=2,
+        width=128,
+        *,
+        activation="relu",
+        normalization=None,
+        residual=True,
+        dropout=0.0,
+        l1=0.0,
+        weight_decay=0.01,
+        learning_rate=0.002,
+        lr_schedule="constant",
+        batch_size="auto",
+        max_epochs=100,
+        max_seconds=None,
+        early_stopping=True,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        loss="squared_error",
+        quantile=0.5,
+        huber_delta=1.0,
+        warm_start=False,
+        device="auto",
+        precision="float32",
+        callbacks=None,
+        random_state=None,
+        verbose=0,
+    ):
+        super().__init__(
+            depth,
+            width,
+            activation=activation,
+            normalization=normalization,
+            residual=residual,
+            dropout=dropout,
+            l1=l1,
+            weight_decay=weight_decay,
+            learning_rate=learning_rate,
+            lr_schedule=lr_schedule,
+            batch_size=batch_size,
+            max_epochs=max_epochs,
+            max_seconds=max_seconds,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            warm_start=warm_start,
+            device=device,
+            precision=precision,
+            callbacks=callbacks,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.loss = loss
+        self.quantile = quantile
+        self.huber_delta = huber_delta
+
     @restores_state
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Fit the network.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Features: an array, a list, a pandas or polars frame of numbers.
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Features: an array, a list, a pandas or polars frame of numbers, or a SciPy
+            sparse matrix or array (converted to CSR), which is never made dense.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Numbers to predict.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Non-negative weights of the rows. Rows of weight zero are left out.
+        X_val : array-like or sparse matrix of shape (n_val, n_features) or None
+            Rows to stop early by, in place of a share of X. In a Pipeline it is transformed
+            as X is with `Pipeline(..., transform_input=["X_val"])`.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs) or None
+            Their targets.
+        sample_weight_val : array-like of shape (n_val,) or None
+            Their weights.
 
         Returns
         -------
@@ -429,13 +608,67 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
             If input or parameters are not what they should be, or training diverged. The
             estimator is then as it was before.
         """
-        return self._fit(X, y, sample_weight)
+        return self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val)
+
+    @restores_state
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None):
+        """Make one pass over some rows: for data that comes in pieces.
+
+        The network of the calls before, or of `fit`, is trained on, its optimiser too
+        unless it was pickled in between. Rows are taken in random order, in batches. The
+        learning rate stays constant, and no rows are set aside for early stopping. The
+        mean and scale of the targets are those of all rows so far; when they move, the
+        output layer is rescaled so that predictions stay (van Hasselt et al. 2016,
+        "Learning values across many orders of magnitude", eq. 3).
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Features. Which columns are centred (`input_shift_`) the first call decides.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Numbers to predict.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Non-negative weights, to be compared with those of the other calls.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If input or parameters are not what they should be, or training diverged. The
+            estimator is then as it was before.
+        """
+        return self._partial_fit(X, y, sample_weight)
 
     _net_kind = "regression"
 
-    def _encode(self, X, y, sample_weight, continues):
+    @property
+    def _loss_parameter(self):
+        return float({"quantile": self.quantile, "huber": self.huber_delta}.get(self.loss, 0))
+
+    def _encode(self, y, continues):
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
+        y = self._check_numbers(y)
+        n_outputs = 1 if y.ndim == 1 else y.shape[1]
+        if continues:
+            self._check_goes_on(n_outputs)
+        self._is_column = y.ndim == 1
+        self._is_log = self.loss == "poisson"
+        return EncodedTargets(y, self.loss, n_outputs)
+
+    def _encode_known(self, y, continues):
+        if not continues:
+            return self._encode(y, False)
+        y = self._check_numbers(y)
+        n_outputs = 1 if y.ndim == 1 else y.shape[1]
+        self._check_goes_on(n_outputs)
+        return EncodedTargets(y, self.loss, n_outputs)
+
+    def _check_numbers(self, y):
         if y.dtype.kind not in "biuf":
             try:
                 if y.dtype.kind in "mM":
@@ -446,34 +679,78 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
                     f"y must be numbers, got an array of dtype {y.dtype}. For class labels "
                     "use ScaledMLPClassifier; turn times into numbers of a unit."
                 ) from error
-        n_outputs = 1 if y.ndim == 1 else y.shape[1]
-        if continues and n_outputs != len(self.target_mean_):
+        if self.loss == "poisson" and y.min() < 0:
             raise ValueError(
-                "warm_start=True goes on with the fitted network, so y must have as many "
-                f"columns: expected {len(self.target_mean_)}, got {n_outputs}."
+                'loss="poisson" is for counts and rates: expected y from 0, got '
+                f"{y.min():g}. Use another loss."
             )
-        self._is_column = y.ndim == 1
-        weights = check_weights(self, X, y, sample_weight)
-        return EncodedTargets(y, "squared_error", n_outputs), weights
+        return y
+
+    def _check_goes_on(self, n_outputs):
+        if hasattr(self, "target_scale_") and n_outputs != len(self.target_scale_):
+            raise ValueError(
+                "The fitted network goes on, so y must have as many columns: expected "
+                f"{len(self.target_scale_)}, got {n_outputs}."
+            )
+        if (self.loss == "poisson") != self._is_log:
+            raise ValueError(
+                'The fitted network goes on, and with loss="poisson" it predicts logarithms, '
+                f"else numbers: loss={self.loss!r} is of the other kind. Use fit with "
+                "warm_start=False to begin anew."
+            )
+
+    def _weigh_classes(self, encoded, weights):
+        return None
 
     def _finish_targets(self, encoded, train_rows, weights, continues):
         if continues:
-            y = encoded.values.reshape(len(encoded.values), -1)
-            values = (y - self.target_mean_) / np.where(
-                self.target_scale_ == 0, 1, self.target_scale_
-            )
-            return values.astype(self._network_dtype)
-        values, self.target_mean_, self.target_scale_ = standardize(
+            return self._scale_targets(encoded)
+        find = find_rate if self._is_log else standardize
+        values, self.target_mean_, self.target_scale_ = find(
             encoded.values, train_rows, weights, self._network_dtype
         )
         return values
+
+    def _follow_targets(self, encoded, rows, weights, n_before):
+        if not n_before:
+            return self._finish_targets(encoded, rows, weights, False)
+        former = self.target_mean_, self.target_scale_
+        n_new = len(rows) if weights is None else weights[rows].sum()
+        y = encoded.values.reshape(len(encoded.values), -1)[rows].astype(np.float64)
+        w = None if weights is None else weights[rows]
+        if self._is_log:
+            mean = np.average(y, axis=0, weights=w)
+            rate = (n_before * former[1] + n_new * mean) / (n_before + n_new)
+            self.target_scale_ = rate
+            factor, shift = 1.0, np.log(former[1] / rate)
+        else:
+            _, mean, scale = standardize(y, np.arange(len(y)), w, np.float64)
+            self.target_mean_, self.target_scale_ = merge_moments(
+                n_before, *former, n_new, mean, scale
+            )
+            divisor = np.where(self.target_scale_ == 0, 1.0, self.target_scale_)
+            factor = former[1] / divisor
+            shift = (former[0] - self.target_mean_) / divisor
+        # Predictions stay as they were.
+        coef, intercept = self.coefs_[-1], self.intercepts_[-1]
+        self.coefs_ = [*self.coefs_[:-1], (coef * factor).astype(coef.dtype)]
+        self.intercepts_ = [
+            *self.intercepts_[:-1],
+            (intercept * factor + shift).astype(intercept.dtype),
+        ]
+        return self._scale_targets(encoded)
+
+    def _scale_targets(self, encoded):
+        return scale_targets(
+            encoded.values, self.target_mean_, self.target_scale_, self._network_dtype
+        )
 
     def predict(self, X):
         """Predict numbers.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
 
         Returns
         -------
@@ -483,7 +760,10 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
             so far from zero that float32 would round them visibly.
         """
         outputs = self._outputs(X, in_dtype_of_X=True)
-        predicted = outputs * self.target_scale_ + self.target_mean_
+        if self._is_log:
+            predicted = inference.exp(outputs) * self.target_scale_
+        else:
+            predicted = outputs * self.target_scale_ + self.target_mean_
         if self._float32_holds_targets():
             predicted = predicted.astype(outputs.dtype, copy=False)
         return predicted[:, 0] if self._is_column else predicted

@@ -80,60 +80,146 @@ def encode_classes(y, dtype):
     return EncodedTargets(codes.astype(np.int64), "cross_entropy", len(classes), classes, codes)
 
 
-def check_weights(estimator, X, y, sample_weight, class_weight=None, encoded=None):
-    """Check the weights; return one weight a row, or None where all rows weigh the same.
+def encode_known_classes(y, classes, is_multilabel, dtype):
+    """Encode labels by classes that are already known.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_rows,) or (n_rows, n_labels)
+    classes : ndarray
+    is_multilabel : bool
+        Whether the network has an output for each column of an indicator matrix.
+    dtype : numpy dtype
+        float32 or float64, for losses that take floats.
+
+    Returns
+    -------
+    EncodedTargets
 
     Raises
     ------
     ValueError
-        If weights are negative, not finite, of the wrong shape or all zero; if a class
-        weight does not fit the classes; if one class only is left with weight.
+        If y is not a classification target, or holds other classes.
     """
-    weights = None
-    if sample_weight is not None:
-        weights = _check_sample_weight(
-            sample_weight, X, dtype=np.float64, ensure_non_negative=True
+    kind = type_of_target(y, input_name="y")
+    if kind not in ("binary", "multiclass"):
+        check_classification_targets(y)
+    if is_multilabel != kind.startswith("multilabel") or (
+        is_multilabel and y.shape[1] != len(classes)
+    ):
+        expected = "one column of labels"
+        if is_multilabel:
+            expected = f"an indicator matrix of {len(classes)} columns"
+        raise ValueError(f"Expected y to be {expected}, got {kind} y of shape {y.shape}.")
+    if is_multilabel:
+        return EncodedTargets(y.astype(dtype), "logistic", y.shape[1], classes)
+    y = column_or_1d(y, warn=True)
+    found = np.unique(y)
+    unknown = np.setdiff1d(found, classes)
+    if len(unknown):
+        raise ValueError(
+            "`y` has classes not in `self.classes_`. `self.classes_` has "
+            f"{classes.tolist()}, y has also {unknown.tolist()}. Expected all classes to be "
+            "known from the beginning."
         )
-        # Only their ratios matter: now no sum of them overflows.
-        weights = weights / weights.max()
-        # Below this share a weight is none: in float32 it would soon be.
-        weights[weights < _SMALLEST_WEIGHT] = 0
-    if class_weight is not None:
-        if encoded.strata is None:
-            raise ValueError(
-                f"class_weight={class_weight!r} needs one class a row, but y is multilabel. "
-                "Pass sample_weight instead."
-            )
-        if not isinstance(class_weight, str):
-            given = np.array(list(class_weight.values()), dtype=np.float64)
-            if not (np.isfinite(given) & (given >= 0)).all():
-                raise ValueError(
-                    f"class_weight must hold finite numbers from 0, got {class_weight!r}."
-                )
-        has_weight = np.ones(len(encoded.strata), bool) if weights is None else weights > 0
-        # A class without weight has no balanced one.
-        present = np.unique(encoded.strata[has_weight])
-        of_class = np.zeros(len(encoded.classes))
-        if class_weight == "balanced":
-            of_class[present] = compute_class_weight(
-                class_weight,
-                classes=present,
-                y=encoded.strata[has_weight],
-                sample_weight=None if weights is None else weights[has_weight],
-            )
-        else:
-            of_class[:] = compute_class_weight(
-                class_weight, classes=encoded.classes, y=column_or_1d(y)
-            )
-        weights = of_class[encoded.strata] * (1.0 if weights is None else weights)
-    if weights is not None and encoded is not None and encoded.strata is not None:
-        left = np.unique(encoded.strata[weights > 0])
-        if len(left) < 2:
-            raise ValueError(
-                f"Rows of {len(left)} class only have a positive weight. A classifier needs "
-                "at least two classes with weight."
-            )
+    codes = np.searchsorted(classes, y)
+    if len(classes) == 2:
+        return EncodedTargets(codes.astype(dtype)[:, None], "logistic", 1, classes, codes)
+    return EncodedTargets(codes.astype(np.int64), "cross_entropy", len(classes), classes, codes)
+
+
+def check_weights(X, sample_weight):
+    """Check the weights of the rows; return them, or None where there are none.
+
+    Parameters
+    ----------
+    X : ndarray or sparse array of shape (n_rows, n_features)
+    sample_weight : array-like of shape (n_rows,), number or None
+
+    Returns
+    -------
+    float64 ndarray of shape (n_rows,) or None
+
+    Raises
+    ------
+    ValueError
+        If weights are negative, not finite, of the wrong shape or all zero.
+    """
+    if sample_weight is None:
+        return None
+    return _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+
+
+def rescale_weights(weights):
+    """Return weights of which one is 1 and none is too small for float32."""
+    if weights is None:
+        return None
+    # Only their ratios matter: now no sum of them overflows.
+    weights = weights / weights.max()
+    # Below this share a weight is none: in float32 it would soon be.
+    weights[weights < _SMALLEST_WEIGHT] = 0
     return weights
+
+
+def weigh_classes(class_weight, encoded, weights):
+    """Return the weight of each class, by its code, or None where all weigh the same.
+
+    Parameters
+    ----------
+    class_weight : dict, "balanced" or None
+    encoded : EncodedTargets
+    weights : ndarray of shape (n_rows,) or None
+        Weights of the rows, that "balanced" goes by.
+
+    Raises
+    ------
+    ValueError
+        If a class weight does not fit the classes.
+    """
+    if class_weight is None:
+        return None
+    if encoded.strata is None:
+        raise ValueError(
+            f"class_weight={class_weight!r} needs one class a row, but y is multilabel. "
+            "Pass sample_weight instead."
+        )
+    if class_weight != "balanced":
+        given = np.array(list(class_weight.values()), dtype=np.float64)
+        if not (np.isfinite(given) & (given >= 0)).all():
+            raise ValueError(
+                f"class_weight must hold finite numbers from 0, got {class_weight!r}."
+            )
+        return compute_class_weight(
+            class_weight, classes=encoded.classes, y=encoded.classes[encoded.strata]
+        )
+    has_weight = np.ones(len(encoded.strata), bool) if weights is None else weights > 0
+    # A class without weight has no balanced one.
+    present = np.unique(encoded.strata[has_weight])
+    of_class = np.zeros(len(encoded.classes))
+    of_class[present] = compute_class_weight(
+        class_weight,
+        classes=present,
+        y=encoded.strata[has_weight],
+        sample_weight=None if weights is None else weights[has_weight],
+    )
+    return of_class
+
+
+def refuse_one_class(encoded, weights):
+    """Refuse rows of which those with weight are of one class.
+
+    Raises
+    ------
+    ValueError
+    """
+    if weights is None or encoded.strata is None:
+        return
+    left = np.unique(encoded.strata[weights > 0])
+    if len(left) < 2:
+        raise ValueError(
+            f"Rows of {len(left)} class only have a positive weight. A classifier needs "
+            "at least two classes with weight."
+        )
 
 
 def split_rows(rows, strata, fraction, random_state):
@@ -224,3 +310,69 @@ def standardize(y, rows, weights, dtype):
     values /= np.where(scale == 0, 1.0, scale)
     np.clip(values, -_LARGEST_TARGET, _LARGEST_TARGET, out=values)
     return values.astype(dtype), mean * largest, scale * largest
+
+
+def find_rate(y, rows, weights, dtype):
+    """Divide the counts of a regressor by their mean over its training rows.
+
+    Parameters and returns are those of `standardize`, with a mean of 0 and the mean in
+    place of the scale.
+
+    Raises
+    ------
+    ValueError
+        If all counts of a column are zero.
+    """
+    y = y.reshape(len(y), -1).astype(np.float64, copy=False)
+    scale = np.average(y[rows], axis=0, weights=None if weights is None else weights[rows])
+    if not (scale > 0).all():
+        raise ValueError(
+            'loss="poisson" predicts a mean above 0, but all values of y'
+            f"{'' if y.shape[1] == 1 else f' in column {scale.argmin()}'} are 0. Expected at "
+            "least one that is not."
+        )
+    mean = np.zeros(y.shape[1])
+    return scale_targets(y, mean, scale, dtype), mean, scale
+
+
+def scale_targets(y, mean, scale, dtype):
+    """Return `(y - mean) / scale` as `Task.targets`.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+    mean, scale : ndarrays of shape (n_outputs,)
+        A scale of 0 divides by nothing.
+    dtype : numpy dtype
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_outputs)
+    """
+    y = y.reshape(len(y), -1).astype(np.float64, copy=False)
+    with np.errstate(over="ignore"):
+        values = (y - mean) / np.where(scale == 0, 1.0, scale)
+    return np.clip(values, -_LARGEST_TARGET, _LARGEST_TARGET).astype(dtype)
+
+
+def merge_moments(n, mean, scale, n_other, mean_other, scale_other):
+    """Return mean and standard deviation of two sets of rows together.
+
+    Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance", eq. 2.1.
+
+    Parameters
+    ----------
+    n, n_other : float
+        Sums of the weights.
+    mean, scale, mean_other, scale_other : ndarrays of shape (n_outputs,)
+
+    Returns
+    -------
+    mean, scale : ndarrays of shape (n_outputs,)
+    """
+    share = n_other / (n + n_other)
+    difference = mean_other - mean
+    # By hypot: squares of large numbers would overflow.
+    within = np.hypot(np.sqrt(1 - share) * scale, np.sqrt(share) * scale_other)
+    between = np.sqrt(share * (1 - share)) * np.abs(difference)
+    return mean + share * difference, np.hypot(within, between)

@@ -9,9 +9,12 @@ import numpy as np
 # torch's default for layer normalisation; part of what a network computes.
 NORM_EPS = 1e-5
 
-# Activations of this many bytes stay in a core's L2 cache, so that a layer reads what
-# the layer before it wrote without a trip to memory.
-_CACHE_BYTES = 1 << 20
+# Rows are taken in chunks whose activations stay in a core's cache, so that a layer reads
+# what the layer before it wrote without a trip to memory, but not in so few that products
+# lose speed. Larger arrays the C library would get from the system and give back each time:
+# 1,000 rows by 128 units took 0.80 ms whole, and 0.50 in chunks.
+_CHUNK_BYTES = 192 << 10
+_FEWEST_ROWS = 256
 
 
 def _relu(z):
@@ -48,10 +51,12 @@ def _silu(z):
 
 
 def _mish(z):
-    t = np.logaddexp(z, 0, dtype=z.dtype)
-    np.tanh(t, out=t)
-    t *= z
-    return t
+    # tanh(log(1 + e)) = e (e + 2) / (e (e + 2) + 2), e = exp(z); from 20 on it is 1.
+    e = np.exp(np.minimum(z, 20))
+    e *= e + 2
+    e /= e + 2
+    e *= z
+    return e
 
 
 def _tanh(z):
@@ -84,7 +89,7 @@ def forward(X, coefs, intercepts, *, activation, normalization, residual):
 
     Parameters
     ----------
-    X : ndarray of shape (n_rows, n_features)
+    X : ndarray or SciPy CSR array of shape (n_rows, n_features)
         Input, in the dtype of the weights.
     coefs : list of ndarray of shape (n_inputs, n_outputs)
         Weights of each layer, the output layer last.
@@ -102,36 +107,69 @@ def forward(X, coefs, intercepts, *, activation, normalization, residual):
     ndarray of shape (n_rows, n_outputs)
         Outputs of the last layer, before any link function.
     """
-    widest = max(c.shape[1] for c in coefs)
-    n_chunk = max(64, _CACHE_BYTES // (widest * X.dtype.itemsize))
-    if X.shape[0] > n_chunk:
-        out = np.empty((X.shape[0], coefs[-1].shape[1]), dtype=coefs[0].dtype)
-        for start in range(0, X.shape[0], n_chunk):
-            rows = slice(start, start + n_chunk)
-            out[rows] = forward(
-                X[rows],
-                coefs,
-                intercepts,
-                activation=activation,
-                normalization=normalization,
-                residual=residual,
-            )
-        return out
+    n_rows = X.shape[0]
+    layers = list(zip(coefs, intercepts, strict=True))
+    arithmetic = (_ACTIVATIONS[activation], normalization, residual)
+    if n_rows <= _FEWEST_ROWS:
+        return _forward(X, layers, *arithmetic)
+    dtype = intercepts[0].dtype
+    widest = max(len(b) for b in intercepts)
+    n_chunk = max(_FEWEST_ROWS, _CHUNK_BYTES // (widest * dtype.itemsize))
+    outputs = np.empty((n_rows, len(intercepts[-1])), dtype=dtype)
+    # Two in turn: a layer may add to its input.
+    buffers = np.empty((2, min(n_chunk, n_rows) * widest), dtype=dtype)
+    for start in range(0, n_rows, n_chunk):
+        rows = slice(start, start + n_chunk)
+        outputs[rows] = _forward(X[rows], layers, *arithmetic, buffers)
+    return outputs
 
-    activate = _ACTIVATIONS[activation]
-    h = X
-    for layer, (coef, intercept) in enumerate(zip(coefs, intercepts, strict=True)):
+
+def _forward(h, layers, activate, normalization, residual, buffers=None):
+    last = len(layers) - 1
+    for layer, (coef, intercept) in enumerate(layers):
+        n_inputs, n_outputs = coef.shape
         # One unit alone is not normalised: it would always be zero.
-        is_normalized = normalization and layer and coef.shape[0] > 1
-        z = (_layer_norm(h) if is_normalized else h) @ coef
+        x = _layer_norm(h) if normalization and layer and n_inputs > 1 else h
+        if buffers is None or not (layer or isinstance(h, np.ndarray)):
+            z = x @ coef
+        else:
+            z = buffers[layer % 2, : len(x) * n_outputs].reshape(len(x), n_outputs)
+            np.matmul(x, coef, out=z)
         z += intercept
-        if layer == len(coefs) - 1:
+        if layer == last:
             return z
         a = activate(z)
-        if residual and layer and coef.shape[0] == coef.shape[1]:
+        if residual and layer and n_inputs == n_outputs:
             a += h
         h = a
     return h
+
+
+def exp(z):
+    """Turn logarithms into numbers, in float64.
+
+    Parameters
+    ----------
+    z : ndarray
+
+    Returns
+    -------
+    float64 ndarray of the same shape
+
+    Raises
+    ------
+    ValueError
+        If a number is too large for float64.
+    """
+    with np.errstate(over="ignore"):
+        e = np.exp(z, dtype=np.float64)
+    if not np.isfinite(e).all():
+        raise ValueError(
+            "The network predicts the logarithm of a number that is too large to be "
+            f"represented: {z.max():g}. Expected values like those of the training data: "
+            "check the rows for extreme values."
+        )
+    return e
 
 
 def softmax(z):

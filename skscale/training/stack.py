@@ -191,7 +191,7 @@ class Stack:
         self.feed_of_member = [f for f, n in enumerate(self.feed_sizes) for _ in range(n)]
         self.feed_index = torch.tensor(self.feed_of_member, device=self.device)
         # A batch for a member or two is cheaper copied than multiplied by itself.
-        if 1 < len(runs) and len(self.members) < 2 * len(runs) and not self.is_sparse:
+        if len(runs) > 1 and len(self.members) < 2 * len(runs) and not self.is_sparse:
             self.n_sharing = [1] * len(self.members)
         else:
             self.n_sharing = self.feed_sizes
