@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_array
 
 from skscale import ScaledMLPClassifier, ScaledMLPRegressor
 from skscale.networks.architecture import ACTIVATIONS, DenseArchitecture
@@ -33,6 +34,8 @@ def make_task(
     n_features=6,
     data_seed=0,
     on_epoch_end=None,
+    is_sparse=False,
+    loss_parameter=0.0,
     **recipe,
 ):
     generator = np.random.default_rng(data_seed)
@@ -46,6 +49,10 @@ def make_task(
         targets = (X[:, :n_outputs] + X[:, 1:2] > 0).astype(dtype)
     else:
         targets = (X[:, :n_outputs] * X[:, 1:2]).astype(dtype)
+        if loss == "poisson":
+            targets = np.abs(targets)
+    if is_sparse:
+        X = csr_array(np.where(X > 0.3, X, 0))
     architecture = {"widths": (8, 8), "activation": "relu"} | (architecture or {})
     chosen = generator.permutation(N_ROWS)[:rows]
     weights = generator.uniform(0.1, 2, N_ROWS).astype(dtype) if weighted else None
@@ -62,6 +69,7 @@ def make_task(
         precision,
         "cpu",
         on_epoch_end=on_epoch_end,
+        loss_parameter=loss_parameter,
     )
 
 

@@ -1,4 +1,4 @@
-"""Losses, optimiser, random streams, masks, early stopping, data and threads."""
+"""Optimiser, random streams, masks, early stopping, data and threads."""
 
 import math
 
@@ -12,7 +12,6 @@ from skscale.networks.parameters import StackedParameters
 from skscale.training import threads
 from skscale.training.data import DeviceData, share_memory
 from skscale.training.early_stopping import EarlyStopping
-from skscale.training.losses import LossGradient, row_losses, weight_factor
 from skscale.training.masks import MaskSource, hashed_bits
 from skscale.training.optimizer import StackedAdamW
 from skscale.training.program import record
@@ -34,34 +33,6 @@ def make_recipe(**changes):
         "tol": 1e-4,
     }
     return Recipe(**(recipe | changes))
-
-
-CRITERIA = {
-    "cross_entropy": torch.nn.CrossEntropyLoss(reduction="none"),
-    "logistic": torch.nn.BCEWithLogitsLoss(reduction="none"),
-    "squared_error": torch.nn.MSELoss(reduction="none"),
-}
-
-
-@pytest.mark.parametrize("loss", CRITERIA)
-def test_losses_and_their_gradients_are_those_of_torchs_criteria(loss):
-    generator = torch.Generator().manual_seed(0)
-    outputs = torch.randn(3, 7, 4, dtype=torch.float64, generator=generator)
-    outputs.requires_grad_()
-    weights = torch.rand(3, 7, 1, dtype=torch.float64, generator=generator)
-    if loss == "cross_entropy":
-        targets = torch.randint(4, (3, 7), generator=generator)
-        expected = CRITERIA[loss](outputs.reshape(21, 4), targets.reshape(21)).view(3, 7)
-        buffered = targets.unsqueeze(-1)
-    else:
-        buffered = targets = torch.rand(3, 7, 4, dtype=torch.float64, generator=generator)
-        expected = CRITERIA[loss](outputs, targets).mean(-1)
-    torch.testing.assert_close(row_losses(loss, outputs, targets), expected)
-    (gradient,) = torch.autograd.grad((expected.unsqueeze(-1) * weights).sum(), outputs)
-    written = LossGradient(loss, 3, 7, 4, torch.float64, torch.device("cpu"))
-    with torch.no_grad():
-        got = written(outputs, buffered, weights * weight_factor(loss, 4))
-    torch.testing.assert_close(got, gradient)
 
 
 def _step_both(recipes, n_steps=6):

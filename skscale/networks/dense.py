@@ -195,6 +195,8 @@ class DenseNetwork(nn.Module):
         Subtracted from the input, in float64.
     output_scale, output_shift : ndarray of shape (n_outputs,) or None
         The output is multiplied by the one, then the other is added.
+    is_log : bool, default=False
+        Whether the output is the logarithm of what is scaled.
     is_column : bool, default=False
         Whether to return the only output as `(n_rows,)`.
     """
@@ -209,9 +211,11 @@ class DenseNetwork(nn.Module):
         input_shift=None,
         output_scale=None,
         output_shift=None,
+        is_log=False,
         is_column=False,
     ):
         super().__init__()
+        self.is_log = is_log
         self.architecture = architecture
         self.is_column = is_column
         dtype = torch.from_numpy(coefs[0][:0]).dtype
@@ -256,6 +260,8 @@ class DenseNetwork(nn.Module):
             a = self.dropout(a) if masks is None else a * masks[layer]
             h = h + a if architecture.is_residual(layer) else a
         out = self.layers[-1](_normalize(architecture, architecture.depth, h))
+        if self.is_log:
+            out = out.exp()
         if self.output_scale is not None:
             out = out * self.output_scale
         if self.output_shift is not None:

@@ -14,6 +14,7 @@ import time
 import numpy as np
 import skorch
 import torch
+from scipy.sparse import csr_matrix, issparse
 from skorch.callbacks import (
     Callback,
     EarlyStopping,
@@ -28,7 +29,7 @@ from torch.utils.data import Subset
 from ..networks.dense import DenseNetwork, initial_parameters
 from .data import DeviceData
 from .feed import Feed
-from .losses import row_losses
+from .losses import row_losses, stack_parameters
 from .masks import MaskSource
 from .optimizer import BETAS, EPS
 from .random import initial_stream
@@ -45,7 +46,37 @@ class MultilabelNet(skorch.NeuralNet):
         return (self.predict_proba(X) > 0.5).astype(np.int64)
 
 
-# Of a fitted estimator: the net class, its criterion, further arguments.
+class PinballLoss(torch.nn.Module):
+    """The mean of `max(q * r, (q - 1) * r)`, which torch does not have.
+
+    Parameters
+    ----------
+    quantile : float
+        q.
+    """
+
+    def __init__(self, quantile):
+        super().__init__()
+        self.quantile = quantile
+
+    def forward(self, y_pred, y_true):
+        """Return the loss of predictions of any shape."""
+        r = y_true - y_pred
+        return torch.maximum(self.quantile * r, (self.quantile - 1) * r).mean()
+
+
+# Of a fitted regressor: its criterion and what that takes, in the units of y.
+_CRITERIA = {
+    "squared_error": lambda e: (torch.nn.MSELoss, {}),
+    "absolute_error": lambda e: (torch.nn.L1Loss, {}),
+    "huber": lambda e: (
+        torch.nn.HuberLoss,
+        {"criterion__delta": float(e.huber_delta * e.target_scale_.mean())},
+    ),
+    "quantile": lambda e: (PinballLoss, {"criterion__quantile": e.quantile}),
+    "poisson": lambda e: (torch.nn.PoissonNLLLoss, {"criterion__log_input": False}),
+}
+# The net class, its criterion, further arguments.
 _NETS = {
     "multiclass": (skorch.NeuralNetClassifier, torch.nn.CrossEntropyLoss, {}),
     "binary": (skorch.NeuralNetBinaryClassifier, torch.nn.BCEWithLogitsLoss, {}),
@@ -78,13 +109,20 @@ def make_fitted_net(estimator, kind):
     """
     net_class, criterion, arguments = _NETS[kind]
     if kind == "multiclass":
-        arguments = {**arguments, "classes": estimator.classes_}
+        arguments = {
+            **arguments,
+            "classes": estimator.classes_,
+            "criterion__label_smoothing": estimator.label_smoothing,
+        }
+    elif kind == "regression":
+        criterion, arguments = _CRITERIA[estimator.loss](estimator)
     module = DenseNetwork(
         estimator.architecture_,
         estimator.coefs_,
         estimator.intercepts_,
         dropout=estimator.dropout,
         input_shift=estimator.input_shift_,
+        is_log=getattr(estimator, "_is_log", False),
         output_scale=getattr(estimator, "target_scale_", None),
         output_shift=getattr(estimator, "target_mean_", None),
         # A regressor fitted on a y of shape (n,) predicts that shape.
@@ -148,6 +186,11 @@ class _Loop:
         self.batch_size = min(task.recipe.batch_size, self.feed.n_train)
         self.n_steps = 0
         self.steps_per_epoch = -(-self.feed.n_train // self.batch_size)
+        self.loss_parameter = stack_parameters(
+            task.loss, [task.loss_parameter], self.dtype, self.device
+        )
+        if self.loss_parameter is not None:
+            self.loss_parameter = self.loss_parameter[0]  # no members here
         self.masks = None
         if task.recipe.dropout > 0 and task.architecture.depth:
             self.masks = MaskSource(
@@ -174,25 +217,35 @@ class _Loop:
 
     def make_datasets(self):
         """Return the training and the validation rows as skorch knows them."""
-        targets = self.task.targets
-        if self.kind == "binary":
-            targets = targets[:, 0]
-        dataset = Dataset(self.task.X, targets)
-        valid = self.task.valid_rows
+
+        def dataset(X, targets, rows):
+            if rows is None:
+                return None
+            targets = targets[:, 0] if self.kind == "binary" else targets
+            # skorch takes rows of sparse matrices, not yet of sparse arrays.
+            return Subset(Dataset(csr_matrix(X) if issparse(X) else X, targets), rows)
+
+        task = self.task
+        valid_X, valid_targets, _ = task.validation_data
         return (
-            Subset(dataset, self.task.train_rows),
-            None if valid is None else Subset(dataset, valid),
+            dataset(task.X, task.targets, task.train_rows),
+            dataset(valid_X, valid_targets, task.valid_rows),
         )
 
-    def _batch(self, rows):
-        feed = self.feed
-        rows = torch.from_numpy(rows).to(self.device)
-        x = {"x": feed.X.index_select(0, rows).to(self.dtype)}
-        if feed.weights is None:
+    def _batch(self, rows, X, targets, weights):
+        if self.feed.is_sparse:
+            # Modules and callbacks expect dense batches.
+            x = torch.from_numpy(X[rows].toarray()).to(self.device, self.dtype)
+            rows = torch.from_numpy(rows).to(self.device)
+        else:
+            rows = torch.from_numpy(rows).to(self.device)
+            x = X.index_select(0, rows).to(self.dtype)
+        x = {"x": x}
+        if weights is None:
             x["row_weights"] = torch.ones(len(rows), dtype=self.dtype, device=self.device)
         else:
-            x["row_weights"] = feed.weights.index_select(0, rows)
-        targets = feed.targets.index_select(0, rows)
+            x["row_weights"] = weights.index_select(0, rows)
+        targets = targets.index_select(0, rows)
         return x, targets[:, 0] if self.kind == "binary" else targets
 
     def training_batches(self):
@@ -200,7 +253,8 @@ class _Loop:
         feed = self.feed
         while feed.n_left:
             n_rows = min(self.batch_size, feed.n_left)
-            x, targets = self._batch(feed.next_rows(1, n_rows))
+            rows = feed.next_rows(1, n_rows)
+            x, targets = self._batch(rows, feed.X, feed.targets, feed.weights)
             if self.masks is not None:
                 self.masks.draw(1, [n_rows])
                 x["masks"] = [mask[0, 0, :n_rows] for mask in self.masks.masks]
@@ -208,9 +262,14 @@ class _Loop:
 
     def validation_batches(self):
         """Yield the validation rows."""
-        rows = self.task.valid_rows
+        feed, rows = self.feed, self.task.valid_rows
         for start in range(0, len(rows), _VALIDATION_ROWS):
-            yield self._batch(rows[start : start + _VALIDATION_ROWS])
+            yield self._batch(
+                rows[start : start + _VALIDATION_ROWS],
+                feed.valid_X,
+                feed.valid_targets,
+                feed.valid_weights,
+            )
 
     def loss(self, y_pred, y_true, x, training):
         """Return the weighted mean loss of a batch."""
@@ -218,7 +277,7 @@ class _Loop:
         if name != "cross_entropy":
             y_pred = y_pred.reshape(len(y_true), -1)
             y_true = y_true.reshape(len(y_true), -1).to(y_pred.dtype)
-        losses = row_losses(name, y_pred, y_true)
+        losses = row_losses(name, y_pred, y_true, self.loss_parameter)
         weights = x.get("row_weights") if isinstance(x, dict) else None
         if weights is None:  # a callback asks for the loss of rows of its own
             return losses.mean()

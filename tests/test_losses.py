@@ -1,0 +1,235 @@
+"""Losses: against torch's criteria, in a stack, and what estimators predict by them."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.linear_model import LinearRegression, PoissonRegressor
+from sklearn.metrics import d2_pinball_score, log_loss, mean_poisson_deviance
+from sklearn.model_selection import GridSearchCV
+
+from skscale import ScaledMLPClassifier, ScaledMLPRegressor
+from skscale.training.engine import train
+from skscale.training.gradient import AutogradGradient
+from skscale.training.losses import (
+    LOSSES,
+    LossGradient,
+    row_losses,
+    stack_parameters,
+    weight_factor,
+)
+from skscale.training.sharing import SharedArrays
+from tests.test_training_engine import assert_equal_networks, make_task
+
+
+def _quantile_criterion(q):
+    # torch has none: the definition, by cases.
+    def criterion(outputs, targets):
+        above = targets > outputs
+        return torch.where(above, q * (targets - outputs), (1 - q) * (outputs - targets))
+
+    return criterion
+
+
+def _smoothed_logistic(smoothing):
+    # torch has none for two classes: each gets half of what is spread.
+    plain = torch.nn.BCEWithLogitsLoss(reduction="none")
+    return lambda o, t: (
+        (1 - smoothing) * plain(o, t) + smoothing / 2 * (plain(o, t) + plain(o, 1 - t))
+    )
+
+
+CRITERIA = {
+    "cross_entropy": lambda s: torch.nn.CrossEntropyLoss(reduction="none", label_smoothing=s),
+    "logistic": _smoothed_logistic,
+    "squared_error": lambda _: torch.nn.MSELoss(reduction="none"),
+    "absolute_error": lambda _: torch.nn.L1Loss(reduction="none"),
+    "huber": lambda delta: torch.nn.HuberLoss(reduction="none", delta=delta),
+    "quantile": _quantile_criterion,
+    "poisson": lambda _: torch.nn.PoissonNLLLoss(reduction="none"),
+}
+# Of three members: some equal to none at all.
+PARAMETERS = {"smoothing": [0.0, 0.1, 0.5], "delta": [0.5, 1.0, 3.0], "q": [0.1, 0.5, 0.9]}
+
+
+def parameters_of(loss):
+    return PARAMETERS.get(LOSSES[loss], [0.0, 0.0, 0.0])
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_losses_and_their_gradients_are_those_of_torchs_criteria(loss):
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.randn(3, 7, 4, dtype=torch.float64, generator=generator)
+    outputs.requires_grad_()
+    weights = torch.rand(3, 7, 1, dtype=torch.float64, generator=generator)
+    parameters = parameters_of(loss)
+    if loss == "cross_entropy":
+        targets = torch.randint(4, (3, 7), generator=generator)
+        buffered = targets.unsqueeze(-1)
+    else:
+        buffered = targets = torch.randint(2, (3, 7, 4), generator=generator).double()
+    expected = torch.stack(
+        [CRITERIA[loss](p)(o, t) for p, o, t in zip(parameters, outputs, targets, strict=True)]
+    )
+    if expected.ndim == 3:
+        expected = expected.mean(-1)
+    device = torch.device("cpu")
+    parameter = stack_parameters(loss, parameters, torch.float64, device)
+    torch.testing.assert_close(row_losses(loss, outputs, targets, parameter), expected)
+    (gradient,) = torch.autograd.grad((expected.unsqueeze(-1) * weights).sum(), outputs)
+    written = LossGradient(loss, 3, 7, 4, torch.float64, device, parameter)
+    with torch.no_grad():
+        got = written(outputs, buffered, weights * weight_factor(loss, 4))
+    torch.testing.assert_close(got, gradient)
+
+
+def loss_tasks(loss, **common):
+    parameters = parameters_of(loss) * 2
+    return [
+        make_task(loss=loss, loss_parameter=p, seed=k % 2, learning_rate=0.01 * (k + 1),
+                  weighted=k < 4, valid=20 * (k % 2), **common)
+        for k, p in enumerate(parameters)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("is_sparse", [False, True])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_stack_of_members_with_losses_of_their_own_equals_lone_fits(loss, is_sparse):
+    tasks = loss_tasks(loss, is_sparse=is_sparse, dropout=0.1)
+    arrays = SharedArrays()
+    for task in tasks:
+        arrays.share(task)
+    sizes = []
+    together = train(tasks, n_threads=1, stack_sizes=sizes)
+    assert sizes == [6]
+    derived = train(tasks, AutogradGradient, n_threads=1)
+    for one, other, task in zip(together, derived, tasks, strict=True):
+        alone = train([task])[0]
+        assert_equal_networks(one, alone, rtol=1e-12, atol=1e-12)
+        assert_equal_networks(one, other, rtol=1e-9, atol=1e-11)
+        for a, b in zip(one.history, alone.history, strict=True):
+            np.testing.assert_allclose(a["train_loss"], b["train_loss"], rtol=1e-12)
+            np.testing.assert_allclose(a["validation_score"], b["validation_score"], rtol=1e-12)
+
+
+@pytest.fixture(scope="module")
+def skewed():
+    """A line with errors that are exponential, and grow to one side."""
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, (3000, 1))
+    return X, 2 * X[:, 0] + rng.exponential(1.0, 3000)
+
+
+def fit(X, y, **parameters):
+    defaults = {
+        "depth": 0, "max_epochs": 20, "learning_rate": 0.02, "lr_schedule": "cosine",
+        "early_stopping": False, "random_state": 0,
+    }  # fmt: skip
+    return ScaledMLPRegressor(**(defaults | parameters)).fit(X, y)
+
+
+@pytest.mark.parametrize("quantile", [0.1, 0.5, 0.9])
+def test_a_quantile_is_above_its_share_of_the_targets(skewed, quantile):
+    X, y = skewed
+    predicted = fit(X, y, loss="quantile", quantile=quantile).predict(X)
+    assert abs((y < predicted).mean() - quantile) < 0.02
+    # Of an exponential error it is known.
+    np.testing.assert_allclose(predicted.mean() - 2 * X.mean(), -np.log(1 - quantile), atol=0.1)
+    assert d2_pinball_score(y, predicted, alpha=quantile) > 0.1
+
+
+def test_the_absolute_error_gives_the_median(skewed):
+    X, y = skewed
+    median = fit(X, y, loss="quantile", quantile=0.5).predict(X)
+    absolute = fit(X, y, loss="absolute_error").predict(X)
+    assert abs((y < absolute).mean() - 0.5) < 0.02
+    assert np.abs(absolute - median).mean() < 0.05
+
+
+def test_huber_is_hardly_moved_by_outliers_and_large_delta_is_the_squared_error():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, (1000, 1))
+    y = 3 * X[:, 0] + rng.normal(0, 0.1, 1000)
+    far = y.copy()
+    far[::20] += 50
+    errors = {
+        delta: np.abs(fit(X, far, loss="huber", huber_delta=delta).predict(X) - y).mean()
+        for delta in (0.01, 100.0)
+    }
+    assert errors[0.01] < 0.2 < 2 < errors[100.0]
+    # Half the squared error: Adam's steps do not depend on the size of a gradient.
+    squared = fit(X, far, precision="float64").predict(X)
+    wide = fit(X, far, loss="huber", huber_delta=1e6, precision="float64").predict(X)
+    np.testing.assert_allclose(wide, squared, atol=1e-2)
+
+
+def test_poisson_predicts_rates_as_poisson_regression_does():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, (4000, 2))
+    y = rng.poisson(np.exp(3 + X @ [1.5, -0.5])).astype(float)
+    network = fit(X, y, loss="poisson")
+    predicted = network.predict(X)
+    assert predicted.min() > 0
+    reference = PoissonRegressor(alpha=0).fit(X, y).predict(X)
+    ratio = mean_poisson_deviance(y, predicted) / mean_poisson_deviance(y, reference)
+    assert ratio < 1.02
+    assert mean_poisson_deviance(y, LinearRegression().fit(X, y).predict(X).clip(1)) > 1.2 * (
+        mean_poisson_deviance(y, predicted)
+    )
+    with pytest.raises(ValueError, match=r"too large to be represented"):
+        network.predict(np.array([[1e6, -1e6]]))
+
+
+def test_poisson_refuses_what_is_no_count(skewed):
+    X, y = skewed
+    with pytest.raises(ValueError, match=r'loss="poisson".*expected y from 0, got -'):
+        fit(X, y - 10, loss="poisson")
+    with pytest.raises(ValueError, match="all values of y are 0"):
+        fit(X, np.zeros(len(X)), loss="poisson")
+    fitted = fit(X, y + 10, loss="poisson", warm_start=True, max_epochs=2)
+    with pytest.raises(ValueError, match="predicts logarithms"):
+        fitted.set_params(loss="huber").fit(X, y + 10)
+
+
+def test_what_is_predicted_does_not_follow_a_loss_set_after_the_fit(skewed):
+    X, y = skewed
+    fitted = fit(X, y + 10, loss="poisson", max_epochs=2)
+    expected = fitted.predict(X)
+    np.testing.assert_array_equal(fitted.set_params(loss="huber").predict(X), expected)
+
+
+@pytest.mark.parametrize("loss", ["absolute_error", "huber", "quantile", "poisson"])
+def test_weights_count_as_repeated_rows(loss):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((60, 3)), rng.poisson(3, 60).astype(float)
+    times = rng.integers(0, 3, 60)
+    network = ScaledMLPRegressor(
+        width=8, loss=loss, precision="float64", batch_size=1000, early_stopping=False,
+        max_epochs=20, random_state=0,
+    )  # fmt: skip
+    weighted = clone(network).fit(X, y, sample_weight=times)
+    repeated = clone(network).fit(np.repeat(X, times, 0), np.repeat(y, times))
+    np.testing.assert_allclose(weighted.predict(X), repeated.predict(X), rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_label_smoothing_lowers_confidence_to_what_it_should_be(digits, n_classes):
+    X, y = digits
+    X, y = X[y < n_classes], y[y < n_classes]
+    network = ScaledMLPClassifier(
+        depth=1, width=32, learning_rate=0.02, max_epochs=200, early_stopping=False,
+        weight_decay=0.0, random_state=0,
+    )  # fmt: skip
+    p = network.set_params(label_smoothing=0.2).fit(X, y).predict_proba(X)
+    assert (p.argmax(1) == y).all()
+    np.testing.assert_allclose(p.max(1).mean(), 1 - 0.2 + 0.2 / n_classes, atol=0.01)
+    sharp = network.set_params(label_smoothing=0).fit(X, y).predict_proba(X)
+    assert log_loss(y, sharp) < 0.01 < 0.09 < log_loss(y, p)
+
+
+def test_losses_are_searched_like_anything_else(skewed):
+    X, y = skewed
+    grid = {"loss": ["squared_error", "absolute_error", "huber"], "huber_delta": [0.5, 1.0]}
+    network = ScaledMLPRegressor(depth=1, width=8, max_epochs=3, random_state=0)
+    search = GridSearchCV(network, grid, scoring="neg_mean_absolute_error", cv=2).fit(X, y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
