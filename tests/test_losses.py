@@ -233,3 +233,35 @@ def test_losses_are_searched_like_anything_else(skewed):
     network = ScaledMLPRegressor(depth=1, width=8, max_epochs=3, random_state=0)
     search = GridSearchCV(network, grid, scoring="neg_mean_absolute_error", cv=2).fit(X, y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+@pytest.mark.parametrize("loss", ["absolute_error", "huber", "quantile", "poisson", "smoothed"])
+def test_every_loss_is_the_same_through_skorchs_loop_and_in_its_net(loss, digits, diabetes):
+    from skorch.callbacks import Callback
+
+    X, y = diabetes
+    settings = {"width": 8, "max_epochs": 4, "precision": "float64", "random_state": 0}
+    if loss == "smoothed":
+        X, y = digits
+        network = ScaledMLPClassifier(label_smoothing=0.2, **settings)
+    else:
+        network = ScaledMLPRegressor(loss=loss, quantile=0.3, huber_delta=0.4, **settings)
+    engine = clone(network).fit(X, y)
+    through = clone(network).set_params(callbacks=[Callback()]).fit(X, y)
+    for a, b in zip(engine.coefs_, through.coefs_, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-8)
+    np.testing.assert_allclose(engine.loss_curve_, through.loss_curve_, rtol=1e-6)
+    net = engine.net_
+    if loss == "smoothed":
+        assert net.criterion_.label_smoothing == 0.2
+        return
+    np.testing.assert_allclose(net.predict(X), engine.predict(X), rtol=1e-5)
+    # Its criterion is in the units of y.
+    r = y - engine.predict(X)
+    o, t = (torch.from_numpy(a) for a in (engine.predict(X), y))
+    expected = {
+        "absolute_error": np.abs(r).mean(),
+        "quantile": np.where(r > 0, 0.3 * r, -0.7 * r).mean(),
+    }
+    if loss in expected:
+        np.testing.assert_allclose(net.criterion_(o, t), expected[loss], rtol=1e-6)

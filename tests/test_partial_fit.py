@@ -1,0 +1,270 @@
+"""Data that comes in pieces."""
+
+import copy
+import pickle
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from skscale import ScaledMLPClassifier, ScaledMLPRegressor
+
+
+@pytest.fixture
+def network(Estimator):
+    return Estimator(width=16, precision="float64", random_state=0)
+
+
+def first_call(Estimator, y):
+    return {"classes": np.unique(y)} if Estimator is ScaledMLPClassifier else {}
+
+
+def test_one_call_is_one_epoch_of_fit(Estimator, network, small):
+    X, y = small
+    once = clone(network).partial_fit(X, y, **first_call(Estimator, y))
+    fitted = clone(network).set_params(max_epochs=1, early_stopping=False).fit(X, y)
+    for a, b in zip(once.coefs_, fitted.coefs_, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert once.n_samples_seen_ == len(X)
+    assert once.n_iter_ == len(once.loss_curve_) == 1
+
+
+def test_calls_on_all_rows_are_epochs_of_fit_the_optimiser_included(Estimator, network, small):
+    # In batches of all rows their order does not matter.
+    X, y = small
+    network.set_params(batch_size=1000, l1=1e-3)
+    stream = clone(network)
+    for _ in range(5):
+        stream.partial_fit(X, y, **first_call(Estimator, y))
+    fitted = clone(network).set_params(max_epochs=5, early_stopping=False).fit(X, y)
+    for a, b in zip(stream.coefs_, fitted.coefs_, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+def test_a_stream_is_learned_in_pieces(Estimator, small):
+    X, y = small
+    stream = Estimator(random_state=0)
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        rows = rng.permutation(len(X))
+        for piece in np.array_split(rows, 7):
+            stream.partial_fit(X[piece], y[piece], **first_call(Estimator, y))
+    assert stream.n_samples_seen_ == 30 * len(X)
+    whole = Estimator(random_state=0, max_epochs=30, early_stopping=False).fit(X, y)
+    assert stream.score(X, y) > 0.9 * whole.score(X, y)
+
+
+def test_every_call_takes_the_rows_in_an_order_of_its_own(
+    Estimator, network, small, monkeypatch
+):
+    from skscale.training.feed import Feed
+
+    seen = []
+    real = Feed.next_rows
+
+    def watched(self, n_steps, n_rows):
+        rows = real(self, n_steps, n_rows)
+        seen.append(rows.copy())
+        return rows
+
+    monkeypatch.setattr(Feed, "next_rows", watched)
+    X, y = small
+    network.set_params(batch_size=50)
+    for _ in range(3):
+        network.partial_fit(X, y, **first_call(Estimator, y))
+    orders = np.concatenate(seen).reshape(3, len(X))
+    assert (np.sort(orders) == np.arange(len(X))).all()
+    assert not (orders[0] == orders[1]).all()
+    assert not (orders[1] == orders[2]).all()
+
+
+def test_a_pickle_leaves_the_optimiser_out_and_goes_on(Estimator, network, small):
+    X, y = small
+    network.partial_fit(X, y, **first_call(Estimator, y))
+    state = network._optimizer_state
+    assert state.n_steps == len(np.array_split(X, -(-len(X) // 16)))
+    data = pickle.dumps(network)
+    again = pickle.loads(data)
+    assert not hasattr(again, "_optimizer_state")
+    fitted = clone(network).set_params(max_epochs=1).fit(X, y)
+    assert len(data) < 1.1 * len(pickle.dumps(fitted))
+    # Within the process a copy keeps it.
+    kept = copy.deepcopy(network)
+    for one in (network, again, kept):
+        one.partial_fit(X, y)
+    for a, b, c in zip(network.coefs_, again.coefs_, kept.coefs_, strict=True):
+        np.testing.assert_array_equal(a, c)
+        assert not np.array_equal(a, b)
+    assert again._optimizer_state.n_steps == state.n_steps
+    assert network._optimizer_state.n_steps == 2 * state.n_steps
+
+
+def test_fit_is_gone_on_with_and_begins_anew(Estimator, network, small):
+    X, y = small
+    network.set_params(max_epochs=20).fit(X, y)
+    before = network.score(X, y)
+    network.partial_fit(X, y)
+    assert network.score(X, y) > before - 0.1
+    assert network.n_samples_seen_ == 2 * len(X)
+    anew = clone(network).fit(X, y)
+    network.fit(X, y)
+    assert not hasattr(network, "_optimizer_state")
+    for a, b in zip(network.coefs_, anew.coefs_, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_weights_are_compared_over_calls_and_their_size_does_not_matter(
+    Estimator, network, small
+):
+    X, y = small
+    halves = [(X[:100], y[:100]), (X[100:], y[100:])]
+
+    def stream(*sizes):
+        one = clone(network)
+        for (piece, target), size in zip(halves, sizes, strict=True):
+            one.partial_fit(
+                piece, target, sample_weight=np.full(100, size), **first_call(Estimator, y)
+            )
+        return one.coefs_[0]
+
+    plain = clone(network)
+    for piece, target in halves:
+        plain.partial_fit(piece, target, **first_call(Estimator, y))
+    np.testing.assert_allclose(stream(1.0, 1.0), plain.coefs_[0])
+    np.testing.assert_allclose(stream(1e30, 1e30), plain.coefs_[0])
+    # A second half that hardly weighs anything hardly moves what the first has learned.
+    only = clone(network).partial_fit(*halves[0], **first_call(Estimator, y)).coefs_[0]
+    moved = [np.abs(stream(1.0, w) - only).mean() for w in (1e-4, 1.0)]
+    assert moved[0] < moved[1]
+    with pytest.raises(ValueError, match="weight"):
+        network.partial_fit(X, y, sample_weight=np.zeros(200), **first_call(Estimator, y))
+
+
+def test_rows_of_weight_zero_have_no_part(Estimator, network, small):
+    X, y = small
+    weights = np.ones(len(X))
+    weights[::3] = 0
+    weighted = clone(network).partial_fit(
+        X, y, sample_weight=weights, **first_call(Estimator, y)
+    )
+    plain = clone(network).partial_fit(
+        X[weights > 0], y[weights > 0], **first_call(Estimator, y)
+    )
+    for a, b in zip(weighted.coefs_, plain.coefs_, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+    assert weighted.n_samples_seen_ == plain.n_samples_seen_
+
+
+def test_classes_are_said_first_and_hold(digits):
+    X, y = digits
+    names = np.array(list("jihgfedcba"))[y]
+    network = ScaledMLPClassifier(random_state=0)
+    with pytest.raises(ValueError, match="classes must be passed on the first call"):
+        network.partial_fit(X, names)
+    assert not hasattr(network, "classes_")
+    for _ in range(20):
+        for part in range(10):  # one class a call
+            network.partial_fit(X[y == part], names[y == part], classes=list("abcdefghij"))
+    assert network.score(X, names) > 0.2
+    before = network.coefs_[0]
+    with pytest.raises(ValueError, match="not the same as on last call"):
+        network.partial_fit(X, names, classes=list("abc"))
+    with pytest.raises(ValueError, match=r"classes not in `self.classes_`.*also \['z'\]"):
+        network.partial_fit(X[:2], ["a", "z"])
+    with pytest.raises(ValueError, match="features"):
+        network.partial_fit(X[:, :3], names)
+    with pytest.raises(ValueError, match="its shape must stay"):
+        network.set_params(width=7).partial_fit(X, names)
+    assert network.coefs_[0] is before
+
+
+def test_multilabel_and_balanced_and_callbacks(digits):
+    X, y = digits
+    labels = np.stack([y % 2 == 0, y > 4, y % 3 == 0], axis=1).astype(int)
+    network = ScaledMLPClassifier(random_state=0)
+    for _ in range(10):
+        network.partial_fit(X, labels, classes=[0, 1, 2])
+    assert network.score(X, labels) > 0.8
+    with pytest.raises(ValueError, match="indicator matrix of 3 columns"):
+        network.partial_fit(X, y)
+    with pytest.raises(ValueError, match='"balanced" needs all rows at once'):
+        ScaledMLPClassifier(class_weight="balanced").partial_fit(X, y, classes=range(10))
+    with pytest.raises(ValueError, match="runs no skorch callbacks"):
+        ScaledMLPClassifier(callbacks=["anything"]).partial_fit(X, y, classes=range(10))
+    network = ScaledMLPClassifier(class_weight={0: 0.0, 1: 1.0}, random_state=0)
+    with pytest.raises(ValueError, match="No row has a positive weight"):
+        network.partial_fit(X[y == 0], y[y == 0], classes=[0, 1])
+
+
+def test_the_target_is_followed_and_predictions_stay(diabetes):
+    X, y = diabetes
+    network = ScaledMLPRegressor(random_state=0, precision="float64")
+    constant = np.full(100, 7.0)
+    network.partial_fit(X[:100], constant)
+    np.testing.assert_array_equal(network.predict(X), 7.0)
+    seen = [constant]
+    for rows, scale in (([100, 101], 1.0), (slice(200), 1e3), (slice(200, 442), 1e-2)):
+        seen.append(y[rows] * scale)
+        # What the output layer is rescaled to, before anything is learned.
+        still = copy.deepcopy(network).set_params(learning_rate=1e-300)
+        before = still.predict(X)
+        still.partial_fit(X[rows], y[rows] * scale)
+        np.testing.assert_allclose(still.predict(X), before, rtol=1e-9)
+        network.partial_fit(X[rows], y[rows] * scale)
+        np.testing.assert_allclose(network.target_mean_, np.concatenate(seen).mean())
+        np.testing.assert_allclose(network.target_scale_, np.concatenate(seen).std())
+
+
+def test_rates_are_followed_and_predictions_stay(diabetes):
+    X, y = diabetes
+    network = ScaledMLPRegressor(random_state=0, precision="float64", loss="poisson")
+    network.partial_fit(X[:100], y[:100])
+    still = copy.deepcopy(network).set_params(learning_rate=1e-300)
+    before = still.predict(X)
+    still.partial_fit(X[:50], y[:50] * 100)
+    np.testing.assert_allclose(still.predict(X), before, rtol=1e-9)
+    np.testing.assert_allclose(still.target_scale_, (y[:100].sum() + 100 * y[:50].sum()) / 150)
+
+
+def test_several_outputs_and_their_number(diabetes):
+    X, y = diabetes
+    both = np.column_stack([y, -y])
+    network = ScaledMLPRegressor(random_state=0)
+    for _ in range(30):
+        network.partial_fit(X * 20, both)
+    assert network.score(X * 20, both) > 0.5
+    with pytest.raises(ValueError, match="as many columns: expected 2, got 1"):
+        network.partial_fit(X, y)
+
+
+def test_streams_train_together(digits):
+    X, y = digits
+    networks = [
+        ScaledMLPClassifier(width=8, random_state=k, precision="float64") for k in range(3)
+    ]
+
+    def learn(network, pieces):
+        network = copy.deepcopy(network)
+        for rows in np.array_split(np.arange(600), pieces):
+            network.partial_fit(X[rows], y[rows], classes=range(10))
+        return network
+
+    expected = [learn(n, pieces=k + 1) for k, n in enumerate(networks)]
+    with joblib.parallel_config(backend="skscale"):
+        together = joblib.Parallel()(
+            joblib.delayed(learn)(n, pieces=k + 1) for k, n in enumerate(networks)
+        )
+    for one, alone in zip(together, expected, strict=True):
+        np.testing.assert_allclose(one.coefs_[0], alone.coefs_[0], rtol=1e-10, atol=1e-12)
+
+
+def test_a_diverged_call_leaves_the_network_as_it_was(Estimator, network, small):
+    X, y = small
+    network.partial_fit(X, y, **first_call(Estimator, y))
+    network.set_params(learning_rate=1e30)
+    before = dict(vars(network))
+    with pytest.raises(ValueError, match="diverged"):
+        network.partial_fit(X, y)
+    assert vars(network).keys() == before.keys()
+    assert all(vars(network)[name] is value for name, value in before.items())
