@@ -646,14 +646,15 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         if coefs[0].dtype != dtype:
             coefs = [c.astype(dtype) for c in coefs]
             intercepts = [b.astype(dtype) for b in intercepts]
-        outputs = inference.forward(
-            x,
-            coefs,
-            intercepts,
-            activation=architecture.activation,
-            normalization=architecture.normalization,
-            residual=architecture.residual,
-        )
+        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it raises below
+            outputs = inference.forward(
+                x,
+                coefs,
+                intercepts,
+                activation=architecture.activation,
+                normalization=architecture.normalization,
+                residual=architecture.residual,
+            )
         # One pass: an infinite sum of squares need not have an infinite term, but hardly ever.
         if not math.isfinite(np.vdot(outputs, outputs)) and not np.isfinite(outputs).all():
             raise ValueError(

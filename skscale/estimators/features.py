@@ -1,6 +1,7 @@
 """X as the engine takes it: checked, in one dtype, copied at most once."""
 
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 from scipy.sparse import csr_array, issparse
@@ -58,6 +59,8 @@ def validate_features(estimator, X, y=None, *, reset=False, min_samples=1):
         Where one was given.
     """
     refuse_misleading(X)
+    if getattr(X, "requires_grad", False):
+        X = X.detach()  # torch makes no array of such a tensor
     checked = validate_data(
         estimator,
         X,
@@ -79,52 +82,67 @@ def refuse_misleading(X):
     Raises
     ------
     TypeError
-        If X holds times.
+        If X holds times, or can be read but once.
     ValueError
-        If X is a masked array, or two of its columns have one name.
+        If X is None or a masked array, holds missing times, or two of its columns have one
+        name.
 
     Warns
     -----
     UserWarning
         If X holds integers that a float64 number has no room for.
     """
+    if X is None:
+        raise ValueError("X is None. Expected an array of shape (n_samples, n_features).")
+    if isinstance(X, Iterator):
+        raise TypeError(
+            f"X is a {type(X).__name__}, which can be read but once. Expected an array of "
+            "shape (n_samples, n_features): pass list(X), or its pieces to partial_fit."
+        )
     if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
         raise ValueError(
             "X is a masked array with masked values, which would be taken as if they were "
             "not. Expected all values: fill them in, by sklearn.impute.SimpleImputer on "
             "X.filled(numpy.nan), for example."
         )
-    dtype = getattr(X, "dtype", None)
-    if isinstance(dtype, np.dtype):
-        if dtype.kind in "mM":
-            _refuse_times("X", dtype)
-        is_large = dtype.kind in "iu" and dtype.itemsize == 8 and X.size
-        if is_large:
-            values = X.data if issparse(X) else X
-            lowest, highest = values.min(initial=0), values.max(initial=0)
-            if highest > _LARGEST_EXACT or lowest < -_LARGEST_EXACT:
-                warnings.warn(
-                    f"X holds integers beyond 2**53 ({highest if highest > 0 else lowest}), "
-                    "which lose their last digits as floating-point numbers. Expected "
-                    "measurements: identifiers are better left out or encoded.",
-                    UserWarning,
-                    stacklevel=6,
-                )
-    columns = getattr(X, "columns", None)
-    if columns is None or not hasattr(X, "dtypes"):
+    if isinstance(getattr(X, "dtype", None), np.dtype):
+        _refuse_values("X", X.data if issparse(X) else X)
+    if not hasattr(X, "columns") or not hasattr(X, "dtypes"):
         return
-    names = list(columns)
+    names = list(X.columns)
     if len(set(names)) < len(names):
         double = next(name for name in names if names.count(name) > 1)
         raise ValueError(
             f"X has two columns of one name, {double!r}. Expected every column to have a "
             "name of its own: drop or rename one."
         )
-    for name, kind in zip(names, X.dtypes, strict=True):
-        if getattr(kind, "kind", "") in ("m", "M") or str(kind).startswith(
-            ("Datetime", "Duration", "Date", "Time")
-        ):
-            _refuse_times(f"Column {name!r} of X", kind)
+    for name, dtype in zip(names, X.dtypes, strict=True):
+        kind = str(dtype).lower()
+        if kind.startswith(("date", "duration", "time")) and "interval" not in kind:
+            _refuse_times(f"Column {name!r} of X", dtype)
+        elif kind in ("int64", "uint64"):
+            _refuse_values(f"Column {name!r} of X", X[name].to_numpy())
+
+
+def _refuse_values(what, values):
+    dtype = values.dtype
+    if dtype.kind in "mM":
+        if np.isnat(values).any():
+            raise ValueError(
+                f"{what} holds missing times (NaT). Expected numbers, all of them."
+            )
+        _refuse_times(what, dtype)
+    if dtype.kind in "iu" and dtype.itemsize == 8 and values.size:
+        for value in (values.max(), values.min()):
+            if abs(int(value)) > _LARGEST_EXACT:
+                warnings.warn(
+                    f"{what} holds integers beyond 2**53, such as {value}, which lose their "
+                    "last digits as floating-point numbers. Expected measurements: leave "
+                    "identifiers out, or encode them.",
+                    UserWarning,
+                    stacklevel=7,
+                )
+                return
 
 
 def _refuse_times(what, dtype):

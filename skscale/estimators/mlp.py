@@ -4,7 +4,7 @@ from numbers import Real
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.validation import assert_all_finite, column_or_1d
 
 from ..inference import dense as inference
 from ._sklearn_private import (
@@ -28,6 +28,8 @@ from .targets import (
 # A target whose mean is this many standard deviations away from zero is predicted in
 # float64: float32 would round it by up to 6e-5 of a standard deviation.
 _FAR_FROM_ZERO = 1_000
+# No error of a larger target could be squared.
+_LARGEST_TARGET = np.sqrt(np.finfo(np.float64).max)
 
 _PARAMETERS = """
     Parameters
@@ -679,6 +681,14 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
                     f"y must be numbers, got an array of dtype {y.dtype}. For class labels "
                     "use ScaledMLPClassifier; turn times into numbers of a unit."
                 ) from error
+        # Numbers of Python become NaN only now.
+        assert_all_finite(y, input_name="y")
+        largest = np.abs(y).max() if y.dtype.kind == "f" else 0
+        if largest > _LARGEST_TARGET:
+            raise ValueError(
+                f"Input y contains a value too large ({largest:g}): its square is beyond "
+                "float64. Expected numbers of moderate size: divide y by a unit."
+            )
         if self.loss == "poisson" and y.min() < 0:
             raise ValueError(
                 'loss="poisson" is for counts and rates: expected y from 0, got '

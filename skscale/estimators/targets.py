@@ -57,6 +57,7 @@ def encode_classes(y, dtype):
     ValueError
         If y is not a classification target, or has one class only.
     """
+    _refuse_mixed_labels(y)
     kind = type_of_target(y, input_name="y")
     if kind not in ("binary", "multiclass"):  # it finds the kind once more
         check_classification_targets(y)
@@ -72,12 +73,27 @@ def encode_classes(y, dtype):
     classes, codes = np.unique(y, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(
-            f"y has 1 class only ({classes[0]!r}). A classifier needs at least two classes."
+            f"y has 1 class only ({classes.tolist()[0]!r}). A classifier needs at least two "
+            "classes."
         )
     codes = codes.astype(np.min_scalar_type(len(classes)))
     if len(classes) == 2:
         return EncodedTargets(codes.astype(dtype)[:, None], "logistic", 1, classes, codes)
     return EncodedTargets(codes.astype(np.int64), "cross_entropy", len(classes), classes, codes)
+
+
+def _refuse_mixed_labels(y):
+    # They cannot be sorted, which scikit-learn's helpers find out in the middle of a sort.
+    if y.dtype != object or y.ndim != 1:
+        return
+    kinds = {type(label) for label in y}
+    if len(kinds) > 1 and (str in kinds or type(None) in kinds):
+        names = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise ValueError(
+            f"Unknown label type: y holds labels of several types ({names}). Expected all "
+            "labels to be of one type, and none to be missing: convert them, by "
+            "y.astype(str) for example."
+        )
 
 
 def encode_known_classes(y, classes, is_multilabel, dtype):
@@ -101,6 +117,7 @@ def encode_known_classes(y, classes, is_multilabel, dtype):
     ValueError
         If y is not a classification target, or holds other classes.
     """
+    _refuse_mixed_labels(y)
     kind = type_of_target(y, input_name="y")
     if kind not in ("binary", "multiclass"):
         check_classification_targets(y)
