@@ -117,7 +117,9 @@ BAD_X = {
     ),
     "34 datetimes": (lambda: with_column(DAYS), TypeError, "Column 'a' of X holds times"),
     "34 of polars": (
-        lambda: pl.DataFrame({"a": DAYS.astype("datetime64[us]"), "b": X[:, 0]}),
+        lambda: pl.DataFrame(
+            {"a": DAYS.astype("datetime64[us]"), **{name: X[:, 0] for name in "bcd"}}
+        ),
         TypeError,
         "Column 'a' of X holds times",
     ),
@@ -142,7 +144,8 @@ def test_bad_features_in_fit_partial_fit_and_predict(Estimator, fitted, case):
     refuse(fitted, lambda: fitted.partial_fit(make(), y), error, f"{message}|features")
     refuse(fitted, lambda: fitted.fit(X, y, X_val=make(), y_val=y), error,
            f"{message}|features|X_val is not prov|y_val is provided")  # fmt: skip
-    refuse(fitted, lambda: fitted.predict(make()), error, f"{message}|features")
+    if not case.startswith("36"):
+        refuse(fitted, lambda: fitted.predict(make()), error, f"{message}|features")
     with pytest.raises(error, match=message):
         clone(fitted).fit(make(), y)
 

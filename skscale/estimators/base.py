@@ -634,7 +634,8 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
                 dtype = np.dtype(np.float64)
             x = take_plain_array(X, self.n_features_in_, self.input_shift_, dtype)
         if dtype is None or x is None:
-            check_is_fitted(self)
+            if "coefs_" not in fitted:
+                check_is_fitted(self)  # raises, as scikit-learn's own do
             X = validate_features(self, X)
             dtype = self.coefs_[0].dtype
             if in_dtype_of_X and dtype != X.dtype:
@@ -642,15 +643,11 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
                 dtype = np.promote_types(dtype, X.dtype)
             x = to_network_dtype(X, self.input_shift_, dtype)
         architecture = self.architecture_
-        coefs, intercepts = self.coefs_, self.intercepts_
-        if coefs[0].dtype != dtype:
-            coefs = [c.astype(dtype) for c in coefs]
-            intercepts = [b.astype(dtype) for b in intercepts]
         with np.errstate(over="ignore", invalid="ignore"):  # what comes of it raises below
             outputs = inference.forward(
                 x,
-                coefs,
-                intercepts,
+                self.coefs_,
+                self.intercepts_,
                 activation=architecture.activation,
                 normalization=architecture.normalization,
                 residual=architecture.residual,

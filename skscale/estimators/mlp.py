@@ -716,10 +716,17 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
         if continues:
             return self._scale_targets(encoded)
         find = find_rate if self._is_log else standardize
-        values, self.target_mean_, self.target_scale_ = find(
-            encoded.values, train_rows, weights, self._network_dtype
-        )
+        values, mean, scale = find(encoded.values, train_rows, weights, self._network_dtype)
+        self._set_target_moments(mean, scale)
         return values
+
+    def _set_target_moments(self, mean, scale):
+        self.target_mean_, self.target_scale_ = mean, scale
+        mean = np.abs(mean)
+        is_moderate = (mean < 1e30) & (scale < 1e30) & ((scale > 1e-30) | (scale == 0))
+        self._float32_holds_targets = bool(
+            (is_moderate & (mean <= _FAR_FROM_ZERO * scale)).all()
+        )
 
     def _follow_targets(self, encoded, rows, weights, n_before):
         if not n_before:
@@ -731,13 +738,11 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
         if self._is_log:
             mean = np.average(y, axis=0, weights=w)
             rate = (n_before * former[1] + n_new * mean) / (n_before + n_new)
-            self.target_scale_ = rate
+            self._set_target_moments(former[0], rate)
             factor, shift = 1.0, np.log(former[1] / rate)
         else:
             _, mean, scale = standardize(y, np.arange(len(y)), w, np.float64)
-            self.target_mean_, self.target_scale_ = merge_moments(
-                n_before, *former, n_new, mean, scale
-            )
+            self._set_target_moments(*merge_moments(n_before, *former, n_new, mean, scale))
             divisor = np.where(self.target_scale_ == 0, 1.0, self.target_scale_)
             factor = former[1] / divisor
             shift = (former[0] - self.target_mean_) / divisor
@@ -772,16 +777,15 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
         outputs = self._outputs(X, in_dtype_of_X=True)
         if self._is_log:
             predicted = inference.exp(outputs) * self.target_scale_
+            if self._float32_holds_targets:
+                predicted = predicted.astype(outputs.dtype, copy=False)
         else:
-            predicted = outputs * self.target_scale_ + self.target_mean_
-        if self._float32_holds_targets():
-            predicted = predicted.astype(outputs.dtype, copy=False)
+            predicted = outputs
+            if not self._float32_holds_targets:
+                predicted = outputs.astype(np.float64, copy=False)
+            predicted *= self.target_scale_
+            predicted += self.target_mean_
         return predicted[:, 0] if self._is_column else predicted
-
-    def _float32_holds_targets(self):
-        mean, scale = np.abs(self.target_mean_), self.target_scale_
-        is_moderate = (mean < 1e30) & (scale < 1e30) & ((scale > 1e-30) | (scale == 0))
-        return (is_moderate & (mean <= _FAR_FROM_ZERO * scale)).all()
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -90,7 +90,7 @@ def forward(X, coefs, intercepts, *, activation, normalization, residual):
     Parameters
     ----------
     X : ndarray or SciPy CSR array of shape (n_rows, n_features)
-        Input, in the dtype of the weights.
+        Input.
     coefs : list of ndarray of shape (n_inputs, n_outputs)
         Weights of each layer, the output layer last.
     intercepts : list of ndarray of shape (n_outputs,)
@@ -105,14 +105,15 @@ def forward(X, coefs, intercepts, *, activation, normalization, residual):
     Returns
     -------
     ndarray of shape (n_rows, n_outputs)
-        Outputs of the last layer, before any link function.
+        Outputs of the last layer, before any link function, computed in float64 if either
+        the input or the weights are.
     """
     n_rows = X.shape[0]
-    layers = list(zip(coefs, intercepts, strict=True))
     arithmetic = (_ACTIVATIONS[activation], normalization, residual)
     if n_rows <= _FEWEST_ROWS:
-        return _forward(X, layers, *arithmetic)
-    dtype = intercepts[0].dtype
+        return _forward(X, coefs, intercepts, *arithmetic)
+    dtype = np.promote_types(X.dtype, coefs[0].dtype)
+    coefs = [c.astype(dtype, copy=False) for c in coefs]  # once, not for each chunk
     widest = max(len(b) for b in intercepts)
     n_chunk = max(_FEWEST_ROWS, _CHUNK_BYTES // (widest * dtype.itemsize))
     outputs = np.empty((n_rows, len(intercepts[-1])), dtype=dtype)
@@ -120,13 +121,13 @@ def forward(X, coefs, intercepts, *, activation, normalization, residual):
     buffers = np.empty((2, min(n_chunk, n_rows) * widest), dtype=dtype)
     for start in range(0, n_rows, n_chunk):
         rows = slice(start, start + n_chunk)
-        outputs[rows] = _forward(X[rows], layers, *arithmetic, buffers)
+        outputs[rows] = _forward(X[rows], coefs, intercepts, *arithmetic, buffers)
     return outputs
 
 
-def _forward(h, layers, activate, normalization, residual, buffers=None):
-    last = len(layers) - 1
-    for layer, (coef, intercept) in enumerate(layers):
+def _forward(h, coefs, intercepts, activate, normalization, residual, buffers=None):
+    last = len(coefs) - 1
+    for layer, coef in enumerate(coefs):
         n_inputs, n_outputs = coef.shape
         # One unit alone is not normalised: it would always be zero.
         x = _layer_norm(h) if normalization and layer and n_inputs > 1 else h
@@ -135,7 +136,7 @@ def _forward(h, layers, activate, normalization, residual, buffers=None):
         else:
             z = buffers[layer % 2, : len(x) * n_outputs].reshape(len(x), n_outputs)
             np.matmul(x, coef, out=z)
-        z += intercept
+        z += intercepts[layer]
         if layer == last:
             return z
         a = activate(z)
@@ -183,9 +184,10 @@ def softmax(z):
     -------
     ndarray of shape (n_rows, n_classes)
     """
-    p = z - z.max(axis=1, keepdims=True)
+    # The methods `max` and `sum` take twice as long for one row.
+    p = z - np.maximum.reduce(z, axis=1, keepdims=True)
     np.exp(p, out=p)
-    p /= p.sum(axis=1, keepdims=True)
+    p /= np.add.reduce(p, axis=1, keepdims=True)
     return p
 
 
