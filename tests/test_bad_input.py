@@ -118,7 +118,7 @@ BAD_X = {
     "34 datetimes": (lambda: with_column(DAYS), TypeError, "Column 'a' of X holds times"),
     "34 of polars": (
         lambda: pl.DataFrame(
-            {"a": DAYS.astype("datetime64[us]"), **{name: X[:, 0] for name in "bcd"}}
+            {"a": DAYS.astype("datetime64[us]"), **dict.fromkeys("bcd", X[:, 0])}
         ),
         TypeError,
         "Column 'a' of X holds times",

@@ -87,8 +87,8 @@ def refuse_misleading(X, is_prediction=False):
     ----------
     X : anything
     is_prediction : bool, default=False
-        Whether to leave out the columns of a frame, whose dtypes take pandas a tenth of
-        the time of a prediction: those of a fitted estimator are known by their names.
+        Whether to leave out the columns of a pandas frame, whose dtypes take pandas a
+        tenth of the time of a prediction: scikit-learn refuses nearly all that is wrong.
 
     Raises
     ------
@@ -118,9 +118,10 @@ def refuse_misleading(X, is_prediction=False):
         )
     # Of the class: a frame takes long to find out that it has no column of some name.
     is_frame = hasattr(type(X), "columns") and hasattr(type(X), "dtypes")
-    if is_frame and not is_prediction:
-        _refuse_columns(X)
-    elif not is_frame and isinstance(getattr(X, "dtype", None), np.dtype):
+    if is_frame:
+        if not (is_prediction and type(X).__module__.startswith("pandas")):
+            _refuse_columns(X)
+    elif isinstance(getattr(X, "dtype", None), np.dtype):
         _refuse_values("X", X.data if issparse(X) else X)
 
 
