@@ -91,7 +91,10 @@ def _step_both(recipes, n_steps=6):
     ],
     ids=["lone", "uniform", "mixed", "cosine"],
 )
-def test_the_stacked_optimiser_equals_one_torch_optimiser_a_member(recipes):
+@pytest.mark.parametrize("large", [1, 1 << 18])
+def test_the_stacked_optimiser_equals_one_torch_optimiser_a_member(recipes, large, monkeypatch):
+    # Large stacks of one recipe decay within the kernel.
+    monkeypatch.setattr("skscale.training.optimizer._LARGE", large)
     _step_both(recipes)
 
 

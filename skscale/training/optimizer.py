@@ -13,6 +13,8 @@ from .task import OptimizerState
 
 BETAS = (0.9, 0.999)
 EPS = 1e-8
+# Weights from which on a pass over them takes longer than a call.
+_LARGE = 1 << 18
 
 
 class StackedAdamW:
@@ -72,14 +74,24 @@ class StackedAdamW:
                 [[t[run[0] : run[-1] + 1] for run in runs for t in s.tensors] for s in stacks]
                 for runs in groups
             ]
-        self.groups = [(ops, [self.n_steps] * len(ops[0])) for ops in operands]
-
         decays = {r.weight_decay for r in self.recipes}
         penalties = {r.l1 for r in self.recipes}
         self.decays = max(decays) > 0
         self.shrinks = max(penalties) > 0
         # With one rate, decay and penalty for all members, one operation on all weights.
         self.is_uniform = len(groups) == len(decays) == len(penalties) == 1
+        n_weights = self.parameters.flat_weights.numel()
+        # Operands, weight decay, group of the rate.
+        calls = [(ops, 0.0, group) for group, ops in enumerate(operands)]
+        if self.is_uniform and self.decays and n_weights >= _LARGE:
+            # The kernel decays as it goes, which saves a pass over the weights; biases,
+            # which do not decay, take a call of their own.
+            self.decays = False
+            calls = [
+                ([[s.flat[:n_weights]] for s in stacks], max(decays), 0),
+                ([[s.flat[n_weights:]] for s in stacks], 0.0, 0),
+            ]
+        self.calls = [(*call, [self.n_steps] * len(call[0][0])) for call in calls]
         is_constant = all(rate is not None for rate in self.constant_rates)
         self._constant_plan = self._plan(range(1)) if is_constant else None
 
@@ -173,7 +185,7 @@ class StackedAdamW:
             for weights, factor in self._per_weight(decays):
                 weights.mul_(factor)
         self.n_steps.add_(1)
-        for (operands, n_steps), rate in zip(self.groups, rates, strict=True):
+        for operands, weight_decay, group, n_steps in self.calls:
             parameters, gradients, first, second = operands
             torch._fused_adamw_(
                 parameters,
@@ -182,10 +194,10 @@ class StackedAdamW:
                 second,
                 [],
                 n_steps,
-                lr=rate,
+                lr=rates[group],
                 beta1=BETAS[0],
                 beta2=BETAS[1],
-                weight_decay=0.0,
+                weight_decay=weight_decay,
                 eps=EPS,
                 amsgrad=False,
                 maximize=False,
