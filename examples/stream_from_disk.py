@@ -1,0 +1,103 @@
+"""Train on a file larger than you want in memory, piece by piece, and serve the result.
+
+Rows lie in a memory-mapped file; `partial_fit` sees a piece of them at a time, and the
+memory of the process stays what it was after the first piece. The scaler learns from the
+stream as well. The pickle holds no optimiser: after loading it, training goes on with new
+moments. The file made here is small enough for a laptop's disk (80 MB); the way is the same
+for a hundred gigabytes.
+
+Honest limitation: rows should lie in random order in the file. Pieces sorted by class or
+time teach the last piece best.
+"""
+
+# %%
+import pathlib
+import pickle
+import resource
+import sys
+import tempfile
+import time
+
+import numpy as np
+from sklearn.metrics import accuracy_score
+from sklearn.preprocessing import StandardScaler
+
+from skscale import ScaledMLPClassifier
+
+N_ROWS, N_FEATURES, N_PIECE = 1_000_000, 20, 20_000
+
+
+def make_rows(n, rng):
+    """Return rows of three classes that no linear model separates."""
+    X = rng.standard_normal((n, N_FEATURES), dtype=np.float32)
+    y = (X[:, 0] * X[:, 1] > 0).astype(np.int8) + (X[:, 2] + X[:, 3] * X[:, 4] > 0.5)
+    X *= np.linspace(0.1, 10, N_FEATURES, dtype=np.float32)  # for the scaler
+    return X, y
+
+
+def memory_mb():
+    """Return the memory that is the process's own: pages of mapped files are not."""
+    status = pathlib.Path("/proc/self/status")
+    if status.exists():
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return int(lines["RssAnon"].split()[0]) / 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 1024
+
+
+# %%
+# The file, written in pieces.
+folder = tempfile.TemporaryDirectory()
+path = pathlib.Path(folder.name)
+rng = np.random.default_rng(0)
+rows = np.lib.format.open_memmap(path / "X.npy", "w+", np.float32, (N_ROWS, N_FEATURES))
+labels = np.lib.format.open_memmap(path / "y.npy", "w+", np.int8, (N_ROWS,))
+for start in range(0, N_ROWS, N_PIECE):
+    rows[start : start + N_PIECE], labels[start : start + N_PIECE] = make_rows(N_PIECE, rng)
+rows.flush(), labels.flush()
+del rows, labels
+X_test, y_test = make_rows(10_000, rng)
+
+
+# %%
+# The stream: mapped anew for each piece, so that nothing of the last one stays.
+def read_pieces():
+    """Yield the pieces of the file."""
+    for start in range(0, N_ROWS, N_PIECE):
+        piece = slice(start, start + N_PIECE)
+        yield (
+            np.array(np.load(path / "X.npy", mmap_mode="r")[piece]),
+            np.array(np.load(path / "y.npy", mmap_mode="r")[piece]),
+        )
+
+
+scaler = StandardScaler()
+network = ScaledMLPClassifier(depth=2, width=64, random_state=0)
+memory, began = [], time.perf_counter()
+for i, (X, y) in enumerate(read_pieces()):
+    X = scaler.partial_fit(X).transform(X)
+    network.partial_fit(X, y, classes=[0, 1, 2])
+    memory.append(memory_mb())
+    if i % 10 == 0:
+        accuracy = accuracy_score(y_test, network.predict(scaler.transform(X_test)))
+        print(
+            f"after {network.n_samples_seen_:>9,} rows: accuracy {accuracy:.3f}, "
+            f"{memory[-1]:.0f} MB of memory"
+        )
+seconds = time.perf_counter() - began
+size = (path / "X.npy").stat().st_size / 2**20
+print(f"{size:.0f} MB of rows in {seconds:.0f} s")
+growth = max(memory) - memory[2]
+print(f"memory grew by {growth:.0f} MB after the third piece")
+assert growth < size / 4
+
+# %%
+# Served: no optimiser in the pickle, and training can go on.
+data = pickle.dumps((scaler, network))
+again_scaler, again = pickle.loads(data)
+X = again_scaler.transform(X_test)
+np.testing.assert_array_equal(again.predict(X), network.predict(X))
+X_new, y_new = make_rows(N_PIECE, rng)
+again.partial_fit(again_scaler.transform(X_new), y_new)
+print(f"pickle {len(data) / 1000:.0f} kB; accuracy {again.score(X, y_test):.3f} and going on")
+folder.cleanup()
