@@ -11,7 +11,7 @@ from .registration import register_backend
 __version__ = "0.1.0.dev0"
 
 _EXPORTS = {
-    "InconsistentVersionWarning": "skscale.estimators.base",
+    "InconsistentVersionWarning": "skscale.estimators.pickling",
     "ScaledMLPClassifier": "skscale.estimators.mlp",
     "ScaledMLPRegressor": "skscale.estimators.mlp",
     "complexity": "skscale.inspection.complexity",

@@ -9,7 +9,6 @@ from numbers import Integral, Real
 
 import numpy as np
 from scipy.sparse import csr_array, issparse
-from sklearn import exceptions
 from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils.validation import check_is_fitted
@@ -29,61 +28,12 @@ from .features import (
     to_network_dtype,
     validate_features,
 )
+from .pickling import CallbacksLeftOut, InconsistentVersionWarning
 from .targets import check_weights, refuse_one_class, rescale_weights, split_rows
 
 # Rows of a batch under batch_size="auto": about 1.5 sqrt(n), a power of two. Small
 # tables need many steps an epoch, large ones wide products.
 _SMALLEST_BATCH, _LARGEST_BATCH = 8, 1024
-
-
-class InconsistentVersionWarning(exceptions.InconsistentVersionWarning):
-    """Warn that a pickle was made by another version of skscale.
-
-    Parameters
-    ----------
-    estimator_name : str
-    current_version : str
-    original_version : str
-    """
-
-    def __init__(self, *, estimator_name, current_version, original_version):
-        super().__init__(
-            estimator_name=estimator_name,
-            current_sklearn_version=current_version,
-            original_sklearn_version=original_version,
-        )
-
-    def __str__(self):
-        return (
-            f"Unpickling {self.estimator_name} from skscale "
-            f"{self.original_sklearn_version} with skscale {self.current_sklearn_version}. "
-            "Predictions may differ or fail. Expected the same version: install it, or fit "
-            "again."
-        )
-
-
-class CallbacksLeftOut:
-    """Stands for the callbacks of a fitted estimator in its pickle.
-
-    A served estimator needs no callbacks, and theirs would need skorch to be read.
-
-    Parameters
-    ----------
-    names : list of str
-        Class names of the callbacks.
-    """
-
-    def __init__(self, names):
-        self.names = list(names)
-
-    def __repr__(self):
-        return f"CallbacksLeftOut({self.names})"
-
-    def __eq__(self, other):
-        return isinstance(other, CallbacksLeftOut) and self.names == other.names
-
-    def __hash__(self):
-        return hash(tuple(self.names))
 
 
 def restores_state(fit):
@@ -681,7 +631,7 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
             state.pop("_skl_callbacks", None)
             state.pop("_optimizer_state", None)
             if state.get("callbacks"):
-                state["callbacks"] = CallbacksLeftOut(_callback_names(state["callbacks"]))
+                state["callbacks"] = CallbacksLeftOut.of(state["callbacks"])
         return state
 
     def __setstate__(self, state):
@@ -697,14 +647,3 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
                 stacklevel=2,
             )
         super().__setstate__(state)
-
-
-def _callback_names(callbacks):
-    if isinstance(callbacks, CallbacksLeftOut):
-        return callbacks.names
-    names = []
-    for item in callbacks:
-        callback = item[1] if isinstance(item, tuple) else item
-        kind = callback if isinstance(callback, type) else type(callback)
-        names.append(kind.__name__)
-    return names
