@@ -11,11 +11,16 @@ from .registration import register_backend
 __version__ = "0.1.0.dev0"
 
 _EXPORTS = {
+    "BestUnder": "skscale.selection.rules",
     "InconsistentVersionWarning": "skscale.estimators.pickling",
+    "ParetoKnee": "skscale.selection.rules",
     "ScaledMLPClassifier": "skscale.estimators.mlp",
     "ScaledMLPRegressor": "skscale.estimators.mlp",
+    "SmallestWithin": "skscale.selection.rules",
     "complexity": "skscale.inspection.complexity",
+    "cost_scoring": "skscale.selection.costs",
     "last_fused_run": "skscale.training.fusion",
+    "select": "skscale.selection.rules",
 }
 
 __all__ = sorted([*_EXPORTS, "__version__"])

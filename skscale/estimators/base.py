@@ -527,6 +527,8 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
             for name in names
         }
         self.n_iter_ = len(history)
+        self.fit_seconds_ = network.fit_seconds
+        self.peak_device_bytes_ = network.peak_device_bytes
         if network.optimizer_state is not None:
             self._optimizer_state = network.optimizer_state
         self.best_epoch_ = network.best_epoch

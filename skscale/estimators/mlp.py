@@ -123,6 +123,12 @@ _ATTRIBUTES = """
         `partial_fit`.
     n_iter_ : int
         Epochs of the last `fit` or `partial_fit`.
+    fit_seconds_ : float
+        Seconds that training took, without the checks of the input. Of networks that trained
+        together each has its share.
+    peak_device_bytes_ : int or None
+        The most memory of the GPU that training held, or this network's share of it; None
+        on a CPU, and with skorch callbacks.
     best_epoch_ : int
         The epoch whose weights were kept. (What a skorch callback restores at the end, such
         as a Checkpoint with `load_best=True`, it does not know.)

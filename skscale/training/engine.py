@@ -10,8 +10,9 @@ from .data import DeviceData
 from .feed import Feed, feed_key
 from .gradient import WrittenOutGradient
 from .plan import plan_stacks
+from .quiet import gate
 from .stack import Member, Stack
-from .task import CancelledError
+from .task import CancelledError, TrainedNetwork
 from .threads import choose_threads, limit_threads, threads_allowed
 
 # A network alone for which memory does not do: its chunk is halved so many times.
@@ -181,8 +182,16 @@ class _Session:
             # Of sparse rows too: their products are few, but the optimiser passes over all
             # weights, which at 42,000 columns takes about as long as dense products would.
             macs = 3 * task.architecture.n_macs * stack.batch_size * len(group)
-            with limit_threads(choose_threads(macs, self.n_threads)):
-                return stack.train()
+            if device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(device)
+            with gate.training(), limit_threads(choose_threads(macs, self.n_threads)):
+                results = stack.train()
+            if device.type == "cuda":
+                peak = torch.cuda.max_memory_allocated(device)
+                for network in results.values():
+                    if isinstance(network, TrainedNetwork):
+                        network.peak_device_bytes = peak // len(group)
+            return results
 
 
 def _is_out_of_memory(error):

@@ -32,6 +32,7 @@ from .feed import Feed
 from .losses import row_losses, stack_parameters
 from .masks import MaskSource
 from .optimizer import BETAS, EPS
+from .quiet import gate
 from .random import initial_stream
 from .stack import MASTER_DTYPES, Member
 from .task import DivergedError, TrainedNetwork
@@ -527,7 +528,11 @@ def train_with_callbacks(task, callbacks, kind):
     net._first_user_callback = user_callbacks[0][0]
     y = loop.make_datasets()[0].dataset.y
     macs = 3 * task.architecture.n_macs * loop.batch_size
-    with limit_threads(choose_threads(macs)), contextlib.suppress(_StopTraining):
+    with (
+        gate.training(),
+        limit_threads(choose_threads(macs)),
+        contextlib.suppress(_StopTraining),
+    ):
         net.notify("on_train_begin", X=task.X, y=y)
         net.fit_loop(task.X, y)
     member = loop.member
@@ -546,4 +551,5 @@ def train_with_callbacks(task, callbacks, kind):
     coefs, intercepts = net.module_.get_arrays()
     if not all(np.isfinite(a).all() for a in coefs + intercepts):
         raise DivergedError("value of a weight", member.epoch, recipe)
-    return TrainedNetwork(coefs, intercepts, member.history, best_epoch)
+    seconds = time.perf_counter() - member.started
+    return TrainedNetwork(coefs, intercepts, member.history, best_epoch, fit_seconds=seconds)

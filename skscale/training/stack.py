@@ -53,6 +53,7 @@ class Member:
         if task.valid_rows is not None:
             self.early_stopping = EarlyStopping(task.recipe.n_iter_no_change, task.recipe.tol)
         self.started = self.epoch_started = time.perf_counter()
+        self.fit_seconds = 0.0
 
     def judge(self, record, now, get_weights):
         """Judge the epoch that has just ended.
@@ -226,6 +227,7 @@ class Stack:
         dict of int to TrainedNetwork or Exception
             By the members' `index`.
         """
+        since = self.members[0].started
         try:
             while self.members:
                 self.check_cancelled()
@@ -239,11 +241,22 @@ class Stack:
                 if ended:
                     stopped = self._end_epoch(ended, now)
                     if stopped:
+                        now = time.perf_counter()
+                        self._share_seconds(now - since, stopped)
+                        since = now
                         self._remove(stopped)
         finally:
             # Chunks know their stack: cut the cycle, so that its memory is free at once.
             self._chunks = {}
         return self.results
+
+    def _share_seconds(self, seconds, stopped):
+        # Those that train at the same time have it in equal parts.
+        for member in self.members:
+            member.fit_seconds += seconds / len(self.members)
+        for member in (self.members[k] for k in stopped):
+            if isinstance(self.results[member.index], TrainedNetwork):
+                self.results[member.index].fit_seconds = member.fit_seconds
 
     def check_cancelled(self):
         """Raise a CancelledError if nobody wants the networks any more."""

@@ -177,6 +177,11 @@ class TrainedNetwork:
         The epoch whose weights these are.
     optimizer_state : OptimizerState or None
         Where the task asked for it.
+    fit_seconds : float
+        Its share of the time of its stack, that members which train at the same time have
+        in equal parts.
+    peak_device_bytes : int or None
+        Its share of the most memory of the GPU that its stack held; None on a CPU.
     """
 
     coefs: list
@@ -184,6 +189,8 @@ class TrainedNetwork:
     history: list = field(default_factory=list)
     best_epoch: int = 0
     optimizer_state: OptimizerState | None = None
+    fit_seconds: float = 0.0
+    peak_device_bytes: int | None = None
 
 
 class CancelledError(BaseException):

@@ -1,0 +1,268 @@
+"""What a fitted estimator costs, as scores of a search."""
+
+import io
+import pickle
+import warnings
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.metrics import check_scoring, get_scorer
+from sklearn.utils import _safe_indexing
+
+from ..inspection.complexity import Complexity, count
+from ..inspection.latency import measure_latency
+
+
+class _Parts(pickle.Pickler):
+    # A pickler is shown every object that an estimator consists of, however deep.
+
+    def __init__(self, into):
+        super().__init__(into, protocol=pickle.DEFAULT_PROTOCOL)
+        self.estimators = {}
+
+    def persistent_id(self, thing):
+        if isinstance(thing, BaseEstimator):
+            self.estimators[id(thing)] = thing
+        return None  # pickled as usual
+
+
+class _Estimator:
+    # What the costs of one scored estimator have in common.
+
+    def __init__(self, estimator, X, n_rows):
+        self.estimator = estimator
+        self.X = X
+        self.n_rows = n_rows
+        self._counts = None
+
+    def take_apart(self):
+        """Return the length of the pickle, and the estimators in it."""
+        into = io.BytesIO()
+        pickler = _Parts(into)
+        pickler.dump(self.estimator)
+        return into.tell(), list(pickler.estimators.values())
+
+    def networks(self):
+        """Return the complexity of every fitted network or linear model."""
+        if self._counts is None:
+            _, parts = self.take_apart()
+            counts = (_count_one(part) for part in parts)
+            self._counts = [c for c in counts if c is not None]
+        return self._counts
+
+
+def _count_one(estimator):
+    fitted = vars(estimator)
+    if hasattr(type(estimator), "complexity_"):
+        return estimator.complexity_ if "coefs_" in fitted else None
+    if "coefs_" in fitted and "intercepts_" in fitted:  # scikit-learn's MLP
+        return count(fitted["coefs_"], fitted["intercepts_"])
+    if "coef_" in fitted and "intercept_" in fitted:
+        coef = np.atleast_2d(np.asarray(fitted["coef_"])).T
+        return count([coef], [np.atleast_1d(fitted["intercept_"])])
+    if "module_" in fitted and hasattr(fitted["module_"], "parameters"):  # skorch's nets
+        sizes = [p.numel() for p in fitted["module_"].parameters()]
+        return Complexity(sum(sizes), sum(sizes), np.nan, 0, ())
+    return None
+
+
+def _n_parameters(scored):
+    found = scored.networks()
+    return sum(c.n_parameters for c in found) if found else None
+
+
+def _n_macs(scored):
+    found = scored.networks()
+    total = sum(c.n_macs for c in found) if found else None
+    return None if total is None or np.isnan(total) else total
+
+
+def _size_bytes(scored):
+    return scored.take_apart()[0]
+
+
+def _latency_us(scored):
+    rows = _safe_indexing(scored.X, np.arange(scored.n_rows) % _n_rows(scored.X))
+    return measure_latency(scored.estimator, rows)
+
+
+def _n_rows(X):
+    return X.shape[0] if hasattr(X, "shape") else len(X)
+
+
+def _of_networks(name):
+    def total(scored):
+        values = [getattr(part, name, None) for part in scored.take_apart()[1]]
+        values = [value for value in values if value is not None]
+        return sum(values) if values else None
+
+    return total
+
+
+_COSTS = {
+    "n_parameters": _n_parameters,
+    "n_macs": _n_macs,
+    "size_bytes": _size_bytes,
+    "latency_us": _latency_us,
+    "fit_seconds": _of_networks("fit_seconds_"),
+    "peak_device_bytes": _of_networks("peak_device_bytes_"),
+}
+
+
+class _Scores(dict):
+    # scikit-learn asks every candidate for what the first one has.
+
+    def __missing__(self, name):
+        return np.nan
+
+
+class CostScoring:
+    """A score and what it costs: see `cost_scoring`.
+
+    Parameters
+    ----------
+    scoring, costs, n_rows
+        See `cost_scoring`.
+    """
+
+    def __init__(self, scoring, costs, n_rows):
+        self.scoring = scoring
+        self.costs = tuple(costs)
+        self.n_rows = n_rows
+        self._warned = set()
+
+    def __repr__(self):
+        rows = "" if self.n_rows == 1 else f", n_rows={self.n_rows}"
+        return f"cost_scoring({self.scoring!r}, costs={self.costs!r}{rows})"
+
+    def __getstate__(self):
+        return {**vars(self), "_warned": set()}
+
+    def __call__(self, estimator, X, y=None, **score_params):
+        """Score a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : estimator
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or None
+        **score_params : dict
+            Passed on to the scorer.
+
+        Returns
+        -------
+        dict of str to float
+            "score" and the costs that are known.
+        """
+        scorer = check_scoring(estimator, self.scoring)
+        # A candidate that predicts nonsense is worth no measurement: it raises here first.
+        scores = _Scores(score=scorer(estimator, X, y, **score_params))
+        scored = _Estimator(estimator, X, self.n_rows)
+        for name in self.costs:
+            value, why = None, "nothing in it says so"
+            try:
+                value = _COSTS[name](scored)
+            except (pickle.PicklingError, TypeError, AttributeError) as error:
+                if name == "latency_us":
+                    raise
+                why = str(error)
+            if value is not None:
+                scores[name] = float(value) if isinstance(value, float) else int(value)
+            elif name not in self._warned:
+                self._warned.add(name)
+                warnings.warn(
+                    f"The cost {name!r} of {type(estimator).__name__} cannot be known and is "
+                    f"left out: {why}.",
+                    UserWarning,
+                    stacklevel=2,
+                )
+        return scores
+
+    def get_metadata_routing(self):
+        """Return the routing of the scorer, where it has one.
+
+        Returns
+        -------
+        MetadataRequest
+        """
+        from sklearn.utils.metadata_routing import MetadataRequest
+
+        scorer = self.scoring
+        if isinstance(scorer, str):
+            scorer = get_scorer(scorer)
+        if hasattr(scorer, "get_metadata_routing"):
+            return scorer.get_metadata_routing()
+        return MetadataRequest(owner=self)
+
+
+def cost_scoring(
+    scoring=None, costs=("n_parameters", "n_macs", "size_bytes", "latency_us"), *, n_rows=1
+):
+    """Make a `scoring=` that measures costs beside the score.
+
+    For any search of scikit-learn, with estimators of any library. `cv_results_` then has
+    `mean_test_score`, `mean_test_n_parameters` and so on, the costs as plain positive
+    measurements. Set `refit` to a rule, such as `SmallestWithin()`, or to "score".
+
+    Parameters
+    ----------
+    scoring : str, callable or None, default=None
+        As in scikit-learn, for one score; None is the estimator's own.
+    costs : sequence of str, default=("n_parameters", "n_macs", "size_bytes", "latency_us")
+        Any of:
+
+        - "n_parameters": weights and biases of all networks in the scored estimator; of
+          linear models, too;
+        - "n_macs": their multiply-accumulates a row;
+        - "size_bytes": length of the scored estimator's pickle;
+        - "latency_us": median microseconds of a prediction by the scored estimator (the
+          whole pipeline), measured one at a time in the process and not while networks
+          train in it;
+        - "fit_seconds": seconds that training took, without the checks of the input; a
+          network of a fused search has its share of its stack (`mean_fit_time` of such a
+          search contains the wait for the others);
+        - "peak_device_bytes": most memory of the GPU that training held, or the network's
+          share of it.
+    n_rows : int, default=1
+        Rows of a prediction whose latency is measured.
+
+    Returns
+    -------
+    CostScoring
+        A callable that can be pickled. A cost that cannot be known is left out, with one
+        warning that names it; where other candidates have it, it is NaN.
+
+    Raises
+    ------
+    ValueError
+        If a cost is unknown, or `scoring` is for several scores.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from skscale import ScaledMLPClassifier, SmallestWithin, cost_scoring
+    >>> search = GridSearchCV(
+    ...     ScaledMLPClassifier(max_epochs=30, random_state=0),
+    ...     {"width": [8, 32]},
+    ...     scoring=cost_scoring(costs=["n_parameters"]),
+    ...     refit=SmallestWithin(standard_errors=1),
+    ... ).fit(*load_iris(return_X_y=True))
+    >>> search.cv_results_["mean_test_n_parameters"]
+    array([ 139., 1315.])
+    """
+    if isinstance(costs, str):
+        costs = (costs,)
+    unknown = [name for name in costs if name not in _COSTS]
+    if unknown:
+        raise ValueError(f"Unknown cost {unknown[0]!r}. Expected some of {list(_COSTS)}.")
+    if not (scoring is None or isinstance(scoring, str) or callable(scoring)):
+        raise ValueError(
+            f"scoring={scoring!r} is for several scores. Expected one: its value stands under "
+            '"score" beside the costs.'
+        )
+    if isinstance(scoring, str):
+        get_scorer(scoring)  # raises, and names those that there are
+    if n_rows < 1:
+        raise ValueError(f"n_rows must be at least 1, got {n_rows}.")
+    return CostScoring(scoring, costs, n_rows)

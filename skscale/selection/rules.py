@@ -1,0 +1,402 @@
+"""Rules that choose a candidate by score and cost: a `refit=` of any search.
+
+A rule is called by the search with its `cv_results_` and returns the index of the chosen
+candidate. Costs are columns of it, `mean_test_<cost>`: see `cost_scoring`. Of a halving
+search the last iteration counts.
+"""
+
+import re
+from dataclasses import dataclass, field, fields
+from typing import NamedTuple
+
+import numpy as np
+
+from ._search_private import publish_best_score
+
+
+class Candidates:
+    """The candidates of a search that a rule may choose from.
+
+    Parameters
+    ----------
+    cv_results : dict
+        `cv_results_` of a search.
+    score : str
+        Name of the score, of which more is better.
+
+    Attributes
+    ----------
+    index : ndarray of int
+        Their place in `cv_results`: those of the last iteration whose score is not NaN.
+    mean : ndarray of shape (n_candidates,)
+        Mean score over the splits.
+    splits : ndarray of shape (n_candidates, n_splits)
+        Score of each split.
+    """
+
+    def __init__(self, cv_results, score):
+        self._results = cv_results
+        mean = np.asarray(self._column(f"mean_test_{score}", "score", score), dtype=float)
+        is_eligible = np.isfinite(mean)
+        if "iter" in cv_results:
+            iteration = np.asarray(cv_results["iter"])
+            is_eligible &= iteration == iteration.max()
+        if not is_eligible.any():
+            raise ValueError(
+                f"No candidate has a finite score {score!r}. Expected at least one whose fits "
+                'succeeded: run the search with error_score="raise" to see what failed.'
+            )
+        self.index = np.flatnonzero(is_eligible)
+        self.mean = mean[self.index]
+        names = [
+            name
+            for name in cv_results
+            if re.fullmatch(rf"split\d+_test_{re.escape(score)}", name)
+        ]
+        columns = [np.asarray(cv_results[name], dtype=float)[self.index] for name in names]
+        self.splits = np.column_stack(columns) if columns else self.mean[:, None]
+
+    def cost(self, name):
+        """Return the mean cost of each candidate; infinite where it is not known."""
+        column = self._column(f"mean_test_{name}", "cost", name)
+        cost = np.asarray(column, dtype=float)[self.index]
+        return np.where(np.isnan(cost), np.inf, cost)
+
+    def _column(self, name, kind, asked):
+        if name not in self._results:
+            known = [n.removeprefix("mean_test_") for n in self._results if "mean_test" in n]
+            raise ValueError(
+                f"cv_results_ has no {kind} {asked!r}, but {known}. Expected the search to "
+                "measure it: scoring=skscale.cost_scoring(scoring, costs=[...])."
+            )
+        return self._results[name]
+
+
+class Rule:
+    """The common part of the rules. Use a subclass.
+
+    A subclass says which of the candidates it takes (`choose`).
+
+    A rule equals the name of its score: `search.score` looks up what its scorer returned
+    under `search.refit`.
+    """
+
+    def __eq__(self, other):
+        if isinstance(other, str):
+            return other == self.score
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self):
+        return hash(self.score)
+
+    def __repr__(self):
+        words = [
+            f"{f.name}={getattr(self, f.name)!r}"
+            for f in fields(self)
+            if getattr(self, f.name) != f.default
+        ]
+        return f"{type(self).__name__}({', '.join(words)})"
+
+    def __call__(self, cv_results):
+        """Choose a candidate.
+
+        Parameters
+        ----------
+        cv_results : dict
+            `cv_results_` of a search.
+
+        Returns
+        -------
+        int
+            Index of the chosen candidate.
+        """
+        index = self.select(cv_results)
+        publish_best_score(self, cv_results, index, self.score)
+        return index
+
+    def select(self, cv_results):
+        """Choose a candidate, as the call does, without a search around it.
+
+        Parameters
+        ----------
+        cv_results : dict
+
+        Returns
+        -------
+        int
+        """
+        candidates = Candidates(cv_results, self.score)
+        return int(candidates.index[self.choose(candidates)])
+
+
+def _first(*keys):
+    # The first candidate that is least by the first key, then by the next.
+    return np.lexsort(keys[::-1])[0]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SmallestWithin(Rule):
+    """Choose the smallest candidate that is about as good as the best.
+
+    By default that is within one standard error of the best (Breiman et al. 1984,
+    "Classification and regression trees", section 3.4.3), where the error is that of the
+    differences to the best in the same splits: whether a split is easy or hard is no
+    reason to tell two candidates apart.
+
+    Parameters
+    ----------
+    standard_errors : float or None, default=None
+        Standard errors of the paired difference that the mean score may lie below the
+        best; None is 1, unless `score_loss` is given.
+    score_loss : float or None, default=None
+        How far the mean score may lie below the best instead.
+    cost : str, default="n_parameters"
+        What "smallest" means.
+    score : str, default="score"
+        What "good" means.
+
+    Raises
+    ------
+    ValueError
+        If both `standard_errors` and `score_loss` are given, or one is negative.
+
+    Examples
+    --------
+    >>> cv_results = {
+    ...     "params": [{"width": 8}, {"width": 16}, {"width": 64}],
+    ...     "split0_test_score": [0.70, 0.88, 0.90],
+    ...     "split1_test_score": [0.75, 0.92, 0.91],
+    ...     "mean_test_score": [0.725, 0.90, 0.905],
+    ...     "mean_test_n_parameters": [50, 100, 400],
+    ... }
+    >>> SmallestWithin()(cv_results)
+    1
+    >>> SmallestWithin(score_loss=0.2)(cv_results)
+    0
+    """
+
+    standard_errors: float | None = None
+    score_loss: float | None = None
+    cost: str = "n_parameters"
+    score: str = "score"
+
+    def __post_init__(self):
+        if self.standard_errors is not None and self.score_loss is not None:
+            raise ValueError(
+                f"standard_errors={self.standard_errors!r} and "
+                f"score_loss={self.score_loss!r} are two rules. Expected one of them."
+            )
+        for name in ("standard_errors", "score_loss"):
+            value = getattr(self, name)
+            if value is not None and not value >= 0:
+                raise ValueError(f"{name} must be at least 0, got {value!r}.")
+
+    def choose(self, candidates):
+        """Return the place of the chosen one among the candidates."""
+        mean, cost = candidates.mean, candidates.cost(self.cost)
+        best = _first(-mean, cost)
+        loss = mean[best] - mean
+        if self.score_loss is not None:
+            allowed = np.full(len(mean), self.score_loss)
+        else:
+            difference = candidates.splits[best] - candidates.splits
+            n_splits = difference.shape[1]
+            allowed = np.zeros(len(mean))
+            if n_splits > 1:
+                errors = difference.std(axis=1, ddof=1) / np.sqrt(n_splits)
+                allowed = (1 if self.standard_errors is None else self.standard_errors) * errors
+        # A rounding error of the mean is no loss.
+        rounding = 8 * np.finfo(float).eps * np.abs(mean[best])
+        is_within = loss <= allowed + rounding
+        return _first(np.where(is_within, cost, np.inf), ~is_within, -mean)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class BestUnder(Rule):
+    """Choose the best candidate that costs no more than allowed.
+
+    Parameters
+    ----------
+    score : str, default="score"
+        What "best" means.
+    **limits : float
+        The most that each cost may be: `BestUnder(latency_us=200, size_bytes=100_000)`.
+
+    Raises
+    ------
+    ValueError
+        Without limits; when a rule is applied, if no candidate keeps them.
+
+    Examples
+    --------
+    >>> cv_results = {
+    ...     "params": [{"width": 8}, {"width": 16}, {"width": 64}],
+    ...     "mean_test_score": [0.72, 0.90, 0.91],
+    ...     "mean_test_latency_us": [12, 14, 40],
+    ... }
+    >>> BestUnder(latency_us=20)(cv_results)
+    1
+    """
+
+    score: str = "score"
+    limits: dict = field(default_factory=dict)
+
+    def __init__(self, score="score", **limits):
+        if not limits:
+            raise ValueError("Expected limits, such as BestUnder(latency_us=200).")
+        object.__setattr__(self, "score", score)
+        object.__setattr__(self, "limits", limits)
+
+    def __repr__(self):
+        words = [f"{name}={value!r}" for name, value in self.limits.items()]
+        if self.score != "score":
+            words.insert(0, f"score={self.score!r}")
+        return f"BestUnder({', '.join(words)})"
+
+    def choose(self, candidates):
+        """Return the place of the chosen one among the candidates."""
+        costs = {name: candidates.cost(name) for name in self.limits}
+        # Of each limit, what part of it a candidate uses.
+        used = np.column_stack([costs[name] / limit for name, limit in self.limits.items()])
+        is_under = (used <= 1).all(axis=1)
+        if not is_under.any():
+            least = {name: f"{cost.min():g}" for name, cost in costs.items()}
+            nearest = candidates.index[used.max(axis=1).argmin()]
+            raise ValueError(
+                f"No candidate keeps {self!r}: the least of each cost is {least}, and "
+                f"candidate {nearest} comes nearest to keeping all. Expected at least one: "
+                "raise the limits, or search smaller networks."
+            )
+        score = np.where(is_under, candidates.mean, -np.inf)
+        return _first(-score, used.max(axis=1))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ParetoKnee(Rule):
+    """Choose the candidate from which on more cost buys little score.
+
+    Of the candidates that no other beats in score at equal or lower cost, the one that lies
+    farthest above the line from the cheapest to the best of them, both axes scaled to
+    [0, 1] and the cost in logarithms (Satopaa et al. 2011, "Finding a kneedle in a
+    haystack", section III).
+
+    Parameters
+    ----------
+    cost : str, default="n_parameters"
+    score : str, default="score"
+
+    Examples
+    --------
+    >>> cv_results = {
+    ...     "params": [{"width": 8}, {"width": 16}, {"width": 64}],
+    ...     "mean_test_score": [0.72, 0.90, 0.91],
+    ...     "mean_test_n_parameters": [50, 100, 400],
+    ... }
+    >>> ParetoKnee()(cv_results)
+    1
+    """
+
+    cost: str = "n_parameters"
+    score: str = "score"
+
+    def choose(self, candidates):
+        """Return the place of the chosen one among the candidates."""
+        mean, cost = candidates.mean, candidates.cost(self.cost)
+        front, best = [], -np.inf
+        for place in np.lexsort((np.arange(len(mean)), -mean, cost)):
+            if mean[place] > best and np.isfinite(cost[place]):
+                front.append(place)
+                best = mean[place]
+        if not front:  # no cost is known
+            return _first(-mean)
+        front = np.array(front)
+        x = np.log(np.maximum(cost[front], np.finfo(float).tiny))
+        y = mean[front]
+        if len(front) > 1:
+            x = (x - x[0]) / (x[-1] - x[0])
+            y = (y - y[0]) / (y[-1] - y[0])
+        return front[np.argmax(np.round(y - x, 12))]
+
+
+class Selection(NamedTuple):
+    """What a rule has chosen from a search.
+
+    Attributes
+    ----------
+    index : int
+        Row of `cv_results_`.
+    params : dict
+        The candidate's parameters.
+    score : float
+        Its mean score.
+    costs : dict of str to float
+        Its other mean test columns.
+    """
+
+    index: int
+    params: dict
+    score: float
+    costs: dict
+
+
+def select(search, rule):
+    """Apply a rule to a search that is already fitted.
+
+    Nothing is fitted: `clone(estimator).set_params(**selection.params).fit(X, y)` makes the
+    chosen one. This is also the way for scikit-learn's halving searches, which take a
+    callable `refit` but never ask it.
+
+    Parameters
+    ----------
+    search : search or dict
+        Anything with `cv_results_` (or Optuna's `trials_`), or the table itself.
+    rule : Rule or callable
+        What takes `cv_results_` and returns an index.
+
+    Returns
+    -------
+    Selection
+
+    Raises
+    ------
+    TypeError
+        If `search` has no results.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from skscale import ScaledMLPClassifier, SmallestWithin, cost_scoring, select
+    >>> network = ScaledMLPClassifier(depth=1, max_epochs=30, random_state=0)
+    >>> scoring = cost_scoring(costs=["n_parameters"])
+    >>> search = GridSearchCV(network, {"width": [2, 16, 32]}, scoring=scoring, refit="score")
+    >>> select(search.fit(*load_iris(return_X_y=True)), SmallestWithin(score_loss=0.05)).params
+    {'width': 16}
+    """
+    results = search if isinstance(search, dict) else _results_of(search)
+    index = rule.select(results) if isinstance(rule, Rule) else int(rule(results))
+    score = getattr(rule, "score", "score")
+    means = {
+        name.removeprefix("mean_test_"): float(np.asarray(column, dtype=float)[index])
+        for name, column in results.items()
+        if name.startswith("mean_test_")
+    }
+    value = means.pop(score, np.nan)
+    return Selection(index, results["params"][index], value, means)
+
+
+def _results_of(search):
+    if hasattr(search, "cv_results_"):
+        return search.cv_results_
+    trials = getattr(search, "trials_", None)
+    if trials is None:
+        raise TypeError(
+            f"Expected a fitted search, with cv_results_ or trials_, got "
+            f"{type(search).__name__}. Fit it first."
+        )
+    names = dict.fromkeys(name for trial in trials for name in trial.user_attrs)
+    table = {
+        name: np.array([trial.user_attrs.get(name, np.nan) for trial in trials])
+        for name in names
+    }
+    return {"params": [trial.params for trial in trials], **table}

@@ -1,0 +1,88 @@
+"""Time measured while nothing trains.
+
+A network that trains takes the cores and the caches from whatever is measured beside it.
+So measurements are let in one at a time, and only while no stack trains; stacks that would
+begin meanwhile wait for the fraction of a second that a measurement takes.
+"""
+
+import os
+import threading
+import time
+from contextlib import contextmanager
+
+# A training elsewhere in the process may take hours: then it is measured beside it.
+PATIENCE = 10.0
+
+
+class Gate:
+    """Let in many that train, or one that measures."""
+
+    def __init__(self):
+        self._changed = threading.Condition()
+        self._n_training = 0
+        self._n_measuring = 0
+        self._n_waiting = 0
+        self._inside = threading.local()
+
+    @contextmanager
+    def training(self):
+        """Train in this block."""
+        with self._changed:
+            # A thread that measures must not wait for itself.
+            is_nested = getattr(self._inside, "depth", 0) > 0
+            while not is_nested and (self._n_measuring or self._n_waiting):
+                self._changed.wait()
+            self._n_training += 1
+        with self._enter():
+            try:
+                yield
+            finally:
+                with self._changed:
+                    self._n_training -= 1
+                    self._changed.notify_all()
+
+    @contextmanager
+    def quiet(self, patience=PATIENCE):
+        """Measure in this block, while no other thread measures or trains.
+
+        Parameters
+        ----------
+        patience : float, default=PATIENCE
+            Seconds after which it is measured anyway.
+        """
+        if getattr(self._inside, "depth", 0) > 0:
+            yield
+            return
+        deadline = time.monotonic() + patience
+        with self._changed:
+            self._n_waiting += 1
+            try:
+                while self._n_measuring or self._n_training:
+                    if not self._changed.wait(deadline - time.monotonic()):
+                        break
+            finally:
+                self._n_waiting -= 1
+                self._changed.notify_all()
+            self._n_measuring += 1
+        with self._enter():
+            try:
+                yield
+            finally:
+                with self._changed:
+                    self._n_measuring -= 1
+                    self._changed.notify_all()
+
+    @contextmanager
+    def _enter(self):
+        self._inside.depth = getattr(self._inside, "depth", 0) + 1
+        try:
+            yield
+        finally:
+            self._inside.depth -= 1
+
+
+gate = Gate()
+
+if hasattr(os, "register_at_fork"):
+    # Nothing trains or measures in a child yet.
+    os.register_at_fork(after_in_child=gate.__init__)
