@@ -23,7 +23,7 @@ def _documented(doc, section):
     if found is None:
         return []
     body = inspect.cleandoc("\n" + found.group(1))
-    return re.findall(r"^(\w[\w, ]*) : (.*)$", body, re.M)
+    return re.findall(r"^\**(\w[\w, ]*) : (.*)$", body, re.M)
 
 
 @pytest.mark.parametrize("thing", PUBLIC, ids=lambda thing: thing.__name__)

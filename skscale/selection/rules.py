@@ -75,7 +75,7 @@ class Candidates:
 class Rule:
     """The common part of the rules. Use a subclass.
 
-    A subclass says which of the candidates it takes (`choose`).
+    A subclass says which of the candidates it takes (`_choose`).
 
     A rule equals the name of its score: `search.score` looks up what its scorer returned
     under `search.refit`.
@@ -126,7 +126,7 @@ class Rule:
         int
         """
         candidates = Candidates(cv_results, self.score)
-        return int(candidates.index[self.choose(candidates)])
+        return int(candidates.index[self._choose(candidates)])
 
 
 def _first(*keys):
@@ -191,7 +191,7 @@ class SmallestWithin(Rule):
             if value is not None and not value >= 0:
                 raise ValueError(f"{name} must be at least 0, got {value!r}.")
 
-    def choose(self, candidates):
+    def _choose(self, candidates):
         """Return the place of the chosen one among the candidates."""
         mean, cost = candidates.mean, candidates.cost(self.cost)
         best = _first(-mean, cost)
@@ -253,7 +253,7 @@ class BestUnder(Rule):
             words.insert(0, f"score={self.score!r}")
         return f"BestUnder({', '.join(words)})"
 
-    def choose(self, candidates):
+    def _choose(self, candidates):
         """Return the place of the chosen one among the candidates."""
         costs = {name: candidates.cost(name) for name in self.limits}
         # Of each limit, what part of it a candidate uses.
@@ -299,7 +299,7 @@ class ParetoKnee(Rule):
     cost: str = "n_parameters"
     score: str = "score"
 
-    def choose(self, candidates):
+    def _choose(self, candidates):
         """Return the place of the chosen one among the candidates."""
         mean, cost = candidates.mean, candidates.cost(self.cost)
         front, best = [], -np.inf
