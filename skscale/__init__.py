@@ -20,6 +20,7 @@ _EXPORTS = {
     "complexity": "skscale.inspection.complexity",
     "cost_scoring": "skscale.selection.costs",
     "last_fused_run": "skscale.training.fusion",
+    "scale_grid": "skscale.selection.grids",
     "select": "skscale.selection.rules",
 }
 

@@ -268,3 +268,70 @@ def test_a_diverged_call_leaves_the_network_as_it_was(Estimator, network, small)
         network.partial_fit(X, y)
     assert vars(network).keys() == before.keys()
     assert all(vars(network)[name] is value for name, value in before.items())
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "poisson"])
+def test_the_targets_moments_are_those_of_all_weighted_rows(loss):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((300, 4)), rng.poisson(5, 300).astype(float)
+    y[100:] += 20
+    weights = rng.uniform(0.5, 1.5, 300)
+    weights[100:200] *= 10
+    weights[200:] *= 0.1
+    network = ScaledMLPRegressor(random_state=0, loss=loss)
+    for i in (0, 100, 200):
+        piece = slice(i, i + 100)
+        network.partial_fit(X[piece], y[piece], sample_weight=weights[piece])
+        seen = slice(0, i + 100)
+        mean = np.average(y[seen], weights=weights[seen])
+        if loss == "poisson":
+            np.testing.assert_allclose(network.target_scale_, mean)
+            continue
+        variance = np.average((y[seen] - mean) ** 2, weights=weights[seen])
+        np.testing.assert_allclose(network.target_mean_, mean)
+        np.testing.assert_allclose(network.target_scale_, np.sqrt(variance))
+
+
+def test_counts_may_begin_with_zeros():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, (2000, 1))
+    y = rng.poisson(np.exp(X[:, 0])).astype(float)
+    network = ScaledMLPRegressor(random_state=0, loss="poisson", depth=1, width=16)
+    network.partial_fit(X[:20], np.zeros(20)).partial_fit(X[:20], np.zeros(20))
+    for _ in range(10):
+        network.partial_fit(X, y)
+    predicted = network.predict(X)
+    np.testing.assert_allclose(predicted.mean(), y.mean(), rtol=0.1)
+    assert np.corrcoef(predicted, np.exp(X[:, 0]))[0, 1] > 0.95
+
+
+def test_parameters_are_looked_at_in_every_call(Estimator, network, small):
+    X, y = small
+    network.partial_fit(X, y, **first_call(Estimator, y))
+    for name, value in (("learning_rate", -1.0), ("dropout", 1.5), ("batch_size", 0)):
+        before = getattr(network, name)
+        network.set_params(**{name: value})
+        with pytest.raises(ValueError, match=f"The '{name}' parameter"):
+            network.partial_fit(X, y)
+        network.set_params(**{name: before})
+
+
+def test_one_class_is_none_and_a_time_budget_has_no_meaning(digits):
+    X, y = digits
+    with pytest.raises(ValueError, match="one class only"):
+        ScaledMLPClassifier().partial_fit(X, np.zeros(len(X)), classes=[0])
+    with pytest.raises(ValueError, match=r"expected classes=range\(2\)"):
+        ScaledMLPClassifier().partial_fit(X, np.stack([y > 4, y < 3], 1), classes=["a", "b"])
+    network = ScaledMLPClassifier(random_state=0, precision="float64", width=8)
+    plain = clone(network).partial_fit(X, y, classes=range(10))
+    hurried = clone(network).set_params(max_seconds=1e-9).partial_fit(X, y, classes=range(10))
+    np.testing.assert_array_equal(hurried.coefs_[0], plain.coefs_[0])
+
+
+def test_weights_near_the_end_of_float64(Estimator, network, small):
+    X, y = small
+    for weight in (1e300, 1.7e308, 1e-300):
+        network.partial_fit(
+            X, y, sample_weight=np.full(len(X), weight), **first_call(Estimator, y)
+        )
+    assert np.isfinite(network.coefs_[0]).all()

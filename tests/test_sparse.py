@@ -224,3 +224,39 @@ def test_twenty_thousand_texts_of_fifty_thousand_terms_are_never_dense():
     )
     # In MB; dense float32 would be 4,000.
     assert int(run.stdout) < 150
+
+
+def test_sparse_rows_of_a_network_that_centres_columns(digits, diabetes):
+    # A constant column is centred, and so is a time stamp.
+    for Estimator, (X, y) in ((ScaledMLPClassifier, digits), (ScaledMLPRegressor, diabetes)):
+        X = np.column_stack([X[:300].astype(np.float64), np.ones(300)])
+        X[:, 0] += 1e9
+        network = Estimator(width=16, max_epochs=3, random_state=0).fit(X, y[:300])
+        assert network.input_shift_[0] > 1e8
+        expected = network.predict(X)
+        np.testing.assert_allclose(network.predict(sp.csr_array(X)), expected, rtol=1e-4)
+        if Estimator is ScaledMLPClassifier:
+            p = network.predict_proba(X)
+            np.testing.assert_allclose(network.predict_proba(sp.csc_matrix(X)), p, atol=1e-5)
+        before = network.coefs_[0]
+        with pytest.raises(ValueError, match=r"columns are centred.*pass X.toarray\(\)"):
+            network.partial_fit(sp.csr_array(X), y[:300])
+        with pytest.raises(ValueError, match="columns are centred"):
+            network.set_params(warm_start=True).fit(sp.csr_array(X), y[:300])
+        assert network.coefs_[0] is before
+        # Validation rows take the kind of X.
+        given = clone(network).fit(X, y[:300], X_val=sp.csr_array(X[:90]), y_val=y[:90])
+        dense = clone(network).fit(X, y[:300], X_val=X[:90], y_val=y[:90])
+        np.testing.assert_array_equal(given.coefs_[0], dense.coefs_[0])
+
+
+@pytest.mark.filterwarnings("ignore:Constructing a DIA matrix")
+@pytest.mark.parametrize("format", ["dok", "lil", "coo", "bsr", "dia"])
+@pytest.mark.parametrize("kind", ["array", "matrix"])
+def test_other_formats_are_converted(Estimator, sparse_data, format, kind):
+    X, y = sparse_data
+    convert = getattr(sp, f"{format}_{kind}")
+    network = Estimator(width=8, max_epochs=2, random_state=0)
+    expected = clone(network).fit(sp.csr_array(X), y).predict(X)
+    got = clone(network).fit(convert(X), y)
+    np.testing.assert_allclose(got.predict(convert(X)), expected, rtol=1e-6)

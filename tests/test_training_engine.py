@@ -649,3 +649,20 @@ def test_a_lone_network_without_memory_tries_shorter_chunks(monkeypatch, error):
     assert_equal_networks(network, train([make_task()])[0], rtol=1e-12, atol=1e-12)
     monkeypatch.setattr(stack.Stack, "train", lambda self: (_ for _ in ()).throw(error))
     assert train([make_task()]) == [error]
+
+
+def test_a_stack_that_fails_where_its_members_do_not_is_reported(monkeypatch):
+    from skscale.training import stack
+
+    real = stack.Stack.train
+
+    def fails_together(self):
+        if len(self.members) > 1:
+            raise ZeroDivisionError("of ours")
+        return real(self)
+
+    monkeypatch.setattr(stack.Stack, "train", fails_together)
+    tasks = [make_task(seed=k) for k in range(3)]
+    with pytest.warns(RuntimeWarning, match="3 networks were to train together.*of ours"):
+        networks = train(tasks, n_threads=1)
+    assert all(len(network.coefs) == 3 for network in networks)

@@ -149,3 +149,44 @@ def test_what_does_not_go_together_is_refused_and_changes_nothing(Estimator, net
         with pytest.raises(ValueError, match=r"`y` has classes not in `self.classes_`"):
             network.fit(X, y, X_val=X, y_val=y + 100)
     assert network.coefs_[0] is before
+
+
+def test_as_many_columns_as_y_whatever_was_fitted_before():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((200, 3)), rng.standard_normal(200)
+    both = np.column_stack([y, -y])
+    network = ScaledMLPRegressor(width=8, max_epochs=2, random_state=0)
+    for target, held_out, message in ((both, y, "expected 2, got 1"), (y, both, "1, got 2")):
+        with pytest.raises(ValueError, match=f"y_val must have as many columns.*{message}"):
+            network.fit(X, target, X_val=X[:50], y_val=held_out[:50])
+    network.fit(X, both).fit(X, y, X_val=X[:50], y_val=y[:50])
+    network.fit(X, both, X_val=X[:50], y_val=both[:50])
+    assert network.predict(X).shape == both.shape
+
+
+def test_networks_with_validation_rows_of_unequal_number_stay_in_one_stack():
+    import joblib
+
+    from skscale import last_fused_run
+
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((4000, 3)), rng.standard_normal(4000)
+    networks = [
+        ScaledMLPRegressor(
+            depth=1, width=512, max_epochs=2, random_state=k, precision="float64"
+        )
+        for k in range(2)
+    ]
+    sizes = [3, 3000]  # more than a chunk of the validation
+
+    def fit(network, n):
+        return clone(network).fit(X[:500], y[:500], X_val=X[:n], y_val=y[:n])
+
+    with joblib.parallel_config(backend="skscale"):
+        together = joblib.Parallel()(
+            joblib.delayed(fit)(*pair) for pair in zip(networks, sizes, strict=True)
+        )
+    assert last_fused_run().stack_sizes == [2]
+    for one, network, n in zip(together, networks, sizes, strict=True):
+        alone = fit(network, n)
+        np.testing.assert_allclose(one.validation_scores_, alone.validation_scores_, 1e-5)

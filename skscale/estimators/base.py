@@ -29,7 +29,13 @@ from .features import (
     validate_features,
 )
 from .pickling import CallbacksLeftOut, InconsistentVersionWarning
-from .targets import check_weights, refuse_one_class, rescale_weights, split_rows
+from .targets import (
+    SMALLEST_WEIGHT,
+    check_weights,
+    refuse_one_class,
+    rescale_weights,
+    split_rows,
+)
 
 # Rows of a batch under batch_size="auto": about 1.5 sqrt(n), a power of two. Small
 # tables need many steps an epoch, large ones wide products.
@@ -226,6 +232,7 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
 
     def _partial_fit(self, X, y, sample_weight):
         """Make one pass over some rows; see the public classes."""
+        self._validate_params()  # scikit-learn does so in the first call only
         widths = self._check_combinations()
         if self.callbacks:
             raise ValueError(
@@ -284,7 +291,7 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         rows = np.arange(X.shape[0]) if weights is None else np.flatnonzero(weights > 0)
         seed = draw_seed(self.random_state)
         train_rows, valid_rows = rows, None
-        held_out = self._check_validation_data(X, of_class, **given)
+        held_out = self._check_validation_data(X, encoded, of_class, **given)
         if held_out is not None:
             valid_rows = np.arange(held_out[0].shape[0])
             if held_out[2] is not None:
@@ -341,16 +348,23 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
                 )
         n_seen = n_before + len(rows)
         # Weights have mean one over all rows so far, those of `fit` included.
-        own = 1.0 if weights is None else weights[rows].mean()
-        mean = own
+        own = 1.0
+        if weights is not None:
+            largest = weights.max()
+            own = largest * (weights[rows] / largest).mean()  # their sum may overflow
+        mean = before = own
         if n_before and self._mean_weight is not None:
-            mean = (n_before * self._mean_weight + len(rows) * own) / n_seen
+            before = self._mean_weight
+            mean = before * (n_before / n_seen) + own * (len(rows) / n_seen)
         if weights is not None or mean != 1.0:
             weights = np.ones(X.shape[0]) if weights is None else weights
             weights = weights / mean
+            # Rows that hardly weigh anything beside those before are rows still.
+            weights[rows] = np.maximum(weights[rows], SMALLEST_WEIGHT)
         if not continues:
             self.input_shift_ = find_shift(X, rows, weights)
-        values = self._follow_targets(encoded, rows, weights, n_before)
+        weight_before = n_before * (before / mean)
+        values = self._follow_targets(encoded, rows, weights, weight_before)
         self.n_samples_seen_, self._mean_weight = n_seen, mean
         architecture = self._describe_architecture(X, widths, encoded)
         recipe = self._describe_recipe(len(rows))
@@ -360,8 +374,8 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
             None if weights is None else weights.astype(self._network_dtype),
             rows,
             architecture=architecture,
-            # A stream has no end that the rate could fall towards.
-            recipe=replace(recipe, max_epochs=1, lr_schedule="constant"),
+            # A stream has no end that the rate could fall towards, and a pass is a pass.
+            recipe=replace(recipe, max_epochs=1, max_seconds=None, lr_schedule="constant"),
             loss=encoded.loss,
             seed=seed,
             device=device,
@@ -393,7 +407,7 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
             y = y.toarray()
         return X, y
 
-    def _check_validation_data(self, X, of_class, X_val, y_val, sample_weight_val):
+    def _check_validation_data(self, X, encoded, of_class, X_val, y_val, sample_weight_val):
         """Return the validation data as (X, encoded targets, weights), or None."""
         if X_val is None and y_val is None:
             if sample_weight_val is not None:
@@ -415,15 +429,15 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         elif issparse(X_val) and not issparse(X):
             X_val = X_val.toarray()
         weights = rescale_weights(check_weights(X_val, sample_weight_val))
-        encoded = self._encode_known(y_val, True)
+        held_out = self._encode_held_out(y_val, encoded)
         if of_class is not None:
-            weights = of_class[encoded.strata] * (1.0 if weights is None else weights)
+            weights = of_class[held_out.strata] * (1.0 if weights is None else weights)
             if not weights.any():
                 raise ValueError(
                     "No row of X_val has a positive weight, class weights included. Expected "
                     "at least one."
                 )
-        return X_val, encoded, weights
+        return X_val, held_out, weights
 
     def _describe_validation(self, held_out):
         if held_out is None:
@@ -593,13 +607,25 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
             if in_dtype_of_X and dtype != X.dtype:
                 refuse_beyond_float32(X)
                 dtype = np.promote_types(dtype, X.dtype)
+            if issparse(X) and self.input_shift_ is not None:
+                return self._outputs_of_shifted(X, dtype)
             x = to_network_dtype(X, self.input_shift_, dtype)
+        return self._forward(x, self.coefs_, self.intercepts_)
+
+    def _outputs_of_shifted(self, X, dtype):
+        # (X - shift) W + b = X W + (b - shift W), in float64: the two terms nearly cancel.
+        coefs = [c.astype(np.float64) for c in self.coefs_]
+        first, *others = self.intercepts_
+        first = first - self.input_shift_ @ coefs[0]
+        return self._forward(X.astype(np.float64), coefs, [first, *others]).astype(dtype)
+
+    def _forward(self, x, coefs, intercepts):
         architecture = self.architecture_
         with np.errstate(over="ignore", invalid="ignore"):  # what comes of it raises below
             outputs = inference.forward(
                 x,
-                self.coefs_,
-                self.intercepts_,
+                coefs,
+                intercepts,
                 activation=architecture.activation,
                 normalization=architecture.normalization,
                 residual=architecture.residual,

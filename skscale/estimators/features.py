@@ -122,7 +122,9 @@ def refuse_misleading(X, is_prediction=False):
         if not (is_prediction and type(X).__module__.startswith("pandas")):
             _refuse_columns(X)
     elif isinstance(getattr(X, "dtype", None), np.dtype):
-        _refuse_values("X", X.data if issparse(X) else X)
+        values = getattr(X, "data", X) if issparse(X) else X
+        if isinstance(values, np.ndarray):
+            _refuse_values("X", values)
 
 
 def _refuse_columns(X):
@@ -259,7 +261,7 @@ def to_network_dtype(X, shift, dtype):
     Parameters
     ----------
     X : ndarray or SciPy CSR array of shape (n_rows, n_features)
-        A sparse one has no shift.
+        A sparse one cannot be shifted.
     shift : float64 ndarray of shape (n_features,) or None
     dtype : numpy dtype
         float32 or float64.
@@ -272,11 +274,18 @@ def to_network_dtype(X, shift, dtype):
     Raises
     ------
     ValueError
-        If a value is too large for `dtype`.
+        If a value is too large for `dtype`, or a sparse X is to be shifted.
     """
     if shift is None and X.dtype == dtype:
         return X
     if issparse(X):
+        if shift is not None:
+            raise ValueError(
+                "The network was begun on a dense X of which some columns are centred (see "
+                "input_shift_), and centring would make this sparse X dense. Expected dense "
+                "rows again: pass X.toarray(), in pieces to partial_fit where it is large, or "
+                "begin anew with the sparse X."
+            )
         values = to_network_dtype(X.data, None, dtype)
         return csr_array((values, X.indices, X.indptr), shape=X.shape)
     cast = np.empty(X.shape, dtype=dtype)

@@ -313,7 +313,8 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
 
         The network of the calls before, or of `fit`, is trained on, its optimiser too
         unless it was pickled in between. Rows are taken in random order, in batches. The
-        learning rate stays constant, and no rows are set aside for early stopping.
+        learning rate stays constant, no rows are set aside for early stopping, and
+        `max_seconds` has no meaning.
 
         Parameters
         ----------
@@ -322,10 +323,11 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Class labels, or a binary indicator matrix.
         classes : array-like of shape (n_classes,) or None, default=None
-            All labels that will come, the indices of the columns for an indicator matrix;
-            needed in the first call.
+            All labels that will come, or the indices of an indicator matrix's columns
+            (`range(n_labels)`); needed in the first call.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Non-negative weights, to be compared with those of the other calls.
+            Non-negative weights, to be compared with those of the other calls of
+            `partial_fit`; a row of `fit` counts as one of mean weight in the first.
 
         Returns
         -------
@@ -344,6 +346,17 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
             )
         if _check_partial_fit_first_call(self, classes):
             self._multilabel = np.ndim(y) == 2 and np.shape(y)[1] > 1
+            if self._multilabel and not np.array_equal(
+                self.classes_, np.arange(np.shape(y)[1])
+            ):
+                raise ValueError(
+                    "The classes of an indicator matrix are the indices of its columns: "
+                    f"expected classes=range({np.shape(y)[1]}), got {classes!r}."
+                )
+            if len(self.classes_) < 2:
+                raise ValueError(
+                    f"classes={classes!r} is one class only. A classifier needs at least two."
+                )
         return self._partial_fit(X, y, sample_weight)
 
     @property
@@ -373,13 +386,16 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
     def _encode_known(self, y, continues):
         return encode_known_classes(y, self.classes_, self._multilabel, self._network_dtype)
 
+    def _encode_held_out(self, y, encoded):
+        return self._encode_known(y, True)
+
     def _weigh_classes(self, encoded, weights):
         return weigh_classes(self.class_weight, encoded, weights)
 
     def _finish_targets(self, encoded, train_rows, weights, continues):
         return encoded.values
 
-    def _follow_targets(self, encoded, rows, weights, n_before):
+    def _follow_targets(self, encoded, rows, weights, weight_before):
         return encoded.values
 
     def _scale_targets(self, encoded):
@@ -625,7 +641,8 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
 
         The network of the calls before, or of `fit`, is trained on, its optimiser too
         unless it was pickled in between. Rows are taken in random order, in batches. The
-        learning rate stays constant, and no rows are set aside for early stopping. The
+        learning rate stays constant, no rows are set aside for early stopping, and
+        `max_seconds` has no meaning. The
         mean and scale of the targets are those of all rows so far; when they move, the
         output layer is rescaled so that predictions stay (van Hasselt et al. 2016,
         "Learning values across many orders of magnitude", eq. 3).
@@ -637,7 +654,8 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Numbers to predict.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Non-negative weights, to be compared with those of the other calls.
+            Non-negative weights, to be compared with those of the other calls of
+            `partial_fit`; a row of `fit` counts as one of mean weight in the first.
 
         Returns
         -------
@@ -674,6 +692,16 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
         y = self._check_numbers(y)
         n_outputs = 1 if y.ndim == 1 else y.shape[1]
         self._check_goes_on(n_outputs)
+        return EncodedTargets(y, self.loss, n_outputs)
+
+    def _encode_held_out(self, y, encoded):
+        y = self._check_numbers(y)
+        n_outputs = 1 if y.ndim == 1 else y.shape[1]
+        if n_outputs != encoded.n_outputs:
+            raise ValueError(
+                f"y_val must have as many columns as y: expected {encoded.n_outputs}, got "
+                f"{n_outputs}."
+            )
         return EncodedTargets(y, self.loss, n_outputs)
 
     def _check_numbers(self, y):
@@ -724,6 +752,7 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
         find = find_rate if self._is_log else standardize
         values, mean, scale = find(encoded.values, train_rows, weights, self._network_dtype)
         self._set_target_moments(mean, scale)
+        self._rate = scale if self._is_log else None
         return values
 
     def _set_target_moments(self, mean, scale):
@@ -734,21 +763,29 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
             (is_moderate & (mean <= _FAR_FROM_ZERO * scale)).all()
         )
 
-    def _follow_targets(self, encoded, rows, weights, n_before):
-        if not n_before:
+    def _follow_targets(self, encoded, rows, weights, weight_before):
+        if not weight_before and not self._is_log:
             return self._finish_targets(encoded, rows, weights, False)
-        former = self.target_mean_, self.target_scale_
         n_new = len(rows) if weights is None else weights[rows].sum()
         y = encoded.values.reshape(len(encoded.values), -1)[rows].astype(np.float64)
         w = None if weights is None else weights[rows]
         if self._is_log:
-            mean = np.average(y, axis=0, weights=w)
-            rate = (n_before * former[1] + n_new * mean) / (n_before + n_new)
-            self._set_target_moments(former[0], rate)
-            factor, shift = 1.0, np.log(former[1] / rate)
+            rate = np.average(y, axis=0, weights=w)
+            if not weight_before:
+                # Of counts that were all zero so far the scale is anybody's guess.
+                self._rate = rate
+                self._set_target_moments(np.zeros(len(rate)), np.where(rate > 0, rate, 1.0))
+                return self._scale_targets(encoded)
+            former = self.target_scale_
+            share = n_new / (weight_before + n_new)
+            self._rate = self._rate * (1 - share) + rate * share
+            scale = np.where(self._rate > 0, self._rate, former)
+            self._set_target_moments(self.target_mean_, scale)
+            factor, shift = 1.0, np.log(former / scale)
         else:
             _, mean, scale = standardize(y, np.arange(len(y)), w, np.float64)
-            self._set_target_moments(*merge_moments(n_before, *former, n_new, mean, scale))
+            former = self.target_mean_, self.target_scale_
+            self._set_target_moments(*merge_moments(weight_before, *former, n_new, mean, scale))
             divisor = np.where(self.target_scale_ == 0, 1.0, self.target_scale_)
             factor = former[1] / divisor
             shift = (former[0] - self.target_mean_) / divisor

@@ -9,7 +9,7 @@ from sklearn.utils.validation import column_or_1d
 
 from ._sklearn_private import _check_sample_weight
 
-_SMALLEST_WEIGHT = 1e-30
+SMALLEST_WEIGHT = 1e-30
 # Standardised targets are clipped here: their squares must not overflow float32.
 _LARGEST_TARGET = 1e15
 
@@ -174,7 +174,7 @@ def rescale_weights(weights):
     # Only their ratios matter: now no sum of them overflows.
     weights = weights / weights.max()
     # Below this share a weight is none: in float32 it would soon be.
-    weights[weights < _SMALLEST_WEIGHT] = 0
+    weights[weights < SMALLEST_WEIGHT] = 0
     return weights
 
 

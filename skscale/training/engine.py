@@ -2,6 +2,7 @@
 
 import collections
 import threading
+import warnings
 from contextlib import nullcontext
 
 import torch
@@ -155,6 +156,7 @@ class _Session:
             # Too little memory: in halves. Else, whose fault it was shows when each trains
             # alone.
             step = -(-len(group) // 2) if _is_out_of_memory(error) else 1
+            reason = None if step > 1 else repr(error)
             del error
         else:
             self.stack_sizes.append(len(group))
@@ -162,6 +164,13 @@ class _Session:
         results = {}
         for start in range(0, len(group), step):
             results.update(self.train(group[start : start + step]))
+        if reason and not any(isinstance(r, Exception) for r in results.values()):
+            warnings.warn(
+                f"{len(group)} networks were to train together, which failed ({reason}); each "
+                "of them trained alone, and slower. Please report this to skscale.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         return results
 
     def _train_stack(self, group, n_halvings):

@@ -369,7 +369,7 @@ class Stack:
                     # With a row of its own, whose loss is as finite as the others.
                     padding = feed.valid_rows[:1].expand(n_padding)
                     rows = torch.cat([rows, padding])
-                    weight = torch.cat([weight, torch.zeros_like(weight[:1]).expand(n_padding)])
+                    weight = torch.cat([weight, weight.new_zeros(n_padding)])
                 if self.is_sparse:
                     x.append(feed.valid_batch(rows.cpu().numpy(), self.dtype, self.device))
                 else:

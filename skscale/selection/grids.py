@@ -1,0 +1,151 @@
+"""A grid of scales for given data."""
+
+import numpy as np
+from sklearn.base import clone, is_classifier
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import _num_samples
+
+from ..estimators.base import ScaledMLP
+from ..networks.architecture import DenseArchitecture
+from ..scaling import hidden_widths
+
+_NARROWEST = 4
+# The largest network has so many parameters a row: with early stopping and weight decay
+# more than that was rarely chosen.
+_PARAMETERS_A_ROW = 10
+_MOST_PARAMETERS = 2_000_000
+_WIDEST = 1024
+# The largest has at least so many times the parameters of the smallest.
+_FEWEST_TIMES = 16
+# Rows on which the steps before the network are tried, to count the columns they make.
+_SAMPLE = 1000
+
+
+def scale_grid(X, y, estimator=None, n_candidates=13):
+    """Make a grid of depths and widths for given data.
+
+    The linear model, and for depths 1, 2 and 3 widths whose numbers of parameters grow
+    geometrically: from 4 units in one layer to about 10 parameters a row (2,000,000 and
+    1,024 units a layer at most, and 16 times the smallest at least).
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features), or what the estimator's first step takes
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+    estimator : estimator or None, default=None
+        What is to be searched: an estimator of skscale, or a pipeline or other
+        meta-estimator with one in it, whose parameters get the prefix that belongs there.
+        None is an estimator of skscale itself.
+    n_candidates : int, default=13
+        Most candidates; widths that coincide are left out.
+
+    Returns
+    -------
+    list of dict
+        A `param_grid` for GridSearchCV and HalvingGridSearchCV; RandomizedSearchCV takes it
+        as `param_distributions`.
+
+    Raises
+    ------
+    TypeError
+        If the estimator holds no network of skscale.
+    ValueError
+        If `n_candidates` is less than 2.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skscale import ScaledMLPClassifier, scale_grid
+    >>> model = make_pipeline(StandardScaler(), ScaledMLPClassifier())
+    >>> for part in scale_grid(*load_digits(return_X_y=True), model):
+    ...     print(part)
+    {'scaledmlpclassifier__depth': [0]}
+    {'scaledmlpclassifier__depth': [1], 'scaledmlpclassifier__width': [4, 16, 64, 240]}
+    {'scaledmlpclassifier__depth': [2], 'scaledmlpclassifier__width': [4, 13, 40, 104]}
+    {'scaledmlpclassifier__depth': [3], 'scaledmlpclassifier__width': [4, 12, 32, 80]}
+    """
+    if n_candidates < 2:
+        raise ValueError(f"n_candidates must be at least 2, got {n_candidates}.")
+    prefix, network = _find_network(estimator)
+    n_features = _count_features(X, y, estimator, prefix)
+    n_outputs = _count_outputs(y, network)
+
+    def count(depth, width):
+        widths = hidden_widths(depth, width)
+        return DenseArchitecture(n_features, widths, n_outputs).n_parameters
+
+    smallest = count(1, _NARROWEST)
+    largest = min(_PARAMETERS_A_ROW * _num_samples(X), _MOST_PARAMETERS)
+    largest = max(largest, _FEWEST_TIMES * smallest)
+    n_depths = 1 if n_candidates < 4 else 2 if n_candidates < 7 else 3
+    grid = [{f"{prefix}depth": [0]}]
+    for depth in range(1, n_depths + 1):
+        # What does not divide goes to the shallow ones.
+        n_widths = (n_candidates - 1 + n_depths - depth) // n_depths
+        most = min(largest, max(count(depth, _WIDEST), smallest))
+        sizes = np.geomspace(smallest, most, n_widths) if n_widths > 1 else [most]
+        widths = {_widest(lambda width, d=depth: count(d, width), size) for size in sizes}
+        grid.append({f"{prefix}depth": [depth], f"{prefix}width": sorted(widths)})
+    return grid
+
+
+def _widest(count, n_parameters):
+    """Return the width whose number of parameters is nearest, as processors like it."""
+    low, high = _NARROWEST, _NARROWEST
+    while count(high) < n_parameters:
+        high *= 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if count(middle) <= n_parameters else (low, middle)
+    width = low if n_parameters - count(low) <= count(high) - n_parameters else high
+    return width if width < 24 else 8 * round(width / 8)
+
+
+def _find_network(estimator):
+    """Return the prefix of the network's parameters, and the network or None."""
+    if estimator is None:
+        return "", None
+    if isinstance(estimator, ScaledMLP):
+        return "", estimator
+    found = [
+        (name, value)
+        for name, value in estimator.get_params(deep=True).items()
+        if isinstance(value, ScaledMLP)
+    ]
+    if not found:
+        raise TypeError(
+            "Expected an estimator of skscale, or one with such an estimator in it, got "
+            f"{estimator!r}."
+        )
+    name, network = min(found, key=lambda item: item[0].count("__"))
+    return f"{name}__", network
+
+
+def _count_features(X, y, estimator, prefix):
+    steps = getattr(estimator, "steps", ())
+    if isinstance(estimator, Pipeline) and len(steps) > 1 and prefix:
+        # As many columns as the steps before the network make of some of the rows.
+        n = _num_samples(X)
+        rows = np.unique(np.linspace(0, n - 1, min(n, _SAMPLE)).astype(int))
+        before = clone(estimator[:-1])
+        made = before.fit_transform(_safe_indexing(X, rows), _safe_indexing(y, rows))
+        return made.shape[1]
+    return X.shape[1] if hasattr(X, "shape") else len(X[0])
+
+
+def _count_outputs(y, network):
+    y = np.asarray(y) if not hasattr(y, "shape") else y
+    if len(y.shape) == 2:
+        return y.shape[1]
+    if network is None:
+        is_of_classes = not type_of_target(y).startswith("continuous")
+    else:
+        is_of_classes = is_classifier(network)
+    if not is_of_classes:
+        return 1
+    n_classes = len(np.unique(y))
+    return 1 if n_classes == 2 else n_classes
