@@ -19,6 +19,7 @@ _EXPORTS = {
     "SmallestWithin": "skscale.selection.rules",
     "complexity": "skscale.inspection.complexity",
     "cost_scoring": "skscale.selection.costs",
+    "diagnose": "skscale.selection.diagnosis",
     "last_fused_run": "skscale.training.fusion",
     "scale_grid": "skscale.selection.grids",
     "select": "skscale.selection.rules",

@@ -70,7 +70,7 @@ def scale_grid(X, y, estimator=None, n_candidates=13):
     """
     if n_candidates < 2:
         raise ValueError(f"n_candidates must be at least 2, got {n_candidates}.")
-    prefix, network = _find_network(estimator)
+    prefix, network = find_network(estimator)
     n_features = _count_features(X, y, estimator, prefix)
     n_outputs = _count_outputs(y, network)
 
@@ -105,7 +105,7 @@ def _widest(count, n_parameters):
     return width if width < 24 else 8 * round(width / 8)
 
 
-def _find_network(estimator):
+def find_network(estimator):
     """Return the prefix of the network's parameters, and the network or None."""
     if estimator is None:
         return "", None

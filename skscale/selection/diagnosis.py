@@ -1,0 +1,285 @@
+"""Is a network under- or over-fitted, and what would scaling it change?"""
+
+from dataclasses import dataclass, field
+
+import joblib
+import numpy as np
+from scipy import stats
+from sklearn.base import clone, is_classifier
+from sklearn.model_selection import GridSearchCV, check_cv
+from sklearn.utils import check_random_state
+
+from ..scaling import hidden_widths
+from .costs import cost_scoring
+from .grids import find_network
+
+_FACTOR = 4
+# A wider network has at least so many units: from one unit to four is no scale at all.
+_WIDER = 32
+# Chances, by Student's t, that a difference that is none passes for one: of two larger
+# networks one looks better more easily than the one smaller looks worse.
+_CHANCE_UP, _CHANCE_DOWN, _CHANCE_OTHER = 0.01, 0.05, 0.1
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A change that was tried.
+
+    Attributes
+    ----------
+    name : str
+        "as it is", "smaller", "wider", "deeper", "regularised" or "half the rows".
+    params : dict
+        The network's parameters that were changed.
+    score, train_score : float
+        Mean over the folds, of the rows left out and of those trained on.
+    difference, standard_error : float
+        Of `score` to that of the network as it is, paired by fold.
+    n_parameters : int
+        Parameters of the network.
+    """
+
+    name: str
+    params: dict
+    score: float
+    train_score: float
+    difference: float
+    standard_error: float
+    n_parameters: int
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What `diagnose` found.
+
+    Attributes
+    ----------
+    state : str
+        "under-fitted": a larger network is better. "over-fitted": a smaller one is as good,
+        and this one knows its training rows much better than others. "saturated": a
+        smaller one is as good. "well sized": neither.
+    direction : {"up", "down", "stay"}
+        Where to scale.
+    dimension : {"width", "depth"} or None
+        What to scale.
+    advice : str
+        The same and more in words.
+    trials : list of Trial
+        The evidence, the network as it is first.
+    """
+
+    state: str
+    direction: str
+    dimension: str | None
+    advice: str
+    trials: list = field(repr=False)
+
+    def __str__(self):
+        lines = [
+            f"{self.state}: {self.advice}",
+            "",
+            f"{'':16}{'score':>9}{'train':>9}  {'difference':>21}{'parameters':>12}",
+        ]
+        for trial in self.trials:
+            difference = ""
+            if trial.name != "as it is":
+                difference = f"{trial.difference:+.4f} (+- {trial.standard_error:.4f})"
+            changes = ", ".join(f"{k}={v}" for k, v in trial.params.items())
+            lines.append(
+                f"{trial.name:16}{trial.score:9.4f}{trial.train_score:9.4f}  "
+                f"{difference:>21}{trial.n_parameters:12,}  {changes}".rstrip()
+            )
+        return "\n".join(lines)
+
+
+class _HalfTheRows:
+    # The folds of another splitter, each with half of its training rows.
+
+    def __init__(self, splits, seed):
+        self.splits = [
+            (np.sort(check_random_state(seed + i).permutation(train)[: len(train) // 2]), test)
+            for i, (train, test) in enumerate(splits)
+        ]
+
+    def split(self, X=None, y=None, groups=None):
+        yield from self.splits
+
+    def get_n_splits(self, X=None, y=None, groups=None):
+        return len(self.splits)
+
+
+def diagnose(estimator, X, y, *, scoring=None, cv=5, random_state=0):
+    """Find out whether a network has the right size, before any search.
+
+    Fits the network as it is, a quarter as wide, four times as wide, a layer deeper, more
+    strongly regularised, and on half the rows; each on the same folds, all together.
+
+    Parameters
+    ----------
+    estimator : estimator
+        An estimator of skscale, or a pipeline or other meta-estimator with one in it.
+    X : array-like of shape (n_samples, n_features)
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+    scoring : str, callable or None, default=None
+        What is good; None is the estimator's own score.
+    cv : int or splitter, default=5
+        The folds.
+    random_state : int, default=0
+        Seed of the networks, so that they share their batches, and of the half of the rows.
+
+    Returns
+    -------
+    Diagnosis
+        `print` shows it with the evidence.
+
+    Raises
+    ------
+    TypeError
+        If the estimator holds no network of skscale.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skscale import ScaledMLPClassifier, diagnose
+    >>> X, y = load_digits(return_X_y=True)
+    >>> network = ScaledMLPClassifier(depth=1, width=2, max_epochs=20)
+    >>> found = diagnose(network, X[:600] / 16, y[:600], cv=3)
+    >>> found.state, found.direction, found.dimension
+    ('under-fitted', 'up', 'width')
+    """
+    prefix, network = find_network(estimator)
+    widths = hidden_widths(network.depth, network.width)
+    changes = _changes(network, widths)
+    splits = list(check_cv(cv, y, classifier=is_classifier(estimator)).split(X, y))
+    base = clone(estimator).set_params(**{f"{prefix}random_state": random_state})
+    grid = [
+        {f"{prefix}{name}": [value] for name, value in params.items()}
+        for params in changes.values()
+    ]
+
+    def search(grid, cv):
+        with joblib.parallel_config(backend="skscale"):
+            return (
+                GridSearchCV(
+                    base,
+                    grid,
+                    scoring=cost_scoring(scoring, ["n_parameters"]),
+                    refit=False,
+                    cv=cv,
+                    return_train_score=True,
+                    error_score="raise",
+                )
+                .fit(X, y)
+                .cv_results_
+            )
+
+    results = search(grid, splits)
+    half = search([grid[0]], _HalfTheRows(splits, random_state))
+    names = [*changes, "half the rows"]
+    folds, train, sizes = (
+        np.vstack([_columns(results, column), _columns(half, column)])
+        for column in ("test_score", "train_score", "test_n_parameters")
+    )
+    trials = []
+    for name, params, scores, of_train, size in zip(
+        names, [*changes.values(), {}], folds, train, sizes, strict=True
+    ):
+        difference = scores - folds[0]
+        trials.append(
+            Trial(
+                name,
+                {} if name == "as it is" else params,
+                float(scores.mean()),
+                float(of_train.mean()),
+                float(difference.mean()),
+                float(difference.std(ddof=1) / np.sqrt(len(difference))),
+                int(size[0]),
+            )
+        )
+    return _judge(trials, len(splits))
+
+
+def _changes(network, widths):
+    """Return the parameters of each trial, by its name."""
+    depth = len(widths)
+
+    def scaled(factor, least):
+        new = tuple(max(least, round(width * factor)) for width in widths)
+        if isinstance(network.width, (tuple, list)):
+            return {"width": new}
+        return {"width": new[0]}
+
+    as_it_is = {"depth": network.depth}
+    changes = {"as it is": as_it_is}
+    if depth == 0:
+        # The linear model: the next larger one has a layer.
+        changes["deeper"] = {"depth": 1}
+        changes["regularised"] = {"weight_decay": 10 * (network.weight_decay or 0.01)}
+        return changes
+    smaller = scaled(1 / _FACTOR, 1)
+    changes["smaller"] = smaller if max(widths) > 1 else {"depth": 0, "width": 1}
+    changes["wider"] = scaled(_FACTOR, _WIDER)
+    if network.depth is None:
+        changes["deeper"] = {"width": (*widths, widths[-1])}
+    else:
+        changes["deeper"] = {"depth": depth + 1}
+    changes["regularised"] = {
+        "dropout": min(0.9, network.dropout + (1 - network.dropout) / 2),
+        "weight_decay": 10 * (network.weight_decay or 0.01),
+    }
+    return changes
+
+
+def _columns(results, name):
+    n_splits = sum(key.startswith("split") and key.endswith("_" + name) for key in results)
+    return np.column_stack([results[f"split{i}_{name}"] for i in range(n_splits)])
+
+
+def _judge(trials, n_splits):
+    by_name = {trial.name: trial for trial in trials}
+    now = by_name["as it is"]
+
+    def errors(chance):
+        return stats.t.ppf(1 - chance, n_splits - 1)
+
+    def is_better(name, chance):
+        trial = by_name.get(name)
+        return trial is not None and trial.difference > errors(chance) * trial.standard_error
+
+    gap = now.train_score - now.score
+    larger = [name for name in ("wider", "deeper") if is_better(name, _CHANCE_UP)]
+    smaller, half = by_name.get("smaller"), by_name["half the rows"]
+    rows = ""
+    if half.difference < -errors(_CHANCE_OTHER) * half.standard_error:
+        rows = f" Half the rows score {-half.difference:.4f} less: more rows would help, too."
+    if larger:
+        best = max(larger, key=lambda name: by_name[name].difference)
+        dimension = {"wider": "width", "deeper": "depth"}[best]
+        trial = by_name[best]
+        advice = (
+            f"a {best} network scores {trial.difference:.4f} more (standard error "
+            f"{trial.standard_error:.4f}). Scale the {dimension} up.{rows}"
+        )
+        return Diagnosis("under-fitted", "up", dimension, advice, trials)
+    regularised = ""
+    if is_better("regularised", _CHANCE_OTHER):
+        trial = by_name["regularised"]
+        words = ", ".join(f"{k}={v:g}" for k, v in trial.params.items())
+        regularised = f" Regularised by {words} it scores {trial.difference:.4f} more."
+    if smaller is not None and (
+        smaller.difference >= -errors(_CHANCE_DOWN) * smaller.standard_error
+    ):
+        is_over = gap > max(0.05, 2 * abs(smaller.train_score - smaller.score))
+        is_over |= is_better("smaller", _CHANCE_OTHER) or bool(regularised)
+        share = smaller.n_parameters / now.n_parameters
+        advice = (
+            f"with {share:.0%} of the parameters it scores {smaller.difference:+.4f} (standard "
+            f"error {smaller.standard_error:.4f}). Scale the width down.{regularised}{rows}"
+        )
+        state = "over-fitted" if is_over else "saturated"
+        return Diagnosis(state, "down", "width", advice, trials)
+    advice = (
+        "no larger network is better beyond doubt, and a smaller one is worse."
+        f"{regularised}{rows}"
+    )
+    return Diagnosis("well sized", "stay", None, advice, trials)
