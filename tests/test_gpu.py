@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from skscale.training.engine import train
+from skscale.training.losses import LOSSES
+from tests.test_losses import loss_tasks
 from tests.test_training_engine import SHAPES, assert_equal_networks, make_task
 
 pytestmark = [
@@ -41,6 +43,18 @@ def test_a_stack_on_the_gpu_equals_lone_fits_dropout_included():
     ]
     for together, task in zip(train(tasks), tasks, strict=True):
         assert_equal_networks(together, train([task])[0], rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("is_sparse", [False, True])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_and_sparse_rows_on_the_gpu_equal_the_cpu(loss, is_sparse):
+    def tasks(device):
+        made = loss_tasks(loss, is_sparse=is_sparse, batch_size=8, max_epochs=4)
+        return [_on(device, task) for task in made]
+
+    for on_gpu, on_cpu in zip(train(tasks("cuda")), train(tasks("cpu")), strict=True):
+        assert_equal_networks(on_gpu, on_cpu, rtol=1e-8, atol=1e-9)
+        assert on_gpu.peak_device_bytes > 0
 
 
 def test_replayed_graphs_equal_single_steps(monkeypatch):

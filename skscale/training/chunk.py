@@ -10,6 +10,7 @@ recorded as a program and repeated (`program`).
 import threading
 from itertools import groupby
 
+import numpy as np
 import torch
 
 from .losses import row_losses, weight_factor
@@ -101,6 +102,10 @@ class Chunk:
             return torch.zeros(shape, dtype=dtype, device=device)
 
         self.order = buffer(dtype=torch.int64, n=n_feeds)
+        # Sparse rows are looked up on the host: a device would have to be waited for.
+        self.host_order = self.order.numpy() if device.type == "cpu" else None
+        if stack.is_sparse and self.host_order is None:
+            self.host_order = np.zeros(self.order.shape, dtype=np.int64)
         self.x = buffer(n_inputs, dtype=stack.dtype, n=n_batches)
         if stack.loss == "cross_entropy":
             self.targets = buffer(1, dtype=torch.int64)
@@ -185,6 +190,9 @@ class Chunk:
             order[:, f, :n_rows] = rows.view(n_steps, n_rows)
             if n_rows < self.n_rows:
                 order[:, f, n_rows:] = rows[0]
+            if self.stack.is_sparse:
+                self.host_order[:n_steps, f, :n_rows] = rows.numpy().reshape(n_steps, n_rows)
+                self.host_order[:n_steps, f, n_rows:] = rows[0]
         is_copied = len(self.stack.n_sharing) != len(feeds)  # see Stack
         of_batch = feed_of_member if is_copied else range(len(feeds))
         if all(f.X is feeds[0].X and f.targets is feeds[0].targets for f in feeds):
@@ -231,8 +239,8 @@ class Chunk:
     def _sparse_batches(self, step):
         stack = self.stack
         return [
-            feed.batch(rows.cpu().numpy(), stack.dtype, stack.device)
-            for feed, rows in zip(stack.feeds, self.order[step], strict=True)
+            feed.batch(rows, stack.dtype, stack.device)
+            for feed, rows in zip(stack.feeds, self.host_order[step], strict=True)
         ]
 
     def _step(self, x, targets, row_weights, masks, outputs, rates, decays, shrinkages):

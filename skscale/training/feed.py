@@ -51,6 +51,7 @@ class Feed:
         self.valid_weight = self.n_valid
         if task.valid_rows is not None and valid_weights is not None:
             self.valid_weight = valid_weights[task.valid_rows].sum()
+        self.host_valid_rows = task.valid_rows
         self.random = FeedRandom(task.seed)
         self._train_rows = task.train_rows
         self._order = None

@@ -371,7 +371,9 @@ class Stack:
                     rows = torch.cat([rows, padding])
                     weight = torch.cat([weight, weight.new_zeros(n_padding)])
                 if self.is_sparse:
-                    x.append(feed.valid_batch(rows.cpu().numpy(), self.dtype, self.device))
+                    own = feed.host_valid_rows[start : start + n_rows]
+                    own = np.append(own, np.repeat(feed.host_valid_rows[:1], n_padding))
+                    x.append(feed.valid_batch(own, self.dtype, self.device))
                 else:
                     x.append(feed.valid_X.index_select(0, rows))
                 targets.append(feed.valid_targets.index_select(0, rows))
