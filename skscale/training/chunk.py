@@ -103,8 +103,7 @@ class Chunk:
 
         self.order = buffer(dtype=torch.int64, n=n_feeds)
         # Sparse rows are looked up on the host: a device would have to be waited for.
-        self.host_order = self.order.numpy() if device.type == "cpu" else None
-        if stack.is_sparse and self.host_order is None:
+        if stack.is_sparse:
             self.host_order = np.zeros(self.order.shape, dtype=np.int64)
         self.x = buffer(n_inputs, dtype=stack.dtype, n=n_batches)
         if stack.loss == "cross_entropy":
