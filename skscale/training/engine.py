@@ -155,8 +155,9 @@ class _Session:
                 return self.train(group, n_halvings + 1)
             # Too little memory: in halves. Else, whose fault it was shows when each trains
             # alone.
-            step = -(-len(group) // 2) if _is_out_of_memory(error) else 1
-            reason = None if step > 1 else repr(error)
+            is_memory = _is_out_of_memory(error)
+            step = -(-len(group) // 2) if is_memory else 1
+            reason = None if is_memory else repr(error)
             del error
         else:
             self.stack_sizes.append(len(group))
