@@ -188,9 +188,9 @@ class Slow(ClassifierMixin, BaseEstimator):
 
 def test_latency_is_in_microseconds_of_the_rows_asked_for(iris):
     estimator = Slow(0.002)
-    assert 2000 <= costs_of(estimator, *iris, "latency_us")["latency_us"] < 4000
+    assert 2000 <= costs_of(estimator, *iris, "latency_us")["latency_us"] < 8000
     assert estimator.n_rows == 1
-    assert 10_000 <= costs_of(estimator, *iris, "latency_us", n_rows=5)["latency_us"] < 20_000
+    assert costs_of(estimator, *iris, "latency_us", n_rows=5)["latency_us"] >= 10_000
     assert estimator.n_rows == 5
 
 
@@ -221,32 +221,47 @@ def test_latency_ranks_two_networks_in_20_of_20_tries_with_the_cores_busy(digits
 
 
 def test_measurements_wait_for_trainings_and_for_one_another():
-    gate, log = Gate(), []
+    gate, log, release = Gate(), [], threading.Event()
 
     def train(name):
         with gate.training():
             log.append(f"{name} begins")
-            time.sleep(0.1)
+            release.wait(30)
             log.append(f"{name} ends")
 
     def measure(name):
-        with gate.quiet():
+        with gate.quiet(patience=30):
             log.append(f"{name} begins")
-            time.sleep(0.05)
+            time.sleep(0.02)
             log.append(f"{name} ends")
 
-    threads = [threading.Thread(target=train, args=(name,)) for name in ("t1", "t2")]
-    threads += [threading.Thread(target=measure, args=(name,)) for name in ("m1", "m2")]
-    threads += [threading.Thread(target=train, args=("t3",))]
-    for thread in threads:
-        thread.start()
-        time.sleep(0.02)
+    def start(function, *names):
+        started = [threading.Thread(target=function, args=(name,)) for name in names]
+        for thread in started:
+            thread.start()
+        threads.extend(started)
+
+    def wait_until(condition):
+        deadline = time.monotonic() + 20
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+
+    threads = []
+    start(train, "t1", "t2")
+    wait_until(lambda: len(log) == 2)  # together
+    start(measure, "m1", "m2")
+    wait_until(lambda: gate._n_waiting == 2)
+    start(train, "t3")
+    time.sleep(0.05)
+    assert sorted(log) == ["t1 begins", "t2 begins"]
+    release.set()
     for thread in threads:
         thread.join()
-    assert log[:2] == ["t1 begins", "t2 begins"]  # together
-    assert set(log[2:4]) == {"t1 ends", "t2 ends"}
-    assert log[4:6] in (["m1 begins", "m1 ends"], ["m2 begins", "m2 ends"])
-    assert log[-2:] == ["t3 begins", "t3 ends"]  # what measures was there first
+    assert sorted(log[2:4]) == ["t1 ends", "t2 ends"]
+    first, second = ["m1 begins", "m1 ends"], ["m2 begins", "m2 ends"]
+    assert log[4:8] in (first + second, second + first)
+    assert log[8:] == ["t3 begins", "t3 ends"]  # what measures was there first
 
 
 def test_the_gate_never_waits_for_its_own_thread_nor_for_ever():
