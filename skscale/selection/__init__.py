@@ -1,6 +1,7 @@
-"""Choosing a scale: costs beside scores, and rules that choose by both.
+"""Choosing a scale: what is wrong with one, costs beside scores, rules that choose by both.
 
 - `costs`: a `scoring=` that measures what each candidate costs.
+- `diagnosis`: whether a network has the right size, before any search.
 - `grids`: a `param_grid` of depths and widths for given data.
 - `rules`: a `refit=` that chooses by score and cost.
 """

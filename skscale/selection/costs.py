@@ -7,8 +7,8 @@ import warnings
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.metrics import check_scoring, get_scorer
-from sklearn.utils import _safe_indexing
 
+from ..estimators._sklearn_private import _num_samples, _safe_indexing
 from ..inspection.complexity import Complexity, count
 from ..inspection.latency import measure_latency
 
@@ -82,12 +82,8 @@ def _size_bytes(scored):
 
 
 def _latency_us(scored):
-    rows = _safe_indexing(scored.X, np.arange(scored.n_rows) % _n_rows(scored.X))
+    rows = _safe_indexing(scored.X, np.arange(scored.n_rows) % _num_samples(scored.X))
     return measure_latency(scored.estimator, rows)
-
-
-def _n_rows(X):
-    return X.shape[0] if hasattr(X, "shape") else len(X)
 
 
 def _of_networks(name):

@@ -3,10 +3,9 @@
 import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import _num_samples
 
+from ..estimators._sklearn_private import _num_samples, _safe_indexing
 from ..estimators.base import ScaledMLP
 from ..networks.architecture import DenseArchitecture
 from ..scaling import hidden_widths

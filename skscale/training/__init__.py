@@ -23,7 +23,8 @@ shape into stacks and trains each stack by batched products.
 - `data`: arrays as tensors on the device.
 - `early_stopping`: when a member stops, and which of its weights it keeps.
 - `threads`: how many threads a step is worth.
+- `quiet`: time measured while nothing trains.
 - `skorch_surface`: the skorch net of a fitted network, and fits with skorch callbacks.
 
-This package imports torch; `task` and `random` do not.
+This package imports torch; `task`, `random` and `quiet` do not.
 """
