@@ -1,9 +1,12 @@
 """Rules, on tables written by hand and in searches."""
 
 import pickle
+import warnings
 
 import joblib
 import numpy as np
+import optuna
+import optuna_integration
 import pytest
 from scipy.stats import loguniform
 from sklearn.base import clone
@@ -241,18 +244,29 @@ def test_a_halving_search_scores_with_costs_and_is_selected_from(rows, backend):
     assert chosen.costs["n_parameters"] == last.min()
 
 
-def test_trials_of_optuna_are_read_and_what_is_no_search_is_refused():
-    class Trial:
-        def __init__(self, width, scores):
-            self.params = {"width": width}
-            self.user_attrs = {f"split{i}_test_score": s for i, s in enumerate(scores)}
-            self.user_attrs["mean_test_score"] = float(np.mean(scores))
-            self.user_attrs["mean_test_n_parameters"] = 10 * width
+# Optuna's own: what its search calls is deprecated in Optuna.
+@pytest.mark.filterwarnings("ignore:.optuna.terminator. module:FutureWarning")
+def test_a_search_of_optuna_is_judged_by_a_rule(rows):
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    space = {"scaledmlpclassifier__width": optuna.distributions.IntDistribution(2, 24)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        search = optuna_integration.OptunaSearchCV(
+            MODEL, space, scoring=SCORING, cv=3, n_trials=6, random_state=0
+        )
+    chosen = {}
+    for backend in ("threading", "skscale"):
+        with joblib.parallel_config(backend=backend):
+            search.fit(*rows)
+        chosen[backend] = select(search, SmallestWithin(score_loss=1))
+    widths = [trial.params["scaledmlpclassifier__width"] for trial in search.trials_]
+    assert len(set(widths)) > 1
+    assert chosen["skscale"].params == {"scaledmlpclassifier__width": min(widths)}
+    assert chosen["skscale"].costs["n_parameters"] == (64 + 1 + 10) * min(widths) + 10
+    assert chosen["skscale"] == chosen["threading"]
 
-    class Search:
-        trials_ = [Trial(8, FOUR[1]), Trial(16, FOUR[3])]
 
-    assert select(Search(), SmallestWithin()).params == {"width": 8}
+def test_what_is_no_search_is_refused():
     assert select(table(FOUR, COSTS), lambda results: 2).index == 2
     with pytest.raises(TypeError, match="Expected a fitted search"):
         select(GridSearchCV(MODEL, GRID), SmallestWithin())

@@ -349,7 +349,7 @@ def select(search, rule):
     Parameters
     ----------
     search : search or dict
-        Anything with `cv_results_` (or Optuna's `trials_`), or the table itself.
+        Anything with `cv_results_`, Optuna's `OptunaSearchCV`, or the table itself.
     rule : Rule or callable
         What takes `cv_results_` and returns an index.
 
@@ -386,10 +386,12 @@ def select(search, rule):
 
 
 def _results_of(search):
-    if hasattr(search, "cv_results_"):
-        return search.cv_results_
+    # Optuna's search has cv_results_ too, but without parameters, and it fails once a trial
+    # has failed.
     trials = getattr(search, "trials_", None)
     if trials is None:
+        if hasattr(search, "cv_results_"):
+            return search.cv_results_
         raise TypeError(
             f"Expected a fitted search, with cv_results_ or trials_, got "
             f"{type(search).__name__}. Fit it first."
