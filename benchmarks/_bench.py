@@ -33,16 +33,7 @@ def describe_machine(device):
 
     import skscale
 
-    processor = platform.processor() or platform.machine()
-    cpuinfo = pathlib.Path("/proc/cpuinfo")
-    flags = ""
-    if cpuinfo.exists():
-        fields = dict(
-            line.split(":", 1) for line in cpuinfo.read_text().splitlines() if ":" in line
-        )
-        fields = {k.strip(): v.strip() for k, v in fields.items()}
-        processor = fields.get("model name", processor)
-        flags = fields.get("flags", "")
+    processor, flags = describe_processor()
     return {
         "command": " ".join(
             ["python", "benchmarks/" + pathlib.Path(sys.argv[0]).name, *sys.argv[1:]]
@@ -51,7 +42,7 @@ def describe_machine(device):
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "processor": processor,
         "matrix_units": [
-            f for f in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f in flags.split()
+            f for f in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f in flags
         ],
         "cores": os.cpu_count(),
         "python": platform.python_version(),
@@ -59,6 +50,18 @@ def describe_machine(device):
             m.__name__: m.__version__ for m in (numpy, sklearn, skorch, torch, skscale)
         },
     }
+
+
+def describe_processor():
+    """Return the processor's name and the list of its features."""
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    if not cpuinfo.exists():
+        return platform.processor() or platform.machine(), []
+    lines = cpuinfo.read_text().splitlines()
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    fields = {k.strip(): v.strip() for k, v in fields.items()}
+    name = fields.get("model name", platform.processor() or platform.machine())
+    return name, fields.get("flags", "").split()
 
 
 def _git_commit():
