@@ -22,8 +22,9 @@ import sys
 import time
 import warnings
 
+import joblib
 import numpy as np
-from _bench import HERE, describe_processor
+from _bench import HERE, describe_processor, print_table
 from _data import LOADERS, REGRESSION
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -103,7 +104,45 @@ def pytabkit(name):
     return make
 
 
+def skscale(**parameters):
+    """Return what makes our estimators."""
+
+    def make(is_regression, seed):
+        from skscale import ScaledMLPClassifier, ScaledMLPRegressor
+
+        Network = ScaledMLPRegressor if is_regression else ScaledMLPClassifier
+        return Network(random_state=seed, **parameters)
+
+    return make
+
+
+def skscale_search(is_regression, seed):
+    """Return a search of our estimator over 30 scales and resolutions."""
+    from sklearn.model_selection import RandomizedSearchCV
+
+    from skscale import SmallestWithin, cost_scoring
+
+    scales = {
+        "depth": [1, 2, 3],
+        "width": [16, 32, 64, 128, 256, 384],
+        "resolution": [0, 8, 24],
+        "dropout": [0.0, 0.1],
+    }
+    return RandomizedSearchCV(
+        skscale()(is_regression, seed),
+        scales,
+        n_iter=30,
+        scoring=cost_scoring(costs=["n_parameters"]),
+        refit=SmallestWithin(1),
+        cv=3,
+        random_state=seed,
+    )
+
+
 METHODS = {
+    "skscale": skscale(),
+    "skscale_members": skscale(n_members=8),
+    "skscale_search": skscale_search,
     "sklearn_mlp": sklearn_mlp,
     "boosting": boosting,
     "RealMLP_TD_S": pytabkit("RealMLP_TD_S"),
@@ -114,6 +153,7 @@ METHODS = {
 
 def count_parameters(model):
     """Count what a model has learned: weights, or nodes of trees; None if not known."""
+    model = getattr(model, "best_estimator_", model)
     model = model[-1] if hasattr(model, "steps") else model
     if hasattr(model, "coefs_"):
         return sum(a.size for a in [*model.coefs_, *model.intercepts_])
@@ -145,7 +185,9 @@ def measure(method, name, seed):
         X_train, X_test = fill(X_train, X_test)
     model = METHODS[method](is_regression, seed)
     wall, cpu = time.perf_counter(), time.process_time()
-    model.fit(X_train, y_train)
+    backend = "skscale" if method == "skscale_search" else "threading"
+    with joblib.parallel_config(backend=backend):
+        model.fit(X_train, y_train)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     record = {"method": method, "set": name, "seed": seed, "cpu_s": cpu, "wall_s": wall}
     if is_regression:
@@ -184,6 +226,76 @@ def read(path):
     return json.loads(path.read_text())
 
 
+def report(records):
+    """Print the score, cost and rank of every method, and what each loses on each set."""
+    methods = [m for m in METHODS if any(r["method"] == m for r in records)]
+    sets = [s for s in SETS if any(r["set"] == s for r in records)]
+    mean = {}
+    for key in ("score", "log_loss", "cpu_s", "n_parameters", "latency_us"):
+        for method in methods:
+            for name in sets:
+                values = [
+                    r[key] for r in records
+                    if (r["method"], r["set"]) == (method, name) and r.get(key) is not None
+                ]  # fmt: skip
+                if values:
+                    mean[key, method, name] = float(np.mean(values))
+
+    # What all methods have, for means that can be compared.
+    everywhere = [m for m in methods if all(("score", m, s) in mean for s in sets)]
+    normalised, ranks = {m: [] for m in everywhere}, {m: [] for m in everywhere}
+    for name in sets:
+        scores = np.array([mean["score", m, name] for m in everywhere])
+        # Between the worst and the best, but not below half way to a failure.
+        low, high = max(scores.min(), np.median(scores) * 2 - scores.max()), scores.max()
+        for method, score in zip(everywhere, scores, strict=True):
+            spread = high - low
+            normalised[method].append(max(0.0, (score - low) / spread) if spread else 1.0)
+            ranks[method].append(1 + (scores > score).sum() + ((scores == score).sum() - 1) / 2)
+
+    def cell(key, method, name, form):
+        value = mean.get((key, method, name))
+        return "" if value is None else format(value, form)
+
+    def column(values):
+        return f"{np.mean(values):.3f} (+- {np.std(values, ddof=1) / len(values) ** 0.5:.3f})"
+
+    print_table(
+        ["method", "mean normalised score", "mean rank", "CPU s, geometric mean",
+         "parameters, geometric mean", "row, us, geometric mean"],
+        [
+            [
+                method,
+                column(normalised[method]),
+                column(ranks[method]),
+                *(
+                    format(np.exp(np.mean(np.log(values))), form) if values else ""
+                    for values, form in (
+                        ([mean[key, method, s] for s in sets if (key, method, s) in mean], form)
+                        for key, form in
+                        (("cpu_s", ".2f"), ("n_parameters", ",.0f"), ("latency_us", ",.0f"))
+                    )
+                ),
+            ]
+            for method in everywhere
+        ],
+    )  # fmt: skip
+    for title, key, form in (
+        ("Accuracy or R2", "score", ".4f"), ("Log loss", "log_loss", ".4f"),
+        ("CPU seconds of a fit", "cpu_s", ".2f"), ("Parameters", "n_parameters", ",.0f"),
+        ("One row, us", "latency_us", ",.0f"),
+    ):  # fmt: skip
+        print(f"\n{title}\n")
+        rows = [[m, *(cell(key, m, s, form) for s in sets)] for m in methods]
+        print_table(["method", *sets], [row for row in rows if any(row[1:])])
+    ours = "skscale"
+    if ours in everywhere:
+        print()
+        for method in everywhere:
+            won = sum(mean["score", ours, s] > mean["score", method, s] for s in sets)
+            print(f"{ours} is ahead of {method} on {won} of {len(sets)} sets")
+
+
 def main():
     """Measure what is asked for and not recorded yet, or report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -191,9 +303,13 @@ def main():
     parser.add_argument("--sets", nargs="+", default=SETS, choices=SETS)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--records", default=HERE / "results" / "accuracy.json")
+    parser.add_argument("--report", action="store_true", help="print tables of the records")
     options = parser.parse_args()
     path = pathlib.Path(options.records)
     content = read(path)
+    if options.report:
+        report(content["records"])
+        return
     warnings.simplefilter("ignore")
     import torch
 

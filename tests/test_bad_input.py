@@ -70,7 +70,6 @@ def refuse(fitted, call, error, message):
 
 # (value, error, gist), made anew each time.
 BAD_X = {
-    "1 NaN": (lambda: with_value(np.nan), ValueError, "Input X contains NaN"),
     "2 inf": (lambda: with_value(np.inf), ValueError, "contains infinity or a value too large"),
     "3 -inf": (lambda: with_value(-np.inf), ValueError, "contains infinity or a value too"),
     "4 1e300": (lambda: with_value(1e300), ValueError, "too large for dtype.'float32'"),
@@ -85,7 +84,6 @@ BAD_X = {
         lambda: with_value("foo", object), ValueError, "could not convert string to float"
     ),
     "14 dict": (lambda: with_value({}, object), TypeError, "not 'dict'"),
-    "15 None within": (lambda: with_value(None, object), ValueError, "Input X contains NaN"),
     "17 complex": (lambda: X + 1j, ValueError, "Complex data not supported"),
     "18 structured": (
         lambda: np.zeros(N, dtype=[("a", float), ("b", float)]), TypeError, "Cannot cast"
@@ -106,15 +104,6 @@ BAD_X = {
         lambda: sp.csr_array(with_value(1e300)), ValueError, "too large for dtype.'float32'"
     ),
     "29 1-D sparse": (lambda: sp.coo_array(X[:, 0]), ValueError, "Expected 2D input"),
-    "31 pd.NA": (
-        lambda: with_column(pd.array([pd.NA] + [1] * (N - 1), dtype="Int64")),
-        ValueError,
-        "Input X contains NaN",
-    ),
-    "32 strings": (lambda: with_column(["foo"] * N), ValueError, "could not convert string"),
-    "33 category": (
-        lambda: with_column(pd.Categorical(["u", "v"] * 30)), ValueError, "could not convert"
-    ),
     "34 datetimes": (lambda: with_column(DAYS), TypeError, "Column 'a' of X holds times"),
     "34 of polars": (
         lambda: pl.DataFrame(
@@ -141,7 +130,9 @@ def test_bad_features_in_fit_partial_fit_and_predict(Estimator, fitted, case):
     y = target(Estimator)
     message = f"(?s){message}"
     refuse(fitted, lambda: fitted.fit(make(), y), error, message)
-    refuse(fitted, lambda: fitted.partial_fit(make(), y), error, f"{message}|features")
+    refuse(
+        fitted, lambda: fitted.partial_fit(make(), y), error, f"{message}|features|it scales"
+    )
     refuse(fitted, lambda: fitted.fit(X, y, X_val=make(), y_val=y), error,
            f"{message}|features|X_val is not prov|y_val is provided")  # fmt: skip
     if not case.startswith("36"):
@@ -205,6 +196,8 @@ def _read_only(array):
 
 @pytest.mark.parametrize("case", TAKEN)
 def test_what_must_be_taken_is(Estimator, fitted, case):
+    if case.startswith("27"):  # sparse: taken as it is
+        fitted = clone(fitted).set_params(preprocessing=None).fit(X, target(Estimator))
     network = clone(fitted).fit(TAKEN[case](), target(Estimator))
     for a, b in zip(network.coefs_, fitted.coefs_, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
@@ -312,8 +305,6 @@ def test_68_a_series_counts_by_position(Estimator, fitted):
 
 METHODS = ["predict", "predict_proba", "predict_log_proba", "decision_function", "score"]
 BAD_ROWS = {
-    "69 NaN": (lambda: with_value(np.nan), "contains NaN"),
-    "69 NaN in float32": (lambda: with_value(np.nan, np.float32), "contains NaN"),
     "70 inf": (lambda: with_value(-np.inf), "contains infinity"),
     "71 fewer features": (lambda: X[:, :3], r"X has 3 features, but Scaled\w+ is expecting 4"),
     "72 more features": (lambda: np.hstack([X, X]), "X has 8 features, but"),

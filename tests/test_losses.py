@@ -122,8 +122,8 @@ def skewed():
 
 def fit(X, y, **parameters):
     defaults = {
-        "depth": 0, "max_epochs": 20, "learning_rate": 0.02, "lr_schedule": "cosine",
-        "early_stopping": False, "random_state": 0,
+        "depth": 0, "max_epochs": 20, "learning_rate": 0.05, "lr_schedule": "cosine",
+        "early_stopping": False, "random_state": 0, "preprocessing": None,
     }  # fmt: skip
     return ScaledMLPRegressor(**(defaults | parameters)).fit(X, y)
 

@@ -32,7 +32,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 import skscale
 from skscale import ScaledMLPClassifier, ScaledMLPRegressor
 
-FAST = {"width": 16, "max_epochs": 8, "learning_rate": 0.01, "random_state": 0}
+FAST = {"width": 16, "max_epochs": 8, "random_state": 0}
 
 
 @pytest.fixture

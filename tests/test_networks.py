@@ -5,13 +5,30 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from skscale.networks.architecture import ACTIVATIONS, DenseArchitecture
 from skscale.networks.dense import DenseNetwork, initial_parameters, stacked_forward
-from skscale.networks.parameters import StackedParameters
+from skscale.networks.parameters import StackedParameters, TrainedNumbers
 
 ARCHITECTURES = [
     DenseArchitecture(5, (), 3),
     DenseArchitecture(5, (8,), 1, "tanh"),
     DenseArchitecture(5, (8, 8, 6), 4, "relu", "layer", True),
+    DenseArchitecture(5, (8, 8), 2, "silu", scales_inputs=True),
 ]
+
+
+def draw(architecture, seed, dtype=np.float64):
+    """Weights and biases that are nowhere zero."""
+    rng = np.random.default_rng(seed)
+    shapes = architecture.layer_shapes
+    return (
+        [rng.standard_normal(s).astype(dtype) for s in shapes],
+        [rng.standard_normal(s[1]).astype(dtype) for s in shapes],
+    )
+
+
+def make_stack(architecture, n_members, dtype):
+    return StackedParameters(
+        architecture.layer_shapes, n_members, dtype, "cpu", architecture.scales_inputs
+    )
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -26,12 +43,12 @@ def test_counts_equal_those_of_torch(architecture):
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_member_of_a_stack_computes_what_its_plain_module_computes(architecture):
-    arrays = [
-        initial_parameters(architecture, np.random.default_rng(k), np.float64) for k in range(3)
-    ]
-    stack = StackedParameters(architecture.layer_shapes, 3, torch.float64, "cpu")
+    arrays = [draw(architecture, k) for k in range(3)]
+    stack = make_stack(architecture, 3, torch.float64)
     for k, (coefs, intercepts) in enumerate(arrays):
-        stack.set_member_(k, coefs, intercepts)
+        scales = np.arange(1.0, 6.0) if k else None
+        trained = TrainedNumbers.of(architecture, coefs, intercepts, scales)
+        stack.set_member_(k, trained)
     x = torch.randn(3, 10, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     masks = [
         (torch.rand(3, 10, w, generator=torch.Generator().manual_seed(w)) > 0.5) * 2.0
@@ -40,36 +57,42 @@ def test_a_member_of_a_stack_computes_what_its_plain_module_computes(architectur
     for some_masks in (None, masks):
         out = stacked_forward(architecture, stack, x, some_masks)
         for k in range(3):
-            network = DenseNetwork(architecture, *arrays[k]).eval()
             of_member = None if some_masks is None else [m[k] for m in some_masks]
-            np.testing.assert_allclose(
-                out[k].numpy(), network(x[k], of_member).detach().numpy(), atol=1e-12
-            )
+            for is_trained in (False, True):
+                network = DenseNetwork(architecture, *arrays[k], is_trained=is_trained).eval()
+                np.testing.assert_allclose(
+                    out[k].numpy(), network(x[k], of_member).detach().numpy(), atol=1e-12
+                )
+                for own, given in zip(network.get_arrays(), arrays[k], strict=True):
+                    for a, b in zip(own, given, strict=True):
+                        np.testing.assert_allclose(a, b, rtol=1e-14)
 
 
-def test_parameters_round_trip_through_a_stack_and_its_selection():
-    architecture = ARCHITECTURES[2]
-    arrays = [
-        initial_parameters(architecture, np.random.default_rng(k), np.float32) for k in range(4)
-    ]
-    stack = StackedParameters(architecture.layer_shapes, 4, torch.float32, "cpu")
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_parameters_round_trip_through_a_stack_and_its_selection(architecture):
+    arrays = [draw(architecture, k) for k in range(4)]
+    stack = make_stack(architecture, 4, torch.float64)
     for k, pair in enumerate(arrays):
-        stack.set_member_(k, *pair)
+        stack.set_member_(k, TrainedNumbers.of(architecture, *pair))
     chosen = stack.select([2, 0])
     chosen.copy_member_(1, stack, 3)
-    for got, expected in ((chosen.get_member(0), arrays[2]), (chosen.get_member(1), arrays[3])):
+    for member, expected in ((0, arrays[2]), (1, arrays[3])):
+        got = chosen.get_member(member).weights(architecture)
         for a, b in zip(got[0] + got[1], expected[0] + expected[1], strict=True):
-            np.testing.assert_array_equal(a, b)
-    assert stack.flat.numel() == 4 * architecture.n_parameters
-    assert not np.shares_memory(chosen.get_member(0)[0][0], chosen.flat.numpy())
+            np.testing.assert_allclose(a, b, rtol=1e-14)
+    n_scales = 5 if architecture.scales_inputs else 0
+    assert stack.flat.numel() == 4 * (architecture.n_parameters + n_scales)
+    assert not np.shares_memory(chosen.get_member(0).coefs[0], chosen.flat.numpy())
 
 
 # The logistic function's slope of a quarter shrinks signals whatever the weights.
 @pytest.mark.parametrize("activation", sorted({*ACTIVATIONS} - {"logistic"}))
 def test_initial_activations_keep_their_scale_through_many_layers(activation):
     architecture = DenseArchitecture(100, (256,) * 10, 1, activation)
-    arrays = initial_parameters(architecture, np.random.default_rng(0), np.float64)
-    network = DenseNetwork(architecture, *arrays)
+    coefs, intercepts = initial_parameters(architecture, np.random.default_rng(0), np.float64)
+    assert not coefs[-1].any()  # training begins at the mean
+    coefs[-1] = np.random.default_rng(1).standard_normal((256, 1)) / 16
+    network = DenseNetwork(architecture, coefs, intercepts)
     x = torch.randn(50, 100, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     deviation = network(x).std().item()
     assert 0.005 < deviation < 5

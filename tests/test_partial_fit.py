@@ -23,7 +23,11 @@ def first_call(Estimator, y):
 def test_one_call_is_one_epoch_of_fit(Estimator, network, small):
     X, y = small
     once = clone(network).partial_fit(X, y, **first_call(Estimator, y))
-    fitted = clone(network).set_params(max_epochs=1, early_stopping=False).fit(X, y)
+    # A pass takes a fifth of the learning rate.
+    fitted = clone(network).set_params(
+        max_epochs=1, early_stopping=False, lr_schedule="constant", learning_rate=0.2 * 0.08
+    )
+    fitted.fit(X, y)
     for a, b in zip(once.coefs_, fitted.coefs_, strict=True):
         np.testing.assert_array_equal(a, b)
     assert once.n_samples_seen_ == len(X)
@@ -37,7 +41,10 @@ def test_calls_on_all_rows_are_epochs_of_fit_the_optimiser_included(Estimator, n
     stream = clone(network)
     for _ in range(5):
         stream.partial_fit(X, y, **first_call(Estimator, y))
-    fitted = clone(network).set_params(max_epochs=5, early_stopping=False).fit(X, y)
+    fitted = clone(network).set_params(
+        max_epochs=5, early_stopping=False, lr_schedule="constant", learning_rate=0.2 * 0.08
+    )
+    fitted.fit(X, y)
     for a, b in zip(stream.coefs_, fitted.coefs_, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 

@@ -137,11 +137,13 @@ def test_a_fit_with_callbacks_moves_no_global_generator(digits):
 
 
 def test_a_learning_rate_scheduler_schedules(digits):
-    settings = {"random_state": 0, "max_epochs": 4, "early_stopping": False}
+    settings = {
+        "random_state": 0, "max_epochs": 4, "early_stopping": False, "lr_schedule": "constant"
+    }  # fmt: skip
     stopped = skorch_callbacks.LRScheduler("LambdaLR", lr_lambda=lambda epoch: float(epoch < 2))
     scheduled = ScaledMLPClassifier(**settings, callbacks=[stopped]).fit(*digits)
     plain = ScaledMLPClassifier(**{**settings, "max_epochs": 2}).fit(*digits)
-    np.testing.assert_allclose(scheduled.coefs_[0], plain.coefs_[0], atol=1e-5)
+    np.testing.assert_allclose(scheduled.coefs_[0], plain.coefs_[0], atol=1e-4)
     assert scheduled.history_["event_lr"].tolist()[-1] == 0
 
 
@@ -170,7 +172,9 @@ def test_a_checkpoint_writes_and_restores(digits, tmp_path):
     fitted.fit(*digits)
     assert (tmp_path / "params.pt").exists()
     saved = torch.load(tmp_path / "params.pt", weights_only=True)
-    np.testing.assert_array_equal(saved["layers.0.weight"].numpy().T, fitted.coefs_[0])
+    # What is trained: the weights without their gain and the scales of their inputs.
+    weights = 6 / 8 * saved["scales"][:, None] * saved["layers.0.weight"].T
+    np.testing.assert_allclose(weights.numpy(), fitted.coefs_[0], rtol=1e-6)
 
 
 def test_a_callback_of_ones_own_sees_gradients_batches_and_epochs(digits):
@@ -301,5 +305,7 @@ def test_a_checkpoint_can_pickle_the_net(digits, tmp_path):
     net = pickle.loads((tmp_path / "net.pkl").read_bytes())
     assert type(net) is skorch.NeuralNetClassifier
     np.testing.assert_allclose(
-        net.predict_proba(digits[0]), fitted.predict_proba(digits[0]), atol=1e-5
+        net.predict_proba(fitted.encoding_.encode(digits[0], np.float32)),
+        fitted.predict_proba(digits[0]),
+        atol=1e-5,
     )

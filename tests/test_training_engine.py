@@ -12,8 +12,7 @@ from scipy.sparse import csr_array
 
 from skscale import ScaledMLPClassifier, ScaledMLPRegressor
 from skscale.networks.architecture import ACTIVATIONS, DenseArchitecture
-from skscale.networks.dense import initial_parameters
-from skscale.networks.parameters import StackedParameters
+from skscale.networks.parameters import StackedParameters, TrainedNumbers
 from skscale.training.engine import resolve_device, train
 from skscale.training.gradient import AutogradGradient, WrittenOutGradient
 from skscale.training.task import DivergedError, Task
@@ -205,7 +204,10 @@ def test_a_float32_step_of_a_stack_equals_the_lone_step_to_rounding(width, n_thr
     n_members, n_rows = 5, 256
     stack = StackedParameters(architecture.layer_shapes, n_members, torch.float32, "cpu")
     for k in range(n_members):
-        stack.set_member_(k, *initial_parameters(architecture, rng, np.float32))
+        shapes = architecture.layer_shapes
+        arrays = [[rng.standard_normal(s, np.float32) for s in shapes]]
+        arrays.append([rng.standard_normal(s[1], np.float32) for s in shapes])
+        stack.set_member_(k, TrainedNumbers(*arrays, None))
     x = torch.from_numpy(rng.standard_normal((n_members, n_rows, 784)).astype(np.float32))
     targets = torch.from_numpy(rng.integers(10, size=(n_members, n_rows, 1)))
     weights = torch.full((n_members, n_rows, 1), 1 / n_rows)

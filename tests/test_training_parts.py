@@ -53,7 +53,13 @@ def _step_both(recipes, n_steps=6):
             {"params": biases, "weight_decay": 0.0},
         ]
         lone.append(
-            (torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True), weights, biases)
+            (
+                torch.optim.AdamW(
+                    groups, lr=recipe.learning_rate, betas=(0.9, 0.95), fused=True
+                ),
+                weights,
+                biases,
+            )
         )
     for step in range(n_steps):
         gradients.flat.copy_(torch.randn(gradients.flat.shape, generator=generator))

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .. import __version__
 from ..inference import dense as inference
+from ..inference.encoding import fit_encoding
 from ..inspection.complexity import count
 from ..networks.architecture import ACTIVATIONS, NORMALIZATIONS, DenseArchitecture
 from ..scaling import hidden_widths
@@ -22,11 +23,10 @@ from ..training.random import split_random_state
 from ..training.task import Recipe, Task, ValidationSet
 from ._sklearn_private import Interval, StrOptions
 from .features import (
-    find_shift,
-    refuse_beyond_float32,
-    take_plain_array,
-    to_network_dtype,
+    encode_features,
+    is_plain_array,
     validate_features,
+    warn_of_lost_digits,
 )
 from .pickling import CallbacksLeftOut, InconsistentVersionWarning
 from .targets import (
@@ -40,6 +40,10 @@ from .targets import (
 # Rows of a batch under batch_size="auto": about 1.5 sqrt(n), a power of two. Small
 # tables need many steps an epoch, large ones wide products.
 _SMALLEST_BATCH, _LARGEST_BATCH = 8, 1024
+# Sets the seeds of an ensemble's members apart from those of a stream's passes.
+_MEMBER = 1 << 62
+# Of `learning_rate`, in `partial_fit`: what never falls must be smaller.
+STREAM_RATE = 0.2
 
 
 def restores_state(fit):
@@ -77,6 +81,12 @@ def draw_seed(random_state):
     return int(random_state.randint(2**63, dtype=np.int64))
 
 
+def count_active(X):
+    """Return how many values of a row are not zero on average, to a power of two."""
+    n = X.count_nonzero() if issparse(X) else np.count_nonzero(X)
+    return 2 ** round(np.log2(max(1.0, n / X.shape[0])))
+
+
 def resolve_batch_size(batch_size, n_rows):
     """Return the rows of a step.
 
@@ -112,6 +122,10 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
     _parameter_constraints = {
         "depth": [Interval(Integral, 0, None, closed="left"), None],
         "width": [Interval(Integral, 1, None, closed="left"), tuple, list],
+        "n_members": [Interval(Integral, 1, None, closed="left")],
+        "resolution": [Interval(Integral, 0, None, closed="left")],
+        "preprocessing": [StrOptions({"auto"}), None],
+        "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "normalization": [StrOptions(set(NORMALIZATIONS)), None],
         "residual": ["boolean"],
@@ -119,7 +133,7 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         "l1": [Interval(Real, 0, None, closed="left")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "lr_schedule": [StrOptions({"constant", "cosine"})],
+        "lr_schedule": [StrOptions({"constant", "cosine", "cycles"})],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "max_seconds": [Interval(Real, 0, None, closed="neither"), None],
@@ -140,20 +154,24 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         depth=2,
         width=128,
         *,
-        activation="relu",
+        n_members=1,
+        resolution=0,
+        preprocessing="auto",
+        categorical_features="from_dtype",
+        activation="silu",
         normalization=None,
         residual=True,
         dropout=0.0,
         l1=0.0,
-        weight_decay=0.01,
-        learning_rate=0.002,
-        lr_schedule="constant",
+        weight_decay=0.02,
+        learning_rate=0.08,
+        lr_schedule="cycles",
         batch_size="auto",
-        max_epochs=100,
+        max_epochs=50,
         max_seconds=None,
         early_stopping=True,
         validation_fraction=0.1,
-        n_iter_no_change=10,
+        n_iter_no_change=25,
         tol=1e-4,
         warm_start=False,
         device="auto",
@@ -164,6 +182,10 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
     ):
         self.depth = depth
         self.width = width
+        self.n_members = n_members
+        self.resolution = resolution
+        self.preprocessing = preprocessing
+        self.categorical_features = categorical_features
         self.activation = activation
         self.normalization = normalization
         self.residual = residual
@@ -198,6 +220,11 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         if not isinstance(self.callbacks, (list, tuple, CallbacksLeftOut, type(None))):
             raise ValueError(
                 f"callbacks must be a list of skorch callbacks or None, got {self.callbacks!r}."
+            )
+        if self.callbacks and self.n_members > 1:
+            raise ValueError(
+                f"skorch's loop trains one network, and n_members={self.n_members}. Set "
+                "callbacks=None, or n_members=1."
             )
         if isinstance(self.callbacks, CallbacksLeftOut):
             raise ValueError(
@@ -254,17 +281,51 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         context = self._init_callback_context(max_subtasks=n_epochs)
         context.call_on_fit_task_begin(estimator=self, **seen)
         task.on_epoch_end = self._watch_epochs(context, task, seen, fit_number())
+        architecture, validation_rows = task.architecture, self._validation_rows(task)
         if self.callbacks:
             from ..training.skorch_surface import train_with_callbacks
 
-            network = train_with_callbacks(task, self.callbacks, self._net_kind)
+            networks = [train_with_callbacks(task, self.callbacks, self._net_kind)]
         else:
-            network = train_together(task)
-        if isinstance(network, Exception):
-            raise network
-        self._adopt(task.architecture, network)
+            tasks = self._describe_members(task)
+            del task  # the engine alone holds it
+            networks = train_together(tasks)
+        for network in networks:
+            if isinstance(network, Exception):
+                raise network
+        if validation_rows is not None:
+            for network in networks:
+                self._calibrate(architecture, network, *validation_rows)
+        self._adopt(architecture, networks)
         context.call_on_fit_task_end(estimator=self, reconstruction_attributes={}, **seen)
         return self
+
+    def _describe_members(self, task):
+        """Return the tasks of all members of the ensemble; the first is the task itself."""
+        if self.n_members == 1:
+            return [task]
+        seed = task.seed if isinstance(task.seed, tuple) else (task.seed,)
+        initial, states = task.initial, task.optimizer_state
+        members = []
+        for k in range(self.n_members):
+            first = None
+            if initial is not None:
+                first = tuple([a[k] for a in arrays] for arrays in initial)
+            members.append(
+                replace(
+                    task,
+                    seed=(*seed, _MEMBER + k) if k else task.seed,
+                    initial=first,
+                    optimizer_state=None if states is None else states[k],
+                    # One voice is enough.
+                    on_epoch_end=None if k else task.on_epoch_end,
+                )
+            )
+        return members
+
+    def _validation_rows(self, task):
+        """Return (X, targets, weights) to calibrate by, or None."""
+        return None
 
     def _resolve_device(self):
         # Imported here: an estimator that only predicts needs no torch.
@@ -281,7 +342,9 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         """Validate the input and describe the training; return a Task."""
         device = self._resolve_device()
         continues = self.warm_start and hasattr(self, "coefs_")
-        X, y = self._check_training_data(X, y, reset=not continues, min_samples=2)
+        X, y = self._check_training_data(
+            X, y, sample_weight, reset=not continues, min_samples=2
+        )
         weights = rescale_weights(check_weights(X, sample_weight))
         encoded = self._encode(y, continues)
         of_class = self._weigh_classes(encoded, weights)
@@ -303,13 +366,12 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         values = self._finish_targets(encoded, train_rows, weights, continues)
         if weights is not None:
             weights = (weights / weights[train_rows].mean()).astype(self._network_dtype)
-        if not continues:
-            self.input_shift_ = find_shift(X, rows, weights)
+        inputs = self._encode_inputs(X, train_rows, weights, continues)
         self.n_samples_seen_ = len(rows)
         self._mean_weight = None
-        architecture = self._describe_architecture(X, widths, encoded)
+        architecture = self._describe_architecture(inputs, widths, encoded, continues)
         return self._make_task(
-            X,
+            inputs,
             values,
             weights,
             train_rows,
@@ -327,7 +389,9 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         """Validate some rows and describe one pass over them; return a Task."""
         device = self._resolve_device()
         continues = hasattr(self, "coefs_")
-        X, y = self._check_training_data(X, y, reset=not continues, min_samples=1)
+        X, y = self._check_training_data(
+            X, y, sample_weight, reset=not continues, min_samples=1
+        )
         weights = check_weights(X, sample_weight)
         encoded = self._encode_known(y, continues)
         of_class = self._weigh_classes(encoded, weights)
@@ -361,21 +425,26 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
             weights = weights / mean
             # Rows that hardly weigh anything beside those before are rows still.
             weights[rows] = np.maximum(weights[rows], SMALLEST_WEIGHT)
-        if not continues:
-            self.input_shift_ = find_shift(X, rows, weights)
+        inputs = self._encode_inputs(X, rows, weights, continues)
         weight_before = n_before * (before / mean)
         values = self._follow_targets(encoded, rows, weights, weight_before)
         self.n_samples_seen_, self._mean_weight = n_seen, mean
-        architecture = self._describe_architecture(X, widths, encoded)
+        architecture = self._describe_architecture(inputs, widths, encoded, continues)
         recipe = self._describe_recipe(len(rows))
         return self._make_task(
-            X,
+            inputs,
             values,
             None if weights is None else weights.astype(self._network_dtype),
             rows,
             architecture=architecture,
             # A stream has no end that the rate could fall towards, and a pass is a pass.
-            recipe=replace(recipe, max_epochs=1, max_seconds=None, lr_schedule="constant"),
+            recipe=replace(
+                recipe,
+                max_epochs=1,
+                max_seconds=None,
+                learning_rate=STREAM_RATE * recipe.learning_rate,
+                lr_schedule="constant",
+            ),
             loss=encoded.loss,
             seed=seed,
             device=device,
@@ -384,9 +453,35 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
             keeps_optimizer=True,
         )
 
+    def _encode_inputs(self, X, rows, weights, continues):
+        """Return what the network sees of X; learn how, unless the fit goes on."""
+        if continues:
+            if issparse(X) and self.encoding_ is not None:
+                raise ValueError(
+                    "The network was begun on a dense X, whose columns it scales (see "
+                    "encoding_), which would make this sparse X dense. Expected dense rows "
+                    "again: pass X.toarray(), in pieces to partial_fit where it is large, or "
+                    "begin anew with the sparse X."
+                )
+        elif issparse(X):
+            self.encoding_ = None
+        else:
+            reader = self._category_reader
+            self.encoding_ = fit_encoding(
+                X,
+                {} if reader is None else reader.n_categories,
+                rows,
+                weights,
+                preprocessing=self.preprocessing,
+                n_bins=int(self.resolution),
+            )
+            if self.encoding_ is not None:
+                warn_of_lost_digits(X, self.encoding_)
+        return encode_features(X, self.encoding_, self._network_dtype)
+
     def _make_task(self, X, targets, weights, train_rows, *, valid_rows=None, **description):
         return Task(
-            X=to_network_dtype(X, self.input_shift_, self._network_dtype),
+            X=X,
             targets=targets,
             weights=weights,
             train_rows=train_rows,
@@ -396,13 +491,15 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
             **description,
         )
 
-    def _check_training_data(self, X, y, *, reset, min_samples):
+    def _check_training_data(self, X, y, sample_weight=None, *, reset, min_samples):
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but the "
                 "target y is None."
             )
-        X, y = validate_features(self, X, y, reset=reset, min_samples=min_samples)
+        X, y = validate_features(
+            self, X, y, reset=reset, min_samples=min_samples, sample_weight=sample_weight
+        )
         if issparse(y):  # an indicator matrix
             y = y.toarray()
         return X, y
@@ -444,12 +541,18 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
             return None
         X, encoded, weights = held_out
         return ValidationSet(
-            to_network_dtype(X, self.input_shift_, self._network_dtype),
+            encode_features(X, self.encoding_, self._network_dtype),
             self._scale_targets(encoded),
             None if weights is None else weights.astype(self._network_dtype),
         )
 
-    def _describe_architecture(self, X, widths, encoded):
+    def _describe_architecture(self, X, widths, encoded, continues):
+        # What is taken as it is may be mostly zero.
+        is_scaled = self.encoding_ is not None and self.encoding_.clips
+        if continues:
+            n_active = self.architecture_.n_active
+        else:
+            n_active = None if is_scaled else count_active(X)
         return DenseArchitecture(
             X.shape[1],
             widths,
@@ -457,6 +560,8 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
             self.activation,
             self.normalization,
             bool(self.residual),
+            scales_inputs=is_scaled,
+            n_active=n_active,
         )
 
     def _describe_recipe(self, n_rows):
@@ -479,6 +584,13 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
                 "warm_start=True and partial_fit go on with the fitted network, so its shape "
                 f"must stay: it is {self.architecture_}, and the parameters and data now ask "
                 f"for {architecture}. Use fit with warm_start=False to begin anew."
+            )
+        n_members = len(self.coefs_[0]) if self.coefs_[0].ndim == 3 else 1
+        if n_members != self.n_members:
+            raise ValueError(
+                "warm_start=True and partial_fit go on with the fitted networks: expected "
+                f"n_members={n_members}, got {self.n_members}. Use fit with warm_start=False "
+                "to begin anew."
             )
         dtype = self._network_dtype
         return (
@@ -526,10 +638,15 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
 
         return on_epoch_end
 
-    def _adopt(self, architecture, network):
+    def _adopt(self, architecture, networks):
+        network = networks[0]
         self.architecture_ = architecture
-        self.coefs_ = network.coefs
-        self.intercepts_ = network.intercepts
+        self.coefs_, self.intercepts_ = network.coefs, network.intercepts
+        if len(networks) > 1:
+            self.coefs_ = [np.stack(c) for c in zip(*(n.coefs for n in networks), strict=True)]
+            self.intercepts_ = [
+                np.stack(b) for b in zip(*(n.intercepts for n in networks), strict=True)
+            ]
         history = network.history
         # A callback need not record in every epoch.
         names = dict.fromkeys(name for epoch in history for name in epoch)
@@ -541,10 +658,12 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
             for name in names
         }
         self.n_iter_ = len(history)
-        self.fit_seconds_ = network.fit_seconds
-        self.peak_device_bytes_ = network.peak_device_bytes
+        self.fit_seconds_ = sum(n.fit_seconds for n in networks)
+        peaks = [n.peak_device_bytes for n in networks]
+        self.peak_device_bytes_ = None if None in peaks else sum(peaks)
         if network.optimizer_state is not None:
-            self._optimizer_state = network.optimizer_state
+            states = [n.optimizer_state for n in networks]
+            self._optimizer_state = states if len(states) > 1 else states[0]
         self.best_epoch_ = network.best_epoch
 
     @property
@@ -570,6 +689,11 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
     def net_(self):
         """skorch.NeuralNet: a net that holds a copy of the fitted network."""
         check_is_fitted(self)
+        if self.coefs_[0].ndim == 3:
+            raise AttributeError(
+                f"net_ is one network, and this estimator holds {len(self.coefs_[0])} "
+                "(n_members)."
+            )
         from ..training.skorch_surface import make_fitted_net
 
         return make_fitted_net(self, self._net_kind)
@@ -582,6 +706,7 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
         return tags
 
     def __sklearn_is_fitted__(self):
@@ -592,37 +717,46 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
 
         They are computed in the dtype of the weights, or also in float64 where X is.
         """
-        fitted = self.__dict__
-        dtype = None
-        if "coefs_" in fitted and "feature_names_in_" not in fitted:
-            dtype = self.coefs_[0].dtype
-            if in_dtype_of_X and getattr(X, "dtype", None) == np.float64:
-                dtype = np.dtype(np.float64)
-            x = take_plain_array(X, self.n_features_in_, self.input_shift_, dtype)
-        if dtype is None or x is None:
-            if "coefs_" not in fitted:
-                check_is_fitted(self)  # raises, as scikit-learn's own do
-            X = validate_features(self, X)
-            dtype = self.coefs_[0].dtype
-            if in_dtype_of_X and dtype != X.dtype:
-                refuse_beyond_float32(X)
-                dtype = np.promote_types(dtype, X.dtype)
-            if issparse(X) and self.input_shift_ is not None:
-                return self._outputs_of_shifted(X, dtype)
-            x = to_network_dtype(X, self.input_shift_, dtype)
+        x = self._read(X, in_dtype_of_X)
         return self._forward(x, self.coefs_, self.intercepts_)
 
-    def _outputs_of_shifted(self, X, dtype):
-        # (X - shift) W + b = X W + (b - shift W), in float64: the two terms nearly cancel.
-        coefs = [c.astype(np.float64) for c in self.coefs_]
-        first, *others = self.intercepts_
-        first = first - self.input_shift_ @ coefs[0]
-        return self._forward(X.astype(np.float64), coefs, [first, *others]).astype(dtype)
+    def encode(self, X):
+        """Turn features into what the network sees of them: see `encoding_`.
+
+        Parameters
+        ----------
+        X : array-like, frame or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray or CSR array of shape (n_samples, n_inputs)
+            What `net_` takes.
+        """
+        return self._read(X)
+
+    def _read(self, X, in_dtype_of_X=False):
+        fitted = self.__dict__
+        if "coefs_" not in fitted:
+            check_is_fitted(self)  # raises, as scikit-learn's own do
+        is_checked = "feature_names_in_" not in fitted and self._category_reader is None
+        is_checked = is_checked and is_plain_array(X, self.n_features_in_)
+        if not is_checked:
+            X = validate_features(self, X)
+        dtype = self.coefs_[0].dtype
+        if in_dtype_of_X and X.dtype == np.float64:
+            dtype = X.dtype
+        if is_checked:
+            if self.encoding_ is not None:
+                return self.encoding_.encode(X, dtype, is_complete=True)
+            return X if X.dtype == dtype else X.astype(dtype)
+        return encode_features(X, self.encoding_, dtype)
 
     def _forward(self, x, coefs, intercepts):
         architecture = self.architecture_
+        is_ensemble = coefs[0].ndim == 3
+        forward = inference.forward_members if is_ensemble else inference.forward
         with np.errstate(over="ignore", invalid="ignore"):  # what comes of it raises below
-            outputs = inference.forward(
+            outputs = forward(
                 x,
                 coefs,
                 intercepts,
@@ -637,7 +771,7 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
                 "those of the training data: check the rows for extreme values, and the "
                 "estimator's weights."
             )
-        return outputs
+        return self._join_members(outputs) if is_ensemble else outputs
 
     def __copy__(self):
         # A copy within a process keeps what a pickle leaves out.

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 import numpy as np
 from scipy.sparse import csr_array, issparse
-from sklearn.utils import assert_all_finite
+from sklearn.utils import assert_all_finite, check_array, check_X_y
 from sklearn.utils.validation import validate_data
 
-# A network sees little of a column whose mean is this many standard deviations away from
-# zero: it is centred.
-FAR_FROM_ZERO = 100
-# A float32 number has 24 significant bits: at this many standard deviations away from zero
+from ._sklearn_private import _check_sample_weight
+from .categories import CategoryReader, find_categorical
+
+# A float32 number has 24 significant bits: at this many times its spread away from zero
 # fewer than 11 of them are left for the variation.
 LOST_IN_FLOAT32 = 10_000
 # Up to here float64 holds every integer.
@@ -19,8 +19,7 @@ _LARGEST_EXACT = 2**53
 # Rows whose values are all below the root of this are neither infinite nor too large for
 # float32.
 _LARGEST_SQUARES = 1e76
-_SCREEN_ROWS = 2048
-_BLOCK_ROWS = 1 << 16
+_BLOCK_ROWS = 1 << 12
 
 
 def input_dtypes(X):
@@ -38,46 +37,77 @@ def input_dtypes(X):
     return [np.float64, np.float32]
 
 
-def validate_features(estimator, X, y=None, *, reset=False, min_samples=1):
+def validate_features(estimator, X, y=None, *, reset=False, min_samples=1, sample_weight=None):
     """Check X, and y where given: see `sklearn.utils.validation.validate_data`.
 
     Parameters
     ----------
     estimator : estimator
-    X : array-like or sparse matrix of shape (n_rows, n_features)
+        Its `_category_reader` is made where `reset`.
+    X : array-like, frame or sparse matrix of shape (n_rows, n_features)
     y : array-like or None, default=None
     reset : bool, default=False
-        Whether the estimator takes its number and names of features from X.
+        Whether the estimator takes its number, names and categories of features from X.
     min_samples : int, default=1
         Fewest rows.
+    sample_weight : array-like of shape (n_rows,) or None
+        Rows of weight zero have no say in what the categories are.
 
     Returns
     -------
     X : ndarray or SciPy CSR array of shape (n_rows, n_features)
-        In one of `input_dtypes`.
+        In one of `input_dtypes`; missing values are NaN, categories are codes.
     y : ndarray
         Where one was given.
     """
     refuse_misleading(X, is_prediction=y is None)
     if hasattr(type(X), "requires_grad") and X.requires_grad:
         X = X.detach()  # torch makes no array of such a tensor
+    targets = {} if y is None else {"y": y}
+    options = {
+        "accept_sparse": "csr",
+        "dtype": input_dtypes(X),
+        "ensure_all_finite": "allow-nan",
+        "ensure_min_samples": min_samples,
+    }
+    if y is not None:
+        options["multi_output"] = True
+    if reset:
+        estimator._category_reader = None
+        if not issparse(X):
+            is_categorical = find_categorical(X, estimator.categorical_features)
+            if is_categorical is not None:
+                _check_names(estimator, X, reset=True)
+                present = None
+                if sample_weight is not None:
+                    present = _check_sample_weight(sample_weight, X) > 0
+                estimator._category_reader = CategoryReader(X, is_categorical, present)
+    elif estimator._category_reader is not None:
+        _check_names(estimator, X, reset=False)
     try:
-        checked = validate_data(
-            estimator,
-            X,
-            **({} if y is None else {"y": y, "multi_output": True}),
-            accept_sparse="csr",
-            dtype=input_dtypes(X),
-            ensure_min_samples=min_samples,
-            reset=reset,
-        )
+        if estimator._category_reader is None:
+            checked = validate_data(estimator, X, **targets, reset=reset, **options)
+        else:
+            X = estimator._category_reader.read(X)
+            check = check_array if y is None else check_X_y
+            checked = check(X, **targets, estimator=estimator, **options)
     except TypeError:
         refuse_misleading(X)  # where it knows better what was wrong
         raise
     X, *rest = (checked,) if y is None else checked
     if issparse(X):
+        assert_all_finite(X.data, input_name="X")
         X = csr_array(X)
+    if X.dtype == np.float64:
+        refuse_beyond_float32(X)
     return (X, rest[0]) if rest else X
+
+
+def _check_names(estimator, X, reset):
+    # Number and names of the columns; their values are another matter.
+    if not hasattr(X, "shape"):
+        X = np.asarray(X, dtype=object)
+    validate_data(estimator, X, skip_check_array=True, reset=reset)
 
 
 def refuse_misleading(X, is_prediction=False):
@@ -174,95 +204,68 @@ def _refuse_times(what, dtype):
     )
 
 
-def find_shift(X, rows, weights):
-    """Return what to subtract from each column before it is cast, or None.
-
-    Columns whose weighted mean over `rows` is more than `FAR_FROM_ZERO` standard
-    deviations from zero (time stamps, identifiers) are centred; the others are left.
-
-    Parameters
-    ----------
-    X : ndarray or SciPy CSR array of shape (n_rows, n_features), float32 or float64
-        A sparse one would no longer be sparse if it were centred: None.
-    rows : ndarray of int64
-        Rows of the fit.
-    weights : ndarray of shape (n_rows,) or None
-
-    Returns
-    -------
-    float64 ndarray of shape (n_features,) or None
-
-    Warns
-    -----
-    UserWarning
-        If X is float32 and a mean is more than `LOST_IN_FLOAT32` deviations from zero: what
-        the cast lost is not to be had back.
-    """
-    if issparse(X):
-        return None
-    with np.errstate(over="ignore", invalid="ignore"):
-        # Squares of values that no float32 holds overflow; the cast refuses them.
-        return _find_shift(X, rows, weights)
-
-
-def _find_shift(X, rows, weights):
-    screened = X[rows[:: max(1, len(rows) // _SCREEN_ROWS)]]
-    # A generous screen, in the dtype of X: exact moments are computed for few columns, if
-    # any. What cancels in the variance is far below the hundredth that is asked for.
-    mean = screened.mean(axis=0)
-    variance = np.einsum("ij,ij->j", screened, screened) / len(screened) - mean**2
-    is_near = mean**2 <= (FAR_FROM_ZERO / 10) ** 2 * variance
-    candidates = np.flatnonzero(~is_near)  # what is not finite is looked at, too
-    if not len(candidates):
-        return None
-    mean, deviation = _moments(X, candidates, rows, weights)
-    is_far = np.abs(mean) > FAR_FROM_ZERO * deviation
-    if X.dtype == np.float32:
-        is_lost = np.abs(mean) > LOST_IN_FLOAT32 * deviation
-        far = candidates[is_lost & (deviation > 0)]
-        if len(far):
-            warnings.warn(
-                f"Column {far[0]} of X has a mean of over {LOST_IN_FLOAT32:,} standard "
-                "deviations, and X is float32, which keeps few digits of its variation. "
-                "Expected columns of moderate size: pass X as float64, where such columns "
-                "are centred before the cast, or subtract the mean first.",
-                UserWarning,
-                stacklevel=3,
-            )
-        return None
-    if not is_far.any():
-        return None
-    shift = np.zeros(X.shape[1])
-    shift[candidates[is_far]] = mean[is_far]
-    return shift
-
-
-def _moments(X, columns, rows, weights):
-    w = None if weights is None else weights[rows] / weights[rows].sum()
-
-    def average(power, centre):
-        total = np.zeros(len(columns))
-        for start in range(0, len(rows), _BLOCK_ROWS):
-            block = slice(start, start + _BLOCK_ROWS)
-            values = X[np.ix_(rows[block], columns)].astype(np.float64) - centre
-            part = values**power
-            total += part.sum(axis=0) / len(rows) if w is None else w[block] @ part
-        return total
-
-    # A first value near the mean keeps the digits of the sums.
-    origin = X[rows[0], columns].astype(np.float64)
-    mean = origin + average(1, origin)
-    return mean, np.sqrt(average(2, mean))
-
-
-def to_network_dtype(X, shift, dtype):
-    """Subtract the shift in float64, cast, and see that nothing became infinite.
+def encode_features(X, encoding, dtype):
+    """Turn checked features into the inputs of the network.
 
     Parameters
     ----------
     X : ndarray or SciPy CSR array of shape (n_rows, n_features)
-        A sparse one cannot be shifted.
-    shift : float64 ndarray of shape (n_features,) or None
+    encoding : TableEncoding or None
+        None takes X as it is.
+    dtype : numpy dtype
+        float32 or float64.
+
+    Returns
+    -------
+    ndarray or SciPy CSR array of shape (n_rows, n_inputs)
+
+    Raises
+    ------
+    ValueError
+        If values are missing, and the network has not learned what to make of them.
+    """
+    if encoding is None:
+        if not issparse(X):
+            assert_all_finite(X, input_name="X")
+        return to_network_dtype(X, dtype)
+    if not issparse(X):
+        return encoding.encode(X, dtype)
+    inputs = np.empty((X.shape[0], encoding.n_inputs), dtype=dtype)
+    for start in range(0, X.shape[0], _BLOCK_ROWS):
+        rows = slice(start, start + _BLOCK_ROWS)
+        inputs[rows] = encoding.encode(X[rows].toarray(), dtype)
+    return inputs
+
+
+def warn_of_lost_digits(X, encoding):
+    """Warn of columns of float32 numbers that are nearly equal.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_rows, n_features)
+    encoding : TableEncoding
+    """
+    if X.dtype != np.float32:
+        return
+    with np.errstate(over="ignore"):
+        is_lost = np.abs(encoding.center) * encoding.scale > LOST_IN_FLOAT32
+    if is_lost.any():
+        warnings.warn(
+            f"Column {encoding.numbers[is_lost.argmax()]} of X has a median of over "
+            f"{LOST_IN_FLOAT32:,} times its spread, and X is float32, which keeps few digits "
+            "of its variation. Expected columns of moderate size: pass X as float64, or "
+            "subtract the median first.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def to_network_dtype(X, dtype):
+    """Cast, and see that nothing became infinite.
+
+    Parameters
+    ----------
+    X : ndarray or SciPy CSR array of shape (n_rows, n_features)
     dtype : numpy dtype
         float32 or float64.
 
@@ -274,52 +277,41 @@ def to_network_dtype(X, shift, dtype):
     Raises
     ------
     ValueError
-        If a value is too large for `dtype`, or a sparse X is to be shifted.
+        If a value is too large for `dtype`.
     """
-    if shift is None and X.dtype == dtype:
+    if X.dtype == dtype:
         return X
     if issparse(X):
-        if shift is not None:
-            raise ValueError(
-                "The network was begun on a dense X of which some columns are centred (see "
-                "input_shift_), and centring would make this sparse X dense. Expected dense "
-                "rows again: pass X.toarray(), in pieces to partial_fit where it is large, or "
-                "begin anew with the sparse X."
-            )
-        values = to_network_dtype(X.data, None, dtype)
+        values = to_network_dtype(X.data, dtype)
         return csr_array((values, X.indices, X.indptr), shape=X.shape)
-    cast = np.empty(X.shape, dtype=dtype)
     with np.errstate(over="ignore"):
-        if shift is None:
-            cast[...] = X
-        else:
-            for start in range(0, X.shape[0], _BLOCK_ROWS):
-                rows = slice(start, start + _BLOCK_ROWS)
-                cast[rows] = X[rows] - shift
-    if X.dtype != dtype:
-        assert_all_finite(cast, input_name="X")
+        cast = X.astype(dtype)
+    assert_all_finite(cast, input_name="X")
     return cast
 
 
 def refuse_beyond_float32(X):
-    """Refuse float64 values that a network trained in float32 has no way of knowing.
+    """Refuse numbers that float32 does not hold; NaN is none.
 
     Raises
     ------
     ValueError
-        If a value is too large for float32.
+        If a value is too large.
     """
-    largest = np.finfo(np.float32).max
     values = X.data if issparse(X) else X
-    if X.dtype == np.float64 and values.size and not np.abs(values).max() <= largest:
+    if not values.size:
+        return
+    # Two passes without a copy, also where there are missing values.
+    largest = max(np.fmax.reduce(values, axis=None), -np.fmin.reduce(values, axis=None))
+    if largest > np.finfo(np.float32).max:
         raise ValueError(
             "Input X contains infinity or a value too large for dtype('float32'), in which "
-            "the network was trained."
+            "networks are trained. Expected numbers of moderate size."
         )
 
 
-def take_plain_array(X, n_features, shift, dtype):
-    """Return X as the network takes it, if hardly anything needs to be checked.
+def is_plain_array(X, n_features):
+    """Whether hardly anything needs to be checked of X.
 
     A plain array of numbers of the right shape, all finite and none too large, is what a
     served estimator nearly always gets. scikit-learn's validation takes ten times as long
@@ -329,22 +321,14 @@ def take_plain_array(X, n_features, shift, dtype):
     ----------
     X : anything
     n_features : int
-    shift : ndarray or None
-        See `find_shift`.
-    dtype : numpy dtype
 
     Returns
     -------
-    ndarray of shape (n_rows, n_features) or None
-        None for everything else.
+    bool
     """
     if type(X) is not np.ndarray or X.ndim != 2 or X.shape[1] != n_features:
-        return None
+        return False
     if (X.dtype != np.float64 and X.dtype != np.float32) or not len(X):
-        return None
+        return False
     # One pass, no warnings; NaN is less than nothing.
-    if not float(np.vdot(X, X)) < _LARGEST_SQUARES:
-        return None
-    if shift is not None:
-        return to_network_dtype(X, shift, dtype)
-    return X if X.dtype == dtype else X.astype(dtype)
+    return float(np.vdot(X, X)) < _LARGEST_SQUARES

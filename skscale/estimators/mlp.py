@@ -14,6 +14,7 @@ from ._sklearn_private import (
     _fit_context,
 )
 from .base import ScaledMLP, restores_state
+from .calibration import find_inverse_temperature, mean_of_logarithms
 from .targets import (
     EncodedTargets,
     encode_classes,
@@ -38,8 +39,26 @@ _PARAMETERS = """
         Number of hidden layers. 0 is a linear model. None when `width` is a tuple.
     width : int or tuple of int, default=128
         Units of every hidden layer, or of each in turn.
-    activation : {"relu", "gelu", "silu", "mish", "tanh", "logistic"}, default="relu"
-        Non-linearity of the hidden layers; "gelu" is its tanh form.
+    n_members : int, default=1
+        Networks of an ensemble, trained together on the same rows from different initial
+        weights and in different order; probabilities or numbers are averaged
+        (Lakshminarayanan et al. 2017). All count in `complexity_`.
+    resolution : int, default=0
+        How finely numeric features are seen: 0 as one number each; beyond that also by a
+        piecewise-linear encoding with so many bins between quantiles of the training rows
+        (Gorishniy et al. 2022, eq. 1). For targets that jump or oscillate over a feature.
+    preprocessing : {"auto"} or None, default="auto"
+        "auto": each numeric feature less its median, over its interquartile range, and
+        smoothly clipped to (-3, 3) (Holzmueller et al. 2024, section 3.1). None takes numbers
+        as they are: scale them outside. Sparse X is taken as it is.
+    categorical_features : "from_dtype", array-like of {bool, int, str} or None, \
+            default="from_dtype"
+        The features that are categories, each of which becomes one input for every value:
+        "from_dtype" the columns of a frame that hold categories or strings, else a mask,
+        indices or names. Values of fewer than 5 rows are taken together, with all that come
+        unknown later.
+    activation : {"relu", "gelu", "silu", "mish", "tanh", "logistic"}, default="silu"
+        Non-linearity of the hidden layers (Elfwing et al. 2018); "gelu" is its tanh form.
     normalization : {"layer"} or None, default=None
         Layer normalisation (Ba et al. 2016) of the input of every layer but the first: for
         deep networks. Shallow ones are more accurate without. (Batch normalisation is not
@@ -54,16 +73,21 @@ _PARAMETERS = """
     l1 : float, default=0.0
         Decoupled L1 penalty: after each step weights move by `learning_rate * l1`
         towards zero and stop there.
-    weight_decay : float, default=0.01
+    weight_decay : float, default=0.02
         Decoupled L2 penalty of the weights (Loshchilov and Hutter 2019).
-    learning_rate : float, default=0.002
-        Step size of AdamW.
-    lr_schedule : {"constant", "cosine"}, default="constant"
-        "cosine" falls to zero over `max_epochs` (Loshchilov and Hutter 2017).
+    learning_rate : float, default=0.08
+        Largest step size of AdamW, for the trained numbers that weights are made of: a
+        weight of a layer with `n` inputs moves `learning_rate / sqrt(n)` a step, so that one
+        value serves all widths; a bias 0.1 of `learning_rate`.
+    lr_schedule : {"cycles", "cosine", "constant"}, default="cycles"
+        "cycles" rises from zero and falls to it four times over `max_epochs`, each time over
+        twice as many steps as before, so that the best of an early and a late end can be
+        kept (Holzmueller et al. 2024, section 3.4). "cosine" falls once (Loshchilov and
+        Hutter 2017).
     batch_size : "auto" or int, default="auto"
         Rows a step. "auto" is the power of two nearest to `1.5 * sqrt(n_rows)`, from 8
         to 1024. More than there are rows is full-batch training.
-    max_epochs : int, default=100
+    max_epochs : int, default=50
         Most passes over the training rows.
     max_seconds : float or None, default=None
         Time budget of the training in seconds; the best weights so far are kept.
@@ -74,8 +98,9 @@ _PARAMETERS = """
         with fewer than about a hundred rows.
     validation_fraction : float, default=0.1
         Share of the rows set aside for early stopping.
-    n_iter_no_change : int, default=10
-        Epochs without an improvement by `tol` after which to stop.
+    n_iter_no_change : int, default=25
+        Epochs without an improvement by `tol` after which to stop. A cycle of
+        `lr_schedule` improves towards its end only.
     tol : float, default=1e-4
         Smallest fall of the validation loss that counts as an improvement."""
 
@@ -108,19 +133,18 @@ _ATTRIBUTES = """
     architecture_ : DenseArchitecture
         Shape of the network.
     coefs_ : list of ndarray of shape (n_inputs, n_outputs)
-        Weights of each layer, the output layer last.
+        Weights of each layer, the output layer last; of an ensemble
+        (n_members, n_inputs, n_outputs).
     intercepts_ : list of ndarray of shape (n_outputs,)
-        Biases of each layer.
-    input_shift_ : ndarray of shape (n_features_in_,) or None
-        What is subtracted from the features in float64 before they are cast: the mean of
-        columns that lie over 100 standard deviations from zero. None without any, and for
-        sparse X.
+        Biases of each layer; of an ensemble (n_members, n_outputs).
+    encoding_ : TableEncoding or None
+        How features become inputs of the network; None takes them as they are.
     n_samples_seen_ : int
         Rows of `fit` and of all calls of `partial_fit` since.
     history_ : dict of str to ndarray of shape (n_iter_,)
         "epoch" (from 1), "train_loss", "validation_score" (NaN without early stopping),
         "seconds", and what skorch callbacks recorded each epoch. Of the last `fit` or
-        `partial_fit`.
+        `partial_fit`, and of an ensemble's first network, as `n_iter_` and `best_epoch_`.
     n_iter_ : int
         Epochs of the last `fit` or `partial_fit`.
     fit_seconds_ : float
@@ -140,7 +164,7 @@ _ATTRIBUTES = """
         `n_parameters`, `n_nonzero`, `n_macs` (multiply-accumulates a row), `depth`,
         `widths`.
     net_ : skorch.NeuralNet
-        A skorch net with a copy of the fitted network, made on access.
+        A skorch net with a copy of the fitted network, made on access; not of an ensemble.
 """
 
 
@@ -160,10 +184,14 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
     by AdamW on the cross-entropy, in float32 by default, with rows set aside for early
     stopping. Features should be scaled, for example by StandardScaler.
     {parameters}
-    label_smoothing : float, default=0.0
+    label_smoothing : float, default=0.05
         Share of each row's target probability that is spread evenly over all classes
         (Szegedy et al. 2016, section 7): against overconfidence. `history_` is of the
         smoothed loss.
+    calibrate : bool, default=True
+        Whether logits are divided by the temperature that minimises the log loss of the
+        validation rows (Guo et al. 2017, section 4.2), which makes up for label smoothing;
+        without effect where there are none. It changes no predicted label.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class, by label; "balanced" is inverse to its frequency.{more_parameters}
     Attributes
@@ -213,6 +241,7 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
         **ScaledMLP._parameter_constraints,
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "calibrate": ["boolean"],
     }
 
     def __init__(
@@ -220,22 +249,27 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
         depth=2,
         width=128,
         *,
-        activation="relu",
+        n_members=1,
+        resolution=0,
+        preprocessing="auto",
+        categorical_features="from_dtype",
+        activation="silu",
         normalization=None,
         residual=True,
         dropout=0.0,
         l1=0.0,
-        weight_decay=0.01,
-        learning_rate=0.002,
-        lr_schedule="constant",
+        weight_decay=0.02,
+        learning_rate=0.08,
+        lr_schedule="cycles",
         batch_size="auto",
-        max_epochs=100,
+        max_epochs=50,
         max_seconds=None,
         early_stopping=True,
         validation_fraction=0.1,
-        n_iter_no_change=10,
+        n_iter_no_change=25,
         tol=1e-4,
-        label_smoothing=0.0,
+        label_smoothing=0.05,
+        calibrate=True,
         class_weight=None,
         warm_start=False,
         device="auto",
@@ -247,6 +281,10 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
         super().__init__(
             depth,
             width,
+            n_members=n_members,
+            resolution=resolution,
+            preprocessing=preprocessing,
+            categorical_features=categorical_features,
             activation=activation,
             normalization=normalization,
             residual=residual,
@@ -270,6 +308,7 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
             verbose=verbose,
         )
         self.label_smoothing = label_smoothing
+        self.calibrate = calibrate
         self.class_weight = class_weight
 
     @restores_state
@@ -313,13 +352,13 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
 
         The network of the calls before, or of `fit`, is trained on, its optimiser too
         unless it was pickled in between. Rows are taken in random order, in batches. The
-        learning rate stays constant, no rows are set aside for early stopping, and
-        `max_seconds` has no meaning.
+        learning rate is constant, a fifth of `learning_rate`; no rows are set aside for
+        early stopping, and `max_seconds` has no meaning.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Features. Which columns are centred (`input_shift_`) the first call decides.
+            Features. How they are encoded (`encoding_`) the first call decides.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Class labels, or a binary indicator matrix.
         classes : array-like of shape (n_classes,) or None, default=None
@@ -400,6 +439,31 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
 
     def _scale_targets(self, encoded):
         return encoded.values
+
+    def _validation_rows(self, task):
+        if not self.calibrate or task.valid_rows is None:
+            return None
+        return tuple(None if a is None else a[task.valid_rows] for a in task.validation_data)
+
+    def _calibrate(self, architecture, network, X, targets, weights):
+        outputs = inference.forward(
+            X,
+            network.coefs,
+            network.intercepts,
+            activation=architecture.activation,
+            normalization=architecture.normalization,
+            residual=architecture.residual,
+        )
+        factor = find_inverse_temperature(outputs, targets, weights)
+        network.coefs[-1] *= network.coefs[-1].dtype.type(factor)
+        network.intercepts[-1] *= network.intercepts[-1].dtype.type(factor)
+
+    def _join_members(self, outputs):
+        # Logits of the mean probabilities.
+        if outputs.shape[2] > 1 and not self._multilabel:
+            return mean_of_logarithms(inference.log_softmax(outputs))
+        positive = mean_of_logarithms(inference.log_sigmoid(outputs))
+        return positive - mean_of_logarithms(inference.log_sigmoid(-outputs))
 
     def decision_function(self, X):
         """Return the network's logits.
@@ -484,8 +548,8 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
     """Predict one or several numbers by a dense network of a given depth and width.
 
     Trains by AdamW on the loss of targets that are standardised inside, in float32 by
-    default, with rows set aside for early stopping. Features should be scaled, for example
-    by StandardScaler.
+    default, with rows set aside for early stopping. Takes a frame as it comes: with numbers
+    of any scale, categories and missing values.
     {parameters}
     loss : {{"squared_error", "absolute_error", "huber", "quantile", "poisson"}}, \
             default="squared_error"
@@ -546,20 +610,24 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
         depth=2,
         width=128,
         *,
-        activation="relu",
+        n_members=1,
+        resolution=0,
+        preprocessing="auto",
+        categorical_features="from_dtype",
+        activation="silu",
         normalization=None,
         residual=True,
         dropout=0.0,
         l1=0.0,
-        weight_decay=0.01,
-        learning_rate=0.002,
-        lr_schedule="constant",
+        weight_decay=0.02,
+        learning_rate=0.08,
+        lr_schedule="cycles",
         batch_size="auto",
-        max_epochs=100,
+        max_epochs=50,
         max_seconds=None,
         early_stopping=True,
         validation_fraction=0.1,
-        n_iter_no_change=10,
+        n_iter_no_change=25,
         tol=1e-4,
         loss="squared_error",
         quantile=0.5,
@@ -574,6 +642,10 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
         super().__init__(
             depth,
             width,
+            n_members=n_members,
+            resolution=resolution,
+            preprocessing=preprocessing,
+            categorical_features=categorical_features,
             activation=activation,
             normalization=normalization,
             residual=residual,
@@ -641,8 +713,8 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
 
         The network of the calls before, or of `fit`, is trained on, its optimiser too
         unless it was pickled in between. Rows are taken in random order, in batches. The
-        learning rate stays constant, no rows are set aside for early stopping, and
-        `max_seconds` has no meaning. The
+        learning rate is constant, a fifth of `learning_rate`; no rows are set aside for
+        early stopping, and `max_seconds` has no meaning. The
         mean and scale of the targets are those of all rows so far; when they move, the
         output layer is rescaled so that predictions stay (van Hasselt et al. 2016,
         "Learning values across many orders of magnitude", eq. 3).
@@ -650,7 +722,7 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Features. Which columns are centred (`input_shift_`) the first call decides.
+            Features. How they are encoded (`encoding_`) the first call decides.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Numbers to predict.
         sample_weight : array-like of shape (n_samples,) or None, default=None
@@ -797,6 +869,9 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
             (intercept * factor + shift).astype(intercept.dtype),
         ]
         return self._scale_targets(encoded)
+
+    def _join_members(self, outputs):
+        return mean_of_logarithms(outputs) if self._is_log else outputs.mean(axis=0)
 
     def _scale_targets(self, encoded):
         return scale_targets(

@@ -15,6 +15,8 @@ NORM_EPS = 1e-5
 # 1,000 rows by 128 units took 0.80 ms whole, and 0.50 in chunks.
 _CHUNK_BYTES = 192 << 10
 _FEWEST_ROWS = 256
+# Up to so many rows all members of an ensemble are computed at once.
+_FEW_ROWS = 16
 
 
 def _relu(z):
@@ -74,13 +76,13 @@ _ACTIVATIONS = {
 
 
 def _layer_norm(h):
-    centred = h - h.mean(axis=1, keepdims=True)
-    variance = np.einsum("ij,ij->i", centred, centred)
-    variance /= h.shape[1]
+    centred = h - h.mean(axis=-1, keepdims=True)
+    variance = np.einsum("...j,...j->...", centred, centred)
+    variance /= h.shape[-1]
     variance += NORM_EPS
     # Activations whose squares overflow would all become zero: a constant prediction.
     variance[np.isinf(variance)] = np.nan
-    centred /= np.sqrt(variance, out=variance)[:, None]
+    centred /= np.sqrt(variance, out=variance)[..., None]
     return centred
 
 
@@ -128,7 +130,7 @@ def forward(X, coefs, intercepts, *, activation, normalization, residual):
 def _forward(h, coefs, intercepts, activate, normalization, residual, buffers=None):
     last = len(coefs) - 1
     for layer, coef in enumerate(coefs):
-        n_inputs, n_outputs = coef.shape
+        n_inputs, n_outputs = coef.shape[-2:]
         # One unit alone is not normalised: it would always be zero.
         x = _layer_norm(h) if normalization and layer and n_inputs > 1 else h
         if buffers is None or not (layer or isinstance(h, np.ndarray)):
@@ -144,6 +146,35 @@ def _forward(h, coefs, intercepts, activate, normalization, residual, buffers=No
             a += h
         h = a
     return h
+
+
+def forward_members(X, coefs, intercepts, **arithmetic):
+    """Compute the outputs of each network of an ensemble.
+
+    Parameters
+    ----------
+    X : ndarray or SciPy CSR array of shape (n_rows, n_features)
+    coefs : list of ndarray of shape (n_members, n_inputs, n_outputs)
+    intercepts : list of ndarray of shape (n_members, n_outputs)
+    **arithmetic
+        As in `forward`.
+
+    Returns
+    -------
+    ndarray of shape (n_members, n_rows, n_outputs)
+    """
+    if isinstance(X, np.ndarray) and len(X) <= _FEW_ROWS:
+        activate = _ACTIVATIONS[arithmetic["activation"]]
+        intercepts = [b[:, None] for b in intercepts]
+        return _forward(
+            X, coefs, intercepts, activate, arithmetic["normalization"], arithmetic["residual"]
+        )
+    return np.stack(
+        [
+            forward(X, [c[k] for c in coefs], [b[k] for b in intercepts], **arithmetic)
+            for k in range(len(coefs[0]))
+        ]
+    )
 
 
 def exp(z):
@@ -202,8 +233,8 @@ def log_softmax(z):
     -------
     ndarray of shape (n_rows, n_classes)
     """
-    p = z - z.max(axis=1, keepdims=True)
-    p -= np.log(np.exp(p).sum(axis=1, keepdims=True))
+    p = z - z.max(axis=-1, keepdims=True)
+    p -= np.log(np.exp(p).sum(axis=-1, keepdims=True))
     return p
 
 

@@ -53,7 +53,7 @@ def count(coefs, intercepts):
         n_nonzero=sum(int(np.count_nonzero(a)) for a in arrays),
         n_macs=sum(c.size for c in coefs),
         depth=len(coefs) - 1,
-        widths=tuple(c.shape[1] for c in coefs[:-1]),
+        widths=tuple(c.shape[-1] for c in coefs[:-1]),
     )
 
 

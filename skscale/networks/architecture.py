@@ -2,7 +2,12 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
+from math import sqrt
 
+# A bias is its trained number times this, so that it moves as much slower than a weight; an
+# input's scale, that moves faster (Holzmueller et al. 2024, "Better by default", table A.1).
+BIAS_GAIN = 0.1
+SCALE_GAIN = 6.0
 ACTIVATIONS = ("relu", "gelu", "silu", "mish", "tanh", "logistic")
 NORMALIZATIONS = ("layer",)
 
@@ -18,6 +23,8 @@ class DenseArchitecture:
         h[l + 1] = h[l] + a      if residual, both of one width, and l > 0
                    a             otherwise
         output = norm(h[depth]) @ W[depth] + b[depth]
+
+    What is trained are other numbers than these weights: see `gains`.
 
     The residual form with normalisation inside the branch is that of He et al. (2016,
     "Identity mappings in deep residual networks", eq. 5) and Xiong et al. (2020,
@@ -39,6 +46,10 @@ class DenseArchitecture:
         Normalisation of the input of every layer but the first.
     residual : bool
         Whether a hidden layer adds to its input where the widths allow it.
+    scales_inputs : bool
+        Whether each input has a trained scale, which the first layer's weights take up.
+    n_active : int or None
+        Inputs that are not zero in a row of sparse data; None is all.
     """
 
     n_features: int
@@ -47,6 +58,8 @@ class DenseArchitecture:
     activation: str = "relu"
     normalization: str | None = None
     residual: bool = False
+    scales_inputs: bool = False
+    n_active: int | None = None
 
     @property
     def depth(self):
@@ -58,6 +71,16 @@ class DenseArchitecture:
         """list of (int, int): inputs and outputs of each layer, the output layer last."""
         sizes = (self.n_features, *self.widths, self.n_outputs)
         return list(pairwise(sizes))
+
+    @property
+    def gains(self):
+        """tuple of float: what the trained weights of each layer are multiplied by.
+
+        `1 / sqrt(n_inputs)`, the "NTK" parametrisation (Jacot et al. 2018, section 2):
+        trained weights are all of size one, and one step size serves every width.
+        """
+        fans = [self.n_features if self.n_active is None else self.n_active, *self.widths]
+        return tuple(1 / sqrt(max(1, fan)) for fan in fans)
 
     @property
     def n_parameters(self):

@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 from ..inference.dense import NORM_EPS
+from .architecture import BIAS_GAIN, SCALE_GAIN
+from .parameters import TrainedNumbers
 
 _aten = torch.ops.aten
 
@@ -78,11 +80,11 @@ def initial_parameters(architecture, generator, dtype):
 
     Hidden weights are normal with variance `gain**2 / n_inputs`, `gain**2` 2 for
     activations that are zero or nearly so on half of their inputs (He et al. 2015,
-    eq. 10) and 1 for the others and the output layer; biases are uniform within
-    `1 / sqrt(n_inputs)`, as in `torch.nn.Linear`, so that units bend at different
+    eq. 10) and 1 for the others; biases are standard normal, so that units bend at different
     places of a narrow input. The weights of `N` residual layers are divided by `sqrt(N)`
     (Radford et al. 2019, "Language models are unsupervised multitask learners", section
-    2.3): else each layer would double the variance of what it adds to.
+    2.3): else each layer would double the variance of what it adds to. The output layer is
+    zero.
 
     Parameters
     ----------
@@ -98,16 +100,14 @@ def initial_parameters(architecture, generator, dtype):
     rectifying = architecture.activation not in ("tanh", "logistic")
     n_residual = sum(map(architecture.is_residual, range(architecture.depth)))
     coefs, intercepts = [], []
-    for layer, (n_in, n_out) in enumerate(architecture.layer_shapes):
-        variance = (2 if rectifying and layer < architecture.depth else 1) / n_in
-        if layer < architecture.depth and architecture.is_residual(layer):
-            variance /= n_residual
-        coefs.append(
-            (generator.standard_normal((n_in, n_out)) * math.sqrt(variance)).astype(dtype)
-        )
-        bound = 1 / math.sqrt(n_in)
-        intercepts.append(generator.uniform(-bound, bound, n_out).astype(dtype))
-    return coefs, intercepts
+    for layer, (n_in, n_out) in enumerate(architecture.layer_shapes[:-1]):
+        deviation = architecture.gains[layer] * math.sqrt(2 if rectifying else 1)
+        if architecture.is_residual(layer):
+            deviation /= math.sqrt(n_residual)
+        coefs.append((generator.standard_normal((n_in, n_out)) * deviation).astype(dtype))
+        intercepts.append(generator.standard_normal(n_out).astype(dtype))
+    n_in, n_out = architecture.layer_shapes[-1]
+    return [*coefs, np.zeros((n_in, n_out), dtype)], [*intercepts, np.zeros(n_out, dtype)]
 
 
 def share_batches(sizes):
@@ -152,14 +152,23 @@ def stacked_forward(architecture, parameters, x, masks=None, sizes=None):
     """
     activate = ACTIVATIONS[architecture.activation].forward
     weights, biases = parameters.weights, parameters.biases
+    gains = product_gains(architecture)
+    if parameters.scales is not None:
+        weights = [weights[0] * parameters.scales, *weights[1:]]
     sizes = sizes or [1] * len(x)
     if isinstance(x, list):
         batches = [batch for batch, n in zip(x, sizes, strict=True) for _ in range(n)]
         products = [b.product(w) for b, w in zip(batches, weights[0], strict=True)]
-        z = torch.stack(products) + biases[0]
+        z = gains[0] * torch.stack(products) + BIAS_GAIN * biases[0]
     else:
         parts = [
-            torch.baddbmm(biases[0][m], x[b].expand(n, -1, -1), weights[0][m])
+            torch.baddbmm(
+                biases[0][m],
+                x[b].expand(n, -1, -1),
+                weights[0][m],
+                beta=BIAS_GAIN,
+                alpha=gains[0],
+            )
             for b, m, n in share_batches(sizes)
         ]
         z = parts[0] if len(parts) == 1 else torch.cat(parts)
@@ -170,9 +179,19 @@ def stacked_forward(architecture, parameters, x, masks=None, sizes=None):
             a = a * masks[layer]
         h = h + a if architecture.is_residual(layer) else a
         z = torch.baddbmm(
-            biases[layer + 1], _normalize(architecture, layer + 1, h), weights[layer + 1]
+            biases[layer + 1],
+            _normalize(architecture, layer + 1, h),
+            weights[layer + 1],
+            beta=BIAS_GAIN,
+            alpha=gains[layer + 1],
         )
     return z
+
+
+def product_gains(architecture):
+    """Return what the product with the trained numbers of each layer is multiplied by."""
+    first, *others = architecture.gains
+    return [first * SCALE_GAIN if architecture.scales_inputs else first, *others]
 
 
 def _normalize(architecture, layer, h):
@@ -191,14 +210,17 @@ class DenseNetwork(nn.Module):
         Weights of shape (n_inputs, n_outputs) and biases of each layer; copied.
     dropout : float, default=0.0
         Dropout rate of the hidden activations while training.
-    input_shift : ndarray of shape (n_features,) or None
-        Subtracted from the input, in float64.
     output_scale, output_shift : ndarray of shape (n_outputs,) or None
         The output is multiplied by the one, then the other is added.
     is_log : bool, default=False
         Whether the output is the logarithm of what is scaled.
     is_column : bool, default=False
         Whether to return the only output as `(n_rows,)`.
+    encoding : TableEncoding or None
+        What turns features into inputs. It is NumPy's, and passes no gradient on to x.
+    is_trained : bool, default=False
+        Whether the parameters are those that the engine trains (`TrainedNumbers`), in place
+        of weights and biases.
     """
 
     def __init__(
@@ -208,13 +230,20 @@ class DenseNetwork(nn.Module):
         intercepts,
         *,
         dropout=0.0,
-        input_shift=None,
         output_scale=None,
         output_shift=None,
         is_log=False,
         is_column=False,
+        encoding=None,
+        is_trained=False,
     ):
         super().__init__()
+        self.encoding = encoding
+        self.is_trained = is_trained
+        scales = None
+        if is_trained:
+            coefs, intercepts, scales = TrainedNumbers.of(architecture, coefs, intercepts)
+        self.scales = None if scales is None else nn.Parameter(torch.tensor(scales))
         self.is_log = is_log
         self.architecture = architecture
         self.is_column = is_column
@@ -231,7 +260,6 @@ class DenseNetwork(nn.Module):
                 linear.bias.copy_(torch.tensor(intercept))
         self.dropout = nn.Dropout(dropout)
         for name, value in (
-            ("input_shift", input_shift),
             ("output_scale", output_scale),
             ("output_shift", output_shift),
         ):
@@ -252,14 +280,15 @@ class DenseNetwork(nn.Module):
         """
         architecture = self.architecture
         activate = ACTIVATIONS[architecture.activation].forward
-        if self.input_shift is not None:
-            x = x - self.input_shift
+        if self.encoding is not None:
+            x = torch.from_numpy(self.encoding.encode(x.cpu().numpy(), np.float64)).to(x.device)
         h = x.to(self.layers[0].weight.dtype)
-        for layer, linear in enumerate(self.layers[:-1]):
-            a = activate(linear(_normalize(architecture, layer, h)))
+        for layer in range(architecture.depth):
+            a = activate(self._product(layer, _normalize(architecture, layer, h)))
             a = self.dropout(a) if masks is None else a * masks[layer]
             h = h + a if architecture.is_residual(layer) else a
-        out = self.layers[-1](_normalize(architecture, architecture.depth, h))
+        depth = architecture.depth
+        out = self._product(depth, _normalize(architecture, depth, h))
         if self.is_log:
             out = out.exp()
         if self.output_scale is not None:
@@ -268,9 +297,20 @@ class DenseNetwork(nn.Module):
             out = out + self.output_shift
         return out[:, 0] if self.is_column else out
 
+    def _product(self, layer, h):
+        linear = self.layers[layer]
+        if not self.is_trained:
+            return linear(h)
+        if layer == 0 and self.scales is not None:
+            h = h * self.scales
+        gain = product_gains(self.architecture)[layer]
+        return gain * nn.functional.linear(h, linear.weight) + BIAS_GAIN * linear.bias
+
     def get_arrays(self):
         """Return weights (n_inputs, n_outputs) and biases as lists of NumPy arrays."""
-        return (
-            [m.weight.detach().cpu().numpy().T.copy() for m in self.layers],
-            [m.bias.detach().cpu().numpy().copy() for m in self.layers],
-        )
+        coefs = [m.weight.detach().cpu().numpy().T.copy() for m in self.layers]
+        intercepts = [m.bias.detach().cpu().numpy().copy() for m in self.layers]
+        if not self.is_trained:
+            return coefs, intercepts
+        scales = None if self.scales is None else self.scales.detach().cpu().numpy().copy()
+        return TrainedNumbers(coefs, intercepts, scales).weights(self.architecture)

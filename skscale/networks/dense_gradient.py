@@ -4,17 +4,22 @@ Autograd builds and walks a graph each step and allocates every intermediate ane
 dense stack is simple enough to write its gradient down: batched products into buffers
 that are made once. Symbols, layer `l` of `DenseArchitecture`: `n = norm(h[l])`,
 `z = n @ W + b`, `a = activation(z)`, `m` the dropout mask, `h[l + 1] = h[l] + a * m`
-(residual) or `a * m`. With `dh` the gradient with respect to `h[l + 1]`::
+(residual) or `a * m`. With `dh` the gradient with respect to `h[l + 1]`, and `W` and `b` as
+they are trained, that is without the gains `g` (`DenseArchitecture.gains`)::
 
     dz = activation'(z) * dh * m
-    dW = n.T @ dz        db = 1.T @ dz        dn = dz @ W.T
+    dW = g n.T @ dz      db = 0.1 1.T @ dz    dn = g dz @ W.T
     dh[l] = norm'(dn) (+ dh if residual)
+
+Where inputs have scales `s`, the first layer's `W` is `s * V`: `dV = s * dW`, and `ds` the sum
+of `V * dW` over the outputs.
 """
 
 import torch
 
 from ..inference.dense import NORM_EPS
-from .dense import ACTIVATIONS, share_batches
+from .architecture import BIAS_GAIN
+from .dense import ACTIVATIONS, product_gains, share_batches
 
 _aten = torch.ops.aten
 
@@ -41,6 +46,12 @@ class DenseGradient:
         self.gradients = gradients
         self.activation = ACTIVATIONS[architecture.activation]
         flat = parameters.flat
+        self.gains = product_gains(architecture)
+        # The first layer's weights with the inputs' scales.
+        self.scaled = parameters.weights[0]
+        if parameters.scales is not None:
+            self.scaled = torch.empty_like(self.scaled)
+            self.scaled_gradient = torch.empty_like(self.scaled)
 
         def buffer(width):
             return torch.empty(
@@ -58,16 +69,12 @@ class DenseGradient:
         self.transposed = [w.transpose(1, 2) for w in parameters.weights]
         # A product with ones sums over rows faster than a sum over the middle axis; ones
         # with a stride of zero would be copied for each member.
-        self.ones = flat.new_ones(parameters.n_members, 1, n_rows)
+        self.ones = flat.new_full((parameters.n_members, 1, n_rows), BIAS_GAIN)
         sizes = sizes or [1] * parameters.n_members
         self.batch_of_member = [b for b, n in enumerate(sizes) for _ in range(n)]
         # The first layer in parts that multiply one batch: (batches, members, number of
         # them, bias, weights, their gradient).
-        bias, weight, d_weight = (
-            parameters.biases[0],
-            parameters.weights[0],
-            gradients.weights[0],
-        )
+        bias, weight, d_weight = parameters.biases[0], self.scaled, gradients.weights[0]
         self.first = [
             (batches, members, n, bias[members], weight[members], d_weight[members])
             for batches, members, n in share_batches(sizes)
@@ -87,6 +94,8 @@ class DenseGradient:
         # (input of the layer's product, what it is normalised from, mean, reciprocal
         # deviation)
         self.inputs = []
+        if self.parameters.scales is not None:
+            torch.mul(self.parameters.weights[0], self.parameters.scales, out=self.scaled)
         h = x
         for layer in range(architecture.depth):
             z = self._product(layer, h, self.z[layer])
@@ -109,14 +118,21 @@ class DenseGradient:
         n = self._normalize(layer, h)
         if layer > 0:
             weights, biases = self.parameters.weights, self.parameters.biases
-            return torch.baddbmm(biases[layer], n, weights[layer], out=out)
+            return torch.baddbmm(
+                biases[layer], n, weights[layer],
+                beta=BIAS_GAIN, alpha=self.gains[layer], out=out,
+            )  # fmt: skip
         if isinstance(h, list):
             weights, biases = self.parameters.weights[0], self.parameters.biases[0]
             for k, batch in enumerate(self.batch_of_member):
-                torch.add(h[batch].product(weights[k]), biases[k], out=out[k])
+                product = h[batch].product(weights[k])
+                torch.add(biases[k] * BIAS_GAIN, product, alpha=self.gains[0], out=out[k])
             return out
         for batches, members, size, bias, weight, _ in self.first:
-            torch.baddbmm(bias, n[batches].expand(size, -1, -1), weight, out=out[members])
+            torch.baddbmm(
+                bias, n[batches].expand(size, -1, -1), weight,
+                beta=BIAS_GAIN, alpha=self.gains[0], out=out[members],
+            )  # fmt: skip
         return out
 
     def _normalize(self, layer, h):
@@ -150,15 +166,18 @@ class DenseGradient:
             if layer == 0:
                 if isinstance(n, list):
                     for k, batch in enumerate(self.batch_of_member):
-                        n[batch].write_gradient(dz[k], d_weights[0][k])
+                        n[batch].write_gradient(dz[k] * self.gains[0], d_weights[0][k])
                     break
                 for batches, members, size, _, _, d_weight in self.first:
                     batch = n[batches].transpose(1, 2).expand(size, -1, -1)
-                    torch.bmm(batch, dz[members], out=d_weight)
+                    d_weight.baddbmm_(batch, dz[members], beta=0, alpha=self.gains[0])
+                if self.parameters.scales is not None:
+                    self._scale_backward()
                 break
-            torch.bmm(n.transpose(1, 2), dz, out=d_weights[layer])
+            gain = self.gains[layer]
+            d_weights[layer].baddbmm_(n.transpose(1, 2), dz, beta=0, alpha=gain)
             below = layer - 1
-            d = torch.bmm(dz, self.transposed[layer], out=self.dh[below])
+            d = self.dh[below].baddbmm_(dz, self.transposed[layer], beta=0, alpha=gain)
             if architecture.is_normalized(layer):
                 d = self._normalize_backward(layer, d)
             if layer < architecture.depth and architecture.is_residual(layer):
@@ -170,6 +189,12 @@ class DenseGradient:
             else:
                 torch.mul(dh, masks[below], out=dz)
                 activation.backward(dz, saved[below], dz)
+
+    def _scale_backward(self):
+        d_scaled = self.gradients.weights[0]
+        torch.mul(d_scaled, self.parameters.weights[0], out=self.scaled_gradient)
+        torch.sum(self.scaled_gradient, 2, keepdim=True, out=self.gradients.scales)
+        d_scaled.mul_(self.parameters.scales)
 
     def clear(self, x):
         """Make the gradient zero again where only some of it was written.

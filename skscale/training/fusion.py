@@ -50,21 +50,22 @@ def fit_number():
     return None if job is None else job.number + 1
 
 
-def train_together(task):
-    """Train a task: with those of other jobs where this thread is one, else alone.
+def train_together(tasks):
+    """Train tasks: with those of other jobs where this thread is one, else by themselves.
 
     Parameters
     ----------
-    task : Task
+    tasks : list of Task
+        Emptied, so that nobody but the engine holds them.
 
     Returns
     -------
-    TrainedNetwork or Exception
+    list of TrainedNetwork or Exception
     """
     job = current_job()
     if job is None:
-        return train([task])[0]
-    return job.call.rendezvous.train(job, task)
+        return train(tasks)
+    return job.call.rendezvous.train(job, tasks)
 
 
 @contextmanager
@@ -234,10 +235,10 @@ class Job(Party):
 
 
 class _Entry:
-    # A task at the rendezvous.
-    def __init__(self, job, task):
+    # The tasks of a job at the rendezvous.
+    def __init__(self, job, tasks):
         self.job = job
-        self.task = task
+        self.tasks = tasks
         self.outcome = None
         self.leads = None
         self.event = threading.Event()
@@ -360,11 +361,13 @@ class Rendezvous:
 
     # Training, from the jobs' threads.
 
-    def train(self, job, task):
-        """Wait until the task is trained; return what came of it."""
-        self._arrays.share(task)
-        entry = _Entry(job, task)
-        del task  # the entry alone holds it
+    def train(self, job, tasks):
+        """Wait until the tasks are trained; return what came of them."""
+        for task in tasks:
+            self._arrays.share(task)
+        entry = _Entry(job, list(tasks))
+        del task
+        tasks.clear()  # the entry alone holds them
         with self._lock:
             if job.call.is_cancelled or self._cancel.is_set():
                 raise CancelledError
@@ -376,23 +379,27 @@ class Rendezvous:
                 self._lose_patience()
         if entry.leads is not None:
             self._lead(entry)
-        if isinstance(entry.outcome, CancelledError):
+        if isinstance(entry.outcome, BaseException):
             raise entry.outcome
         return entry.outcome
 
     def _lead(self, leader):
         entries, leader.leads = leader.leads, None
-        tasks = [entry.task for entry in entries]
+        tasks = [task for entry in entries for task in entry.tasks]
+        n_tasks = [len(entry.tasks) for entry in entries]
         for entry in entries:
-            entry.task = None
+            entry.tasks = None
         start = time.perf_counter()
         try:
-            outcomes = train(
-                tasks,
-                n_threads=self._n_threads,
-                cancel=self._cancel,
-                stack_sizes=self.run.stack_sizes,
+            trained = iter(
+                train(
+                    tasks,
+                    n_threads=self._n_threads,
+                    cancel=self._cancel,
+                    stack_sizes=self.run.stack_sizes,
+                )
             )
+            outcomes = [list(itertools.islice(trained, n)) for n in n_tasks]
         except BaseException as error:
             outcomes = [error] * len(entries)
         del tasks
@@ -491,7 +498,8 @@ class Rendezvous:
         if self._n_running == 0:
             if not self._waiting:
                 return True  # nobody else can go on: whatever it takes
-            own = max(entry.task.n_own_bytes for entry in self._waiting)
+            # The tasks of one job share their arrays.
+            own = max(t.n_own_bytes for entry in self._waiting for t in entry.tasks)
             self._admission.measure(max(1, self._n_in_flight), own)
         return self._n_in_flight < self._admission.n_admitted
 

@@ -99,6 +99,8 @@ class AutogradGradient:
         leaves = self.parameters.like(0)
         leaves.weights = [w.detach().requires_grad_() for w in self.parameters.weights]
         leaves.biases = [b.detach().requires_grad_() for b in self.parameters.biases]
+        if leaves.scales is not None:
+            leaves.scales = self.parameters.scales.detach().requires_grad_()
         with torch.enable_grad():
             out = stacked_forward(self.architecture, leaves, x, masks, self.sizes)
             out = out.to(outputs.dtype)

@@ -11,7 +11,8 @@ import torch
 
 from .task import OptimizerState
 
-BETAS = (0.9, 0.999)
+# A second moment over fewer steps, as for few epochs (Holzmueller et al. 2024, table A.1).
+BETAS = (0.9, 0.95)
 EPS = 1e-8
 # Weights from which on a pass over them takes longer than a call.
 _LARGE = 1 << 18
@@ -20,10 +21,11 @@ _LARGE = 1 << 18
 class StackedAdamW:
     """AdamW (Loshchilov and Hutter 2019, algorithm 2) over `StackedParameters`.
 
-    A step multiplies the weights by `1 - learning_rate * weight_decay`, moves weights
-    and biases by Adam (Kingma and Ba 2015, algorithm 1), then moves the weights by
-    `learning_rate * l1` towards zero, and no further: the proximal operator of the L1
-    norm, decoupled as weight decay is, so that weights become exactly zero.
+    A step multiplies the weights (and the inputs' scales) by
+    `1 - learning_rate * weight_decay`, moves all by Adam (Kingma and Ba 2015, algorithm 1),
+    then moves the weights by `learning_rate * l1` towards zero, and no further: the proximal
+    operator of the L1 norm, decoupled as weight decay is, so that weights become exactly
+    zero. (Weights as they are trained: see `DenseArchitecture.gains`.)
 
     Parameters
     ----------
@@ -80,16 +82,16 @@ class StackedAdamW:
         self.shrinks = max(penalties) > 0
         # With one rate, decay and penalty for all members, one operation on all weights.
         self.is_uniform = len(groups) == len(decays) == len(penalties) == 1
-        n_weights = self.parameters.flat_weights.numel()
+        n_decayed = self.parameters.flat_decayed.numel()
         # Operands, weight decay, group of the rate.
         calls = [(ops, 0.0, group) for group, ops in enumerate(operands)]
-        if self.is_uniform and self.decays and n_weights >= _LARGE:
+        if self.is_uniform and self.decays and n_decayed >= _LARGE:
             # The kernel decays as it goes, which saves a pass over the weights; biases,
             # which do not decay, take a call of their own.
             self.decays = False
             calls = [
-                ([[s.flat[:n_weights]] for s in stacks], max(decays), 0),
-                ([[s.flat[n_weights:]] for s in stacks], 0.0, 0),
+                ([[s.flat[:n_decayed]] for s in stacks], max(decays), 0),
+                ([[s.flat[n_decayed:]] for s in stacks], 0.0, 0),
             ]
         self.calls = [(*call, [self.n_steps] * len(call[0][0])) for call in calls]
         is_constant = all(rate is not None for rate in self.constant_rates)
@@ -117,13 +119,14 @@ class StackedAdamW:
         state : OptimizerState
             Of as many steps for all members.
         """
-        self.first.set_member_(member, *state.first)
-        self.second.set_member_(member, *state.second)
+        self.first.set_member_(member, state.first)
+        self.second.set_member_(member, state.second)
         self.n_steps.fill_(state.n_steps)
 
     def get_member(self, member):
         """Return what another training could go on with, as an OptimizerState."""
         return OptimizerState(
+            self.parameters.get_member(member).scales,
             self.first.get_member(member),
             self.second.get_member(member),
             int(self.n_steps),
@@ -182,7 +185,7 @@ class StackedAdamW:
             Rows of what `plan` returned.
         """
         if decays is not None:
-            for weights, factor in self._per_weight(decays):
+            for weights, factor in self._per_weight(decays, and_scales=True):
                 weights.mul_(factor)
         self.n_steps.add_(1)
         for operands, weight_decay, group, n_steps in self.calls:
@@ -206,8 +209,13 @@ class StackedAdamW:
             for weights, bound in self._per_weight(shrinkages):
                 weights.sub_(torch.clamp(weights, -bound, bound))
 
-    def _per_weight(self, values):
+    def _per_weight(self, values, and_scales=False):
+        parameters = self.parameters
         if self.is_uniform:
-            return [(self.parameters.flat_weights, values[0])]
+            flat = parameters.flat_decayed if and_scales else parameters.flat_weights
+            return [(flat, values[0])]
+        tensors = parameters.weights
+        if and_scales and parameters.scales is not None:
+            tensors = [*tensors, parameters.scales]
         values = values.view(-1, 1, 1)
-        return [(w, values) for w in self.parameters.weights]
+        return [(tensor, values) for tensor in tensors]

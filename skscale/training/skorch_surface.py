@@ -122,7 +122,7 @@ def make_fitted_net(estimator, kind):
         estimator.coefs_,
         estimator.intercepts_,
         dropout=estimator.dropout,
-        input_shift=estimator.input_shift_,
+        encoding=estimator.encoding_,
         is_log=getattr(estimator, "_is_log", False),
         output_scale=getattr(estimator, "target_scale_", None),
         output_shift=getattr(estimator, "target_mean_", None),
@@ -214,7 +214,13 @@ class _Loop:
             initial_stream(task.seed),
             np.float64 if task.precision == "float64" else np.float32,
         )
-        return DenseNetwork(task.architecture, coefs, intercepts, dropout=task.recipe.dropout)
+        return DenseNetwork(
+            task.architecture,
+            coefs,
+            intercepts,
+            dropout=task.recipe.dropout,
+            is_trained=True,
+        )
 
     def make_datasets(self):
         """Return the training and the validation rows as skorch knows them."""
@@ -511,7 +517,9 @@ def train_with_callbacks(task, callbacks, kind):
         optimizer__betas=BETAS,
         optimizer__eps=EPS,
         optimizer__weight_decay=0.0,
-        optimizer__param_groups=[("*.weight", {"weight_decay": recipe.weight_decay})],
+        optimizer__param_groups=[
+            (name, {"weight_decay": recipe.weight_decay}) for name in ("*.weight", "scales")
+        ],
         max_epochs=recipe.max_epochs,
         batch_size=loop.batch_size,
         callbacks=list(callbacks),
@@ -544,7 +552,7 @@ def train_with_callbacks(task, callbacks, kind):
     best_epoch = member.epoch
     if loop.best is not None:
         best_epoch = member.early_stopping.best_epoch
-        best = DenseNetwork(task.architecture, *loop.best)
+        best = DenseNetwork(task.architecture, *loop.best, is_trained=True)
         net.module_.load_state_dict(best.state_dict())
     with contextlib.suppress(_StopTraining):
         net.notify("on_train_end", X=task.X, y=y)

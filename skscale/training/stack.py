@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ..networks.dense import initial_parameters, stacked_forward
-from ..networks.parameters import StackedParameters
+from ..networks.parameters import StackedParameters, TrainedNumbers
 from .chunk import CHUNK_BYTES, Chunk, make_graph_capture
 from .early_stopping import EarlyStopping
 from .losses import row_losses, stack_parameters
@@ -139,13 +139,17 @@ class Stack:
             len(members),
             MASTER_DTYPES[self.precision],
             device,
+            self.architecture.scales_inputs,
         )
         dtype = np.float64 if self.precision == "float64" else np.float32
         for k, member in enumerate(members):
             coefs, intercepts = member.task.initial or initial_parameters(
                 self.architecture, initial_stream(member.task.seed), dtype
             )
-            parameters.set_member_(k, coefs, intercepts)
+            state = member.task.optimizer_state
+            scales = None if state is None else state.scales
+            trained = TrainedNumbers.of(self.architecture, coefs, intercepts, scales)
+            parameters.set_member_(k, trained)
         if any(m.early_stopping is not None for m in members):
             self.best = parameters.like()
         self._adopt(parameters)
@@ -314,7 +318,9 @@ class Stack:
         return stopped
 
     def _is_finished(self, k, member, record, now):
-        is_best, stop = member.judge(record, now, lambda: self.parameters.get_member(k))
+        is_best, stop = member.judge(
+            record, now, lambda: self.parameters.get_member(k).weights(self.architecture)
+        )
         if is_best:
             self.best.copy_member_(k, self.parameters, k)
         return stop
@@ -324,7 +330,7 @@ class Stack:
         source = self.parameters
         if member.early_stopping is not None:
             source, best_epoch = self.best, member.early_stopping.best_epoch
-        coefs, intercepts = source.get_member(k)
+        coefs, intercepts = source.get_member(k).weights(self.architecture)
         if not all(np.isfinite(a).all() for a in coefs + intercepts):
             raise DivergedError("value of a weight", member.epoch, member.task.recipe)
         state = self.optimizer.get_member(k) if member.task.keeps_optimizer else None

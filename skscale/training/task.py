@@ -16,9 +16,12 @@ class Recipe:
     ----------
     learning_rate : float
         Step size of AdamW.
-    lr_schedule : {"constant", "cosine"}
+    lr_schedule : {"constant", "cosine", "cycles"}
         "cosine" falls from `learning_rate` to zero over `max_epochs` (Loshchilov and
-        Hutter 2017, "SGDR", eq. 5, without restarts).
+        Hutter 2017, "SGDR", eq. 5, without restarts). "cycles" rises and falls four times,
+        each time over twice as many steps as before: at progress `t` it is
+        `(1 - cos(2 pi log2(1 + 15 t))) / 2` of `learning_rate` (Holzmueller et al. 2024,
+        "Better by default", section 3.4).
     weight_decay : float
         Decoupled L2 of the weights, not of the biases (Loshchilov and Hutter 2019,
         algorithm 2).
@@ -56,6 +59,10 @@ class Recipe:
         if self.lr_schedule == "constant":
             return self.learning_rate * np.ones_like(step, dtype=np.float64)
         progress = np.asarray(step) / (self.max_epochs * steps_per_epoch)
+        if self.lr_schedule == "cycles":
+            return (
+                self.learning_rate * 0.5 * (1 - np.cos(2 * np.pi * np.log2(1 + 15 * progress)))
+            )
         return self.learning_rate * 0.5 * (1 + np.cos(np.pi * progress))
 
 
@@ -80,12 +87,15 @@ class OptimizerState:
 
     Parameters
     ----------
-    first, second : (coefs, intercepts)
+    scales : ndarray of shape (n_features,) or None
+        Trained scales of the inputs.
+    first, second : TrainedNumbers
         Running means of the gradients and of their squares.
     n_steps : int
         Steps that they were gathered over.
     """
 
+    scales: np.ndarray | None
     first: tuple
     second: tuple
     n_steps: int

@@ -1,0 +1,85 @@
+"""Probabilities: as sure as they are right, and those of an ensemble."""
+
+import numpy as np
+
+from ..inference.dense import sigmoid, softmax
+
+# Logits are multiplied by a number between these.
+_LEAST, _MOST = 0.05, 20.0
+_N_STEPS = 30
+_TOLERANCE = 1e-4
+
+
+def find_inverse_temperature(outputs, targets, weights):
+    """Return what to multiply logits by, for the least log loss.
+
+    One number for all classes (Guo et al. 2017, "On calibration of modern neural networks",
+    section 4.2), found by Newton's method: the loss is convex in it. Targets are smoothed by
+    as much as their number leaves open (Platt 1999, "Probabilistic outputs for support vector
+    machines", section 2.2), so that a few rows that are all right do not make it infinite.
+
+    Parameters
+    ----------
+    outputs : ndarray of shape (n_rows, n_outputs)
+        Logits.
+    targets : ndarray
+        Class indices of shape (n_rows,), or zeros and ones of the shape of `outputs`.
+    weights : ndarray of shape (n_rows,) or None
+
+    Returns
+    -------
+    float
+    """
+    z = outputs.astype(np.float64)
+    w = np.ones(len(z)) if weights is None else weights.astype(np.float64)
+    open_share = 1 / (w.sum() / w.max() + 2)
+    if targets.ndim == 1:
+        n_classes = z.shape[1]
+        z -= z.mean(axis=1, keepdims=True)
+        wanted = (1 - open_share) * z[np.arange(len(z)), targets]  # the mean of z is zero
+        link = softmax
+    else:
+        n_classes = 2
+        wanted = (1 - open_share) * targets * z + open_share / n_classes * z
+        link = sigmoid
+
+    def derivatives(beta):
+        p = link(beta * z)
+        if targets.ndim == 1:
+            mean = np.einsum("ij,ij->i", p, z)
+            slope = mean - wanted
+            curvature = np.einsum("ij,ij->i", p, z * z) - mean**2
+        else:
+            slope = (p * z - wanted).sum(axis=1)
+            curvature = (p * (1 - p) * z * z).sum(axis=1)
+        return w @ slope, w @ curvature
+
+    low, high, beta = _LEAST, _MOST, 1.0
+    for _ in range(_N_STEPS):
+        slope, curvature = derivatives(beta)
+        if slope > 0:
+            high = beta
+        else:
+            low = beta
+        step = beta - slope / curvature if curvature > 0 else -1.0
+        # A step out of the interval that holds the least loss is replaced by its middle.
+        following = step if low < step < high else np.sqrt(low * high)
+        if abs(following - beta) < _TOLERANCE * beta:
+            break
+        beta = following
+    return float(beta)
+
+
+def mean_of_logarithms(logarithms):
+    """Return the logarithm of the mean over the first axis of what logarithms are given of.
+
+    Parameters
+    ----------
+    logarithms : ndarray of shape (n_members, ...)
+
+    Returns
+    -------
+    ndarray of shape (...)
+    """
+    largest = logarithms.max(axis=0)
+    return largest + np.log(np.exp(logarithms - largest).mean(axis=0))

@@ -1,0 +1,124 @@
+"""Columns of categories as codes: a frame as it comes becomes one array of numbers."""
+
+import numpy as np
+from sklearn.preprocessing import OrdinalEncoder
+from sklearn.utils.validation import check_array
+
+from ._sklearn_private import _check_categorical_features, _safe_indexing
+
+# Categories of fewer rows are taken together with what comes unknown later.
+_FEWEST_ROWS = 5
+# So many of the most frequent categories of a column have an input of their own.
+_MOST_CODES = 256
+_WORDS = ("category", "categorical", "enum", "string", "str", "utf8", "object")
+
+
+class CategoryReader:
+    """Turn a table with columns of categories into an array of numbers and codes.
+
+    Parameters
+    ----------
+    X : frame or array of shape (n_rows, n_columns)
+    is_categorical : bool ndarray of shape (n_columns,)
+    present : bool ndarray of shape (n_rows,) or None
+        The rows to learn the categories from; None is all.
+
+    Attributes
+    ----------
+    n_categories : dict of int to (int, int)
+        Of each column of codes how many there are, and the code of all other values or -1.
+    """
+
+    def __init__(self, X, is_categorical, present=None):
+        self.categorical = np.flatnonzero(is_categorical)
+        self.numeric = np.flatnonzero(~is_categorical)
+        columns = self._take(X, self.categorical)
+        if present is not None and not present.all():
+            columns = _safe_indexing(columns, np.flatnonzero(present))
+        self.encoder = OrdinalEncoder(
+            handle_unknown="use_encoded_value",
+            unknown_value=-1,
+            min_frequency=_FEWEST_ROWS,
+            max_categories=_MOST_CODES,
+        ).fit(columns)
+        self.n_categories = {}
+        # The code of None, which scikit-learn tells apart from NaN.
+        self.none = []
+        for place, column in enumerate(self.categorical):
+            rare = self.encoder.infrequent_categories_[place]
+            rare = [] if rare is None else list(rare)
+            known = self.encoder.categories_[place]
+            n = sum(map(_is_there, known)) - sum(map(_is_there, rare))
+            has_none = any(v is None for v in known) and not any(v is None for v in rare)
+            self.none.append(n if has_none else None)
+            self.n_categories[int(column)] = (n + 1, n) if rare else (n, -1)
+
+    @staticmethod
+    def _take(X, columns):
+        return _safe_indexing(X, columns, axis=1)
+
+    def read(self, X):
+        """Return the table as a float ndarray; NaN is missing, -1 an unknown category."""
+        codes = self.encoder.transform(self._take(X, self.categorical))
+        for column, none in zip(codes.T, self.none, strict=True):
+            if none is not None:
+                is_none, is_other = column == none, column == none + 1
+                column[is_none], column[is_other] = np.nan, none
+        if not len(self.numeric):
+            return codes
+        numbers = check_array(
+            self._take(X, self.numeric),
+            dtype=np.float64,
+            ensure_all_finite="allow-nan",
+            input_name="X",
+            ensure_min_samples=0,
+        )
+        table = np.empty((len(codes), len(self.categorical) + len(self.numeric)))
+        table[:, self.categorical] = codes
+        table[:, self.numeric] = numbers
+        return table
+
+
+def _is_there(value):
+    return value is not None and value == value
+
+
+def find_categorical(X, categorical_features):
+    """Return which columns hold categories, or None without any.
+
+    Parameters
+    ----------
+    X : array-like
+    categorical_features : "from_dtype", array-like of bool, int or str, or None
+        "from_dtype" takes the columns of a frame that hold categories or strings, and those
+        of Python objects that are no numbers.
+
+    Returns
+    -------
+    bool ndarray of shape (n_columns,) or None
+
+    Raises
+    ------
+    ValueError
+        If `categorical_features` does not fit X.
+    """
+    if not isinstance(categorical_features, str) or categorical_features != "from_dtype":
+        return _check_categorical_features(X, categorical_features)
+    if not (hasattr(type(X), "columns") and hasattr(type(X), "dtypes")):
+        return None
+    is_categorical = np.zeros(X.shape[1], dtype=bool)
+    for place, dtype in enumerate(X.dtypes):
+        kind = str(dtype).lower()
+        if kind.startswith(_WORDS):
+            is_categorical[place] = not kind.startswith("object") or not _holds_numbers(
+                _safe_indexing(X, place, axis=1)
+            )
+    return is_categorical if is_categorical.any() else None
+
+
+def _holds_numbers(column):
+    try:
+        np.asarray(column, dtype=np.float64)
+    except (TypeError, ValueError):
+        return False
+    return True

@@ -1,0 +1,303 @@
+"""What a network sees of the columns of a table, in NumPy.
+
+Numbers and the codes of categories in, the inputs of the first layer out. Fitting needs
+NumPy only, too: `fit_encoding`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# Smooth clipping keeps every value within this many units (Holzmueller et al. 2024, "Better
+# by default", section 3.1).
+_CLIP = 3
+# A column whose values differ less is taken as constant.
+_SMALLEST_SPREAD = 1e-100
+# Rows are encoded in blocks, so that what lies between input and output stays small.
+_BLOCK_BYTES = 1 << 22
+
+
+@dataclass(frozen=True, eq=False)
+class TableEncoding:
+    """How the columns of a table become the inputs of a network.
+
+    A numeric column becomes `(x - center) * scale`, smoothly clipped where `clips`::
+
+        t / sqrt(1 + (t / 3)**2)
+
+    a missing value becomes `fill`, and one where the training rows had missing values has
+    a column of its own that says where. With `edges` a column is also encoded
+    piecewise-linearly (Gorishniy et al. 2022, "On embeddings for numerical features", eq.
+    1): one input a bin, 0 below it, 1 above it, linear within; the outermost ones go on.
+    A category becomes one input for each of its values.
+
+    Parameters
+    ----------
+    numbers : ndarray of int of shape (n_numbers,)
+        Numeric columns.
+    center, scale, fill : float64 ndarrays of shape (n_numbers,)
+    clips : bool
+    missing : ndarray of int
+        Which of `numbers` had missing values.
+    edges : float64 ndarray of shape (n_numbers, n_bins + 1) or None
+        Edges of the bins, in the units of the column, ascending; infinite where a column
+        has fewer bins.
+    categories : ndarray of int of shape (n_categories,)
+        Columns that hold codes.
+    n_codes : tuple of int
+        Known codes of each, from 0.
+    other : tuple of int
+        The code of each that stands for all that is not known; -1 without one.
+    has_missing : tuple of bool
+        Whether missing categories have an input.
+    """
+
+    numbers: np.ndarray
+    center: np.ndarray
+    scale: np.ndarray
+    fill: np.ndarray
+    clips: bool
+    missing: np.ndarray
+    edges: np.ndarray | None
+    categories: np.ndarray
+    n_codes: tuple
+    other: tuple
+    has_missing: tuple
+
+    @property
+    def n_bins(self):
+        """int: bins of each numeric column."""
+        return 0 if self.edges is None else self.edges.shape[1] - 1
+
+    @property
+    def n_inputs(self):
+        """int: inputs of the network."""
+        n_numbers = len(self.numbers)
+        n = n_numbers * (1 + self.n_bins) + len(self.missing)
+        return n + sum(map(self._width, range(len(self.categories))))
+
+    def _width(self, place):
+        # Two values need one input, that is 1 or -1.
+        n = self.n_codes[place] + self.has_missing[place]
+        return 1 if self._is_pair(place) else n
+
+    def _is_pair(self, place):
+        is_closed = not self.has_missing[place] and self.other[place] < 0
+        return is_closed and self.n_codes[place] == 2
+
+    def encode(self, X, dtype, is_complete=False):
+        """Encode rows.
+
+        Parameters
+        ----------
+        X : float ndarray of shape (n_rows, n_columns)
+            Missing values are NaN; an unknown category is -1.
+        dtype : numpy dtype
+            float32 or float64.
+        is_complete : bool, default=False
+            Whether no number is known to be missing.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_inputs)
+        """
+        n_rows, n_inputs = len(X), self.n_inputs
+        inputs = np.empty((n_rows, n_inputs), dtype=dtype)
+        n_block = max(16, _BLOCK_BYTES // (8 * max(1, n_inputs)))
+        if n_rows <= n_block:
+            self._encode(X, inputs, is_complete)
+            return inputs
+        for start in range(0, n_rows, n_block):
+            rows = slice(start, start + n_block)
+            self._encode(X[rows], inputs[rows], is_complete)
+        return inputs
+
+    def _encode(self, X, inputs, is_complete):
+        n_numbers = stop = len(self.numbers)
+        is_all = n_numbers == X.shape[1]
+        if n_numbers:
+            x = X if is_all else X[:, self.numbers]
+            is_missing = None
+            # NaN is unlike itself; a sum finds one in a single pass.
+            if not is_complete and np.isnan(np.add.reduce(x, axis=None)):
+                is_missing = np.isnan(x)
+                x = np.where(is_missing, self.fill, x)
+            t = x - self.center
+            t *= self.scale
+            inputs[:, :n_numbers] = smooth_clip(t) if self.clips else t
+            if len(self.missing):
+                start, stop = stop, stop + len(self.missing)
+                inputs[:, start:stop] = 0 if is_missing is None else is_missing[:, self.missing]
+            if self.n_bins:
+                start, stop = stop, stop + n_numbers * self.n_bins
+                inputs[:, start:stop] = self._encode_bins(x)
+        for place, column in enumerate(self.categories):
+            start, stop = stop, stop + self._width(place)
+            self._encode_category(place, X[:, column], inputs[:, start:stop])
+
+    def _encode_bins(self, x):
+        left, right = self.edges[:, :-1], self.edges[:, 1:]
+        is_bin = np.isfinite(right)
+        left = np.where(is_bin, left, 0)
+        inside = x[:, :, None] - left
+        inside *= np.where(is_bin, 1 / np.where(is_bin, right - left, 1), 0)
+        lowest = np.zeros(left.shape)
+        highest = np.ones(left.shape)
+        # Beyond the outermost edges the encoding goes on, but not without end.
+        lowest[:, 0] = -1
+        last = is_bin.sum(axis=1) - 1
+        highest[np.arange(len(last)), np.maximum(last, 0)] = 2
+        np.clip(inside, lowest, highest, out=inside)
+        return inside.reshape(len(x), -1)
+
+    def _encode_category(self, place, codes, inputs):
+        if self._is_pair(place):
+            inputs[:, 0] = np.where(codes == 0, -1, np.where(codes == 1, 1, 0))
+            return
+        inputs[...] = 0
+        is_missing = np.isnan(codes)
+        known = np.where(is_missing, self.n_codes[place], codes).astype(np.intp)
+        known[known < 0] = self.other[place]
+        is_known = (known >= 0) & (known < inputs.shape[1])
+        rows = np.flatnonzero(is_known)
+        inputs[rows, known[rows]] = 1
+
+
+def smooth_clip(t):
+    """Bring numbers smoothly into (-3, 3): `t / sqrt(1 + (t / 3)**2)`.
+
+    Parameters
+    ----------
+    t : float ndarray
+
+    Returns
+    -------
+    ndarray of the same shape
+    """
+    divisor = t * (1 / _CLIP)
+    divisor *= divisor
+    divisor += 1
+    np.sqrt(divisor, out=divisor)
+    return np.divide(t, divisor, out=divisor)
+
+
+def fit_encoding(X, n_categories, rows, weights, *, preprocessing, n_bins):
+    """Learn how to encode the columns of a table.
+
+    Parameters
+    ----------
+    X : float ndarray of shape (n_rows, n_columns)
+        Numbers, and the codes of categories in the columns that have any.
+    n_categories : dict of int to (int, int)
+        Of each column of codes how many there are, and the code of all other values or -1.
+    rows : ndarray of int
+        Rows to learn from.
+    weights : ndarray of shape (n_rows,) or None
+        A row of weight 2 counts as two.
+    preprocessing : {"auto"} or None
+        "auto": the center is the median, and the scale that of the interquartile range, or
+        of half the range where that is zero (Holzmueller et al. 2024, "Better by default",
+        section 3.1), with clipping. None leaves numbers as they are.
+    n_bins : int
+        Bins of each numeric column between quantiles of its values.
+
+    Returns
+    -------
+    TableEncoding or None
+        None where there is nothing to do.
+    """
+    n_columns = X.shape[1]
+    categories = np.array(sorted(n_categories), dtype=np.intp)
+    numbers = np.setdiff1d(np.arange(n_columns), categories)
+    seen = X[rows] if len(rows) < len(X) else X
+    w = None if weights is None else weights[rows]
+    x = seen if not len(categories) else seen[:, numbers]
+    is_missing = np.isnan(np.add.reduce(x, axis=0)) if x.size else np.zeros(len(numbers), bool)
+    n_missing = np.zeros(len(numbers), dtype=int)
+    n_missing[is_missing] = np.isnan(x[:, is_missing]).sum(axis=0)
+    missing = np.flatnonzero((n_missing > 0) & (n_missing < len(x)))
+    is_plain = preprocessing is None and not n_bins and not len(categories)
+    if is_plain and not np.isnan(np.add.reduce(X, axis=None)):
+        return None
+    probabilities = np.linspace(0, 1, n_bins + 1) if n_bins else np.array([])
+    wanted = np.concatenate([[0, 0.25, 0.5, 0.75, 1], probabilities])
+    quantiles = find_quantiles(x, wanted, w, np.flatnonzero(n_missing))
+    least, low, median, high, most = quantiles[:5]
+    center, scale = np.zeros(len(numbers)), np.ones(len(numbers))
+    if preprocessing is not None:
+        center = median
+        spread = np.where(high > low, high - low, (most - least) / 2)
+        # Squares of what is scaled must not overflow.
+        is_spread = spread > _SMALLEST_SPREAD
+        scale = np.where(is_spread, 1 / np.where(is_spread, spread, 1.0), 0.0)
+    has_missing = tuple(bool(np.isnan(seen[:, c]).any()) for c in categories)
+    return TableEncoding(
+        numbers=numbers,
+        center=center,
+        scale=scale,
+        fill=median,
+        clips=preprocessing is not None,
+        missing=missing,
+        edges=_distinct_edges(quantiles[5:]) if n_bins else None,
+        categories=categories,
+        n_codes=tuple(n_categories[c][0] for c in categories),
+        other=tuple(n_categories[c][1] for c in categories),
+        has_missing=has_missing,
+    )
+
+
+def find_quantiles(x, probabilities, weights, missing):
+    """Return quantiles of each column: values that occur in it.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_rows, n_columns)
+    probabilities : ndarray of shape (n_quantiles,)
+    weights : ndarray of shape (n_rows,) or None
+    missing : ndarray of int
+        Columns that hold NaN, which do not count.
+
+    Returns
+    -------
+    float64 ndarray of shape (n_quantiles, n_columns)
+        0 for a column without values.
+    """
+    n_rows, n_columns = x.shape
+    found = np.zeros((len(probabilities), n_columns))
+    if not n_columns:
+        return found
+    of_weight = weights is not None and (weights != weights[0]).any()
+    if not of_weight and not len(missing):
+        # The smallest value that so many rows do not exceed.
+        places = np.ceil(probabilities * n_rows - 1e-9).astype(int) - 1
+        places = np.clip(places, 0, n_rows - 1)
+        unique = np.unique(places)
+        for start in range(0, n_columns, 64):
+            columns = slice(start, start + 64)
+            part = np.partition(np.ascontiguousarray(x[:, columns].T), unique, axis=1)
+            found[:, columns] = part[:, places].T
+        return found
+    for column in range(n_columns):
+        values = x[:, column]
+        is_there = ~np.isnan(values)
+        if not is_there.any():
+            continue
+        values = values[is_there]
+        order = np.argsort(values, kind="stable")
+        if of_weight:
+            total = np.cumsum(weights[is_there][order], dtype=np.float64)
+        else:
+            total = np.arange(1.0, len(values) + 1)
+        places = np.searchsorted(total, probabilities * total[-1] * (1 - 1e-12))
+        found[:, column] = values[order[np.minimum(places, len(values) - 1)]]
+    return found
+
+
+def _distinct_edges(quantiles):
+    """Return edges without repetition, filled up with infinity."""
+    edges = np.full(quantiles.T.shape, np.inf)
+    for column, values in enumerate(quantiles.T):
+        distinct = np.unique(values)
+        edges[column, : len(distinct)] = distinct
+    n_most = max(2, int(np.isfinite(edges).sum(axis=1).max(initial=0)))
+    return edges[:, :n_most]

@@ -1,0 +1,245 @@
+"""Tables as they come: scaling, categories, missing values, resolution."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn.base import clone
+from sklearn.compose import make_column_transformer
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+
+from skscale import ScaledMLPClassifier, ScaledMLPRegressor
+from skscale.inference.encoding import find_quantiles, fit_encoding, smooth_clip
+
+FAST = {"max_epochs": 3, "width": 8, "random_state": 0}
+NONE = {"n_categories": {}, "weights": None, "n_bins": 0}
+
+
+def encode(X, **options):
+    X = np.asarray(X, dtype=float)
+    options = {**NONE, "preprocessing": "auto", "rows": np.arange(len(X)), **options}
+    encoding = fit_encoding(X, **options)
+    inputs = encoding.encode(X, np.float64)
+    assert inputs.shape == (len(X), encoding.n_inputs)
+    return encoding, inputs
+
+
+def frame(n=400, seed=0):
+    """Numbers, categories, strings and missing values, and a target of all of them."""
+    rng = np.random.default_rng(seed)
+    colour = rng.choice(["red", "green", "blue"], n)
+    kind = rng.choice(["a", "b"], n)
+    size = rng.lognormal(3, 2, n)
+    y = (colour == "red") ^ (kind == "a") ^ (size > 20)
+    size[rng.random(n) < 0.1] = np.nan
+    table = pd.DataFrame({"size": size, "colour": colour, "kind": pd.Categorical(kind)})
+    table.loc[rng.random(n) < 0.05, "colour"] = None
+    return table, y.astype(int)
+
+
+def test_numbers_are_centred_scaled_and_clipped_by_hand():
+    _, inputs = encode([[0.0], [1], [2], [3], [4], [5], [6], [1000]])
+    # Median 3, quartiles 1 and 5.
+    t = (np.array([0, 1, 2, 3, 4, 5, 6, 1000]) - 3) / 4
+    np.testing.assert_allclose(inputs[:, 0], t / np.sqrt(1 + (t / 3) ** 2), rtol=1e-14)
+    assert 2.9 < inputs[-1, 0] < 3
+    # Without a spread of the quartiles half the range counts; a constant is nothing.
+    _, inputs = encode(np.array([[0] * 9 + [8], [7] * 10]).T)
+    np.testing.assert_allclose(inputs[-1], [smooth_clip(np.array([2.0]))[0], 0])
+    np.testing.assert_array_equal(inputs[:-1], 0)
+
+
+def test_values_of_any_size_are_encoded_finitely():
+    X = np.array([[-3e38], [-1], [0], [1e-200], [2e-200], [3e38]])
+    for rows in (np.arange(6), np.array([2, 3, 4]), np.array([2])):
+        _, inputs = encode(X, rows=rows)
+        assert np.isfinite(inputs).all()
+        assert np.abs(inputs).max() <= 3
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 100])
+def test_quantiles_are_those_of_numpy_and_a_weight_is_a_repetition(n):
+    rng = np.random.default_rng(n)
+    x = rng.standard_normal((n, 3))
+    weights = rng.integers(1, 4, n).astype(float)
+    probabilities = np.array([0, 0.25, 0.5, 0.75, 1])
+    expected = np.quantile(x, probabilities, axis=0, method="inverted_cdf")
+    none = np.array([], dtype=int)
+    np.testing.assert_array_equal(find_quantiles(x, probabilities, None, none), expected)
+    repeated = find_quantiles(x.repeat(weights.astype(int), axis=0), probabilities, None, none)
+    np.testing.assert_array_equal(find_quantiles(x, probabilities, weights, none), repeated)
+    with_gaps = np.vstack([x, np.full((2, 3), np.nan)])
+    np.testing.assert_array_equal(
+        find_quantiles(with_gaps, probabilities, None, np.arange(3)), expected
+    )
+
+
+def test_missing_numbers_become_the_median_and_say_so():
+    encoding, inputs = encode([[1.0, 1], [2, 2], [3, 3], [np.nan, 4]])
+    np.testing.assert_array_equal(encoding.missing, [0])
+    assert inputs[3, 0] == 0  # the median
+    np.testing.assert_array_equal(inputs[:, 2], [0, 0, 0, 1])
+    # A column that was complete has no say in where it is missing.
+    np.testing.assert_array_equal(
+        encoding.encode(np.array([[1.0, np.nan]]), np.float64)[0, 1:], [0, 0]
+    )
+    # Of a column without any value there is nothing to learn.
+    _, inputs = encode([[np.nan, 1], [np.nan, 2]])
+    assert inputs.shape == (2, 2)
+    np.testing.assert_array_equal(inputs[:, 0], 0)
+
+
+def test_piecewise_linear_bins_by_hand():
+    X = np.array([[0.0], [10], [20], [30], [40]])
+    encoding, inputs = encode(X, n_bins=2)
+    np.testing.assert_array_equal(encoding.edges, [[0, 20, 40]])
+    np.testing.assert_allclose(
+        inputs[:, 1:], [[0, 0], [0.5, 0], [1, 0], [1, 0.5], [1, 1]], atol=1e-12
+    )
+    # Beyond the edges the outermost bins go on.
+    beyond = encoding.encode(np.array([[-10.0], [50], [1e6]]), np.float64)
+    np.testing.assert_allclose(beyond[:, 1:], [[-0.5, 0], [1, 1.5], [1, 2]])
+    # Few values have few bins.
+    encoding, inputs = encode(np.array([[0, 0, 0, 1, 1], range(5)]).T, n_bins=3)
+    assert np.isinf(encoding.edges[0]).sum() == 2
+    assert set(inputs[:, 2]) == {0, 1}
+    np.testing.assert_array_equal(inputs[:, 3:5], 0)
+
+
+def test_categories_by_hand():
+    encoding, inputs = encode(
+        [[0.0, 0], [1, 1], [2, 0], [np.nan, 1]], n_categories={0: (3, -1), 1: (2, -1)}
+    )
+    np.testing.assert_array_equal(
+        inputs, [[1, 0, 0, 0, -1], [0, 1, 0, 0, 1], [0, 0, 1, 0, -1], [0, 0, 0, 1, 1]]
+    )
+    unknown = encoding.encode(np.array([[-1.0, -1], [0, np.nan]]), np.float64)
+    np.testing.assert_array_equal(unknown, [[0, 0, 0, 0, 0], [1, 0, 0, 0, 0]])
+    encoding, _ = encode([[0.0], [1], [2]], n_categories={0: (3, 2)})
+    np.testing.assert_array_equal(encoding.encode(np.array([[-1.0]]), np.float64), [[0, 0, 1]])
+
+
+def test_a_frame_is_learned_as_it_comes():
+    X, y = frame()
+    network = ScaledMLPClassifier(depth=2, width=32, random_state=0)
+    assert cross_val_score(network, X, y, cv=3).mean() > 0.85
+    fitted = network.fit(X, y)
+    # One number that may be missing; three colours and none; two kinds.
+    assert fitted.coefs_[0].shape[0] == 2 + 4 + 1
+    again = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
+    for rows in (X[:1], X[:7]):
+        np.testing.assert_allclose(
+            fitted.predict_proba(rows), fitted.predict_proba(X)[: len(rows)], atol=1e-6
+        )
+
+
+def test_pandas_polars_and_arrays_of_objects_are_one():
+    X, y = frame()
+    expected = ScaledMLPClassifier(**FAST).fit(X, y).predict_proba(X)
+    for given in (
+        pl.from_pandas(X),
+        X.astype({"colour": "category", "kind": object}),
+        X.astype({"kind": "string"}),
+    ):
+        got = ScaledMLPClassifier(**FAST).fit(given, y).predict_proba(given)
+        np.testing.assert_array_equal(got, expected)
+    for named in ([1, 2], [False, True, True]):
+        network = ScaledMLPClassifier(categorical_features=named, **FAST)
+        array = X.astype(object).to_numpy()
+        np.testing.assert_array_equal(network.fit(array, y).predict_proba(array), expected)
+    network = ScaledMLPClassifier(categorical_features=["colour", "kind"], **FAST)
+    np.testing.assert_array_equal(network.fit(X, y).predict_proba(X), expected)
+
+
+def test_numbers_can_be_categories():
+    rng = np.random.default_rng(0)
+    code = rng.integers(0, 8, 600)
+    y = np.isin(code, [1, 4, 6]).astype(int)
+    X = np.column_stack([code, rng.standard_normal(600)])
+    named = ScaledMLPClassifier(depth=0, categorical_features=[0], random_state=0)
+    assert named.fit(X, y).score(X, y) == 1
+    assert ScaledMLPClassifier(depth=0, random_state=0).fit(X, y).score(X, y) < 0.8
+
+
+def test_rare_and_unknown_categories_are_one():
+    n = 200
+    town = np.array(["A", "B"] * (n // 2), dtype=object)
+    town[[0, 50, 101]] = ["x", "y", "z"]
+    X = pd.DataFrame({"town": pd.Categorical(town)})
+    y = (town == "A").astype(int)
+    fitted = ScaledMLPClassifier(**FAST).fit(X, y)
+    assert fitted.coefs_[0].shape[0] == 3  # A, B and the others
+    new = pd.DataFrame({"town": ["x", "never seen", None]})
+    p = fitted.predict_proba(new)
+    np.testing.assert_array_equal(p[0], p[1])
+    assert np.isfinite(p).all()
+
+
+def test_a_column_of_very_many_categories_keeps_the_most_frequent():
+    rng = np.random.default_rng(0)
+    towns = rng.integers(0, 2000, 20_000)
+    X = pd.DataFrame({"town": [f"town {t}" for t in towns]})
+    fitted = ScaledMLPClassifier(depth=0, max_epochs=1, random_state=0).fit(X, towns % 2)
+    assert fitted.coefs_[0].shape[0] == 256
+
+
+def test_rows_without_weight_have_no_say_in_the_categories():
+    X, y = frame(300)
+    weights = np.ones(300)
+    weights[:100] = 0
+    X.loc[:50, "colour"] = "mauve"
+    network = ScaledMLPClassifier(**FAST)
+    weighted = clone(network).fit(X, y, sample_weight=weights)
+    without = clone(network).fit(X[100:], y[100:])
+    np.testing.assert_allclose(weighted.predict_proba(X), without.predict_proba(X), atol=1e-5)
+
+
+def test_missing_values_are_taken_in_prediction_even_if_never_seen(Estimator, small):
+    X, y = small
+    fitted = Estimator(**FAST).fit(X, y)
+    gap = X.copy()
+    gap[3, 1] = np.nan
+    for dtype in (np.float32, np.float64):
+        predicted = fitted.predict(gap.astype(dtype))
+        assert len(predicted) == len(X)
+    with pytest.raises(ValueError, match="NaN"):
+        Estimator(preprocessing=None, **FAST).fit(X, y).predict(gap)
+    filled = Estimator(preprocessing=None, early_stopping=False, **FAST).fit(gap, y)
+    assert filled.coefs_[0].shape[0] == X.shape[1] + 1
+    with pytest.raises(ValueError, match="NaN"):
+        Estimator(preprocessing=None, **FAST).fit(X, y, X_val=gap, y_val=y)
+
+
+def test_names_are_checked_in_a_frame_with_categories():
+    X, y = frame()
+    fitted = ScaledMLPClassifier(**FAST).fit(X, y)
+    with pytest.raises(ValueError, match="feature names should match"):
+        fitted.predict(X[["kind", "size", "colour"]])
+    with pytest.raises(ValueError, match="feature names"):
+        fitted.predict(X.drop(columns="kind"))
+    with pytest.raises(ValueError, match="could not convert"):
+        fitted.predict(X.assign(size="large"))
+    with pytest.raises(ValueError, match="not a valid feature name"):
+        ScaledMLPClassifier(categorical_features=["tone"], **FAST).fit(X, y)
+
+
+def test_resolution_finds_what_jumps():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(0, 1, (1500, 1))
+    y = np.floor(X[:, 0] * 12) % 2 + 0.05 * rng.standard_normal(1500)
+    options = {"depth": 1, "width": 32, "max_epochs": 20, "random_state": 0}
+    coarse = ScaledMLPRegressor(**options).fit(X, y).score(X, y)
+    fine = ScaledMLPRegressor(resolution=48, **options).fit(X, y).score(X, y)
+    assert fine > 0.7 > coarse
+
+
+def test_columns_chosen_outside_work_as_before():
+    X, y = frame()
+    model = make_pipeline(
+        make_column_transformer(("passthrough", ["size"])), ScaledMLPClassifier(**FAST)
+    )
+    assert model.fit(X, y).predict(X).shape == y.shape
