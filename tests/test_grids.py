@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_iris, make_regression
@@ -95,6 +96,21 @@ def test_columns_are_those_that_the_network_sees():
     counted = sizes(scale_grid(X, y, model), 300, 1, "scaledmlpclassifier__")
     assert counted[0] == [301]
     assert counted[1][0] == 300 * 4 + 4 + 4 + 1
+
+
+def test_a_frame_is_counted_as_the_network_sees_it():
+    X = pd.DataFrame(
+        {"size": np.arange(900.0), "town": [f"town {i % 30}" for i in range(900)], "kind": "a"}
+    )
+    X.loc[::7, "size"] = np.nan
+    y = np.arange(900) % 2
+    network = ScaledMLPClassifier(random_state=0, max_epochs=1)
+    n_inputs = network.fit(X, y).coefs_[0].shape[0]
+    assert n_inputs == 2 + 30 + 1
+    assert sizes(scale_grid(X, y), n_inputs, 1)[0] == [n_inputs + 1]
+    assert sizes(scale_grid(X, y, network.set_params(resolution=4)), n_inputs + 4, 1)[0] == [
+        n_inputs + 4 + 1
+    ]
 
 
 def test_several_outputs():

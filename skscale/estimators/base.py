@@ -81,10 +81,24 @@ def draw_seed(random_state):
     return int(random_state.randint(2**63, dtype=np.int64))
 
 
-def count_active(X):
-    """Return how many values of a row are not zero on average, to a power of two."""
+def count_inputs(X):
+    """Return what counts as the number of inputs where many of them are zero.
+
+    The geometric mean of those that a row has on average and of all, to a power of two, so
+    that folds agree. Of 42,254 terms with 131 a text: with all of them the weights move too
+    little (accuracy .816 after 15 epochs), with 131 too much (.836), in between .846.
+
+    Parameters
+    ----------
+    X : ndarray or SciPy CSR array of shape (n_rows, n_features)
+
+    Returns
+    -------
+    int
+    """
     n = X.count_nonzero() if issparse(X) else np.count_nonzero(X)
-    return 2 ** round(np.log2(max(1.0, n / X.shape[0])))
+    n_active = max(1.0, n / X.shape[0])
+    return 2 ** round(np.log2(np.sqrt(n_active * X.shape[1])))
 
 
 def resolve_batch_size(batch_size, n_rows):
@@ -547,12 +561,11 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         )
 
     def _describe_architecture(self, X, widths, encoded, continues):
-        # What is taken as it is may be mostly zero.
         is_scaled = self.encoding_ is not None and self.encoding_.clips
         if continues:
-            n_active = self.architecture_.n_active
+            fan_in = self.architecture_.fan_in
         else:
-            n_active = None if is_scaled else count_active(X)
+            fan_in = None if is_scaled else count_inputs(X)
         return DenseArchitecture(
             X.shape[1],
             widths,
@@ -561,7 +574,7 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
             self.normalization,
             bool(self.residual),
             scales_inputs=is_scaled,
-            n_active=n_active,
+            fan_in=fan_in,
         )
 
     def _describe_recipe(self, n_rows):

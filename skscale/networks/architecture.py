@@ -48,8 +48,8 @@ class DenseArchitecture:
         Whether a hidden layer adds to its input where the widths allow it.
     scales_inputs : bool
         Whether each input has a trained scale, which the first layer's weights take up.
-    n_active : int or None
-        Inputs that are not zero in a row of sparse data; None is all.
+    fan_in : int or None
+        What counts as the number of inputs in the first layer's gain; None is `n_features`.
     """
 
     n_features: int
@@ -59,7 +59,7 @@ class DenseArchitecture:
     normalization: str | None = None
     residual: bool = False
     scales_inputs: bool = False
-    n_active: int | None = None
+    fan_in: int | None = None
 
     @property
     def depth(self):
@@ -76,11 +76,12 @@ class DenseArchitecture:
     def gains(self):
         """tuple of float: what the trained weights of each layer are multiplied by.
 
-        `1 / sqrt(n_inputs)`, the "NTK" parametrisation (Jacot et al. 2018, section 2):
-        trained weights are all of size one, and one step size serves every width.
+        `1 / sqrt(n_inputs)`, or of the first layer `1 / sqrt(fan_in)`: the "NTK"
+        parametrisation (Jacot et al. 2018, section 2). Trained weights are all of size one,
+        and one step size serves every width.
         """
-        fans = [self.n_features if self.n_active is None else self.n_active, *self.widths]
-        return tuple(1 / sqrt(max(1, fan)) for fan in fans)
+        first = self.n_features if self.fan_in is None else self.fan_in
+        return tuple(1 / sqrt(fan) for fan in (first, *self.widths))
 
     @property
     def n_parameters(self):

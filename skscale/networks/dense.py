@@ -78,7 +78,7 @@ ACTIVATIONS = {
 def initial_parameters(architecture, generator, dtype):
     """Draw the weights and biases of one network.
 
-    Hidden weights are normal with variance `gain**2 / n_inputs`, `gain**2` 2 for
+    Hidden weights are normal with variance `1 / n_inputs`, and twice that for
     activations that are zero or nearly so on half of their inputs (He et al. 2015,
     eq. 10) and 1 for the others; biases are standard normal, so that units bend at different
     places of a narrow input. The weights of `N` residual layers are divided by `sqrt(N)`
@@ -101,7 +101,7 @@ def initial_parameters(architecture, generator, dtype):
     n_residual = sum(map(architecture.is_residual, range(architecture.depth)))
     coefs, intercepts = [], []
     for layer, (n_in, n_out) in enumerate(architecture.layer_shapes[:-1]):
-        deviation = architecture.gains[layer] * math.sqrt(2 if rectifying else 1)
+        deviation = math.sqrt((2 if rectifying else 1) / n_in)
         if architecture.is_residual(layer):
             deviation /= math.sqrt(n_residual)
         coefs.append((generator.standard_normal((n_in, n_out)) * deviation).astype(dtype))

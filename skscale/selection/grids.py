@@ -7,6 +7,8 @@ from sklearn.utils.multiclass import type_of_target
 
 from ..estimators._sklearn_private import _num_samples, _safe_indexing
 from ..estimators.base import ScaledMLP
+from ..estimators.features import validate_features
+from ..estimators.mlp import ScaledMLPClassifier
 from ..networks.architecture import DenseArchitecture
 from ..scaling import hidden_widths
 
@@ -18,7 +20,7 @@ _MOST_PARAMETERS = 2_000_000
 _WIDEST = 1024
 # The largest has at least so many times the parameters of the smallest.
 _FEWEST_TIMES = 16
-# Rows on which the steps before the network are tried, to count the columns they make.
+# Rows on which the network's inputs are counted.
 _SAMPLE = 1000
 
 
@@ -70,7 +72,7 @@ def scale_grid(X, y, estimator=None, n_candidates=25):
     if n_candidates < 2:
         raise ValueError(f"n_candidates must be at least 2, got {n_candidates}.")
     prefix, network = find_network(estimator)
-    n_features = _count_features(X, y, estimator, prefix)
+    n_features = _count_inputs(X, y, estimator, prefix, network)
     n_outputs = _count_outputs(y, network)
 
     def count(depth, width):
@@ -124,16 +126,18 @@ def find_network(estimator):
     return f"{name}__", network
 
 
-def _count_features(X, y, estimator, prefix):
+def _count_inputs(X, y, estimator, prefix, network):
+    """Count the inputs of the network: what steps before it and its encoding make of X."""
+    n = _num_samples(X)
+    rows = np.unique(np.linspace(0, n - 1, min(n, _SAMPLE)).astype(int))
+    some = _safe_indexing(X, rows)
     steps = getattr(estimator, "steps", ())
     if isinstance(estimator, Pipeline) and len(steps) > 1 and prefix:
-        # As many columns as the steps before the network make of some of the rows.
-        n = _num_samples(X)
-        rows = np.unique(np.linspace(0, n - 1, min(n, _SAMPLE)).astype(int))
         before = clone(estimator[:-1])
-        made = before.fit_transform(_safe_indexing(X, rows), _safe_indexing(y, rows))
-        return made.shape[1]
-    return X.shape[1] if hasattr(X, "shape") else len(X[0])
+        some = before.fit_transform(some, _safe_indexing(y, rows))
+    network = ScaledMLPClassifier() if network is None else clone(network)
+    checked = validate_features(network, some, reset=True)
+    return network._encode_inputs(checked, np.arange(len(rows)), None, False).shape[1]
 
 
 def _count_outputs(y, network):
