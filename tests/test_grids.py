@@ -38,7 +38,7 @@ def test_sizes_grow_geometrically_to_thirty_parameters_a_row(n_rows, n_classes):
     counted = sizes(grid, 20, n_outputs)
     assert list(counted) == [0, 1, 2, 3]
     smallest = 20 * 4 + 4 + 4 * n_outputs + n_outputs
-    largest = max(min(30 * n_rows, 2_000_000), 16 * smallest)
+    largest = max(min(30 * n_rows, 250_000), 16 * smallest)
     for depth in (1, 2, 3):
         assert 0.7 * smallest <= counted[depth][0] <= 1.7 * smallest
         width = grid[depth]["width"][-1]

@@ -16,7 +16,7 @@ _NARROWEST = 4
 # The largest network has so many parameters a row: letters and images are still better for
 # more than ten.
 _PARAMETERS_A_ROW = 30
-_MOST_PARAMETERS = 2_000_000
+_MOST_PARAMETERS = 250_000
 _WIDEST = 1024
 # The largest has at least so many times the parameters of the smallest.
 _FEWEST_TIMES = 16
@@ -28,7 +28,7 @@ def scale_grid(X, y, estimator=None, n_candidates=25):
     """Make a grid of depths and widths for given data.
 
     The linear model, and for depths 1, 2 and 3 widths whose numbers of parameters grow
-    geometrically: from 4 units in one layer to about 30 parameters a row (2,000,000 and
+    geometrically: from 4 units in one layer to about 30 parameters a row (250,000 and
     1,024 units a layer at most, and 16 times the smallest at least).
 
     Parameters
