@@ -179,6 +179,23 @@ def test_rare_and_unknown_categories_are_one():
     assert np.isfinite(p).all()
 
 
+@pytest.mark.parametrize("convert", [lambda X: X, pl.from_pandas], ids=["pandas", "polars"])
+def test_few_rows_are_read_as_many_are(convert):
+    X, y = frame(300)
+    X["town"] = [f"town {i % 40}" if i % 11 else None for i in range(300)]
+    X["code"] = np.where(np.arange(300) % 150 == 0, None, X["kind"].astype(object))
+    for complete in (False, True):
+        fitted = ScaledMLPClassifier(**FAST).fit(
+            convert(X.dropna() if complete else X), y[: len(X.dropna())] if complete else y
+        )
+        new = X.copy()
+        new.loc[3, "town"] = "never seen"
+        expected = fitted._category_reader.read(convert(new))
+        for start in (0, 1, 3, 22, 150):
+            few = fitted._category_reader.read(convert(new[start : start + 5]))
+            np.testing.assert_array_equal(few, expected[start : start + 5])
+
+
 def test_a_column_of_very_many_categories_keeps_the_most_frequent():
     rng = np.random.default_rng(0)
     towns = rng.integers(0, 2000, 20_000)
