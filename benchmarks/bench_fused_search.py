@@ -77,7 +77,8 @@ def ours(grid, defaults, device, precision):
         device=device, precision=precision, residual=defaults, early_stopping=defaults,
     )  # fmt: skip
     names = {
-        "depth": depths, "width": widths, "learning_rate": rates, "weight_decay": penalties,
+        "depth": depths, "width": widths, "weight_decay": penalties,
+        "learning_rate": [20 * rate for rate in rates],  # of the NTK parametrisation
     }  # fmt: skip
     return network, {f"scaledmlpclassifier__{k}": v for k, v in names.items()}
 

@@ -35,6 +35,8 @@ from torch import nn
 from torch.nn import functional
 
 from skscale import ScaledMLPClassifier
+from skscale.networks.architecture import BIAS_GAIN
+from skscale.training.optimizer import BETAS, EPS
 from skscale.training.random import FeedRandom
 
 BATCH, DROPOUT, RATE = 128, 0.1, 1e-3
@@ -76,6 +78,11 @@ def make_estimator(width, depth, full, epochs, device, **more):
         "batch_size": BATCH,
         "max_epochs": epochs,
         "learning_rate": RATE,
+        "lr_schedule": "constant",
+        "activation": "relu",
+        "preprocessing": None,
+        "label_smoothing": 0.0,
+        "calibrate": False,
         "weight_decay": 0.0,
         "random_state": 0,
         "device": device,
@@ -185,7 +192,12 @@ def assert_equal_results(X, y, device):
         ):
             layer.weight.data = torch.from_numpy(coef.T.copy())
             layer.bias.data = torch.from_numpy(intercept.copy())
-        optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=0.0)
+        # Ours trains weights without their gains; to the loop that is a rate a layer.
+        groups = []
+        for layer, gain in zip(network.layers, start.architecture_.gains, strict=True):
+            for parameter, factor in ((layer.weight, gain), (layer.bias, BIAS_GAIN)):
+                groups.append({"params": [parameter], "lr": RATE * factor, "eps": EPS / factor})
+        optimizer = torch.optim.AdamW(groups, betas=BETAS, weight_decay=0.0)
         for _ in range(3):
             rows = torch.from_numpy(random.order(np.arange(1000)))
             for batch in rows.split(BATCH):

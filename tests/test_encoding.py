@@ -67,13 +67,21 @@ def test_quantiles_are_those_of_numpy_and_a_weight_is_a_repetition(n):
     weights = rng.integers(1, 4, n).astype(float)
     probabilities = np.array([0, 0.25, 0.5, 0.75, 1])
     expected = np.quantile(x, probabilities, axis=0, method="inverted_cdf")
-    none = np.array([], dtype=int)
-    np.testing.assert_array_equal(find_quantiles(x, probabilities, None, none), expected)
-    repeated = find_quantiles(x.repeat(weights.astype(int), axis=0), probabilities, None, none)
-    np.testing.assert_array_equal(find_quantiles(x, probabilities, weights, none), repeated)
-    with_gaps = np.vstack([x, np.full((2, 3), np.nan)])
+    none = np.zeros(3, dtype=int)
+    np.testing.assert_array_equal(find_quantiles(x.T, probabilities, None, none), expected)
+    repeated = x.repeat(weights.astype(int), axis=0).T
     np.testing.assert_array_equal(
-        find_quantiles(with_gaps, probabilities, None, np.arange(3)), expected
+        find_quantiles(x.T, probabilities, weights, none),
+        find_quantiles(repeated, probabilities, None, none),
+    )
+    with_gaps = np.vstack([x[: n // 2], np.full((2, 3), np.nan), x[n // 2 :]]).T
+    np.testing.assert_array_equal(
+        find_quantiles(with_gaps, probabilities, None, none + 2), expected
+    )
+    uneven = np.insert(weights, n // 2, [5, 7])
+    np.testing.assert_array_equal(
+        find_quantiles(with_gaps, probabilities, uneven, none + 2),
+        find_quantiles(x.T, probabilities, weights, none),
     )
 
 

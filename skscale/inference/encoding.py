@@ -15,6 +15,7 @@ _CLIP = 3
 _SMALLEST_SPREAD = 1e-100
 # Rows are encoded in blocks, so that what lies between input and output stays small.
 _BLOCK_BYTES = 1 << 22
+_FEW_ROWS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +65,11 @@ class TableEncoding:
     other: tuple
     has_missing: tuple
 
+    def __post_init__(self):
+        # Whether each column is one number and nothing else.
+        is_plain = not len(self.categories) and not len(self.missing) and not self.n_bins
+        object.__setattr__(self, "_is_plain", is_plain)
+
     @property
     def n_bins(self):
         """int: bins of each numeric column."""
@@ -101,6 +107,11 @@ class TableEncoding:
         -------
         ndarray of shape (n_rows, n_inputs)
         """
+        if is_complete and len(X) <= _FEW_ROWS and self._is_plain:
+            # A row on its own: what is left is a few operations.
+            t = X - self.center
+            t *= self.scale
+            return (smooth_clip(t) if self.clips else t).astype(dtype, copy=False)
         n_rows, n_inputs = len(X), self.n_inputs
         inputs = np.empty((n_rows, n_inputs), dtype=dtype)
         n_block = max(16, _BLOCK_BYTES // (8 * max(1, n_inputs)))
@@ -209,19 +220,21 @@ def fit_encoding(X, n_categories, rows, weights, *, preprocessing, n_bins):
     n_columns = X.shape[1]
     categories = np.array(sorted(n_categories), dtype=np.intp)
     numbers = np.setdiff1d(np.arange(n_columns), categories)
-    seen = X[rows] if len(rows) < len(X) else X
-    w = None if weights is None else weights[rows]
-    x = seen if not len(categories) else seen[:, numbers]
-    is_missing = np.isnan(np.add.reduce(x, axis=0)) if x.size else np.zeros(len(numbers), bool)
-    n_missing = np.zeros(len(numbers), dtype=int)
-    n_missing[is_missing] = np.isnan(x[:, is_missing]).sum(axis=0)
-    missing = np.flatnonzero((n_missing > 0) & (n_missing < len(x)))
     is_plain = preprocessing is None and not n_bins and not len(categories)
     if is_plain and not np.isnan(np.add.reduce(X, axis=None)):
         return None
     probabilities = np.linspace(0, 1, n_bins + 1) if n_bins else np.array([])
     wanted = np.concatenate([[0, 0.25, 0.5, 0.75, 1], probabilities])
-    quantiles = find_quantiles(x, wanted, w, np.flatnonzero(n_missing))
+    quantiles, n_missing = np.zeros((len(wanted), len(numbers))), np.zeros(len(numbers), int)
+    w = None if weights is None else weights[rows]
+    # A few columns at a time: a copy of all would double the memory of a large fit.
+    n_block = max(1, _BLOCK_BYTES // (8 * max(1, len(rows))))
+    for start in range(0, len(numbers), n_block):
+        some = slice(start, start + n_block)
+        x = np.ascontiguousarray(X[rows[:, None], numbers[some]].T)
+        n_missing[some] = np.isnan(x).sum(axis=1)
+        quantiles[:, some] = find_quantiles(x, wanted, w, n_missing[some])
+    missing = np.flatnonzero((n_missing > 0) & (n_missing < len(rows)))
     least, low, median, high, most = quantiles[:5]
     center, scale = np.zeros(len(numbers)), np.ones(len(numbers))
     if preprocessing is not None:
@@ -230,7 +243,7 @@ def fit_encoding(X, n_categories, rows, weights, *, preprocessing, n_bins):
         # Squares of what is scaled must not overflow.
         is_spread = spread > _SMALLEST_SPREAD
         scale = np.where(is_spread, 1 / np.where(is_spread, spread, 1.0), 0.0)
-    has_missing = tuple(bool(np.isnan(seen[:, c]).any()) for c in categories)
+    has_missing = tuple(bool(np.isnan(X[rows, c]).any()) for c in categories)
     return TableEncoding(
         numbers=numbers,
         center=center,
@@ -246,50 +259,40 @@ def fit_encoding(X, n_categories, rows, weights, *, preprocessing, n_bins):
     )
 
 
-def find_quantiles(x, probabilities, weights, missing):
+def find_quantiles(columns, probabilities, weights, n_missing):
     """Return quantiles of each column: values that occur in it.
 
     Parameters
     ----------
-    x : ndarray of shape (n_rows, n_columns)
+    columns : ndarray of shape (n_columns, n_rows)
     probabilities : ndarray of shape (n_quantiles,)
     weights : ndarray of shape (n_rows,) or None
-    missing : ndarray of int
-        Columns that hold NaN, which do not count.
+    n_missing : ndarray of int of shape (n_columns,)
+        How many values of each are NaN, which do not count.
 
     Returns
     -------
     float64 ndarray of shape (n_quantiles, n_columns)
         0 for a column without values.
     """
-    n_rows, n_columns = x.shape
+    n_columns, n_rows = columns.shape
     found = np.zeros((len(probabilities), n_columns))
-    if not n_columns:
-        return found
     of_weight = weights is not None and (weights != weights[0]).any()
-    if not of_weight and not len(missing):
-        # The smallest value that so many rows do not exceed.
-        places = np.ceil(probabilities * n_rows - 1e-9).astype(int) - 1
-        places = np.clip(places, 0, n_rows - 1)
-        unique = np.unique(places)
-        for start in range(0, n_columns, 64):
-            columns = slice(start, start + 64)
-            part = np.partition(np.ascontiguousarray(x[:, columns].T), unique, axis=1)
-            found[:, columns] = part[:, places].T
-        return found
-    for column in range(n_columns):
-        values = x[:, column]
-        is_there = ~np.isnan(values)
-        if not is_there.any():
+    for column, values in enumerate(columns):
+        n = n_rows - n_missing[column]
+        if not n:
             continue
-        values = values[is_there]
-        order = np.argsort(values, kind="stable")
+        # NaN is sorted to the end.
         if of_weight:
-            total = np.cumsum(weights[is_there][order], dtype=np.float64)
-        else:
-            total = np.arange(1.0, len(values) + 1)
-        places = np.searchsorted(total, probabilities * total[-1] * (1 - 1e-12))
-        found[:, column] = values[order[np.minimum(places, len(values) - 1)]]
+            order = np.argsort(values, kind="stable")[:n]
+            total = np.cumsum(weights[order], dtype=np.float64)
+            places = np.searchsorted(total, probabilities * total[-1] * (1 - 1e-12))
+            found[:, column] = values[order[np.minimum(places, n - 1)]]
+            continue
+        # The smallest value that so many rows do not exceed.
+        places = np.ceil(probabilities * n - 1e-9).astype(int) - 1
+        places = np.clip(places, 0, n - 1)
+        found[:, column] = np.partition(values, np.unique(places))[places]
     return found
 
 
