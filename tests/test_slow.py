@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize(
     "parameters",
     [
-        {"depth": 0, "learning_rate": 0.02},
+        {"depth": 0},
         {"depth": 1, "activation": "tanh", "early_stopping": False},
         {"depth": 4, "activation": "gelu", "lr_schedule": "cosine"},
         {"depth": None, "width": (96, 64), "activation": "mish", "normalization": "layer"},
