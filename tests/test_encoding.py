@@ -248,6 +248,22 @@ def test_missing_values_are_taken_in_prediction_even_if_never_seen(Estimator, sm
         Estimator(preprocessing=None, **FAST).fit(X, y, X_val=gap, y_val=y)
 
 
+def test_missing_values_of_any_kind_are_one():
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 9, (200, 3)).astype(float)
+    y = (X[:, 0] > 4).astype(int)
+    X[::5, 1] = np.nan
+    objects = X.astype(object)
+    objects[::5, 1] = None
+    nullable = pd.DataFrame({name: pd.array(X[:, i]) for i, name in enumerate("abc")})
+    nullable = nullable.convert_dtypes()
+    assert (nullable["b"].isna() == np.isnan(X[:, 1])).all()
+    expected = ScaledMLPClassifier(**FAST).fit(X, y).predict_proba(X)
+    for given in (objects, nullable, pd.DataFrame(objects, columns=list("abc"))):
+        got = ScaledMLPClassifier(**FAST).fit(given, y).predict_proba(given)
+        np.testing.assert_array_equal(got, expected)
+
+
 def test_names_are_checked_in_a_frame_with_categories():
     X, y = frame()
     fitted = ScaledMLPClassifier(**FAST).fit(X, y)

@@ -196,6 +196,21 @@ def test_bad_weights_are_refused(Estimator, small, weights, message):
         Estimator(max_epochs=1).fit(*small, sample_weight=weights)
 
 
+def test_weighted_and_repeated_fits_agree_over_epochs(Estimator, small):
+    # In float64: the first gradients of the biases are mere rounding, since the output layer
+    # begins at zero, and Adam makes steps of it.
+    X, y = small
+    counts = np.random.default_rng(0).integers(0, 4, len(X))
+    settings = {"random_state": 0, "max_epochs": 30, "precision": "float64", **FULL_BATCH}
+    weighted = Estimator(**settings).fit(X, y, sample_weight=counts)
+    repeated = Estimator(**settings).fit(X.repeat(counts, axis=0), y.repeat(counts))
+    name = "predict_proba" if Estimator is ScaledMLPClassifier else "predict"
+    a, b = getattr(weighted, name)(X), getattr(repeated, name)(X)
+    np.testing.assert_allclose(a, b, atol=1e-4 * np.abs(b).max())
+    unweighted = Estimator(**settings).fit(X, y)
+    assert np.abs(getattr(unweighted, name)(X) - a).max() > 1e-2 * np.abs(a).max()
+
+
 def test_class_weight_equals_sample_weight_of_the_classes(digits):
     X, y = digits
     X, y = X[y < 3], y[y < 3]

@@ -182,7 +182,8 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
 
     Takes binary, multiclass and multilabel targets (a binary indicator matrix). Trains
     by AdamW on the cross-entropy, in float32 by default, with rows set aside for early
-    stopping. Features should be scaled, for example by StandardScaler.
+    stopping. Takes a frame as it comes: with numbers of any scale, categories and missing
+    values.
     {parameters}
     label_smoothing : float, default=0.05
         Share of each row's target probability that is spread evenly over all classes

@@ -80,7 +80,7 @@ def initial_parameters(architecture, generator, dtype):
 
     Hidden weights are normal with variance `1 / n_inputs`, and twice that for
     activations that are zero or nearly so on half of their inputs (He et al. 2015,
-    eq. 10) and 1 for the others; biases are standard normal, so that units bend at different
+    eq. 10); biases are standard normal, so that units bend at different
     places of a narrow input. The weights of `N` residual layers are divided by `sqrt(N)`
     (Radford et al. 2019, "Language models are unsupervised multitask learners", section
     2.3): else each layer would double the variance of what it adds to. The output layer is
