@@ -3,6 +3,7 @@
     python benchmarks/bench_accuracy.py --methods skscale skscale_members skscale_search
     python benchmarks/bench_accuracy.py --methods sklearn_mlp boosting RealMLP_TD_S RealMLP_TD
     python benchmarks/bench_accuracy.py --methods TabM_D --sets churn credit magic
+    python benchmarks/bench_accuracy.py --methods ... --held-out
     python benchmarks/bench_accuracy.py --report
 
 The peers RealMLP (Holzmueller et al. 2024) and TabM (Gorishniy et al. 2025) come from
@@ -10,7 +11,8 @@ pytabkit (`pip install pytabkit`). Every method gets the same training rows (at 
 as a frame, its own defaults, and one thread; frames hold numbers and categories, and missing
 numbers are filled by medians for those that take none. Each fit is one record of a JSON
 file, written when it ends: a run that was cut off goes on where it was. `--report` prints
-the tables from the records.
+the tables from the records. `--held-out` takes the sets that nothing was chosen on, and has
+records of its own.
 """
 
 import argparse
@@ -25,7 +27,7 @@ import warnings
 import joblib
 import numpy as np
 from _bench import HERE, describe_processor, print_table
-from _data import LOADERS, REGRESSION
+from _data import HELD_OUT, LOADERS, REGRESSION
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
@@ -47,7 +49,7 @@ def load(name, seed):
     """Return training and test data of a set: frames, targets and the kind of task."""
     import pandas as pd
 
-    X, y = LOADERS[name]()
+    X, y = (LOADERS | HELD_OUT)[name]()
     is_regression = name in REGRESSION
     if not hasattr(X, "columns"):
         X = pd.DataFrame(X, columns=[f"pixel{i}" for i in range(X.shape[1])])
@@ -226,10 +228,10 @@ def read(path):
     return json.loads(path.read_text())
 
 
-def report(records):
+def report(records, sets):
     """Print the score, cost and rank of every method, and what each loses on each set."""
     methods = [m for m in METHODS if any(r["method"] == m for r in records)]
-    sets = [s for s in SETS if any(r["set"] == s for r in records)]
+    sets = [s for s in sets if any(r["set"] == s for r in records)]
     mean = {}
     for key in ("score", "log_loss", "cpu_s", "n_parameters", "latency_us"):
         for method in methods:
@@ -300,15 +302,18 @@ def main():
     """Measure what is asked for and not recorded yet, or report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--methods", nargs="+", default=[], choices=list(METHODS))
-    parser.add_argument("--sets", nargs="+", default=SETS, choices=SETS)
+    parser.add_argument("--sets", nargs="+", choices=[*SETS, *HELD_OUT])
+    parser.add_argument("--held-out", action="store_true", help="sets nothing was chosen on")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--records", default=HERE / "results" / "accuracy.json")
+    parser.add_argument("--records", help="results/accuracy.json, accuracy_held_out.json")
     parser.add_argument("--report", action="store_true", help="print tables of the records")
     options = parser.parse_args()
-    path = pathlib.Path(options.records)
+    name = "accuracy_held_out.json" if options.held_out else "accuracy.json"
+    path = pathlib.Path(options.records or HERE / "results" / name)
+    sets = options.sets or (list(HELD_OUT) if options.held_out else SETS)
     content = read(path)
     if options.report:
-        report(content["records"])
+        report(content["records"], sets)
         return
     warnings.simplefilter("ignore")
     import torch
@@ -319,7 +324,7 @@ def main():
     done = {(r["method"], r["set"], r["seed"]) for r in content["records"]}
     for seed in range(options.seeds):
         for method in options.methods:
-            for name in options.sets:
+            for name in sets:
                 if (method, name, seed) in done:
                     continue
                 record = measure(method, name, seed)
