@@ -190,7 +190,7 @@ def fit(reference, X, y, is_regression, seed, embeds=False, n_members=1, is_shar
         if is_regression:
             score = r2_score(y_val, p * spread + center)
         else:
-            score = (p.argmax(1) == np.asarray(y_val)).mean()
+            score = np.log(p[np.arange(len(p)), y_val] + 1e-12).mean()
         n_worse = 0 if score > best else n_worse + 1
         if score > best:
             best = score
