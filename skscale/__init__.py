@@ -21,6 +21,7 @@ _EXPORTS = {
     "cost_scoring": "skscale.selection.costs",
     "diagnose": "skscale.selection.diagnosis",
     "last_fused_run": "skscale.training.fusion",
+    "prune": "skscale.compression.fitted",
     "scale_grid": "skscale.selection.grids",
     "select": "skscale.selection.rules",
 }

@@ -28,6 +28,17 @@ def test_all_checks_pass_in_float64_with_full_batches(Estimator):
     assert _failures(estimator) == {}
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("Estimator", ESTIMATORS)
+def test_all_checks_pass_when_pruned(Estimator):
+    estimator = Estimator(
+        precision="float64", max_epochs=30, batch_size=1_000_000, early_stopping=False,
+        width=16, pruning=0.5, pruning_steps=2, pruning_epochs=5,
+    )  # fmt: skip
+    assert _failures(estimator) == {}
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("Estimator", ESTIMATORS)
 def test_all_checks_but_weight_equivalence_pass_with_defaults(Estimator):

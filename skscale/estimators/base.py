@@ -20,7 +20,7 @@ from ..inspection.complexity import count
 from ..networks.architecture import ACTIVATIONS, NORMALIZATIONS, DenseArchitecture
 from ..scaling import hidden_widths
 from ..training.random import split_random_state
-from ..training.task import Recipe, Task, ValidationSet
+from ..training.task import Recipe, Task, TrainedNetwork, ValidationSet
 from ._sklearn_private import Interval, StrOptions
 from .features import (
     encode_features,
@@ -146,6 +146,13 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "l1": [Interval(Real, 0, None, closed="left")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "pruning": [Interval(Real, 0, 1, closed="left")],
+        "pruning_kind": [StrOptions({"neurons", "weights"})],
+        "pruning_importance": [StrOptions({"taylor", "activation", "magnitude"})],
+        "pruning_allocation": [StrOptions({"global", "layer"})],
+        "pruning_steps": [Interval(Integral, 1, None, closed="left")],
+        "pruning_epochs": [Interval(Integral, 1, None, closed="left")],
+        "pruning_multiple": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "lr_schedule": [StrOptions({"constant", "cosine", "cycles"})],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -178,6 +185,13 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         dropout=0.0,
         l1=0.0,
         weight_decay=0.02,
+        pruning=0.0,
+        pruning_kind="neurons",
+        pruning_importance="taylor",
+        pruning_allocation="global",
+        pruning_steps=3,
+        pruning_epochs=15,
+        pruning_multiple=1,
         learning_rate=0.08,
         lr_schedule="cycles",
         batch_size="auto",
@@ -206,6 +220,13 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         self.dropout = dropout
         self.l1 = l1
         self.weight_decay = weight_decay
+        self.pruning = pruning
+        self.pruning_kind = pruning_kind
+        self.pruning_importance = pruning_importance
+        self.pruning_allocation = pruning_allocation
+        self.pruning_steps = pruning_steps
+        self.pruning_epochs = pruning_epochs
+        self.pruning_multiple = pruning_multiple
         self.learning_rate = learning_rate
         self.lr_schedule = lr_schedule
         self.batch_size = batch_size
@@ -240,6 +261,11 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
                 f"skorch's loop trains one network, and n_members={self.n_members}. Set "
                 "callbacks=None, or n_members=1."
             )
+        if self.callbacks and self.pruning > 0:
+            raise ValueError(
+                f"skorch's loop trains one network once, and pruning={self.pruning} trains on "
+                "after each step. Set callbacks=None, or pruning=0."
+            )
         if isinstance(self.callbacks, CallbacksLeftOut):
             raise ValueError(
                 "This estimator was fitted with callbacks "
@@ -269,7 +295,23 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         }
         given = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
         task = self._describe_fit(X, y, sample_weight, widths, given)
-        return self._train(task, seen)
+        # A fitted network that is trained on has been pruned already.
+        return self._train(task, seen, prunes=self.pruning > 0 and task.initial is None)
+
+    def _prune(self, X, y, sample_weight):
+        """Prune the fitted network; see `skscale.prune`."""
+        self.__dict__.pop("_optimizer_state", None)
+        self._validate_params()
+        self._check_combinations()
+        seen = {
+            "X": X,
+            "y": y,
+            "metadata": None if sample_weight is None else {"sample_weight": sample_weight},
+        }
+        widths = self.architecture_.widths
+        none = dict.fromkeys(("X_val", "y_val", "sample_weight_val"))
+        task = self._describe_fit(X, y, sample_weight, widths, none, continues=True)
+        return self._train(task, seen, trains=False, prunes=True)
 
     def _partial_fit(self, X, y, sample_weight):
         """Make one pass over some rows; see the public classes."""
@@ -287,14 +329,17 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         }
         return self._train(self._describe_pass(X, y, sample_weight, widths), seen)
 
-    def _train(self, task, seen):
-        """Train the network that a task describes, and adopt it."""
+    def _train(self, task, seen, trains=True, prunes=False):
+        """Train the network that a task describes, prune it, or both, and adopt it."""
         from ..training.fusion import fit_number, train_together
 
+        pruning = self._describe_pruning() if prunes else None
         n_epochs = task.recipe.max_epochs
+        if pruning is not None:
+            n_epochs = trains * n_epochs + pruning.n_steps * pruning.n_epochs
         context = self._init_callback_context(max_subtasks=n_epochs)
         context.call_on_fit_task_begin(estimator=self, **seen)
-        task.on_epoch_end = self._watch_epochs(context, task, seen, fit_number())
+        task.on_epoch_end = self._watch_epochs(context, task, n_epochs, seen, fit_number())
         architecture, validation_rows = task.architecture, self._validation_rows(task)
         if self.callbacks:
             from ..training.skorch_surface import train_with_callbacks
@@ -302,8 +347,18 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
             networks = [train_with_callbacks(task, self.callbacks, self._net_kind)]
         else:
             tasks = self._describe_members(task)
-            del task  # the engine alone holds it
-            networks = train_together(tasks)
+            if pruning is None:
+                del task  # the engine alone holds it
+                networks = train_together(tasks)
+            elif trains:
+                networks = train_together(list(tasks))
+            else:
+                networks = [TrainedNetwork(*t.initial) for t in tasks]
+            if pruning is not None and not any(isinstance(n, Exception) for n in networks):
+                from ..compression.pruning import prune_networks
+
+                self._unpruned_widths = hidden_widths(self.depth, self.width)
+                architecture, networks = prune_networks(pruning, tasks, networks)
         for network in networks:
             if isinstance(network, Exception):
                 raise network
@@ -314,22 +369,41 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         context.call_on_fit_task_end(estimator=self, reconstruction_attributes={}, **seen)
         return self
 
+    def _describe_pruning(self):
+        from ..compression.pruning import Pruning
+
+        return Pruning(
+            float(self.pruning),
+            self.pruning_kind,
+            self.pruning_importance,
+            self.pruning_allocation,
+            int(self.pruning_steps),
+            int(self.pruning_epochs),
+            int(self.pruning_multiple),
+        )
+
     def _describe_members(self, task):
         """Return the tasks of all members of the ensemble; the first is the task itself."""
+        if task.initial is not None and self.pruning > 0 and self.pruning_kind == "weights":
+            # What was pruned stays so.
+            task = replace(task, kept_weights=[c != 0 for c in task.initial[0]])
         if self.n_members == 1:
             return [task]
         seed = task.seed if isinstance(task.seed, tuple) else (task.seed,)
         initial, states = task.initial, task.optimizer_state
         members = []
         for k in range(self.n_members):
-            first = None
+            first, masks = None, task.kept_weights
             if initial is not None:
                 first = tuple([a[k] for a in arrays] for arrays in initial)
+            if masks is not None:
+                masks = [mask[k] for mask in masks]
             members.append(
                 replace(
                     task,
                     seed=(*seed, _MEMBER + k) if k else task.seed,
                     initial=first,
+                    kept_weights=masks,
                     optimizer_state=None if states is None else states[k],
                     # One voice is enough.
                     on_epoch_end=None if k else task.on_epoch_end,
@@ -352,10 +426,13 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
             ) from error
         return resolve_device(self.device)
 
-    def _describe_fit(self, X, y, sample_weight, widths, given):
+    def _describe_fit(self, X, y, sample_weight, widths, given, continues=None):
         """Validate the input and describe the training; return a Task."""
         device = self._resolve_device()
-        continues = self.warm_start and hasattr(self, "coefs_")
+        if continues is None:
+            continues = self.warm_start and hasattr(self, "coefs_")
+        if not continues:
+            self.__dict__.pop("_unpruned_widths", None)
         X, y = self._check_training_data(
             X, y, sample_weight, reset=not continues, min_samples=2
         )
@@ -564,6 +641,8 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         is_scaled = self.encoding_ is not None and self.encoding_.clips
         if continues:
             fan_in = self.architecture_.fan_in
+            if widths == getattr(self, "_unpruned_widths", None):
+                widths = self.architecture_.widths
         else:
             fan_in = None if is_scaled else count_inputs(X)
         return DenseArchitecture(
@@ -611,7 +690,7 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
             [b.astype(dtype) for b in self.intercepts_],
         )
 
-    def _watch_epochs(self, context, task, seen, number):
+    def _watch_epochs(self, context, task, n_epochs, seen, number):
         """Return what the engine calls after each epoch, or None if nobody watches."""
         is_watched = hasattr(self, "_skl_callbacks")
         if not is_watched and not self.verbose:
@@ -619,7 +698,6 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         # Not the task itself: it holds this function, and with it its rows.
         architecture, is_validated = task.architecture, task.valid_rows is not None
         # Of those that train together each says which it is.
-        n_epochs = task.recipe.max_epochs
         title = type(self).__name__ + ("" if number is None else f", fit {number}")
 
         def on_epoch_end(epoch, get_weights):

@@ -75,6 +75,31 @@ _PARAMETERS = """
         towards zero and stop there.
     weight_decay : float, default=0.02
         Decoupled L2 penalty of the weights (Loshchilov and Hutter 2019).
+    pruning : float, default=0.0
+        Fraction of the hidden units (or of the weights: `pruning_kind`) that is removed once
+        the network is trained, 0 to below 1; then what is left is trained on. `fit` prunes,
+        `partial_fit` and a warm start go on with what is left. See also `skscale.prune`.
+    pruning_kind : {"neurons", "weights"}, default="neurons"
+        "neurons" removes units, and with them their rows and columns: the layers are
+        narrower, the pickle smaller and prediction faster. Layers that add to one another
+        (`residual`) lose the same units. "weights" makes single weights zero and keeps them
+        so: a regulariser, and for sparse export; the network takes as much memory and time
+        as before.
+    pruning_importance : {"taylor", "activation", "magnitude"}, default="taylor"
+        What decides who goes: "taylor", the first-order change of the loss on training rows
+        (Molchanov et al. 2017, eq. 8); "activation", the mean activation; "magnitude", the
+        norms of the weights.
+    pruning_allocation : {"global", "layer"}, default="global"
+        Whether the least important of all layers go, or the same fraction of each layer.
+    pruning_steps : int, default=3
+        Removals on the way, many at first and few at the end (Zhu and Gupta 2017, eq. 1),
+        each followed by a training.
+    pruning_epochs : int, default=15
+        Epochs of each of these trainings. They are recorded behind the others, and stop
+        early as they do.
+    pruning_multiple : int, default=1
+        Widths are rounded to multiples of it, and a layer keeps as many units at least; for
+        processors that want multiples of 8.
     learning_rate : float, default=0.08
         Largest step size of AdamW, for the trained numbers that weights are made of: a
         weight of a layer with `n` inputs moves `learning_rate / sqrt(n)` a step, so that one
@@ -260,6 +285,13 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
         dropout=0.0,
         l1=0.0,
         weight_decay=0.02,
+        pruning=0.0,
+        pruning_kind="neurons",
+        pruning_importance="taylor",
+        pruning_allocation="global",
+        pruning_steps=3,
+        pruning_epochs=15,
+        pruning_multiple=1,
         learning_rate=0.08,
         lr_schedule="cycles",
         batch_size="auto",
@@ -292,6 +324,13 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
             dropout=dropout,
             l1=l1,
             weight_decay=weight_decay,
+            pruning=pruning,
+            pruning_kind=pruning_kind,
+            pruning_importance=pruning_importance,
+            pruning_allocation=pruning_allocation,
+            pruning_steps=pruning_steps,
+            pruning_epochs=pruning_epochs,
+            pruning_multiple=pruning_multiple,
             learning_rate=learning_rate,
             lr_schedule=lr_schedule,
             batch_size=batch_size,
@@ -621,6 +660,13 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
         dropout=0.0,
         l1=0.0,
         weight_decay=0.02,
+        pruning=0.0,
+        pruning_kind="neurons",
+        pruning_importance="taylor",
+        pruning_allocation="global",
+        pruning_steps=3,
+        pruning_epochs=15,
+        pruning_multiple=1,
         learning_rate=0.08,
         lr_schedule="cycles",
         batch_size="auto",
@@ -653,6 +699,13 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
             dropout=dropout,
             l1=l1,
             weight_decay=weight_decay,
+            pruning=pruning,
+            pruning_kind=pruning_kind,
+            pruning_importance=pruning_importance,
+            pruning_allocation=pruning_allocation,
+            pruning_steps=pruning_steps,
+            pruning_epochs=pruning_epochs,
+            pruning_multiple=pruning_multiple,
             learning_rate=learning_rate,
             lr_schedule=lr_schedule,
             batch_size=batch_size,

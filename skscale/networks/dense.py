@@ -133,7 +133,9 @@ def share_batches(sizes):
     ]
 
 
-def stacked_forward(architecture, parameters, x, masks=None, sizes=None):
+def stacked_forward(
+    architecture, parameters, x, masks=None, sizes=None, hidden=None, inputs=None
+):
     """Compute the outputs of a stack; differentiable by autograd.
 
     Parameters
@@ -145,11 +147,15 @@ def stacked_forward(architecture, parameters, x, masks=None, sizes=None):
         Dropout masks of each hidden layer, 0 or 1 / (1 - rate).
     sizes : list of int or None
         Members that share each batch; None is one each.
+    hidden, inputs : lists or None
+        The activations of each hidden layer, and what each layer multiplies, are appended.
 
     Returns
     -------
     tensor of shape (n_members, n_rows, n_outputs)
     """
+    hidden, inputs = ([] if part is None else part for part in (hidden, inputs))
+    inputs.append(x)
     activate = ACTIVATIONS[architecture.activation].forward
     weights, biases = parameters.weights, parameters.biases
     gains = product_gains(architecture)
@@ -177,10 +183,12 @@ def stacked_forward(architecture, parameters, x, masks=None, sizes=None):
         a = activate(z)
         if masks is not None:
             a = a * masks[layer]
+        hidden.append(a)
         h = h + a if architecture.is_residual(layer) else a
+        inputs.append(_normalize(architecture, layer + 1, h))
         z = torch.baddbmm(
             biases[layer + 1],
-            _normalize(architecture, layer + 1, h),
+            inputs[-1],
             weights[layer + 1],
             beta=BIAS_GAIN,
             alpha=gains[layer + 1],

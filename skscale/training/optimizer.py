@@ -34,9 +34,12 @@ class StackedAdamW:
         One a member.
     steps_per_epoch : list of int
         One a member.
+    masks : StackedParameters or None, default=None
+        One where a weight is trained, zero where it stays zero. None trains all.
     """
 
-    def __init__(self, parameters, gradients, recipes, steps_per_epoch):
+    def __init__(self, parameters, gradients, recipes, steps_per_epoch, masks=None):
+        self.masks = masks
         self.parameters = parameters
         self.gradients = gradients
         self.recipes = recipes
@@ -104,6 +107,7 @@ class StackedAdamW:
             gradients,
             [self.recipes[m] for m in members],
             [self.steps_per_epoch[m] for m in members],
+            None if self.masks is None else self.masks.select(members),
         )
         chosen.first.flat.copy_(self.first.select(members).flat)
         chosen.second.flat.copy_(self.second.select(members).flat)
@@ -208,6 +212,8 @@ class StackedAdamW:
         if shrinkages is not None:
             for weights, bound in self._per_weight(shrinkages):
                 weights.sub_(torch.clamp(weights, -bound, bound))
+        if self.masks is not None:
+            self.parameters.flat_weights.mul_(self.masks.flat_weights)
 
     def _per_weight(self, values, and_scales=False):
         parameters = self.parameters

@@ -75,6 +75,8 @@ def _stack_key(task):
         task.recipe.batch_size,
         task.precision,
         task.device,
+        # Masks take a pass over the weights, which the others need not.
+        task.kept_weights is None,
     )
 
 

@@ -12,8 +12,11 @@ _MASKS_PER_DRAW = 64 // _MASK_BITS
 
 
 def sequences(seed):
-    """Return the seed sequences of one fit: initial weights, order, dropout, split."""
-    return np.random.SeedSequence(seed).spawn(4)
+    """Return the seed sequences of one fit.
+
+    Of initial weights, order, dropout, split and the rows that importance is measured on.
+    """
+    return np.random.SeedSequence(seed).spawn(5)
 
 
 def split_random_state(seed):
@@ -24,6 +27,14 @@ def split_random_state(seed):
 def initial_stream(seed):
     """Return the generator that draws the initial weights."""
     return np.random.Generator(np.random.SFC64(sequences(seed)[0]))
+
+
+def importance_rows(seed, rows, most):
+    """Return at most so many of the rows, drawn without replacement."""
+    if len(rows) <= most:
+        return rows
+    generator = np.random.Generator(np.random.SFC64(sequences(seed)[4]))
+    return np.sort(generator.choice(rows, most, replace=False))
 
 
 class DropoutRate:
@@ -58,7 +69,7 @@ class FeedRandom:
     """
 
     def __init__(self, seed):
-        _, order, masks, _ = sequences(seed)
+        _, order, masks, *_ = sequences(seed)
         self._order = np.random.Generator(np.random.SFC64(order))
         self._masks = np.random.SFC64(masks)
         # For devices that hash a counter instead of drawing from a generator.

@@ -158,10 +158,21 @@ class Stack:
             self.gradients,
             [m.task.recipe for m in members],
             [-(-m.feed.n_train // self.batch_size) for m in members],
+            self._stack_masks(),
         )
         for k, member in enumerate(members):
             if member.task.optimizer_state is not None:
                 self.optimizer.load_member_(k, member.task.optimizer_state)
+
+    def _stack_masks(self):
+        """Return the masks of all weights, in the form of the parameters, or None."""
+        if self.members[0].task.kept_weights is None:
+            return None
+        masks = self.parameters.like()
+        for k, member in enumerate(self.members):
+            for own, mask in zip(masks.weights, member.task.kept_weights, strict=True):
+                own[k].copy_(torch.from_numpy(mask))
+        return masks
 
     def _adopt(self, parameters):
         self._find_feeds()

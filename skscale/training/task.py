@@ -144,6 +144,8 @@ class Task:
         What the optimiser goes on with; None begins anew.
     keeps_optimizer : bool
         Whether the trained network comes with its `optimizer_state`.
+    kept_weights : list of ndarray of bool of shape (n_inputs, n_outputs) or None
+        The weights that are trained; the others are zero and stay so. None trains all.
     """
 
     architecture: DenseArchitecture
@@ -164,6 +166,7 @@ class Task:
     validation: ValidationSet | None = None
     optimizer_state: OptimizerState | None = None
     keeps_optimizer: bool = False
+    kept_weights: list | None = None
 
     @property
     def validation_data(self):

@@ -1,0 +1,75 @@
+"""Prune what is already fitted."""
+
+import copy
+
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+
+def prune(estimator, amount, X, y, *, sample_weight=None):
+    """Remove hidden units, or weights, of a fitted estimator, and train on what is left.
+
+    How is said by the estimator's parameters: `pruning_kind`, `pruning_importance`,
+    `pruning_allocation`, `pruning_steps`, `pruning_epochs` and `pruning_multiple`. Change them
+    with `set_params` before, which leaves a fitted estimator as it is.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted estimator of skscale, or a fitted pipeline that ends in one.
+    amount : float
+        Fraction of the hidden units (or of the weights) to remove, 0 to below 1, of those
+        that it has now.
+    X : array-like, frame or sparse matrix of shape (n_samples, n_features)
+        Rows to judge the importance by and to train on. A pipeline's first steps transform
+        them; they are not fitted again.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Targets. A classifier's must have the classes that it knows.
+    sample_weight : array-like of shape (n_samples,) or None, default=None
+        Non-negative weights of the rows.
+
+    Returns
+    -------
+    estimator
+        A pruned copy, its `pruning` set to `amount`. The one that was passed stays as it was.
+
+    Raises
+    ------
+    NotFittedError
+        If the estimator is not fitted.
+    TypeError
+        If it is none of skscale, nor a pipeline that ends in one.
+    ValueError
+        If `amount` or the rows are not what they should be.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skscale import ScaledMLPClassifier, prune
+    >>> X, y = load_digits(return_X_y=True)
+    >>> network = ScaledMLPClassifier(random_state=0).fit(X[:1200], y[:1200])
+    >>> smaller = prune(network, 0.75, X[:1200], y[:1200])
+    >>> network.complexity_.widths, smaller.complexity_.widths
+    ((128, 128), (32, 32))
+    >>> bool(smaller.score(X[1200:], y[1200:]) > 0.9)
+    True
+    """
+    if isinstance(estimator, Pipeline):
+        check_is_fitted(estimator)
+        pruned = copy.copy(estimator)
+        inner = estimator.steps[-1][1]
+        if len(estimator.steps) > 1:
+            X = estimator[:-1].transform(X)
+        smaller = prune(inner, amount, X, y, sample_weight=sample_weight)
+        pruned.steps = [*copy.deepcopy(estimator.steps[:-1]), (estimator.steps[-1][0], smaller)]
+        return pruned
+    if not hasattr(type(estimator), "_prune"):
+        hint = ""
+        if hasattr(estimator, "best_estimator_"):
+            hint = " Pass its best_estimator_."
+        raise TypeError(
+            "Expected a fitted estimator of skscale, or a pipeline that ends in one, got "
+            f"{type(estimator).__name__}.{hint}"
+        )
+    check_is_fitted(estimator)
+    return copy.deepcopy(estimator).set_params(pruning=amount)._prune(X, y, sample_weight)

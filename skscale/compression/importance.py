@@ -1,0 +1,171 @@
+"""How important each unit, or each weight, of trained networks is."""
+
+import numpy as np
+import torch
+from scipy.sparse import issparse
+
+from ..networks.dense import stacked_forward
+from ..networks.parameters import StackedParameters, TrainedNumbers
+from ..training.losses import row_losses, stack_parameters
+from ..training.random import importance_rows
+from .removal import unit_groups
+
+# Rows that activations and gradients are taken on: their means need no more.
+_MOST_ROWS = 4096
+# Of inputs at a time, and so few of sparse rows that are made dense for it.
+_BLOCK_BYTES = 64 << 20
+
+
+def unit_importances(kind, architecture, networks, task):
+    """Return the importance of every hidden unit.
+
+    With `h` a unit's activation and `L` the loss of a row, a mean over training rows:
+
+    - "taylor": `|h dL/dh|`, to first order what the loss changes by when the unit goes
+      (Molchanov et al. 2017, "Pruning convolutional neural networks for resource efficient
+      inference", eq. 8);
+    - "activation": `|h|` (the same, section 2.2);
+    - "magnitude": the norm of its incoming weights times that of its outgoing ones, which
+      needs no rows.
+
+    Layers that share their units (`removal.unit_groups`) have one importance a unit: the
+    terms are summed before their absolute value, the squares of norms.
+
+    Parameters
+    ----------
+    kind : {"taylor", "activation", "magnitude"}
+    architecture : DenseArchitecture
+    networks : list of (coefs, intercepts)
+        One a member.
+    task : Task
+        What they were trained on.
+
+    Returns
+    -------
+    list of float64 ndarray of shape (n_members, n_units)
+        One a group.
+    """
+    groups = unit_groups(architecture)
+    if kind == "magnitude":
+        return [np.stack([_norms(coefs, layers) for coefs, _ in networks]) for layers in groups]
+    totals = [0.0] * len(groups)
+    for n_rows, weights, hidden, _, gradients, _ in _passes(
+        architecture, networks, task, kind == "taylor"
+    ):
+        for g, layers in enumerate(groups):
+            if kind == "taylor":
+                terms = sum(hidden[layer] * gradients[layer] for layer in layers).abs()
+            else:
+                terms = weights * sum(hidden[layer].abs() for layer in layers)
+            totals[g] = totals[g] + n_rows * terms.mean(dim=1, dtype=torch.float64).numpy()
+    return totals
+
+
+def weight_importances(kind, architecture, networks, task):
+    """Return the importance of every weight.
+
+    "taylor": `|w dL/dw|` (Molchanov et al. 2019, "Importance estimation for neural network
+    pruning", eq. 5, without the square); "activation": `|w|` times the norm of its input
+    (Wanda: Sun et al. 2024, eq. 1); "magnitude": `|w|` (Han et al. 2015).
+
+    Parameters
+    ----------
+    kind, architecture, networks, task
+        As of `unit_importances`.
+
+    Returns
+    -------
+    list of lists of float64 ndarray of shape (n_inputs, n_outputs)
+        Of each member, of each layer.
+    """
+    sizes = [[np.abs(c.astype(np.float64)) for c in coefs] for coefs, _ in networks]
+    if kind == "magnitude":
+        return sizes
+    factors = None
+    for n_rows, weights, _, inputs, _, of_weights in _passes(
+        architecture, networks, task, kind == "taylor"
+    ):
+        if kind == "taylor":
+            parts = [n_rows * g.double() for g in of_weights]
+        else:
+            parts = [(weights * i.square()).sum(dim=1, dtype=torch.float64) for i in inputs]
+        factors = (
+            parts if factors is None else [a + b for a, b in zip(factors, parts, strict=True)]
+        )
+    found = []
+    for member, own in enumerate(sizes):
+        of_layers = []
+        for layer, size in enumerate(own):
+            factor = factors[layer][min(member, len(factors[layer]) - 1)].numpy()
+            factor = np.abs(factor) if kind == "taylor" else np.sqrt(factor)[:, None]
+            of_layers.append(size * factor)
+        found.append(of_layers)
+    return found
+
+
+def _norms(coefs, layers):
+    incoming = sum(np.square(coefs[layer], dtype=np.float64).sum(axis=0) for layer in layers)
+    outgoing = sum(
+        np.square(coefs[layer + 1], dtype=np.float64).sum(axis=1) for layer in layers
+    )
+    return np.sqrt(incoming * outgoing)
+
+
+def _passes(architecture, networks, task, derives):
+    """Yield, of blocks of rows, their number, weights and what the networks make of them.
+
+    Activations and inputs of each layer, with the members first; where `derives`, gradients
+    of the sum of the rows' weighted losses with respect to activations, and of their mean with
+    respect to weights.
+    """
+    dtype = networks[0][0][0].dtype
+    parameters = StackedParameters(
+        architecture.layer_shapes,
+        len(networks),
+        torch.from_numpy(np.zeros(0, dtype)).dtype,
+        torch.device("cpu"),
+        architecture.scales_inputs,
+    )
+    for member, (coefs, intercepts) in enumerate(networks):
+        trained = TrainedNumbers.of(architecture, coefs, intercepts)
+        parameters.set_member_(member, trained)
+    rows = importance_rows(task.seed, task.train_rows, _MOST_ROWS)
+    n_block = max(1, _BLOCK_BYTES // (dtype.itemsize * architecture.n_features))
+    gains = architecture.gains
+    loss_parameter = stack_parameters(
+        task.loss, [task.loss_parameter] * len(networks), parameters.flat.dtype, "cpu"
+    )
+    for start in range(0, len(rows), n_block):
+        chosen = rows[start : start + n_block]
+        x = task.X[chosen]
+        x = x.toarray() if issparse(x) else x
+        x = torch.from_numpy(np.ascontiguousarray(x, dtype=dtype))[None]
+        targets = torch.from_numpy(np.ascontiguousarray(task.targets[chosen]))
+        row_weights = np.ones(len(chosen)) if task.weights is None else task.weights[chosen]
+        row_weights = torch.from_numpy(row_weights).to(x)
+        hidden, inputs = [], []
+        parameters.weights = [w.detach().requires_grad_(derives) for w in parameters.weights]
+        with torch.set_grad_enabled(derives):
+            outputs = stacked_forward(
+                architecture, parameters, x, sizes=[len(networks)], hidden=hidden, inputs=inputs
+            )
+        gradients = of_weights = None
+        if derives:
+            targets = targets.expand(len(networks), *targets.shape)
+            losses = row_losses(task.loss, outputs, targets, loss_parameter)
+            losses = losses * row_weights
+            found = torch.autograd.grad(losses.sum(), [*hidden, *parameters.weights])
+            gradients = found[: len(hidden)]
+            # Of the weights themselves, not of the numbers that they are made of.
+            of_weights = [
+                g / (gain * len(chosen))
+                for g, gain in zip(found[len(hidden) :], gains, strict=True)
+            ]
+        yield (
+            len(chosen),
+            row_weights[:, None],
+            [h.detach() for h in hidden],
+            [i.detach() for i in inputs],
+            gradients,
+            of_weights,
+        )

@@ -1,0 +1,153 @@
+"""Prune trained networks and train on what is left.
+
+Each step removes the least important units, or masks the least important weights, and is
+followed by a training of its own. What is left after a step is a task like any other: the
+engine regroups its stacks by the new shapes.
+"""
+
+from dataclasses import dataclass, replace
+
+from ..training.fusion import train_together
+from .importance import unit_importances, weight_importances
+from .removal import (
+    allocate,
+    cubic_schedule,
+    keep_apart,
+    most_important,
+    remove_units,
+    unit_groups,
+    weight_masks,
+)
+
+# Sets the seeds of the trainings after each step apart from the first.
+_STEP = 1 << 61
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """What is to go, and how.
+
+    Parameters
+    ----------
+    amount : float
+        Fraction of the hidden units, or of the weights, 0 to below 1.
+    kind : {"neurons", "weights"}
+    importance : {"taylor", "activation", "magnitude"}
+    allocation : {"global", "layer"}
+    n_steps : int
+    n_epochs : int
+        Of the training after each step.
+    multiple : int
+        Widths are rounded to multiples of it.
+    """
+
+    amount: float
+    kind: str
+    importance: str
+    allocation: str
+    n_steps: int
+    n_epochs: int
+    multiple: int
+
+
+def prune_networks(pruning, tasks, networks):
+    """Prune the networks of one estimator, and train on after each step.
+
+    Parameters
+    ----------
+    pruning : Pruning
+    tasks : list of Task
+        What each network was trained by.
+    networks : list of TrainedNetwork
+
+    Returns
+    -------
+    architecture : DenseArchitecture
+        Narrower, where units were removed.
+    networks : list of TrainedNetwork or Exception
+        Their histories and seconds are those of all trainings.
+    """
+    architecture = tasks[0].architecture
+    full = [architecture.widths[layers[0]] for layers in unit_groups(architecture)]
+    if not full and pruning.kind == "neurons":
+        return architecture, networks  # a linear model has no hidden units
+    for step, fraction in enumerate(cubic_schedule(pruning.amount, pruning.n_steps)):
+        trained = [(n.coefs, n.intercepts) for n in networks]
+        if pruning.kind == "neurons":
+            architecture, trained = _remove(
+                pruning, full, fraction, architecture, trained, tasks[0]
+            )
+            masks = [None] * len(trained)
+        else:
+            masks = _mask(pruning, fraction, architecture, trained, tasks[0])
+            trained = [
+                ([c * m for c, m in zip(coefs, own, strict=True)], intercepts)
+                for (coefs, intercepts), own in zip(trained, masks, strict=True)
+            ]
+        tasks = [
+            _follow(pruning, task, architecture, weights, mask, network, step)
+            for task, weights, mask, network in zip(
+                tasks, trained, masks, networks, strict=True
+            )
+        ]
+        former, networks = networks, train_together(list(tasks))
+        for network, before in zip(networks, former, strict=True):
+            if isinstance(network, Exception):
+                return architecture, networks
+            _join(network, before)
+    return architecture, networks
+
+
+def _remove(pruning, full, fraction, architecture, trained, task):
+    importances = unit_importances(pruning.importance, architecture, trained, task)
+    counts = allocate(importances, full, fraction, pruning.allocation, pruning.multiple)
+    counts = keep_apart(architecture, counts, pruning.multiple)
+    kept = [most_important(i, n) for i, n in zip(importances, counts, strict=True)]
+    return remove_units(architecture, trained, kept)
+
+
+def _mask(pruning, fraction, architecture, trained, task):
+    importances = weight_importances(pruning.importance, architecture, trained, task)
+    # What is zero already stays zero: nothing is less important.
+    return [weight_masks(own, fraction, pruning.allocation) for own in importances]
+
+
+def _follow(pruning, task, architecture, weights, mask, network, step):
+    """Return the task of the training after a step."""
+    recipe = replace(task.recipe, max_epochs=pruning.n_epochs)
+    if recipe.max_seconds is not None:
+        # What is left of the budget; an epoch is the least.
+        left = max(task.recipe.max_seconds - network.fit_seconds, 1e-9)
+        recipe = replace(recipe, max_seconds=left)
+    seed = task.seed if isinstance(task.seed, tuple) else (task.seed,)
+    first_epoch = len(network.history)
+    watch = task.on_epoch_end
+    if watch is not None:
+        watch = _counting_on(watch, first_epoch)
+    return replace(
+        task,
+        architecture=architecture,
+        recipe=recipe,
+        initial=weights,
+        kept_weights=mask,
+        seed=(*seed, _STEP + step),
+        on_epoch_end=watch,
+        optimizer_state=None,
+    )
+
+
+def _counting_on(watch, first_epoch):
+    return lambda record, get_weights: watch(
+        record | {"epoch": record["epoch"] + first_epoch}, get_weights
+    )
+
+
+def _join(network, before):
+    """Put what was before a training in front of what it recorded."""
+    n = len(before.history)
+    network.best_epoch += n
+    later = [record | {"epoch": record["epoch"] + n} for record in network.history]
+    network.history = before.history + later
+    network.fit_seconds += before.fit_seconds
+    peaks = [p for p in (network.peak_device_bytes, before.peak_device_bytes) if p is not None]
+    network.peak_device_bytes = max(peaks, default=None)

@@ -1,0 +1,237 @@
+"""Which units or weights of a network go, and the network without them, in NumPy.
+
+Layers that add to one another (residual ones) share their units: unit `u` of one is unit `u`
+of all, and goes from all or from none. Such layers are a *group*; any other layer is a
+group of its own.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+
+def unit_groups(architecture):
+    """Return which hidden layers share their units.
+
+    Parameters
+    ----------
+    architecture : DenseArchitecture
+
+    Returns
+    -------
+    list of lists of int
+        The hidden layers of each group, in order.
+    """
+    groups = []
+    for layer in range(architecture.depth):
+        if architecture.is_residual(layer):
+            groups[-1].append(layer)
+        else:
+            groups.append([layer])
+    return groups
+
+
+def cubic_schedule(amount, n_steps):
+    """Return what is to be gone after each step.
+
+    Zhu and Gupta (2017, "To prune, or not to prune", eq. 1) from zero: many at first, when
+    there is much to spare, few at the end.
+
+    Parameters
+    ----------
+    amount : float
+        Fraction that is gone at the end.
+    n_steps : int
+
+    Returns
+    -------
+    list of float
+
+    Examples
+    --------
+    >>> [round(fraction, 3) for fraction in cubic_schedule(0.8, 4)]
+    [0.463, 0.7, 0.788, 0.8]
+    """
+    return [amount * (1 - (1 - (step + 1) / n_steps) ** 3) for step in range(n_steps)]
+
+
+def round_width(n_units, multiple, most):
+    """Return the nearest multiple, at least one multiple and at most all units.
+
+    Examples
+    --------
+    >>> [round_width(n, 8, 100) for n in (1, 11, 12.5, 99)]
+    [8, 8, 16, 96]
+    """
+    nearest = multiple * int(np.floor(n_units / multiple + 0.5))
+    return min(max(nearest, multiple), most)
+
+
+def allocate(importances, n_units, fraction, allocation, multiple=1):
+    """Return how many units each group keeps.
+
+    Parameters
+    ----------
+    importances : list of ndarray of shape (n_members, n_left)
+        Of the units that are left in each group.
+    n_units : list of int
+        Units of each group before any was removed.
+    fraction : float
+        Of these units that are to be gone.
+    allocation : {"global", "layer"}
+        "layer" takes this fraction of every group. "global" takes the least important of
+        all groups, with the importances of each divided by their root mean square, since
+        layers differ in scale (Molchanov et al. 2017, "Pruning convolutional neural
+        networks for resource efficient inference", eq. 9).
+    multiple : int, default=1
+        Widths are rounded to multiples of it.
+
+    Returns
+    -------
+    list of int
+        At least one of each group.
+    """
+    if allocation == "layer" or len(n_units) == 1:
+        wanted = [(1 - fraction) * n for n in n_units]
+    else:
+        # Members have as many units each, so that they remain one stack: by their mean.
+        relative = [
+            np.sort(
+                i / np.maximum(np.sqrt(np.square(i).mean(axis=1, keepdims=True)), 1e-300),
+                axis=1,
+            ).mean(axis=0)
+            for i in importances
+        ]
+        n_kept = max(len(n_units), round((1 - fraction) * sum(n_units)))
+        # The most important unit of a group is always kept.
+        others = np.sort(np.concatenate([r[:-1] for r in relative]))[::-1]
+        n_others = n_kept - len(n_units)
+        least = others[n_others - 1] if n_others else np.inf
+        wanted = [1 + np.count_nonzero(r[:-1] >= least) for r in relative]
+    return [
+        round_width(w, multiple, i.shape[1]) for w, i in zip(wanted, importances, strict=True)
+    ]
+
+
+def most_important(importance, n_kept):
+    """Return the units to keep of each member, in their order.
+
+    Parameters
+    ----------
+    importance : ndarray of shape (n_members, n_units)
+    n_kept : int
+
+    Returns
+    -------
+    ndarray of int of shape (n_members, n_kept)
+    """
+    # Stable: of units of equal importance the first are kept.
+    order = np.argsort(-importance, axis=1, kind="stable")[:, :n_kept]
+    return np.sort(order, axis=1)
+
+
+def remove_units(architecture, networks, kept):
+    """Return the network without some of its hidden units.
+
+    Parameters
+    ----------
+    architecture : DenseArchitecture
+    networks : list of (coefs, intercepts)
+        One a member.
+    kept : list of ndarray of int of shape (n_members, n_kept)
+        The units of each group (see `unit_groups`) that stay.
+
+    Returns
+    -------
+    architecture : DenseArchitecture
+    networks : list of (coefs, intercepts)
+        Copies.
+    """
+    kept_of_layer = [None] * architecture.depth
+    for layers, units in zip(unit_groups(architecture), kept, strict=True):
+        for layer in layers:
+            kept_of_layer[layer] = units
+    smaller = []
+    for member, (coefs, intercepts) in enumerate(networks):
+        coefs, intercepts = [c.copy() for c in coefs], [b.copy() for b in intercepts]
+        for layer, units in enumerate(kept_of_layer):
+            coefs[layer] = np.ascontiguousarray(coefs[layer][:, units[member]])
+            intercepts[layer] = intercepts[layer][units[member]]
+            coefs[layer + 1] = np.ascontiguousarray(coefs[layer + 1][units[member]])
+        smaller.append((coefs, intercepts))
+    widths = tuple(units.shape[1] for units in kept_of_layer)
+    return replace(architecture, widths=widths), smaller
+
+
+def keep_apart(architecture, counts, multiple=1):
+    """Change counts so that no layer begins to add to another for their equal widths.
+
+    Parameters
+    ----------
+    architecture : DenseArchitecture
+        Before the removal.
+    counts : list of int
+        Units that each group keeps.
+    multiple : int, default=1
+
+    Returns
+    -------
+    list of int
+    """
+    if not architecture.residual:
+        return counts
+    counts, groups = list(counts), unit_groups(architecture)
+    for g in range(1, len(groups)):
+        most = architecture.widths[groups[g][0]]
+        if counts[g] == counts[g - 1]:
+            more = counts[g] + multiple
+            counts[g] = more if more <= most else counts[g] - multiple
+        if counts[g] < 1:
+            # Both have one unit, and neither has another to give: see `allocate`.
+            raise ValueError(
+                f"Layers {groups[g - 1][-1]} and {groups[g][0]} would both be {counts[g - 1]} "
+                "wide, and residual layers of equal widths add to one another. Lower pruning, "
+                "or set residual=False."
+            )
+    return counts
+
+
+def weight_masks(importances, fraction, allocation):
+    """Return which weights of a network stay.
+
+    Parameters
+    ----------
+    importances : list of ndarray of shape (n_inputs, n_outputs)
+        Of the weights of each layer.
+    fraction : float
+        Of all weights that go.
+    allocation : {"global", "layer"}
+        Whether the least important of all layers go, or this fraction of each; as of units.
+
+    Returns
+    -------
+    list of ndarray of bool
+        One weight of each layer stays at least.
+    """
+    if allocation == "global":
+        relative = [i / max(np.sqrt(np.square(i).mean()), 1e-300) for i in importances]
+        every = np.concatenate([r.ravel() for r in relative])
+        n_gone = int(np.floor(fraction * every.size))
+        # By rank, so that equals do not all go together.
+        order = np.argsort(every, kind="stable")
+        stays = np.ones(every.size, dtype=bool)
+        stays[order[:n_gone]] = False
+        stops = np.cumsum([i.size for i in importances])[:-1]
+        masks = [
+            m.reshape(i.shape) for m, i in zip(np.split(stays, stops), importances, strict=True)
+        ]
+    else:
+        masks = []
+        for importance in importances:
+            order = np.argsort(importance, axis=None, kind="stable")
+            mask = np.ones(importance.size, dtype=bool)
+            mask[order[: int(np.floor(fraction * importance.size))]] = False
+            masks.append(mask.reshape(importance.shape))
+    for mask, importance in zip(masks, importances, strict=True):
+        mask.flat[importance.argmax()] = True
+    return masks
