@@ -56,7 +56,7 @@ def parameters_of(loss):
     return PARAMETERS.get(LOSSES[loss], [0.0, 0.0, 0.0])
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", CRITERIA)
 def test_losses_and_their_gradients_are_those_of_torchs_criteria(loss):
     generator = torch.Generator().manual_seed(0)
     outputs = torch.randn(3, 7, 4, dtype=torch.float64, generator=generator)
@@ -93,7 +93,7 @@ def loss_tasks(loss, **common):
 
 
 @pytest.mark.parametrize("is_sparse", [False, True])
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", CRITERIA)
 def test_a_stack_of_members_with_losses_of_their_own_equals_lone_fits(loss, is_sparse):
     tasks = loss_tasks(loss, is_sparse=is_sparse, dropout=0.1)
     arrays = SharedArrays()

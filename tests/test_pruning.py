@@ -26,7 +26,13 @@ from skscale.networks.architecture import DenseArchitecture
 from skscale.training.losses import row_losses
 from skscale.training.task import Recipe, Task
 
-FAST = {"width": 16, "max_epochs": 4, "pruning_epochs": 2, "random_state": 0}
+FAST = {
+    "width": 16,
+    "max_epochs": 4,
+    "pruning_steps": 3,
+    "pruning_epochs": 2,
+    "random_state": 0,
+}
 IMPORTANCES = ("taylor", "activation", "magnitude")
 
 
@@ -206,8 +212,8 @@ def test_a_pruned_network_is_smaller_everywhere(Estimator, small, importance, al
     settings = {"depth": 2, "residual": False, "width": 64, "max_epochs": 4, "random_state": 0}
     full = Estimator(**settings).fit(X, y)
     pruned = Estimator(
-        **settings, pruning=0.75, pruning_epochs=3, pruning_importance=importance,
-        pruning_allocation=allocation,
+        **settings, pruning=0.75, pruning_steps=3, pruning_epochs=6,
+        pruning_importance=importance, pruning_allocation=allocation,
     ).fit(X, y)  # fmt: skip
     widths = pruned.complexity_.widths
     assert sum(widths) == 32
@@ -216,10 +222,10 @@ def test_a_pruned_network_is_smaller_everywhere(Estimator, small, importance, al
     assert pruned.architecture_.widths == widths
     assert [layer.out_features for layer in pruned.net_.module_.layers[:-1]] == list(widths)
     assert len(pickle.dumps(pruned)) < 0.45 * len(pickle.dumps(full))
-    n_epochs = 4 + 3 * 3
+    n_epochs = 4 + 2 * 2 + 6
     assert pruned.n_iter_ == n_epochs
     np.testing.assert_array_equal(pruned.history_["epoch"], np.arange(1, n_epochs + 1))
-    assert pruned.best_epoch_ > 4 + 2 * 3
+    assert pruned.best_epoch_ > 4 + 2 * 2
     again = pickle.loads(pickle.dumps(pruned))
     np.testing.assert_array_equal(again.predict(X), pruned.predict(X))
 
@@ -304,7 +310,7 @@ def test_prune_returns_a_smaller_copy(Estimator, small):
     assert pickle.dumps(network) == state
     assert smaller.complexity_.widths == (8,)
     assert smaller.pruning == 0.8
-    assert smaller.n_iter_ == 3 * 2
+    assert smaller.n_iter_ == 1 + 1 + 2
     assert prune(smaller, 0.5, X, y).complexity_.widths == (4,)
     # By what the network has learned: better than any 8 units that nobody chose.
     model = make_pipeline(StandardScaler(), network).fit(X, y)
@@ -342,8 +348,8 @@ def test_what_cannot_be_pruned(digits):
 def test_fine_tuning_keeps_to_the_time(digits, capsys):
     X, y = digits
     network = ScaledMLPClassifier(
-        pruning=0.5, max_seconds=1e-6, verbose=1, width=16, max_epochs=50, random_state=0
+        pruning=0.5, pruning_steps=3, max_seconds=1e-6, verbose=1, width=16, random_state=0
     ).fit(X, y)
     assert network.n_iter_ == 4  # one epoch, and one after each step
     assert network.complexity_.widths == (8, 8)
-    assert "epoch 4/95" in capsys.readouterr().out
+    assert "epoch 4/120" in capsys.readouterr().out

@@ -5,6 +5,7 @@ followed by a training of its own. What is left after a step is a task like any 
 engine regroups its stacks by the new shapes.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 from ..training.fusion import train_together
@@ -36,7 +37,7 @@ class Pruning:
     allocation : {"global", "layer"}
     n_steps : int
     n_epochs : int
-        Of the training after each step.
+        Of the training after the last step; those before have a fifth of it.
     multiple : int
         Widths are rounded to multiples of it.
     """
@@ -48,6 +49,16 @@ class Pruning:
     n_steps: int
     n_epochs: int
     multiple: int
+
+    def epochs_after(self, step):
+        """Return the epochs of the training after a step, counted from 0."""
+        is_last = step == self.n_steps - 1
+        return self.n_epochs if is_last else math.ceil(self.n_epochs / 5)
+
+    @property
+    def all_epochs(self):
+        """int: epochs of all these trainings."""
+        return sum(map(self.epochs_after, range(self.n_steps)))
 
 
 def prune_networks(pruning, tasks, networks):
@@ -114,7 +125,7 @@ def _mask(pruning, fraction, architecture, trained, task):
 
 def _follow(pruning, task, architecture, weights, mask, network, step):
     """Return the task of the training after a step."""
-    recipe = replace(task.recipe, max_epochs=pruning.n_epochs)
+    recipe = replace(task.recipe, max_epochs=pruning.epochs_after(step))
     if recipe.max_seconds is not None:
         # What is left of the budget; an epoch is the least.
         left = max(task.recipe.max_seconds - network.fit_seconds, 1e-9)

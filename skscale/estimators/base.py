@@ -9,11 +9,12 @@ from numbers import Integral, Real
 
 import numpy as np
 from scipy.sparse import csr_array, issparse
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .. import __version__
+from .._sklearn_private import HasMethods, Interval, StrOptions, _safe_indexing
 from ..inference import dense as inference
 from ..inference.encoding import fit_encoding
 from ..inspection.complexity import count
@@ -21,14 +22,13 @@ from ..networks.architecture import ACTIVATIONS, NORMALIZATIONS, DenseArchitectu
 from ..scaling import hidden_widths
 from ..training.random import split_random_state
 from ..training.task import Recipe, Task, TrainedNetwork, ValidationSet
-from ._sklearn_private import Interval, StrOptions
 from .features import (
     encode_features,
     is_plain_array,
     validate_features,
     warn_of_lost_digits,
 )
-from .pickling import CallbacksLeftOut, InconsistentVersionWarning
+from .pickling import CallbacksLeftOut, InconsistentVersionWarning, TeacherLeftOut
 from .targets import (
     SMALLEST_WEIGHT,
     check_weights,
@@ -127,6 +127,18 @@ def resolve_batch_size(batch_size, n_rows):
     return int(min(max(nearest, _SMALLEST_BATCH), _LARGEST_BATCH))
 
 
+def _warn_if_teaching_gains_nothing(loss, loss_alone):
+    if loss_alone <= loss:
+        warnings.warn(
+            "Without its teacher the student does as well: its mean loss on the validation "
+            f"rows is {loss_alone:.4f}, with the teacher {loss:.4f}. Distillation does not "
+            "pay here. Try n_synthetic, another distillation_weight or teacher, or set "
+            "teacher=None.",
+            UserWarning,
+            stacklevel=6,
+        )
+
+
 class ScaledMLP(CallbackSupportMixin, BaseEstimator):
     """The common part of the dense estimators. Use a subclass.
 
@@ -153,6 +165,11 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         "pruning_steps": [Interval(Integral, 1, None, closed="left")],
         "pruning_epochs": [Interval(Integral, 1, None, closed="left")],
         "pruning_multiple": [Interval(Integral, 1, None, closed="left")],
+        "teacher": "no_validation",  # see _check_combinations
+        "distillation_weight": [Interval(Real, 0, 1, closed="both")],
+        "teacher_cv": ["cv_object"],
+        "n_synthetic": [Interval(Integral, 0, None, closed="left")],
+        "memory": [str, HasMethods("cache"), None],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "lr_schedule": [StrOptions({"constant", "cosine", "cycles"})],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -189,9 +206,14 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         pruning_kind="neurons",
         pruning_importance="taylor",
         pruning_allocation="global",
-        pruning_steps=3,
-        pruning_epochs=15,
+        pruning_steps=1,
+        pruning_epochs=50,
         pruning_multiple=1,
+        teacher=None,
+        distillation_weight=0.5,
+        teacher_cv=5,
+        n_synthetic=0,
+        memory=None,
         learning_rate=0.08,
         lr_schedule="cycles",
         batch_size="auto",
@@ -227,6 +249,11 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         self.pruning_steps = pruning_steps
         self.pruning_epochs = pruning_epochs
         self.pruning_multiple = pruning_multiple
+        self.teacher = teacher
+        self.distillation_weight = distillation_weight
+        self.teacher_cv = teacher_cv
+        self.n_synthetic = n_synthetic
+        self.memory = memory
         self.learning_rate = learning_rate
         self.lr_schedule = lr_schedule
         self.batch_size = batch_size
@@ -261,6 +288,8 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
                 f"skorch's loop trains one network, and n_members={self.n_members}. Set "
                 "callbacks=None, or n_members=1."
             )
+        if self._is_taught:
+            self._check_teacher()
         if self.callbacks and self.pruning > 0:
             raise ValueError(
                 f"skorch's loop trains one network once, and pruning={self.pruning} trains on "
@@ -281,6 +310,21 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         return hidden_widths(self.depth, self.width)
 
     @property
+    def _is_taught(self):
+        return self.teacher is not None and self.distillation_weight > 0
+
+    def _check_teacher(self):
+        from ..compression.distillation import check_teacher
+
+        if isinstance(self.teacher, TeacherLeftOut):
+            self.teacher.fit(None)  # raises, and says what to do
+        check_teacher(self.teacher, is_classifier(self))
+        if self.callbacks:
+            raise ValueError(
+                "skorch's loop knows no teacher. Set callbacks=None, or teacher=None."
+            )
+
+    @property
     def _network_dtype(self):
         return np.dtype(np.float64 if self.precision == "float64" else np.float32)
 
@@ -294,9 +338,12 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
             "metadata": None if sample_weight is None else {"sample_weight": sample_weight},
         }
         given = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
-        task = self._describe_fit(X, y, sample_weight, widths, given)
+        task, alone = self._describe_fit(X, y, sample_weight, widths, given), None
+        if self._is_taught:
+            task, alone = self._describe_student(task, X, y, sample_weight), task
         # A fitted network that is trained on has been pruned already.
-        return self._train(task, seen, prunes=self.pruning > 0 and task.initial is None)
+        prunes = self.pruning > 0 and task.initial is None
+        return self._train(task, seen, prunes=prunes, alone=alone)
 
     def _prune(self, X, y, sample_weight):
         """Prune the fitted network; see `skscale.prune`."""
@@ -311,6 +358,8 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         widths = self.architecture_.widths
         none = dict.fromkeys(("X_val", "y_val", "sample_weight_val"))
         task = self._describe_fit(X, y, sample_weight, widths, none, continues=True)
+        if self._is_taught:
+            task = self._describe_student(task, X, y, sample_weight)
         return self._train(task, seen, trains=False, prunes=True)
 
     def _partial_fit(self, X, y, sample_weight):
@@ -329,14 +378,17 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         }
         return self._train(self._describe_pass(X, y, sample_weight, widths), seen)
 
-    def _train(self, task, seen, trains=True, prunes=False):
-        """Train the network that a task describes, prune it, or both, and adopt it."""
-        from ..training.fusion import fit_number, train_together
+    def _train(self, task, seen, trains=True, prunes=False, alone=None):
+        """Train the network that a task describes, prune it, or both, and adopt it.
+
+        Of a student `alone` is the task without its teacher.
+        """
+        from ..training.fusion import current_job, fit_number, train_together
 
         pruning = self._describe_pruning() if prunes else None
         n_epochs = task.recipe.max_epochs
         if pruning is not None:
-            n_epochs = trains * n_epochs + pruning.n_steps * pruning.n_epochs
+            n_epochs = trains * n_epochs + pruning.all_epochs
         context = self._init_callback_context(max_subtasks=n_epochs)
         context.call_on_fit_task_begin(estimator=self, **seen)
         task.on_epoch_end = self._watch_epochs(context, task, n_epochs, seen, fit_number())
@@ -347,6 +399,10 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
             networks = [train_with_callbacks(task, self.callbacks, self._net_kind)]
         else:
             tasks = self._describe_members(task)
+            if alone is not None and (task.valid_rows is None or current_job() is not None):
+                alone = None  # nothing to compare by, or a search, which compares itself
+            if alone is not None:
+                tasks.append(replace(alone, on_epoch_end=None))
             if pruning is None:
                 del task  # the engine alone holds it
                 networks = train_together(tasks)
@@ -354,6 +410,9 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
                 networks = train_together(list(tasks))
             else:
                 networks = [TrainedNetwork(*t.initial) for t in tasks]
+            if alone is not None:
+                self._compare(alone, networks[0], networks.pop(), validation_rows)
+                tasks = tasks[: len(networks)]
             if pruning is not None and not any(isinstance(n, Exception) for n in networks):
                 from ..compression.pruning import prune_networks
 
@@ -369,6 +428,19 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         context.call_on_fit_task_end(estimator=self, reconstruction_attributes={}, **seen)
         return self
 
+    def _compare(self, task, student, alone, validation_rows):
+        """Warn where a student does not gain from its teacher."""
+        if isinstance(student, Exception) or isinstance(alone, Exception):
+            return
+        losses = []
+        for network in (student, alone):
+            if validation_rows is None:
+                losses.append(-max(epoch["validation_score"] for epoch in network.history))
+                continue
+            network = copy.deepcopy(network)
+            losses.append(self._calibrate(task.architecture, network, *validation_rows))
+        _warn_if_teaching_gains_nothing(*losses)
+
     def _describe_pruning(self):
         from ..compression.pruning import Pruning
 
@@ -380,6 +452,57 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
             int(self.pruning_steps),
             int(self.pruning_epochs),
             int(self.pruning_multiple),
+        )
+
+    def _describe_student(self, task, X, y, sample_weight):
+        """Turn the task of a fit into that of a student of `teacher`."""
+        from ..compression.distillation import labels_of, mix_columns, mix_sources
+
+        rows, n_rows, n_new = task.train_rows, task.X.shape[0], int(self.n_synthetic)
+        X = X if hasattr(X, "shape") else np.asarray(X)
+        y = np.asarray(y.toarray() if issparse(y) else y)
+        y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+        weights = check_weights(X, sample_weight)
+        X_taught, X_new, inputs = _safe_indexing(X, rows), None, task.X
+        if n_new:
+            if issparse(X):
+                raise ValueError(
+                    "n_synthetic mixes the columns of rows, which needs dense X, got a sparse "
+                    "one. Set n_synthetic=0."
+                )
+            first, other, random = mix_sources(task.X[rows], n_new)
+            is_other = random.random((n_new, X.shape[1])) < 0.5
+            X_new = mix_columns(X_taught, first, other, is_other)
+            checked = validate_features(self, X_new)
+            inputs = np.concatenate(
+                [inputs, encode_features(checked, self.encoding_, self._network_dtype)]
+            )
+        labels, labels_new = labels_of(
+            self.teacher,
+            X_taught,
+            y[rows],
+            None if weights is None else weights[rows],
+            classes=self.classes_ if is_classifier(self) else None,
+            is_multilabel=getattr(self, "_multilabel", False),
+            cv=self.teacher_cv,
+            memory=self.memory,
+            X_new=X_new,
+        )
+        weights = task.weights
+        if weights is not None and n_new:
+            weights = np.concatenate([weights, np.ones(n_new, weights.dtype)])
+        validation = task.validation
+        if validation is None and task.valid_rows is not None:
+            # Epochs are judged by the truth.
+            validation = ValidationSet(task.X, task.targets, task.weights)
+        return replace(
+            task,
+            X=inputs,
+            weights=weights,
+            train_rows=np.concatenate([rows, n_rows + np.arange(n_new)]),
+            validation=validation,
+            recipe=self._describe_recipe(len(rows) + n_new),
+            **self._teach(task, labels, labels_new),
         )
 
     def _describe_members(self, task):
@@ -885,6 +1008,8 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
             state.pop("_optimizer_state", None)
             if state.get("callbacks"):
                 state["callbacks"] = CallbacksLeftOut.of(state["callbacks"])
+            if state.get("teacher") is not None:
+                state["teacher"] = TeacherLeftOut.of(state["teacher"])
         return state
 
     def __setstate__(self, state):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..inference.dense import sigmoid, softmax
+from ..inference.dense import log_sigmoid, log_softmax, sigmoid, softmax
 
 # Logits are multiplied by a number between these.
 _LEAST, _MOST = 0.05, 20.0
@@ -68,6 +68,26 @@ def find_inverse_temperature(outputs, targets, weights):
             break
         beta = following
     return float(beta)
+
+
+def mean_loss(outputs, targets, weights):
+    """Return the mean log loss of logits, of each label where there are several.
+
+    Parameters
+    ----------
+    outputs, targets, weights
+        As of `find_inverse_temperature`.
+
+    Returns
+    -------
+    float
+    """
+    if targets.ndim == 1:
+        losses = -log_softmax(outputs)[np.arange(len(outputs)), targets]
+    else:
+        positive, negative = log_sigmoid(outputs), log_sigmoid(-outputs)
+        losses = -(targets * positive + (1 - targets) * negative).mean(axis=1)
+    return float(np.average(losses, weights=weights))
 
 
 def mean_of_logarithms(logarithms):

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.preprocessing import OrdinalEncoder
 from sklearn.utils.validation import check_array
 
-from ._sklearn_private import _check_categorical_features, _num_samples, _safe_indexing
+from .._sklearn_private import _check_categorical_features, _num_samples, _safe_indexing
 
 # Categories of fewer rows are taken together with what comes unknown later.
 _FEWEST_ROWS = 5

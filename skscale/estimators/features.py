@@ -8,7 +8,7 @@ from scipy.sparse import csr_array, issparse
 from sklearn.utils import assert_all_finite, check_array, check_X_y
 from sklearn.utils.validation import validate_data
 
-from ._sklearn_private import _check_sample_weight
+from .._sklearn_private import _check_sample_weight
 from .categories import CategoryReader, find_categorical
 
 # A float32 number has 24 significant bits: at this many times its spread away from zero

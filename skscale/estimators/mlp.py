@@ -6,15 +6,15 @@ import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import assert_all_finite, column_or_1d
 
-from ..inference import dense as inference
-from ._sklearn_private import (
+from .._sklearn_private import (
     Interval,
     StrOptions,
     _check_partial_fit_first_call,
     _fit_context,
 )
+from ..inference import dense as inference
 from .base import ScaledMLP, restores_state
-from .calibration import find_inverse_temperature, mean_of_logarithms
+from .calibration import find_inverse_temperature, mean_loss, mean_of_logarithms
 from .targets import (
     EncodedTargets,
     encode_classes,
@@ -91,15 +91,34 @@ _PARAMETERS = """
         norms of the weights.
     pruning_allocation : {"global", "layer"}, default="global"
         Whether the least important of all layers go, or the same fraction of each layer.
-    pruning_steps : int, default=3
+    pruning_steps : int, default=1
         Removals on the way, many at first and few at the end (Zhu and Gupta 2017, eq. 1),
         each followed by a training.
-    pruning_epochs : int, default=15
-        Epochs of each of these trainings. They are recorded behind the others, and stop
-        early as they do.
+    pruning_epochs : int, default=50
+        Epochs of the training after the last removal; those before have a fifth of it. They
+        are recorded behind the others, and stop early as they do.
     pruning_multiple : int, default=1
         Widths are rounded to multiples of it, and a layer keeps as many units at least; for
         processors that want multiples of 8.
+    teacher : estimator or None, default=None
+        What the network learns from beside y: any classifier or regressor of scikit-learn's
+        kind, a pipeline, or a larger network of ours (Hinton et al. 2015). It is cloned and
+        fitted on the training rows, once for all candidates of a search that have these rows
+        in common; one in a FrozenEstimator (`sklearn.frozen`) is asked as it is. A fitted
+        student's pickle leaves it out.
+    distillation_weight : float, default=0.5
+        Weight of what the teacher says, from 0 (no teacher) to 1 (nothing but it). A
+        regressor learns `(1 - distillation_weight) * y + distillation_weight * said`.
+    teacher_cv : int, cross-validation generator, iterable or None, default=5
+        What the teacher says of a row comes from one that was fitted without it, in so many
+        folds: in-fold labels of a strong teacher teach its overfitting. None fits it once and
+        asks it about the rows that it knows.
+    n_synthetic : int, default=0
+        Rows to learn from besides, labelled by the teacher alone: their columns are mixed of
+        near neighbours (after MUNGE, Bucila et al. 2006). Small students need them to gain
+        much. For dense X.
+    memory : joblib.Memory, str or None, default=None
+        Where to keep what teachers said, beyond the process.
     learning_rate : float, default=0.08
         Largest step size of AdamW, for the trained numbers that weights are made of: a
         weight of a layer with `n` inputs moves `learning_rate / sqrt(n)` a step, so that one
@@ -218,6 +237,9 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
         Whether logits are divided by the temperature that minimises the log loss of the
         validation rows (Guo et al. 2017, section 4.2), which makes up for label smoothing;
         without effect where there are none. It changes no predicted label.
+    temperature : float, default=2.0
+        Logits of teacher and student are divided by it where they are compared, so that the
+        less likely classes count for more (Hinton et al. 2015, section 2).
     class_weight : dict, "balanced" or None, default=None
         Weight of each class, by label; "balanced" is inverse to its frequency.{more_parameters}
     Attributes
@@ -268,6 +290,7 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "calibrate": ["boolean"],
+        "temperature": [Interval(Real, 0, None, closed="neither")],
     }
 
     def __init__(
@@ -289,9 +312,14 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
         pruning_kind="neurons",
         pruning_importance="taylor",
         pruning_allocation="global",
-        pruning_steps=3,
-        pruning_epochs=15,
+        pruning_steps=1,
+        pruning_epochs=50,
         pruning_multiple=1,
+        teacher=None,
+        distillation_weight=0.5,
+        teacher_cv=5,
+        n_synthetic=0,
+        memory=None,
         learning_rate=0.08,
         lr_schedule="cycles",
         batch_size="auto",
@@ -303,6 +331,7 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
         tol=1e-4,
         label_smoothing=0.05,
         calibrate=True,
+        temperature=2.0,
         class_weight=None,
         warm_start=False,
         device="auto",
@@ -331,6 +360,11 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
             pruning_steps=pruning_steps,
             pruning_epochs=pruning_epochs,
             pruning_multiple=pruning_multiple,
+            teacher=teacher,
+            distillation_weight=distillation_weight,
+            teacher_cv=teacher_cv,
+            n_synthetic=n_synthetic,
+            memory=memory,
             learning_rate=learning_rate,
             lr_schedule=lr_schedule,
             batch_size=batch_size,
@@ -349,6 +383,7 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
         )
         self.label_smoothing = label_smoothing
         self.calibrate = calibrate
+        self.temperature = temperature
         self.class_weight = class_weight
 
     @restores_state
@@ -468,6 +503,27 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
     def _encode_held_out(self, y, encoded):
         return self._encode_known(y, True)
 
+    def _teach(self, task, labels, labels_new):
+        # The truth as probabilities, then the teacher's logits.
+        hard = task.targets
+        if task.loss == "cross_entropy":
+            hard = np.eye(task.architecture.n_outputs, dtype=labels.dtype)[hard]
+        targets = np.concatenate([hard, np.zeros_like(hard)], axis=1)
+        targets[task.train_rows, hard.shape[1] :] = labels
+        if labels_new is not None:
+            link = inference.softmax if task.loss == "cross_entropy" else inference.sigmoid
+            new = np.concatenate([link(labels_new), labels_new], axis=1)
+            targets = np.concatenate([targets, new])
+        return {
+            "targets": targets.astype(self._network_dtype),
+            "loss": f"distilled_{task.loss}",
+            "loss_parameter": (
+                float(self.label_smoothing),
+                float(self.distillation_weight),
+                float(self.temperature),
+            ),
+        }
+
     def _weigh_classes(self, encoded, weights):
         return weigh_classes(self.class_weight, encoded, weights)
 
@@ -497,6 +553,7 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
         factor = find_inverse_temperature(outputs, targets, weights)
         network.coefs[-1] *= network.coefs[-1].dtype.type(factor)
         network.intercepts[-1] *= network.intercepts[-1].dtype.type(factor)
+        return mean_loss(outputs * factor, targets, weights)
 
     def _join_members(self, outputs):
         # Logits of the mean probabilities.
@@ -664,9 +721,14 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
         pruning_kind="neurons",
         pruning_importance="taylor",
         pruning_allocation="global",
-        pruning_steps=3,
-        pruning_epochs=15,
+        pruning_steps=1,
+        pruning_epochs=50,
         pruning_multiple=1,
+        teacher=None,
+        distillation_weight=0.5,
+        teacher_cv=5,
+        n_synthetic=0,
+        memory=None,
         learning_rate=0.08,
         lr_schedule="cycles",
         batch_size="auto",
@@ -706,6 +768,11 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
             pruning_steps=pruning_steps,
             pruning_epochs=pruning_epochs,
             pruning_multiple=pruning_multiple,
+            teacher=teacher,
+            distillation_weight=distillation_weight,
+            teacher_cv=teacher_cv,
+            n_synthetic=n_synthetic,
+            memory=memory,
             learning_rate=learning_rate,
             lr_schedule=lr_schedule,
             batch_size=batch_size,
@@ -868,6 +935,19 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
                 f"else numbers: loss={self.loss!r} is of the other kind. Use fit with "
                 "warm_start=False to begin anew."
             )
+
+    def _teach(self, task, labels, labels_new):
+        weight, dtype = self.distillation_weight, self._network_dtype
+
+        def scaled(numbers):
+            return scale_targets(numbers, self.target_mean_, self.target_scale_, dtype)
+
+        targets = task.targets.copy()
+        taught = targets[task.train_rows] * (1 - weight) + scaled(labels) * weight
+        targets[task.train_rows] = taught
+        if labels_new is not None:
+            targets = np.concatenate([targets, scaled(labels_new)])
+        return {"targets": targets.astype(dtype, copy=False)}
 
     def _weigh_classes(self, encoded, weights):
         return None

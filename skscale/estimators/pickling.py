@@ -1,6 +1,8 @@
 """What a pickle of a fitted estimator says, and what it leaves out."""
 
+import joblib
 from sklearn import exceptions
+from sklearn.frozen import FrozenEstimator
 
 
 class InconsistentVersionWarning(exceptions.InconsistentVersionWarning):
@@ -63,3 +65,52 @@ class CallbacksLeftOut:
 
     def __hash__(self):
         return hash(tuple(self.names))
+
+
+class TeacherLeftOut:
+    """Stands for the teacher of a fitted student in its pickle.
+
+    A served student needs no teacher, which may be far larger than itself.
+
+    Parameters
+    ----------
+    name : str
+        Class name of the teacher.
+    digest : str
+        Hash of the teacher (`joblib.hash`) as it was passed.
+    """
+
+    def __init__(self, name, digest):
+        self.name = name
+        self.digest = digest
+
+    @classmethod
+    def of(cls, teacher):
+        """Return what stands for a teacher, or for what stands for one."""
+        if isinstance(teacher, cls):
+            return teacher
+        inner = teacher.estimator if isinstance(teacher, FrozenEstimator) else teacher
+        return cls(type(inner).__name__, joblib.hash(teacher))
+
+    def fit(self, X, y=None, **fit_params):
+        """Raise: there is nothing to fit.
+
+        Raises
+        ------
+        ValueError
+            Says how to supply the teacher.
+        """
+        raise ValueError(
+            f"This estimator was fitted with a teacher, a {self.name} (hash {self.digest}), "
+            "which its pickle left out. Pass it again before fitting, by "
+            "set_params(teacher=...), or set teacher=None to fit without."
+        )
+
+    def __repr__(self):
+        return f"TeacherLeftOut({self.name!r}, {self.digest!r})"
+
+    def __eq__(self, other):
+        return isinstance(other, TeacherLeftOut) and self.digest == other.digest
+
+    def __hash__(self):
+        return hash(self.digest)

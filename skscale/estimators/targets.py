@@ -7,7 +7,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import column_or_1d
 
-from ._sklearn_private import _check_sample_weight
+from .._sklearn_private import _check_sample_weight
 
 SMALLEST_WEIGHT = 1e-30
 # Standardised targets are clipped here: their squares must not overflow float32.

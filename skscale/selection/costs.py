@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.metrics import check_scoring, get_scorer
 
-from ..estimators._sklearn_private import _num_samples, _safe_indexing
+from .._sklearn_private import _num_samples, _safe_indexing
 from ..inspection.complexity import Complexity, count
 from ..inspection.latency import measure_latency
 

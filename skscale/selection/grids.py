@@ -5,7 +5,7 @@ from sklearn.base import clone, is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.multiclass import type_of_target
 
-from ..estimators._sklearn_private import _num_samples, _safe_indexing
+from .._sklearn_private import _num_samples, _safe_indexing
 from ..estimators.base import ScaledMLP
 from ..estimators.features import validate_features
 from ..estimators.mlp import ScaledMLPClassifier

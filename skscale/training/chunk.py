@@ -13,7 +13,7 @@ from itertools import groupby
 import numpy as np
 import torch
 
-from .losses import row_losses, weight_factor
+from .losses import count_targets, row_losses, weight_factor
 from .masks import MaskSource
 from .program import record
 
@@ -109,7 +109,8 @@ class Chunk:
         if stack.loss == "cross_entropy":
             self.targets = buffer(1, dtype=torch.int64)
         else:
-            self.targets = buffer(architecture.n_outputs, dtype=loss_dtype)
+            n_targets = count_targets(stack.loss, architecture.n_outputs)
+            self.targets = buffer(n_targets, dtype=loss_dtype)
         self.feed_targets = self.targets
         if n_feeds < n_members:
             self.feed_targets = self.targets.new_zeros(

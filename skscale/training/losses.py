@@ -10,7 +10,11 @@ With `o` an output, `t` its target and `r = t - o`, in the mean over the outputs
   1964, "Robust estimation of a location parameter");
 - "quantile": `max(q * r, (q - 1) * r)` (Koenker and Bassett 1978, "Regression quantiles");
 - "poisson": `exp(o) - t * o`, the negative log-likelihood of a count but for what no output
-  changes.
+  changes;
+- "distilled_cross_entropy", "distilled_logistic": `(1 - w)` times the loss of that name plus
+  `w * T**2` times the same loss of `o / T` with the teacher's `softmax(l / T)` or
+  `sigmoid(l / T)` as target (Hinton et al. 2015, "Distilling the knowledge in a neural
+  network", section 2). Targets are probabilities, then the teacher's logits `l`.
 
 The first two are those of torch's criteria with `label_smoothing` (Szegedy et al. 2016,
 "Rethinking the Inception architecture for computer vision", section 7): the target has
@@ -20,7 +24,7 @@ The first two are those of torch's criteria with `label_smoothing` (Szegedy et a
 import torch
 from torch.nn import functional
 
-# The number that each has, one a member.
+# What each goes by, one a member: a number, or several.
 LOSSES = {
     "cross_entropy": "smoothing",
     "logistic": "smoothing",
@@ -29,7 +33,21 @@ LOSSES = {
     "huber": "delta",
     "quantile": "q",
     "poisson": None,
+    "distilled_cross_entropy": ("smoothing", "weight", "temperature"),
+    "distilled_logistic": ("smoothing", "weight", "temperature"),
 }
+# What a network that learns from a teacher is judged by.
+UNDISTILLED = {
+    "distilled_cross_entropy": "cross_entropy",
+    "distilled_logistic": "logistic",
+}
+
+
+def count_targets(loss, n_outputs):
+    """Return the columns of the targets of a loss."""
+    if loss == "cross_entropy":
+        return 1
+    return 2 * n_outputs if loss in UNDISTILLED else n_outputs
 
 
 def stack_parameters(loss, values, dtype, device):
@@ -39,19 +57,19 @@ def stack_parameters(loss, values, dtype, device):
     ----------
     loss : str
         A key of `LOSSES`.
-    values : list of float
+    values : list of float, or of tuples of float
     dtype : torch.dtype
     device : torch.device
 
     Returns
     -------
-    tensor of shape (n_members, 1, 1) or None
+    tensor of shape (n_members, 1, n_numbers) or None
         None where the loss has none, or no member smooths.
     """
     kind = LOSSES[loss]
     if kind is None or (kind == "smoothing" and not any(values)):
         return None
-    return torch.tensor(values, dtype=dtype, device=device).view(-1, 1, 1)
+    return torch.tensor(values, dtype=dtype, device=device).view(len(values), 1, -1)
 
 
 def row_losses(loss, outputs, targets, parameter=None):
@@ -82,6 +100,8 @@ def row_losses(loss, outputs, targets, parameter=None):
         return (functional.softplus(outputs) - targets * outputs).mean(-1)
     if loss == "poisson":
         return (outputs.exp() - targets * outputs).mean(-1)
+    if loss in UNDISTILLED:
+        return _distilled_losses(loss, outputs, targets, parameter)
     r = targets - outputs
     if loss == "squared_error":
         return r.square().mean(-1)
@@ -94,8 +114,24 @@ def row_losses(loss, outputs, targets, parameter=None):
     return (within * (size - within / 2)).mean(-1)
 
 
-def _smoothed(targets, smoothing):
-    return targets * (1 - smoothing) + smoothing / 2
+def _distilled_losses(loss, outputs, targets, parameter):
+    smoothing, weight, temperature = parameter.split(1, dim=-1)
+    hard, logits = targets.chunk(2, dim=-1)
+    cool = outputs / temperature
+    if loss == "distilled_logistic":
+        hard, soft = _smoothed(hard, smoothing), torch.sigmoid(logits / temperature)
+        own = functional.softplus(outputs) - hard * outputs
+        taught = functional.softplus(cool) - soft * cool
+        return torch.lerp(own, temperature**2 * taught, weight).mean(-1)
+    hard = _smoothed(hard, smoothing, outputs.shape[-1])
+    soft = torch.softmax(logits / temperature, -1)
+    own = -(hard * torch.log_softmax(outputs, -1)).sum(-1, keepdim=True)
+    taught = -(soft * torch.log_softmax(cool, -1)).sum(-1, keepdim=True)
+    return torch.lerp(own, temperature**2 * taught, weight).squeeze(-1)
+
+
+def _smoothed(targets, smoothing, n_classes=2):
+    return targets * (1 - smoothing) + smoothing / n_classes
 
 
 def _classes_outside(outputs):
@@ -140,6 +176,13 @@ class LossGradient:
             )
         if loss == "huber":
             self.lowest = -parameter
+        if loss in UNDISTILLED:
+            self.smoothing, weight, temperature = parameter.split(1, dim=-1)
+            self.own, self.cooling = 1 - weight, 1 / temperature
+            self.taught = weight * temperature
+            # With the classes outside: see `_classes_outside`.
+            self.parts = [torch.empty_like(self.gradient.transpose(1, 2)) for _ in range(3)]
+            self.parts = [part.contiguous() for part in self.parts]
 
     def __call__(self, outputs, targets, row_weights):
         """Return d sum(row_weights * row_losses) / d outputs.
@@ -168,6 +211,8 @@ class LossGradient:
         elif self.loss == "logistic":
             torch.sigmoid(outputs, out=g)
             g.sub_(targets if parameter is None else _smoothed(targets, parameter))
+        elif self.loss in UNDISTILLED:
+            self._distil(outputs, targets)
         elif self.loss == "poisson":
             torch.exp(outputs, out=g)
             g.sub_(targets)
@@ -182,9 +227,33 @@ class LossGradient:
                 torch.clamp(g, self.lowest, parameter, out=g)
         return g.mul_(row_weights)
 
+    def _distil(self, outputs, targets):
+        n_outputs = self.n_outputs
+        hard, logits = targets[..., :n_outputs], targets[..., n_outputs:]
+        if self.loss == "distilled_logistic":
+            taught = torch.sigmoid(outputs * self.cooling)
+            taught.sub_(torch.sigmoid(logits * self.cooling)).mul_(self.taught)
+            torch.sigmoid(outputs, out=self.gradient)
+            self.gradient.sub_(_smoothed(hard, self.smoothing))
+        else:
+            outside, own, other = self.parts
+            outside.copy_(outputs.transpose(1, 2))
+            torch.softmax(outside, 1, out=own)
+            outside.mul_(self.cooling)
+            taught = torch.softmax(outside, 1)
+            outside.copy_(logits.transpose(1, 2)).mul_(self.cooling)
+            torch.softmax(outside, 1, out=other)
+            taught.sub_(other).mul_(self.taught)
+            taught = taught.transpose(1, 2)
+            torch.sub(
+                own.transpose(1, 2), _smoothed(hard, self.smoothing, n_outputs),
+                out=self.gradient,
+            )  # fmt: skip
+        self.gradient.mul_(self.own).add_(taught)
+
 
 def weight_factor(loss, n_outputs):
     """Return the factor of `row_weights` that `LossGradient` expects of this loss."""
-    if loss == "cross_entropy":
+    if loss in ("cross_entropy", "distilled_cross_entropy"):
         return 1.0
     return (2 if loss == "squared_error" else 1) / n_outputs

@@ -15,7 +15,7 @@ from ..networks.dense import initial_parameters, stacked_forward
 from ..networks.parameters import StackedParameters, TrainedNumbers
 from .chunk import CHUNK_BYTES, Chunk, make_graph_capture
 from .early_stopping import EarlyStopping
-from .losses import row_losses, stack_parameters
+from .losses import UNDISTILLED, row_losses, stack_parameters
 from .optimizer import StackedAdamW
 from .random import initial_stream
 from .task import CancelledError, DivergedError, TrainedNetwork
@@ -369,7 +369,10 @@ class Stack:
         n_chunk = max(64, budget // (len(which) * widest * self.dtype.itemsize))
         n_most = max(feed.n_valid for feed in feeds)
         totals = torch.zeros_like(self.loss_sums[: len(which)])
-        loss_parameter = self.loss_parameter
+        loss, loss_parameter = self.loss, self.loss_parameter
+        if loss in UNDISTILLED:
+            # By the truth alone.
+            loss, loss_parameter = UNDISTILLED[loss], loss_parameter[..., :1]
         if loss_parameter is not None:
             loss_parameter = loss_parameter[which]
         for start in range(0, n_most, n_chunk):
@@ -399,7 +402,7 @@ class Stack:
                 x = torch.stack(x).to(self.dtype)
             outputs = stacked_forward(self.architecture, parameters, x, sizes=sizes)
             targets = torch.stack(targets).index_select(0, feed_of_member)
-            losses = row_losses(self.loss, outputs.to(totals.dtype), targets, loss_parameter)
+            losses = row_losses(loss, outputs.to(totals.dtype), targets, loss_parameter)
             totals += (losses * torch.stack(weights).index_select(0, feed_of_member)).sum(1)
         return {
             k: -total / self.members[k].feed.valid_weight

@@ -115,7 +115,8 @@ class Task:
         Features, finite; never written to and never copied on a CPU.
     targets : ndarray
         For "cross_entropy" int64 class indices of shape (n_rows,), else floats of shape
-        (n_rows, n_outputs).
+        (n_rows, n_outputs); for a distilled loss probabilities and then the teacher's logits,
+        of shape (n_rows, 2 * n_outputs), and those of `validation` as for the loss without.
     weights : ndarray of shape (n_rows,) or None
         Non-negative row weights with mean one over the training rows.
     train_rows : ndarray of int64
@@ -136,8 +137,8 @@ class Task:
         stand; True stops the member.
     n_own_bytes : int
         Bytes of its arrays that no other task is known to share.
-    loss_parameter : float
-        The one number that a loss may have: see `LOSSES`.
+    loss_parameter : float or tuple of float
+        The numbers that a loss goes by: see `LOSSES`.
     validation : ValidationSet or None
         Where `valid_rows` are found; None is in X.
     optimizer_state : OptimizerState or None
@@ -162,7 +163,7 @@ class Task:
     initial: tuple | None = None
     on_epoch_end: Callable | None = None
     n_own_bytes: int = 0
-    loss_parameter: float = 0.0
+    loss_parameter: float | tuple = 0.0
     validation: ValidationSet | None = None
     optimizer_state: OptimizerState | None = None
     keeps_optimizer: bool = False

@@ -1,0 +1,361 @@
+"""What a teacher says of the rows that a student learns from.
+
+A teacher is fitted once for each set of training rows in a process, however many students ask
+(`labels_of`): candidates of a search, one after the other or in threads at the same time.
+"""
+
+import threading
+import warnings
+from collections import OrderedDict
+
+import joblib
+import numpy as np
+from scipy.sparse import issparse
+from scipy.special import logsumexp
+from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import KFold, StratifiedKFold, check_cv
+from sklearn.neighbors import NearestNeighbors
+from sklearn.utils.validation import check_memory, has_fit_parameter
+
+from .._sklearn_private import _num_samples, _safe_indexing
+from ..training.fusion import blocked
+
+# Of a teacher that is sure: more would make all logits of the others infinite.
+_SMALLEST_PROBABILITY = 1e-6
+# Labels that a process remembers.
+_MOST_BYTES = 256 << 20
+# Rows among which one is drawn to mix with.
+_N_NEIGHBORS = 5
+
+
+class _Entry:
+    def __init__(self):
+        self.is_done = threading.Event()
+        self.value = None
+        self.error = None
+
+
+class LabelCache:
+    """Remember what was made for a key; who asks while it is made waits for it.
+
+    Parameters
+    ----------
+    most_bytes : int
+        What was asked for longest ago is forgotten beyond that.
+    """
+
+    def __init__(self, most_bytes=_MOST_BYTES):
+        self.most_bytes = most_bytes
+        self._entries = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key, make):
+        """Return the arrays of a key, made by `make()` if nobody asked before."""
+        with self._lock:
+            entry = self._entries.get(key)
+            is_first = entry is None
+            if is_first:
+                entry = self._entries[key] = _Entry()
+            self._entries.move_to_end(key)
+        if not is_first:
+            with blocked():
+                entry.is_done.wait()
+            if entry.error is not None:
+                raise entry.error
+            return entry.value
+        try:
+            entry.value = make()
+        except BaseException as error:
+            entry.error = error
+            with self._lock:
+                self._entries.pop(key, None)
+            raise
+        finally:
+            entry.is_done.set()
+        self._forget()
+        return entry.value
+
+    def _forget(self):
+        with self._lock:
+            n_bytes = 0
+            for key, entry in list(reversed(self._entries.items())):
+                if entry.value is None:
+                    continue
+                n_bytes += sum(a.nbytes for a in entry.value if a is not None)
+                if n_bytes > self.most_bytes:
+                    del self._entries[key]
+
+    def clear(self):
+        """Forget everything."""
+        with self._lock:
+            self._entries.clear()
+
+
+labels_made = LabelCache()
+
+
+def labels_of(teacher, X, y, weights, *, classes, is_multilabel, cv, memory, X_new=None):
+    """Return what a teacher says of training rows, and of rows made from them.
+
+    Parameters
+    ----------
+    teacher : estimator
+        Cloned and fitted on the rows, or a FrozenEstimator, which is asked as it is.
+    X, y, weights : as passed to `fit`
+        The student's training rows only. The weights may be None.
+    classes : ndarray or None
+        The student's classes; None for a regressor.
+    is_multilabel : bool
+        Whether y is an indicator matrix.
+    cv : int, cross-validation generator, iterable or None
+        Labels of a row come from a teacher that did not see it; None asks the one that is
+        fitted on all of them.
+    memory : joblib.Memory, str or None
+        Where teachers' labels are kept beyond the process.
+    X_new : like X, or None
+        Further rows, which the teacher fitted on all rows labels.
+
+    Returns
+    -------
+    labels : float64 ndarray of shape (n_rows, n_outputs)
+        Logits of the student's classes (of the second where there are two), or numbers.
+    labels_new : float64 ndarray or None
+    """
+    arguments = (X, y, weights, classes, is_multilabel, cv, X_new)
+    key = joblib.hash((teacher, arguments))
+    make = check_memory(memory).cache(_make_labels) if memory is not None else _make_labels
+    return labels_made.get(key, lambda: make(teacher, *arguments))
+
+
+def _make_labels(teacher, X, y, weights, classes, is_multilabel, cv, X_new):
+    is_frozen = isinstance(teacher, FrozenEstimator)
+    ask = _ask_classifier if classes is not None else _ask_regressor
+
+    def fit(rows=None):
+        if is_frozen:
+            return teacher
+        if rows is None:
+            return _fit(teacher, X, y, weights)
+        own = None if weights is None else weights[rows]
+        return _fit(teacher, _safe_indexing(X, rows), _safe_indexing(y, rows), own)
+
+    def label(fitted, rows_of_X):
+        return ask(fitted, rows_of_X, classes, is_multilabel)
+
+    whole = None
+    if cv is None or is_frozen:
+        whole = fit()
+        labels = label(whole, X)
+    else:
+        splits = _splitter(cv, y, classes is not None and not is_multilabel).split(X, y)
+        splits = list(splits)
+        found = joblib.Parallel()(
+            joblib.delayed(_label_fold)(fit, label, X, train, test) for train, test in splits
+        )
+        labels = np.full((_num_samples(X), found[0].shape[1]), np.nan)
+        for (_, test), part in zip(splits, found, strict=True):
+            labels[test] = part
+        if np.isnan(labels).any():
+            raise ValueError(
+                f"teacher_cv={cv!r} leaves rows out of all its test folds. Expected each row "
+                "in one: pass an int, or a splitter that makes partitions."
+            )
+    labels_new = None
+    if X_new is not None:
+        labels_new = label(fit() if whole is None else whole, X_new)
+    return labels, labels_new
+
+
+def _label_fold(fit, label, X, train, test):
+    return label(fit(train), _safe_indexing(X, test))
+
+
+def _splitter(cv, y, is_stratified):
+    if not isinstance(cv, (int, np.integer)):
+        return check_cv(cv, y, classifier=is_stratified)
+    # Shuffled, since rows may be sorted; always alike, so that a teacher is fitted once.
+    if is_stratified:
+        least = np.unique(np.asarray(y), return_counts=True)[1].min()
+        if least >= cv:
+            return StratifiedKFold(cv, shuffle=True, random_state=0)
+    return KFold(min(cv, len(y)), shuffle=True, random_state=0)
+
+
+def _fit(teacher, X, y, weights):
+    fitted = clone(teacher)
+    if weights is None:
+        return fitted.fit(X, y)
+    name, inner = "sample_weight", fitted
+    while hasattr(inner, "steps"):
+        last, inner = inner.steps[-1]
+        name = f"{last}__{name}"
+    if not has_fit_parameter(inner, "sample_weight"):
+        warnings.warn(
+            f"The teacher {type(inner).__name__} takes no sample_weight: it is fitted without.",
+            UserWarning,
+            stacklevel=2,
+        )
+        return fitted.fit(X, y)
+    return fitted.fit(X, y, **{name: weights})
+
+
+def _ask_regressor(fitted, X, classes, is_multilabel):
+    predicted = np.asarray(fitted.predict(X), dtype=np.float64)
+    predicted = predicted.reshape(len(predicted), -1)
+    if not np.isfinite(predicted).all():
+        raise ValueError("The teacher predicts numbers that are not finite. Expected finite.")
+    return predicted
+
+
+def _ask_classifier(fitted, X, classes, is_multilabel):
+    """Return logits of the student's classes."""
+    if is_multilabel:
+        return _ask_multilabel(fitted, X, len(classes))
+    if hasattr(fitted, "predict_proba"):
+        p = np.asarray(fitted.predict_proba(X), dtype=np.float64)
+        logarithms = np.log(np.maximum(p, _SMALLEST_PROBABILITY))
+    elif hasattr(fitted, "decision_function"):
+        logarithms = np.asarray(fitted.decision_function(X), dtype=np.float64)
+        if logarithms.ndim == 1:
+            logarithms = np.stack([np.zeros_like(logarithms), logarithms], axis=1)
+        logarithms = logarithms - logsumexp(logarithms, axis=1, keepdims=True)
+        logarithms = np.maximum(logarithms, np.log(_SMALLEST_PROBABILITY))
+    else:
+        raise TypeError(
+            f"The teacher {type(fitted).__name__} has neither predict_proba nor "
+            "decision_function. Expected a classifier that has one."
+        )
+    # What the teacher never saw it thinks impossible; what only it knows is left out.
+    known = np.asarray(fitted.classes_)
+    if logarithms.shape[1] != len(known):
+        raise ValueError(
+            f"The teacher {type(fitted).__name__} knows {len(known)} classes and its decision "
+            f"function has {logarithms.shape[1]} columns. Expected one a class."
+        )
+    aligned = np.full((len(logarithms), len(classes)), np.log(_SMALLEST_PROBABILITY))
+    for column, label in enumerate(classes):
+        place = np.flatnonzero(known == label)
+        if len(place):
+            aligned[:, column] = logarithms[:, place[0]]
+    if len(classes) == 2:
+        return aligned[:, 1:] - aligned[:, :1]
+    return aligned - logsumexp(aligned, axis=1, keepdims=True)
+
+
+def _ask_multilabel(fitted, X, n_labels):
+    if hasattr(fitted, "predict_proba"):
+        p = fitted.predict_proba(X)
+        if isinstance(p, list):
+            # One array a label, with a column for each value that was seen.
+            columns = []
+            for values, own in zip(fitted.classes_, p, strict=True):
+                place = np.flatnonzero(np.asarray(values) == 1)
+                columns.append(own[:, place[0]] if len(place) else np.zeros(len(own)))
+            p = np.stack(columns, axis=1)
+        p = np.clip(p, _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY).astype(np.float64)
+        logits = np.log(p) - np.log1p(-p)
+    elif hasattr(fitted, "decision_function"):
+        logits = np.asarray(fitted.decision_function(X), dtype=np.float64)
+        largest = -np.log(_SMALLEST_PROBABILITY)
+        logits = np.clip(logits, -largest, largest)
+    else:
+        raise TypeError(
+            f"The teacher {type(fitted).__name__} has neither predict_proba nor "
+            "decision_function. Expected a classifier that has one."
+        )
+    if logits.shape[1] != n_labels:
+        raise ValueError(
+            f"The teacher knows {logits.shape[1]} labels, y has {n_labels}. Expected the same."
+        )
+    return logits
+
+
+def check_teacher(teacher, is_for_classes):
+    """Refuse what cannot teach; warn of a teacher whose fit will be lost.
+
+    Raises
+    ------
+    TypeError
+    """
+    inner = teacher.estimator if isinstance(teacher, FrozenEstimator) else teacher
+    if not hasattr(inner, "fit") or not hasattr(inner, "get_params"):
+        raise TypeError(
+            "teacher must be a scikit-learn estimator, a fitted one wrapped in "
+            f"FrozenEstimator, or None, got {teacher!r}."
+        )
+    kind, fits = (
+        ("classifier", is_classifier) if is_for_classes else ("regressor", is_regressor)
+    )
+    if not fits(inner):
+        raise TypeError(f"teacher must be a {kind}, got {type(inner).__name__}.")
+    if inner is not teacher:
+        return
+    fitted = [k for k in vars(inner) if k.endswith("_") and not k.startswith("__")]
+    if fitted or getattr(inner, "__sklearn_is_fitted__", bool)():
+        warnings.warn(
+            f"The teacher {type(inner).__name__} is fitted already: it is cloned and fitted "
+            "again on the student's training rows. To have it asked as it is, wrap it: "
+            "FrozenEstimator(teacher), from sklearn.frozen.",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
+def mix_sources(inputs, n_new):
+    """Choose which rows the columns of new rows come from.
+
+    Each new row has every column from a training row or, as likely, from one of its nearest
+    neighbours: after MUNGE (Bucila, Caruana, Niculescu-Mizil 2006, "Model compression",
+    section 2), which also blurs numbers. Always alike for the same rows.
+
+    Parameters
+    ----------
+    inputs : ndarray of shape (n_rows, n_inputs)
+        What the network sees of the rows, in which they are near or far.
+    n_new : int
+
+    Returns
+    -------
+    rows, others : ndarrays of int of shape (n_new,)
+    random : numpy.random.Generator
+        To choose the columns by.
+    """
+    random = np.random.default_rng(0)
+    n_rows = len(inputs)
+    n_neighbors = min(_N_NEIGHBORS, n_rows - 1)
+    rows = np.concatenate([random.permutation(n_rows) for _ in range(-(-n_new // n_rows))])
+    rows = rows[:n_new]
+    if n_neighbors == 0:
+        return rows, rows, random
+    nearest = NearestNeighbors(n_neighbors=n_neighbors).fit(inputs)
+    neighbors = nearest.kneighbors(return_distance=False)
+    return rows, neighbors[rows, random.integers(n_neighbors, size=n_new)], random
+
+
+def mix_columns(X, rows, others, is_other):
+    """Return rows whose columns come from two rows each.
+
+    Parameters
+    ----------
+    X : ndarray, or pandas or polars frame of shape (n_rows, n_columns)
+    rows, others : ndarrays of int of shape (n_new,)
+    is_other : ndarray of bool of shape (n_new, n_columns)
+
+    Returns
+    -------
+    Like X, of `n_new` rows.
+    """
+    sources = np.where(is_other, others[:, None], rows[:, None])
+    if issparse(X):
+        raise ValueError("n_synthetic mixes the columns of rows, and X is sparse. Set it to 0.")
+    if hasattr(X, "iloc"):
+        mixed = X.iloc[rows].reset_index(drop=True)
+        for place in range(X.shape[1]):
+            column = X.iloc[:, place].take(sources[:, place])
+            column.index = mixed.index
+            mixed.isetitem(place, column)
+        return mixed
+    if hasattr(X, "columns"):
+        return X.select([X[name][sources[:, place]] for place, name in enumerate(X.columns)])
+    return np.asarray(X)[sources, np.arange(sources.shape[1])]

@@ -1,0 +1,460 @@
+"""Distillation: what a teacher says, who asks it how often, what students make of it."""
+
+import pickle
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.datasets import make_classification, make_multilabel_classification
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+from skscale import ScaledMLPClassifier, ScaledMLPRegressor
+from skscale.compression.distillation import (
+    LabelCache,
+    labels_made,
+    labels_of,
+    mix_columns,
+    mix_sources,
+)
+from skscale.training.engine import train
+from skscale.training.gradient import AutogradGradient
+from skscale.training.losses import (
+    LossGradient,
+    row_losses,
+    stack_parameters,
+    weight_factor,
+)
+from skscale.training.sharing import SharedArrays
+from skscale.training.task import ValidationSet
+from tests.test_training_engine import assert_equal_networks, make_task
+
+FAST = {"width": 8, "max_epochs": 3, "random_state": 0}
+# Students this small may do as well alone: what is tested is something else.
+pytestmark = pytest.mark.filterwarnings("ignore:Without its teacher")
+
+
+@pytest.fixture(autouse=True)
+def forget():
+    """Each test begins with no labels remembered."""
+    labels_made.clear()
+
+
+class Counting(ClassifierMixin, BaseEstimator):
+    """A classifier that counts the fits of all its clones."""
+
+    fits = []
+    lock = threading.Lock()
+
+    def __init__(self, inner=None):
+        self.inner = inner
+
+    def fit(self, X, y, sample_weight=None):
+        with self.lock:
+            self.fits.append((len(X), None if sample_weight is None else sample_weight.sum()))
+        self.fitted_ = clone(self.inner or DecisionTreeClassifier(max_depth=4)).fit(X, y)
+        self.classes_ = self.fitted_.classes_
+        return self
+
+    def predict_proba(self, X):
+        return self.fitted_.predict_proba(X)
+
+    def predict(self, X):
+        return self.fitted_.predict(X)
+
+
+@pytest.fixture
+def fits():
+    Counting.fits.clear()
+    return Counting.fits
+
+
+@pytest.mark.parametrize("loss", ["distilled_cross_entropy", "distilled_logistic"])
+def test_the_loss_is_hintons_and_its_gradient_autograds(loss):
+    rng = np.random.default_rng(0)
+    n_members, n_rows, n_outputs = 3, 20, 4
+    out = torch.tensor(rng.normal(size=(n_members, n_rows, n_outputs)), requires_grad=True)
+    logits = torch.tensor(rng.normal(size=(n_members, n_rows, n_outputs)))
+    hard = torch.tensor(rng.dirichlet(np.ones(n_outputs), size=(n_members, n_rows)))
+    weights = torch.tensor(rng.uniform(size=(n_members, n_rows, 1)))
+    numbers = [(0.0, 0.3, 1.0), (0.1, 0.9, 4.0), (0.2, 1.0, 0.5)]
+    parameter = stack_parameters(loss, numbers, torch.float64, "cpu")
+    targets = torch.cat([hard, logits], dim=-1)
+    losses = row_losses(loss, out, targets, parameter)
+    for k, (smoothing, weight, temperature) in enumerate(numbers):
+        if loss == "distilled_cross_entropy":
+            own = torch.nn.functional.cross_entropy(
+                out[k], hard[k], reduction="none", label_smoothing=smoothing
+            )
+            soft = torch.softmax(logits[k] / temperature, -1)
+            taught = torch.nn.functional.cross_entropy(
+                out[k] / temperature, soft, reduction="none"
+            )
+        else:
+            bce = torch.nn.functional.binary_cross_entropy_with_logits
+            smooth = hard[k] * (1 - smoothing) + smoothing / 2
+            own = bce(out[k], smooth, reduction="none").mean(-1)
+            soft = torch.sigmoid(logits[k] / temperature)
+            taught = bce(out[k] / temperature, soft, reduction="none").mean(-1)
+        wanted = (1 - weight) * own + weight * temperature**2 * taught
+        torch.testing.assert_close(losses[k], wanted)
+    (wanted,) = torch.autograd.grad((losses * weights[..., 0]).sum(), out)
+    gradient = LossGradient(
+        loss, n_members, n_rows, n_outputs, torch.float64, torch.device("cpu"), parameter
+    )
+    found = gradient(out.detach(), targets, weights * weight_factor(loss, n_outputs))
+    torch.testing.assert_close(found, wanted)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "logistic"])
+@pytest.mark.parametrize("is_sparse", [False, True])
+def test_students_in_a_stack_learn_as_alone_and_as_by_autograd(loss, is_sparse):
+    tasks, arrays = [], SharedArrays()
+    numbers = [(0.0, 0.3, 1.0), (0.1, 0.9, 4.0), (0.2, 1.0, 0.5), (0.1, 0.5, 2.0)]
+    for k, number in enumerate(numbers):
+        plain = make_task(loss=loss, weighted=k < 2, valid=20, is_sparse=is_sparse, dropout=0.1)
+        hard = np.eye(3)[plain.targets] if loss == "cross_entropy" else plain.targets
+        said = np.random.default_rng(5).normal(size=hard.shape)
+        task = replace(
+            plain, loss=f"distilled_{loss}", loss_parameter=number,
+            targets=np.concatenate([hard, said], axis=1),
+            validation=ValidationSet(plain.X, plain.targets, plain.weights),
+        )  # fmt: skip
+        arrays.share(task)
+        tasks.append(task)
+    sizes = []
+    together = train(tasks, n_threads=1, stack_sizes=sizes)
+    assert sizes == [4]
+    derived = train(tasks, AutogradGradient, n_threads=1)
+    for one, other, task in zip(together, derived, tasks, strict=True):
+        alone = train([task])[0]
+        assert_equal_networks(one, alone, rtol=1e-11, atol=1e-11)
+        assert_equal_networks(one, other, rtol=1e-9, atol=1e-11)
+
+
+def test_a_student_of_the_truth_is_a_student_alone(digits):
+    # A teacher that is sure of the truth, at temperature 1, says what y says.
+    X, y = digits[0][:300], digits[1][:300]
+    settings = {
+        **FAST, "label_smoothing": 0.0, "precision": "float64", "early_stopping": False
+    }  # fmt: skip
+    alone = ScaledMLPClassifier(**settings).fit(X, y)
+    teacher = FrozenEstimator(DecisionTreeClassifier(random_state=0).fit(X, y))
+    taught = ScaledMLPClassifier(**settings, teacher=teacher, temperature=1.0).fit(X, y)
+    # But for the millionth that is left to the other classes.
+    np.testing.assert_allclose(taught.predict_proba(X), alone.predict_proba(X), atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["proba", "decision", "pipeline", "ours", "ensemble"])
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_any_classifier_teaches(kind, n_classes):
+    X, y = make_classification(300, 8, n_informative=6, n_classes=n_classes, random_state=0)
+    y = np.array(["a", "b", "c", "d"])[y]
+    teacher = {
+        "proba": RandomForestClassifier(10, random_state=0),
+        "decision": RidgeClassifier(),
+        "pipeline": make_pipeline(StandardScaler(), LogisticRegression()),
+        "ours": ScaledMLPClassifier(width=16, max_epochs=5, random_state=0),
+        "ensemble": ScaledMLPClassifier(width=16, n_members=3, max_epochs=5, random_state=0),
+    }[kind]
+    student = ScaledMLPClassifier(teacher=teacher, distillation_weight=1.0, **FAST)
+    weights = np.random.default_rng(0).uniform(0.5, 2, len(X))
+    student.fit(X, y, sample_weight=weights)
+    assert set(student.predict(X)) <= set(y)
+    # It goes after its teacher, not after y.
+    wrong = RandomForestClassifier(random_state=0).fit(X, np.roll(y, 1))
+    settings = FAST | {"max_epochs": 30, "width": 64}
+    follower = ScaledMLPClassifier(
+        teacher=FrozenEstimator(wrong),
+        distillation_weight=1.0,
+        early_stopping=False,
+        **settings,
+    ).fit(X, y)
+    agreement = (follower.predict(X) == wrong.predict(X)).mean()
+    assert agreement > (follower.predict(X) == y).mean()
+
+
+def test_classes_are_matched_by_their_labels():
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    y = np.repeat(["b", "a", "c"], 20)
+    only_two = LogisticRegression().fit(X[:40], y[:40])
+    more = LogisticRegression().fit(X, np.repeat(["a", "z", "c"], 20))
+
+    def say(teacher, classes):
+        found, _ = labels_of(
+            FrozenEstimator(teacher), X, y, None, classes=np.array(classes),
+            is_multilabel=False, cv=None, memory=None,
+        )  # fmt: skip
+        return found
+
+    p = np.exp(say(only_two, ["a", "b", "c"]))
+    np.testing.assert_allclose(p[:, :2], only_two.predict_proba(X), atol=1e-5)
+    np.testing.assert_allclose(p[:, 2], 1e-6, rtol=1e-5)
+    p = np.exp(say(more, ["a", "b", "c"]))
+    known = more.predict_proba(X)[:, :2]
+    np.testing.assert_allclose(p[:, [0, 2]], known / known.sum(1, keepdims=True), atol=1e-5)
+    # Of two classes the logit of the second.
+    logits = say(only_two, ["a", "b"])
+    np.testing.assert_allclose(logits[:, 0], only_two.decision_function(X), atol=1e-6)
+
+
+@pytest.mark.parametrize("teacher", [RandomForestClassifier(5), ScaledMLPClassifier(**FAST)])
+def test_multilabel(teacher):
+    X, y = make_multilabel_classification(200, 6, n_classes=3, random_state=0)
+    student = ScaledMLPClassifier(teacher=teacher, n_synthetic=50, **FAST).fit(X, y)
+    assert student.predict(X).shape == (200, 3)
+
+
+def test_several_numbers(diabetes):
+    X, y = diabetes
+    targets = np.stack([y, -2 * y], axis=1)
+    teacher = RandomForestRegressor(10, random_state=0)
+    student = ScaledMLPRegressor(
+        teacher=teacher, n_synthetic=100, teacher_cv=None, width=32, random_state=0
+    ).fit(X, targets, sample_weight=np.random.default_rng(0).uniform(1, 2, len(X)))
+    assert student.predict(X).shape == targets.shape
+    assert student.score(X, targets) > 0.4
+
+
+def test_a_regressor_follows_its_teacher(diabetes):
+    X, y = diabetes
+    wrong = FrozenEstimator(LinearRegression().fit(X, -y))
+    student = ScaledMLPRegressor(
+        teacher=wrong, distillation_weight=1.0, early_stopping=False, random_state=0
+    ).fit(X, y)
+    # On average what y is, and otherwise the opposite: its scale is that of y.
+    assert np.corrcoef(student.predict(X), wrong.predict(X))[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("backend", ["sequential", "skscale", "threading"])
+@pytest.mark.parametrize("inner", [None, ScaledMLPClassifier(**FAST)])
+def test_a_teacher_is_fitted_once_for_each_set_of_rows(digits, fits, backend, inner):
+    X, y = digits[0][:240], digits[1][:240]
+    student = ScaledMLPClassifier(teacher=Counting(inner), teacher_cv=3, **FAST)
+    grid = {"width": [4, 8], "temperature": [1.0, 4.0], "distillation_weight": [0.0, 0.5, 1.0]}
+    with joblib.parallel_config(backend=backend, n_jobs=2 if backend == "threading" else None):
+        search = GridSearchCV(student, grid, cv=2, refit=False, error_score="raise")
+        search.fit(X, y)
+    # Two folds of the search, three of each training set; nobody asks it at weight 0.
+    assert sorted(n for n, _ in fits) == [72] * 6
+    if backend == "skscale":
+        alone = GridSearchCV(student, grid, cv=2, refit=False, error_score="raise").fit(X, y)
+        np.testing.assert_allclose(
+            search.cv_results_["mean_test_score"],
+            alone.cv_results_["mean_test_score"],
+            atol=0.02,
+        )
+
+
+def test_rows_have_labels_of_teachers_that_did_not_see_them(digits, fits):
+    X, y = digits[0][:200], digits[1][:200]
+    options = {"classes": np.arange(10), "is_multilabel": False, "memory": None}
+    tree = Counting(DecisionTreeClassifier(random_state=0))
+    known, _ = labels_of(tree, X, y, None, cv=None, **options)
+    assert (known.argmax(axis=1) == y).all()
+    assert len(fits) == 1
+    unknown, _ = labels_of(tree, X, y, None, cv=4, **options)
+    assert 0.4 < (unknown.argmax(axis=1) == y).mean() < 0.95
+    assert [n for n, _ in fits[1:]] == [150] * 4
+    _, new = labels_of(tree, X, y, np.ones(200), cv=4, X_new=X[:7], **options)
+    assert (new.argmax(axis=1) == y[:7]).all()
+    assert [n for n, _ in fits[5:]] == [150] * 4 + [200]
+    assert {w for _, w in fits[5:]} == {150.0, 200.0}
+
+
+def test_the_validation_rows_are_not_the_teachers(digits, fits):
+    X, y = digits[0][:300], digits[1][:300]
+    ScaledMLPClassifier(teacher=Counting(), teacher_cv=None, **FAST).fit(X, y)
+    ScaledMLPClassifier(teacher=Counting(), teacher_cv=None, **FAST).fit(
+        X[:200], y[:200], X_val=X[200:], y_val=y[200:]
+    )
+    assert [n for n, _ in fits] == [270, 200]
+
+
+def test_memory_keeps_labels_beyond_the_process(digits, fits, tmp_path):
+    X, y = digits[0][:200], digits[1][:200]
+    student = ScaledMLPClassifier(teacher=Counting(), memory=str(tmp_path), **FAST)
+    first = student.fit(X, y).predict_proba(X)
+    labels_made.clear()
+    np.testing.assert_array_equal(student.fit(X, y).predict_proba(X), first)
+    assert len(fits) == 5
+
+
+def test_a_pickle_carries_no_teacher(digits):
+    X, y = digits[0][:300], digits[1][:300]
+    forest = RandomForestClassifier(50, random_state=0).fit(X, y)
+    alone = ScaledMLPClassifier(**FAST).fit(X, y)
+    for teacher in (FrozenEstimator(forest), RandomForestClassifier(5, random_state=0)):
+        student = ScaledMLPClassifier(teacher=teacher, **FAST).fit(X, y)
+        assert student.teacher is teacher
+        state = pickle.dumps(student)
+        assert len(state) < len(pickle.dumps(alone)) + 500
+        served = pickle.loads(state)
+        np.testing.assert_array_equal(served.predict_proba(X), student.predict_proba(X))
+        assert "RandomForestClassifier" in repr(served.teacher)
+        assert served.teacher == pickle.loads(pickle.dumps(served)).teacher
+        for again in (served, clone(served)):
+            with pytest.raises(ValueError, match=r"set_params\(teacher=\.\.\.\)"):
+                again.fit(X, y)
+        assert served.set_params(teacher=None).fit(X, y).classes_.size == 10
+    # An estimator that was not fitted is what it is.
+    assert isinstance(
+        pickle.loads(pickle.dumps(ScaledMLPClassifier(teacher=forest))).teacher,
+        RandomForestClassifier,
+    )
+
+
+def test_a_student_is_served_without_torch(digits, tmp_path):
+    X, y = digits[0][:200], digits[1][:200]
+    student = ScaledMLPClassifier(teacher=DecisionTreeClassifier(), **FAST).fit(X, y)
+    path = tmp_path / "student.pkl"
+    path.write_bytes(pickle.dumps((student, X[:5])))
+    code = (
+        "import pickle, sys\n"
+        f"student, X = pickle.load(open({str(path)!r}, 'rb'))\n"
+        "print(student.predict(X).tolist())\n"
+        "assert 'torch' not in sys.modules and 'skscale.compression' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == str(student.predict(X[:5]).tolist()), done.stderr
+    assert done.returncode == 0, done.stderr
+
+
+def test_new_rows_are_mixed_of_near_neighbours():
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(size=(50, 4)), rng.normal(size=(50, 4)) + 100])
+    first, other, random = mix_sources(X, 250)
+    # Every row is taken as often as any other, and none mixes with the far cluster.
+    assert np.bincount(first).tolist() == [3] * 50 + [2] * 50 or set(np.bincount(first)) == {
+        2,
+        3,
+    }
+    assert ((first < 50) == (other < 50)).all()
+    assert (first != other).all()
+    is_other = random.random((250, 4)) < 0.5
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    frame["b"] = frame["b"].astype("Float64")
+    frame["c"] = pd.Categorical(np.where(frame["c"] > 50, "far", "near"))
+    mixed = mix_columns(frame, first, other, is_other)
+    assert mixed.dtypes.equals(frame.dtypes)
+    new = mix_columns(X, first, other, is_other)
+    np.testing.assert_array_equal(mixed["a"], new[:, 0])
+    for place in range(4):
+        wanted = np.where(is_other[:, place], X[other, place], X[first, place])
+        np.testing.assert_array_equal(new[:, place], wanted)
+
+
+def test_synthetic_rows_of_a_frame(fits):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "a": rng.normal(size=200),
+            "b": pd.Categorical(rng.choice(["x", "y"], 200)),
+            "c": np.where(rng.random(200) < 0.1, np.nan, rng.normal(size=200)),
+        }
+    )
+    y = (frame["a"] > 0).to_numpy() ^ (frame["b"] == "x").to_numpy()
+    teacher = ScaledMLPClassifier(width=16, max_epochs=5, random_state=0)
+    student = ScaledMLPClassifier(teacher=teacher, n_synthetic=300, **FAST).fit(frame, y)
+    assert student.n_features_in_ == 3
+    plain = ScaledMLPClassifier(**FAST).fit(frame, y)
+    assert np.abs(student.coefs_[0] - plain.coefs_[0]).max() > 1e-3
+
+
+def test_with_pruning_and_members(Estimator, small):
+    X, y = small
+    teacher = (
+        RandomForestClassifier(5) if Estimator is ScaledMLPClassifier
+        else RandomForestRegressor(5)
+    )  # fmt: skip
+    student = Estimator(
+        teacher=teacher, pruning=0.5, pruning_epochs=2, n_members=2, n_synthetic=20, **FAST
+    ).fit(X, y)
+    assert student.complexity_.widths == (4, 4)
+
+
+def test_what_cannot_teach_is_refused(digits):
+    X, y = digits[0][:200], digits[1][:200]
+    with pytest.raises(TypeError, match="must be a classifier, got LinearRegression"):
+        ScaledMLPClassifier(teacher=LinearRegression()).fit(X, y)
+    with pytest.raises(TypeError, match="must be a scikit-learn estimator"):
+        ScaledMLPClassifier(teacher="forest").fit(X, y)
+    fitted = DecisionTreeClassifier().fit(X, y)
+    with pytest.warns(UserWarning, match=r"FrozenEstimator\(teacher\)"):
+        ScaledMLPClassifier(teacher=fitted, **FAST).fit(X, y)
+    with pytest.raises(NotFittedError):
+        ScaledMLPClassifier(teacher=FrozenEstimator(DecisionTreeClassifier()), **FAST).fit(X, y)
+    from scipy.sparse import csr_array
+
+    with pytest.raises(ValueError, match="Set n_synthetic=0"):
+        ScaledMLPClassifier(teacher=DecisionTreeClassifier(), n_synthetic=5).fit(
+            csr_array(X), y
+        )
+    sparse = ScaledMLPClassifier(teacher=DecisionTreeClassifier(), **FAST).fit(csr_array(X), y)
+    assert sparse.classes_.size == 10
+
+
+@pytest.mark.filterwarnings("default:Without its teacher")
+def test_a_teacher_that_does_not_help_is_told(digits):
+    X, y = digits[0][:400], digits[1][:400]
+    noise = DecisionTreeClassifier(random_state=0).fit(
+        X, np.random.default_rng(0).permutation(y)
+    )
+    student = ScaledMLPClassifier(teacher=FrozenEstimator(noise), **FAST)
+    with pytest.warns(UserWarning, match="Distillation does not pay here"):
+        student.fit(X, y)
+
+
+def test_an_error_reaches_everybody_who_waits_and_is_not_remembered():
+    cache, started, results = LabelCache(), threading.Event(), []
+
+    def fail():
+        started.set()
+        waiting.wait(5)
+        raise KeyError("no")
+
+    def ask(make):
+        try:
+            results.append(cache.get("key", make))
+        except KeyError as error:
+            results.append(error)
+
+    waiting = threading.Event()
+    threads = [threading.Thread(target=ask, args=(fail,))]
+    threads[0].start()
+    started.wait(5)
+    threads.append(threading.Thread(target=ask, args=(fail,)))
+    threads[1].start()
+    waiting.set()
+    for thread in threads:
+        thread.join()
+    assert [type(r) for r in results] == [KeyError, KeyError]
+    assert cache.get("key", lambda: (np.ones(1),))[0] == 1
+
+
+def test_what_was_asked_for_longest_ago_is_forgotten():
+    cache = LabelCache(most_bytes=3 * 80)
+    made = []
+
+    def make(key):
+        made.append(key)
+        return np.zeros(10), None
+
+    for key in "abcad":  # a was asked for after b
+        cache.get(key, lambda key=key: make(key))
+    cache.get("b", lambda: make("b"))
+    assert made == list("abcdb")
+    assert len(cache._entries) == 3
