@@ -206,7 +206,7 @@ class ScaledMLP(CallbackSupportMixin, BaseEstimator):
         pruning_kind="neurons",
         pruning_importance="taylor",
         pruning_allocation="global",
-        pruning_steps=1,
+        pruning_steps=2,
         pruning_epochs=50,
         pruning_multiple=1,
         teacher=None,

@@ -91,7 +91,7 @@ _PARAMETERS = """
         norms of the weights.
     pruning_allocation : {"global", "layer"}, default="global"
         Whether the least important of all layers go, or the same fraction of each layer.
-    pruning_steps : int, default=1
+    pruning_steps : int, default=2
         Removals on the way, many at first and few at the end (Zhu and Gupta 2017, eq. 1),
         each followed by a training.
     pruning_epochs : int, default=50
@@ -312,7 +312,7 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
         pruning_kind="neurons",
         pruning_importance="taylor",
         pruning_allocation="global",
-        pruning_steps=1,
+        pruning_steps=2,
         pruning_epochs=50,
         pruning_multiple=1,
         teacher=None,
@@ -721,7 +721,7 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
         pruning_kind="neurons",
         pruning_importance="taylor",
         pruning_allocation="global",
-        pruning_steps=1,
+        pruning_steps=2,
         pruning_epochs=50,
         pruning_multiple=1,
         teacher=None,
