@@ -24,6 +24,17 @@ def parse_arguments(description, **extra):
     return parser.parse_args()
 
 
+def describe_command():
+    """Return the command that runs, without where it writes to."""
+    words, own = [], iter(sys.argv[1:])
+    for word in own:
+        if word in ("--json", "--records"):
+            next(own, None)
+        else:
+            words.append(word)
+    return " ".join(["python", "benchmarks/" + pathlib.Path(sys.argv[0]).name, *words])
+
+
 def describe_machine(device):
     """Return processor, cores, versions and device as plain values."""
     import numpy
@@ -35,9 +46,7 @@ def describe_machine(device):
 
     processor, flags = describe_processor()
     return {
-        "command": " ".join(
-            ["python", "benchmarks/" + pathlib.Path(sys.argv[0]).name, *sys.argv[1:]]
-        ),
+        "command": describe_command(),
         "commit": _git_commit(),
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "processor": processor,

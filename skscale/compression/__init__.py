@@ -1,1 +1,7 @@
-"""Make networks smaller: what is unimportant in them, and a network without it."""
+"""Smaller networks: pruned, or taught by larger ones.
+
+- `importance`: what each unit or weight matters.
+- `removal`: which go, and the network without them, in NumPy.
+- `pruning`: removal and training in turns; `fitted`: of what is fitted already.
+- `distillation`: what a teacher says, asked once for each set of rows.
+"""

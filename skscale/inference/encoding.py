@@ -16,6 +16,9 @@ _SMALLEST_SPREAD = 1e-100
 # Rows are encoded in blocks, so that what lies between input and output stays small.
 _BLOCK_BYTES = 1 << 22
 _FEW_ROWS = 64
+# Quantiles are those of at most so many rows, drawn at random: they miss a quartile by half a
+# per cent of the rows, and a fit of 160,000 rows spent a third of a second more on all of them.
+_MOST_ROWS = 1 << 15
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,23 +226,31 @@ def fit_encoding(X, n_categories, rows, weights, *, preprocessing, n_bins):
     is_plain = preprocessing is None and not n_bins and not len(categories)
     if is_plain and not np.isnan(np.add.reduce(X, axis=None)):
         return None
+    n_missing = _count_missing(X, rows, numbers)
+    some_rows = rows
+    if len(rows) > _MOST_ROWS:
+        some_rows = np.sort(np.random.default_rng(0).choice(rows, _MOST_ROWS, replace=False))
     probabilities = np.linspace(0, 1, n_bins + 1) if n_bins else np.array([])
-    wanted = np.concatenate([[0, 0.25, 0.5, 0.75, 1], probabilities])
-    quantiles, n_missing = np.zeros((len(wanted), len(numbers))), np.zeros(len(numbers), int)
-    w = None if weights is None else weights[rows]
+    wanted = np.concatenate([[0.25, 0.5, 0.75], probabilities])
+    quantiles = np.zeros((len(wanted), len(numbers)))
+    w = None if weights is None else weights[some_rows]
     # A few columns at a time: a copy of all would double the memory of a large fit.
-    n_block = max(1, _BLOCK_BYTES // (8 * max(1, len(rows))))
+    n_block = max(1, _BLOCK_BYTES // (8 * max(1, len(some_rows))))
     for start in range(0, len(numbers), n_block):
         some = slice(start, start + n_block)
-        x = np.ascontiguousarray(X[rows[:, None], numbers[some]].T)
-        n_missing[some] = np.isnan(x).sum(axis=1)
-        quantiles[:, some] = find_quantiles(x, wanted, w, n_missing[some])
+        x = np.ascontiguousarray(X[some_rows[:, None], numbers[some]].T)
+        quantiles[:, some] = find_quantiles(x, wanted, w, np.isnan(x).sum(axis=1))
     missing = np.flatnonzero((n_missing > 0) & (n_missing < len(rows)))
-    least, low, median, high, most = quantiles[:5]
+    low, median, high = quantiles[:3]
     center, scale = np.zeros(len(numbers)), np.ones(len(numbers))
     if preprocessing is not None:
         center = median
-        spread = np.where(high > low, high - low, (most - least) / 2)
+        spread = high - low
+        for column in np.flatnonzero(spread <= 0):
+            values = X[rows, numbers[column]]
+            values = values[~np.isnan(values)]
+            if len(values):
+                spread[column] = (float(values.max()) - float(values.min())) / 2
         # Squares of what is scaled must not overflow.
         is_spread = spread > _SMALLEST_SPREAD
         scale = np.where(is_spread, 1 / np.where(is_spread, spread, 1.0), 0.0)
@@ -251,12 +262,22 @@ def fit_encoding(X, n_categories, rows, weights, *, preprocessing, n_bins):
         fill=median,
         clips=preprocessing is not None,
         missing=missing,
-        edges=_distinct_edges(quantiles[5:]) if n_bins else None,
+        edges=_distinct_edges(quantiles[3:]) if n_bins else None,
         categories=categories,
         n_codes=tuple(n_categories[c][0] for c in categories),
         other=tuple(n_categories[c][1] for c in categories),
         has_missing=has_missing,
     )
+
+
+def _count_missing(X, rows, numbers):
+    """Return how many of the rows have no value in each numeric column."""
+    n_missing = np.zeros(len(numbers), dtype=np.intp)
+    # NaN is unlike itself; a sum finds one in a single pass.
+    if np.isnan(np.add.reduce(X, axis=None)):
+        for place, column in enumerate(numbers):
+            n_missing[place] = np.isnan(X[rows, column]).sum()
+    return n_missing
 
 
 def find_quantiles(columns, probabilities, weights, n_missing):

@@ -7,8 +7,8 @@ from sklearn.utils.multiclass import type_of_target
 
 from .._sklearn_private import _num_samples, _safe_indexing
 from ..estimators.base import ScaledMLP
+from ..estimators.classifier import ScaledMLPClassifier
 from ..estimators.features import validate_features
-from ..estimators.mlp import ScaledMLPClassifier
 from ..networks.architecture import DenseArchitecture
 from ..scaling import hidden_widths
 

@@ -1,0 +1,443 @@
+"""The dense classifier: a multilayer perceptron whose scale is a hyperparameter."""
+
+from numbers import Real
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+
+from .._sklearn_private import (
+    Interval,
+    StrOptions,
+    _check_partial_fit_first_call,
+    _fit_context,
+)
+from ..inference import dense as inference
+from .base import ScaledMLP
+from .calibration import find_inverse_temperature, mean_loss, mean_of_logarithms
+from .documentation import document
+from .fitting import restores_state
+from .targets import (
+    encode_classes,
+    encode_known_classes,
+    weigh_classes,
+)
+
+
+@document
+class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
+    """Classify by a dense network of a given depth and width.
+
+    Takes binary, multiclass and multilabel targets (a binary indicator matrix). Trains
+    by AdamW on the cross-entropy, in float32 by default, with rows set aside for early
+    stopping. Takes a frame as it comes: with numbers of any scale, categories and missing
+    values.
+    {parameters}
+    label_smoothing : float, default=0.05
+        Share of each row's target probability that is spread evenly over all classes
+        (Szegedy et al. 2016, section 7): against overconfidence. `history_` is of the
+        smoothed loss.
+    calibrate : bool, default=True
+        Whether logits are divided by the temperature that minimises the log loss of the
+        validation rows (Guo et al. 2017, section 4.2), which makes up for label smoothing;
+        without effect where there are none. It changes no predicted label.
+    temperature : float, default=2.0
+        Logits of teacher and student are divided by it where they are compared, so that the
+        less likely classes count for more (Hinton et al. 2015, section 2).
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each class, by label; "balanced" is inverse to its frequency.{more_parameters}
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels, those of rows without weight included; for a multilabel y the
+        indices of its columns.{attributes}
+    See Also
+    --------
+    ScaledMLPRegressor : The same for numbers.
+
+    Notes
+    -----
+    Row weights are scaled to mean one over the training rows; the loss of a batch is the
+    sum of its rows' weighted losses, divided by their number.
+
+    References
+    ----------
+    Ba, Kiros, Hinton (2016). Layer normalization. arXiv:1607.06450, eq. 3.
+
+    He, Zhang, Ren, Sun (2016). Identity mappings in deep residual networks. ECCV, eq. 5.
+
+    Loshchilov, Hutter (2017). SGDR: stochastic gradient descent with warm restarts.
+    ICLR, eq. 5.
+
+    Loshchilov, Hutter (2019). Decoupled weight decay regularization. ICLR, algorithm 2.
+
+    Srivastava et al. (2014). Dropout: a simple way to prevent neural networks from
+    overfitting. JMLR 15.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skscale import ScaledMLPClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> network = make_pipeline(StandardScaler(), ScaledMLPClassifier(random_state=0))
+    >>> grid = {{"scaledmlpclassifier__width": [4, 16]}}
+    >>> search = GridSearchCV(network, grid, cv=3).fit(X, y)
+    >>> bool(search.best_score_ > 0.9)
+    True
+    """
+
+    _parameter_constraints = {
+        **ScaledMLP._parameter_constraints,
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "calibrate": ["boolean"],
+        "temperature": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __init__(
+        self,
+        depth=2,
+        width=128,
+        *,
+        n_members=1,
+        resolution=0,
+        preprocessing="auto",
+        categorical_features="from_dtype",
+        activation="silu",
+        normalization=None,
+        residual=True,
+        dropout=0.0,
+        l1=0.0,
+        weight_decay=0.02,
+        pruning=0.0,
+        pruning_kind="neurons",
+        pruning_importance="taylor",
+        pruning_allocation="global",
+        pruning_steps=2,
+        pruning_epochs=50,
+        pruning_multiple=1,
+        teacher=None,
+        distillation_weight=0.5,
+        teacher_cv=5,
+        n_synthetic=0,
+        memory=None,
+        learning_rate=0.08,
+        lr_schedule="cycles",
+        batch_size="auto",
+        max_epochs=50,
+        max_seconds=None,
+        early_stopping=True,
+        validation_fraction=0.1,
+        n_iter_no_change=25,
+        tol=1e-4,
+        label_smoothing=0.05,
+        calibrate=True,
+        temperature=2.0,
+        class_weight=None,
+        warm_start=False,
+        device="auto",
+        precision="float32",
+        callbacks=None,
+        random_state=None,
+        verbose=0,
+    ):
+        super().__init__(
+            depth,
+            width,
+            n_members=n_members,
+            resolution=resolution,
+            preprocessing=preprocessing,
+            categorical_features=categorical_features,
+            activation=activation,
+            normalization=normalization,
+            residual=residual,
+            dropout=dropout,
+            l1=l1,
+            weight_decay=weight_decay,
+            pruning=pruning,
+            pruning_kind=pruning_kind,
+            pruning_importance=pruning_importance,
+            pruning_allocation=pruning_allocation,
+            pruning_steps=pruning_steps,
+            pruning_epochs=pruning_epochs,
+            pruning_multiple=pruning_multiple,
+            teacher=teacher,
+            distillation_weight=distillation_weight,
+            teacher_cv=teacher_cv,
+            n_synthetic=n_synthetic,
+            memory=memory,
+            learning_rate=learning_rate,
+            lr_schedule=lr_schedule,
+            batch_size=batch_size,
+            max_epochs=max_epochs,
+            max_seconds=max_seconds,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            warm_start=warm_start,
+            device=device,
+            precision=precision,
+            callbacks=callbacks,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.label_smoothing = label_smoothing
+        self.calibrate = calibrate
+        self.temperature = temperature
+        self.class_weight = class_weight
+
+    @restores_state
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+        """Fit the network.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Features: an array, a list, a pandas or polars frame of numbers, or a SciPy
+            sparse matrix or array (converted to CSR), which is never made dense.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Class labels of any type, or a binary indicator matrix.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Non-negative weights of the rows. Rows of weight zero are left out.
+        X_val : array-like or sparse matrix of shape (n_val, n_features) or None
+            Rows to stop early by, in place of a share of X. In a Pipeline it is transformed
+            as X is with `Pipeline(..., transform_input=["X_val"])`.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs) or None
+            Their targets.
+        sample_weight_val : array-like of shape (n_val,) or None
+            Their weights.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If input or parameters are not what they should be, or training diverged. The
+            estimator is then as it was before.
+        """
+        return self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val)
+
+    @restores_state
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Make one pass over some rows: for data that comes in pieces.
+
+        The network of the calls before, or of `fit`, is trained on, its optimiser too
+        unless it was pickled in between. Rows are taken in random order, in batches. The
+        learning rate is constant, a fifth of `learning_rate`; no rows are set aside for
+        early stopping, and `max_seconds` has no meaning.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Features. How they are encoded (`encoding_`) the first call decides.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Class labels, or a binary indicator matrix.
+        classes : array-like of shape (n_classes,) or None, default=None
+            All labels that will come, or the indices of an indicator matrix's columns
+            (`range(n_labels)`); needed in the first call.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Non-negative weights, to be compared with those of the other calls of
+            `partial_fit`; a row of `fit` counts as one of mean weight in the first.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If input or parameters are not what they should be, or training diverged. The
+            estimator is then as it was before.
+        """
+        if self.class_weight == "balanced":
+            raise ValueError(
+                'class_weight="balanced" needs all rows at once, which partial_fit never '
+                "has. Pass a dict of the weights of the classes."
+            )
+        if _check_partial_fit_first_call(self, classes):
+            self._multilabel = np.ndim(y) == 2 and np.shape(y)[1] > 1
+            if self._multilabel and not np.array_equal(
+                self.classes_, np.arange(np.shape(y)[1])
+            ):
+                raise ValueError(
+                    "The classes of an indicator matrix are the indices of its columns: "
+                    f"expected classes=range({np.shape(y)[1]}), got {classes!r}."
+                )
+            if len(self.classes_) < 2:
+                raise ValueError(
+                    f"classes={classes!r} is one class only. A classifier needs at least two."
+                )
+        return self._partial_fit(X, y, sample_weight)
+
+    @property
+    def _net_kind(self):
+        if self._multilabel:
+            return "multilabel"
+        return "binary" if len(self.classes_) == 2 else "multiclass"
+
+    @property
+    def _loss_parameter(self):
+        return float(self.label_smoothing)
+
+    def _encode(self, y, continues):
+        encoded = encode_classes(y, self._network_dtype)
+        multilabel = encoded.strata is None
+        if continues and not (
+            multilabel == self._multilabel and np.array_equal(encoded.classes, self.classes_)
+        ):
+            raise ValueError(
+                "warm_start=True goes on with the fitted network, so y must have the same "
+                f"classes: expected {self.classes_}, got {encoded.classes}."
+            )
+        self.classes_ = encoded.classes
+        self._multilabel = multilabel
+        return encoded
+
+    def _encode_known(self, y, continues):
+        return encode_known_classes(y, self.classes_, self._multilabel, self._network_dtype)
+
+    def _encode_held_out(self, y, encoded):
+        return self._encode_known(y, True)
+
+    def _teach(self, task, labels, labels_new):
+        # The truth as probabilities, then the teacher's logits.
+        hard = task.targets
+        if task.loss == "cross_entropy":
+            hard = np.eye(task.architecture.n_outputs, dtype=labels.dtype)[hard]
+        targets = np.concatenate([hard, np.zeros_like(hard)], axis=1)
+        targets[task.train_rows, hard.shape[1] :] = labels
+        if labels_new is not None:
+            link = inference.softmax if task.loss == "cross_entropy" else inference.sigmoid
+            new = np.concatenate([link(labels_new), labels_new], axis=1)
+            targets = np.concatenate([targets, new])
+        return {
+            "targets": targets.astype(self._network_dtype),
+            "loss": f"distilled_{task.loss}",
+            "loss_parameter": (
+                float(self.label_smoothing),
+                float(self.distillation_weight),
+                float(self.temperature),
+            ),
+        }
+
+    def _weigh_classes(self, encoded, weights):
+        return weigh_classes(self.class_weight, encoded, weights)
+
+    def _finish_targets(self, encoded, train_rows, weights, continues):
+        return encoded.values
+
+    def _follow_targets(self, encoded, rows, weights, weight_before):
+        return encoded.values
+
+    def _scale_targets(self, encoded):
+        return encoded.values
+
+    def _validation_rows(self, task):
+        if not self.calibrate or task.valid_rows is None:
+            return None
+        return tuple(None if a is None else a[task.valid_rows] for a in task.validation_data)
+
+    def _calibrate(self, architecture, network, X, targets, weights):
+        outputs = inference.forward(
+            X,
+            network.coefs,
+            network.intercepts,
+            activation=architecture.activation,
+            normalization=architecture.normalization,
+            residual=architecture.residual,
+        )
+        factor = find_inverse_temperature(outputs, targets, weights)
+        network.coefs[-1] *= network.coefs[-1].dtype.type(factor)
+        network.intercepts[-1] *= network.intercepts[-1].dtype.type(factor)
+        return mean_loss(outputs * factor, targets, weights)
+
+    def _join_members(self, outputs):
+        # Logits of the mean probabilities.
+        if outputs.shape[2] > 1 and not self._multilabel:
+            return mean_of_logarithms(inference.log_softmax(outputs))
+        positive = mean_of_logarithms(inference.log_sigmoid(outputs))
+        return positive - mean_of_logarithms(inference.log_sigmoid(-outputs))
+
+    def decision_function(self, X):
+        """Return the network's logits.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) for two classes, else (n_samples, n_classes)
+            For two classes the logit of `classes_[1]`.
+        """
+        outputs = self._outputs(X)
+        return outputs[:, 0] if outputs.shape[1] == 1 and not self._multilabel else outputs
+
+    def predict(self, X):
+        """Predict labels.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_labels)
+            In the dtype of the labels.
+        """
+        outputs = self._outputs(X)
+        if self._multilabel:
+            return (outputs > 0).astype(np.int64)
+        if outputs.shape[1] == 1:
+            return self.classes_[(outputs[:, 0] > 0).astype(np.intp)]
+        return self.classes_[outputs.argmax(axis=1)]
+
+    def predict_proba(self, X):
+        """Predict probabilities.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Of each class; for a multilabel y of each label, on its own.
+        """
+        return self._link(self._outputs(X), inference.sigmoid, inference.softmax)
+
+    def predict_log_proba(self, X):
+        """Predict logarithms of probabilities, also of those that round to zero.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        outputs = self._outputs(X)
+        log_p = self._link(outputs, inference.log_sigmoid, inference.log_softmax)
+        # The logarithm of what predict_proba says, also where that was rounded to one.
+        p = self._link(outputs, inference.sigmoid, inference.softmax)
+        return np.log(p, out=log_p, where=p > 0.5)
+
+    def _link(self, outputs, of_each, of_all):
+        if self._multilabel:
+            return of_each(outputs)
+        if outputs.shape[1] == 1:
+            return np.hstack([of_each(-outputs), of_each(outputs)])
+        return of_all(outputs)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

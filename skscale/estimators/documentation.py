@@ -1,0 +1,191 @@
+"""What the docstrings of the dense estimators have in common."""
+
+PARAMETERS = """
+    Parameters
+    ----------
+    depth : int or None, default=2
+        Number of hidden layers. 0 is a linear model. None when `width` is a tuple.
+    width : int or tuple of int, default=128
+        Units of every hidden layer, or of each in turn.
+    n_members : int, default=1
+        Networks of an ensemble, trained together on the same rows from different initial
+        weights and in different order; probabilities or numbers are averaged
+        (Lakshminarayanan et al. 2017). All count in `complexity_`.
+    resolution : int, default=0
+        How finely numeric features are seen: 0 as one number each; beyond that also by a
+        piecewise-linear encoding with so many bins between quantiles of the training rows
+        (Gorishniy et al. 2022, eq. 1). For targets that jump or oscillate over a feature.
+    preprocessing : {"auto"} or None, default="auto"
+        "auto": each numeric feature less its median, over its interquartile range, and
+        smoothly clipped to (-3, 3) (Holzmueller et al. 2024, section 3.1). None takes numbers
+        as they are: scale them outside. Sparse X is taken as it is.
+    categorical_features : "from_dtype", array-like of {bool, int, str} or None, \
+            default="from_dtype"
+        The features that are categories, each of which becomes one input for every value:
+        "from_dtype" the columns of a frame that hold categories or strings, else a mask,
+        indices or names. Values of fewer than 5 rows are taken together, with all that come
+        unknown later.
+    activation : {"relu", "gelu", "silu", "mish", "tanh", "logistic"}, default="silu"
+        Non-linearity of the hidden layers (Elfwing et al. 2018); "gelu" is its tanh form.
+    normalization : {"layer"} or None, default=None
+        Layer normalisation (Ba et al. 2016) of the input of every layer but the first: for
+        deep networks. Shallow ones are more accurate without. (Batch normalisation is not
+        offered: its rows depend on one another, so that weighting a row would not equal
+        repeating it.)
+    residual : bool, default=True
+        Whether a hidden layer adds to its input where the widths allow it (He et al.
+        2016). Deep networks need it to train.
+    dropout : float, default=0.0
+        Rate at which hidden activations are dropped while training (Srivastava et al.
+        2014).
+    l1 : float, default=0.0
+        Decoupled L1 penalty: after each step weights move by `learning_rate * l1`
+        towards zero and stop there.
+    weight_decay : float, default=0.02
+        Decoupled L2 penalty of the weights (Loshchilov and Hutter 2019).
+    pruning : float, default=0.0
+        Fraction of the hidden units (or of the weights: `pruning_kind`) that is removed once
+        the network is trained, 0 to below 1; then what is left is trained on. `fit` prunes,
+        `partial_fit` and a warm start go on with what is left. See also `skscale.prune`.
+    pruning_kind : {"neurons", "weights"}, default="neurons"
+        "neurons" removes units, and with them their rows and columns: the layers are
+        narrower, the pickle smaller and prediction faster. Layers that add to one another
+        (`residual`) lose the same units. "weights" makes single weights zero and keeps them
+        so: a regulariser, and for sparse export; the network takes as much memory and time
+        as before.
+    pruning_importance : {"taylor", "activation", "magnitude"}, default="taylor"
+        What decides who goes: "taylor", the first-order change of the loss on training rows
+        (Molchanov et al. 2017, eq. 8); "activation", the mean activation; "magnitude", the
+        norms of the weights.
+    pruning_allocation : {"global", "layer"}, default="global"
+        Whether the least important of all layers go, or the same fraction of each layer.
+    pruning_steps : int, default=2
+        Removals on the way, many at first and few at the end (Zhu and Gupta 2017, eq. 1),
+        each followed by a training.
+    pruning_epochs : int, default=50
+        Epochs of the training after the last removal; those before have a fifth of it. They
+        are recorded behind the others, and stop early as they do.
+    pruning_multiple : int, default=1
+        Widths are rounded to multiples of it, and a layer keeps as many units at least; for
+        processors that want multiples of 8.
+    teacher : estimator or None, default=None
+        What the network learns from beside y: any classifier or regressor of scikit-learn's
+        kind, a pipeline, or a larger network of ours (Hinton et al. 2015). It is cloned and
+        fitted on the training rows, once for all candidates of a search that have these rows
+        in common; one in a FrozenEstimator (`sklearn.frozen`) is asked as it is. A fitted
+        student's pickle leaves it out.
+    distillation_weight : float, default=0.5
+        Weight of what the teacher says, from 0 (no teacher) to 1 (nothing but it). A
+        regressor learns `(1 - distillation_weight) * y + distillation_weight * said`.
+    teacher_cv : int, cross-validation generator, iterable or None, default=5
+        What the teacher says of a row comes from one that was fitted without it, in so many
+        folds: in-fold labels of a strong teacher teach its overfitting. None fits it once and
+        asks it about the rows that it knows.
+    n_synthetic : int, default=0
+        Rows to learn from besides, labelled by the teacher alone: their columns are mixed of
+        near neighbours (after MUNGE, Bucila et al. 2006). Small students need them to gain
+        much. For dense X.
+    memory : joblib.Memory, str or None, default=None
+        Where to keep what teachers said, beyond the process.
+    learning_rate : float, default=0.08
+        Largest step size of AdamW, for the trained numbers that weights are made of: a
+        weight of a layer with `n` inputs moves `learning_rate / sqrt(n)` a step, so that one
+        value serves all widths; a bias 0.1 of `learning_rate`.
+    lr_schedule : {"cycles", "cosine", "constant"}, default="cycles"
+        "cycles" rises from zero and falls to it four times over `max_epochs`, each time over
+        twice as many steps as before, so that the best of an early and a late end can be
+        kept (Holzmueller et al. 2024, section 3.4). "cosine" falls once (Loshchilov and
+        Hutter 2017).
+    batch_size : "auto" or int, default="auto"
+        Rows a step. "auto" is the power of two nearest to `1.5 * sqrt(n_rows)`, from 8
+        to 1024. More than there are rows is full-batch training.
+    max_epochs : int, default=50
+        Most passes over the training rows.
+    max_seconds : float or None, default=None
+        Time budget of the training in seconds; the best weights so far are kept.
+    early_stopping : bool, default=True
+        Whether to set rows aside (by class, where there are classes), judge each epoch
+        by its mean loss on them, stop when it no longer falls, and keep the weights of
+        the best epoch. If False, all epochs are run and the last weights kept: better
+        with fewer than about a hundred rows.
+    validation_fraction : float, default=0.1
+        Share of the rows set aside for early stopping.
+    n_iter_no_change : int, default=25
+        Epochs without an improvement by `tol` after which to stop. A cycle of
+        `lr_schedule` improves towards its end only.
+    tol : float, default=1e-4
+        Smallest fall of the validation loss that counts as an improvement."""
+
+MORE_PARAMETERS = """
+    warm_start : bool, default=False
+        Whether `fit` goes on with the fitted network; the optimiser begins anew.
+    device : str, default="auto"
+        Where to train: "cpu", "cuda", "cuda:1"; "auto" is "cuda" where there is one.
+        "mps" is accepted, but untested. Prediction is NumPy's.
+    precision : {"float32", "float64", "bfloat16"}, default="float32"
+        Arithmetic of the training. "bfloat16" computes products in bfloat16 and keeps
+        weights in float32; it pays on processors and GPUs with matrix units for it, and
+        for wide networks.
+    callbacks : list of skorch callbacks or None, default=None
+        skorch callbacks that run during training, as they are: as in skorch, a fit leaves
+        its traces in them. Such a fit trains by skorch's loop and autograd, and slower. A
+        fitted estimator's pickle leaves them out.
+    random_state : int, RandomState or None, default=None
+        Source of all random numbers of a fit: one int gives one result, whatever else
+        runs beside it. None takes fresh entropy. The global generators are not used.
+    verbose : int, default=0
+        Whether to print a line an epoch.
+"""
+
+ATTRIBUTES = """
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where X had string column names.
+    architecture_ : DenseArchitecture
+        Shape of the network.
+    coefs_ : list of ndarray of shape (n_inputs, n_outputs)
+        Weights of each layer, the output layer last; of an ensemble
+        (n_members, n_inputs, n_outputs).
+    intercepts_ : list of ndarray of shape (n_outputs,)
+        Biases of each layer; of an ensemble (n_members, n_outputs).
+    encoding_ : TableEncoding or None
+        How features become inputs of the network; None takes them as they are.
+    n_samples_seen_ : int
+        Rows of `fit` and of all calls of `partial_fit` since.
+    history_ : dict of str to ndarray of shape (n_iter_,)
+        "epoch" (from 1), "train_loss", "validation_score" (NaN without early stopping),
+        "seconds", and what skorch callbacks recorded each epoch. Of the last `fit` or
+        `partial_fit`, and of an ensemble's first network, as `n_iter_` and `best_epoch_`.
+    n_iter_ : int
+        Epochs of the last `fit` or `partial_fit`.
+    fit_seconds_ : float
+        Seconds that training took, without the checks of the input. Of networks that trained
+        together each has its share.
+    peak_device_bytes_ : int or None
+        The most memory of the GPU that training held, or this network's share of it; None
+        on a CPU, and with skorch callbacks.
+    best_epoch_ : int
+        The epoch whose weights were kept. (What a skorch callback restores at the end, such
+        as a Checkpoint with `load_best=True`, it does not know.)
+    loss_curve_ : ndarray of shape (n_iter_,)
+        Mean training loss of each epoch.
+    validation_scores_ : ndarray of shape (n_iter_,)
+        Negative mean loss on the validation rows after each epoch.
+    complexity_ : Complexity
+        `n_parameters`, `n_nonzero`, `n_macs` (multiply-accumulates a row), `depth`,
+        `widths`.
+    net_ : skorch.NeuralNet
+        A skorch net with a copy of the fitted network, made on access; not of an ensemble.
+"""
+
+
+def document(cls):
+    """Fill in the docstring of an estimator.
+
+    The two classes share nearly all parameters; said once, they cannot drift apart.
+    """
+    cls.__doc__ = cls.__doc__.format(
+        parameters=PARAMETERS, more_parameters=MORE_PARAMETERS, attributes=ATTRIBUTES
+    )
+    return cls

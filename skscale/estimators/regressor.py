@@ -1,0 +1,436 @@
+"""The dense regressor: a multilayer perceptron whose scale is a hyperparameter."""
+
+from numbers import Real
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.utils.validation import assert_all_finite, column_or_1d
+
+from .._sklearn_private import (
+    Interval,
+    StrOptions,
+    _fit_context,
+)
+from ..inference import dense as inference
+from .base import ScaledMLP
+from .calibration import mean_of_logarithms
+from .documentation import document
+from .fitting import restores_state
+from .targets import (
+    EncodedTargets,
+    find_rate,
+    merge_moments,
+    scale_targets,
+    standardize,
+)
+
+# A target whose mean is this many standard deviations away from zero is predicted in
+# float64: float32 would round it by up to 6e-5 of a standard deviation.
+_FAR_FROM_ZERO = 1_000
+# No error of a larger target could be squared.
+_LARGEST_TARGET = np.sqrt(np.finfo(np.float64).max)
+
+
+@document
+class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
+    """Predict one or several numbers by a dense network of a given depth and width.
+
+    Trains by AdamW on the loss of targets that are standardised inside, in float32 by
+    default, with rows set aside for early stopping. Takes a frame as it comes: with numbers
+    of any scale, categories and missing values.
+    {parameters}
+    loss : {{"squared_error", "absolute_error", "huber", "quantile", "poisson"}}, \
+            default="squared_error"
+        What is minimised, and with it what is predicted: the mean; the median (of
+        "absolute_error"); something between the two that outliers hardly move (Huber
+        1964); a quantile (Koenker and Bassett 1978); the mean of counts or rates from 0,
+        by the exponential of what the network puts out.
+    quantile : float, default=0.5
+        The quantile that loss="quantile" predicts.
+    huber_delta : float, default=1.0
+        Residual from which on loss="huber" is linear, in standard deviations of the
+        target.{more_parameters}
+    Attributes
+    ----------
+    target_mean_, target_scale_ : ndarrays of shape (n_outputs,)
+        Mean and standard deviation of the targets over the training rows; the network
+        predicts `(y - target_mean_) / target_scale_`. `history_` is in these units. A
+        constant target has scale 0, and its mean is predicted. With loss="poisson" the
+        network predicts `log(y / target_scale_)`, `target_scale_` is the mean, and
+        `target_mean_` 0.{attributes}
+    See Also
+    --------
+    ScaledMLPClassifier : The same for classes.
+
+    Notes
+    -----
+    Row weights are scaled to mean one over the training rows; the loss of a batch is the
+    sum of its rows' weighted losses, divided by their number.
+
+    References
+    ----------
+    See ScaledMLPClassifier.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skscale import ScaledMLPRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> network = ScaledMLPRegressor(depth=1, width=32, random_state=0)
+    >>> network = make_pipeline(StandardScaler(), network).fit(X, y)
+    >>> bool(network.score(X, y) > 0.4)
+    True
+    """
+
+    _parameter_constraints = {
+        **ScaledMLP._parameter_constraints,
+        "loss": [
+            StrOptions({"squared_error", "absolute_error", "huber", "quantile", "poisson"})
+        ],
+        "quantile": [Interval(Real, 0, 1, closed="neither")],
+        "huber_delta": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __init__(
+        self,
+        depth=2,
+        width=128,
+        *,
+        n_members=1,
+        resolution=0,
+        preprocessing="auto",
+        categorical_features="from_dtype",
+        activation="silu",
+        normalization=None,
+        residual=True,
+        dropout=0.0,
+        l1=0.0,
+        weight_decay=0.02,
+        pruning=0.0,
+        pruning_kind="neurons",
+        pruning_importance="taylor",
+        pruning_allocation="global",
+        pruning_steps=2,
+        pruning_epochs=50,
+        pruning_multiple=1,
+        teacher=None,
+        distillation_weight=0.5,
+        teacher_cv=5,
+        n_synthetic=0,
+        memory=None,
+        learning_rate=0.08,
+        lr_schedule="cycles",
+        batch_size="auto",
+        max_epochs=50,
+        max_seconds=None,
+        early_stopping=True,
+        validation_fraction=0.1,
+        n_iter_no_change=25,
+        tol=1e-4,
+        loss="squared_error",
+        quantile=0.5,
+        huber_delta=1.0,
+        warm_start=False,
+        device="auto",
+        precision="float32",
+        callbacks=None,
+        random_state=None,
+        verbose=0,
+    ):
+        super().__init__(
+            depth,
+            width,
+            n_members=n_members,
+            resolution=resolution,
+            preprocessing=preprocessing,
+            categorical_features=categorical_features,
+            activation=activation,
+            normalization=normalization,
+            residual=residual,
+            dropout=dropout,
+            l1=l1,
+            weight_decay=weight_decay,
+            pruning=pruning,
+            pruning_kind=pruning_kind,
+            pruning_importance=pruning_importance,
+            pruning_allocation=pruning_allocation,
+            pruning_steps=pruning_steps,
+            pruning_epochs=pruning_epochs,
+            pruning_multiple=pruning_multiple,
+            teacher=teacher,
+            distillation_weight=distillation_weight,
+            teacher_cv=teacher_cv,
+            n_synthetic=n_synthetic,
+            memory=memory,
+            learning_rate=learning_rate,
+            lr_schedule=lr_schedule,
+            batch_size=batch_size,
+            max_epochs=max_epochs,
+            max_seconds=max_seconds,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            warm_start=warm_start,
+            device=device,
+            precision=precision,
+            callbacks=callbacks,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.loss = loss
+        self.quantile = quantile
+        self.huber_delta = huber_delta
+
+    @restores_state
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+        """Fit the network.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Features: an array, a list, a pandas or polars frame of numbers, or a SciPy
+            sparse matrix or array (converted to CSR), which is never made dense.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Numbers to predict.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Non-negative weights of the rows. Rows of weight zero are left out.
+        X_val : array-like or sparse matrix of shape (n_val, n_features) or None
+            Rows to stop early by, in place of a share of X. In a Pipeline it is transformed
+            as X is with `Pipeline(..., transform_input=["X_val"])`.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs) or None
+            Their targets.
+        sample_weight_val : array-like of shape (n_val,) or None
+            Their weights.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If input or parameters are not what they should be, or training diverged. The
+            estimator is then as it was before.
+        """
+        return self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val)
+
+    @restores_state
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None):
+        """Make one pass over some rows: for data that comes in pieces.
+
+        The network of the calls before, or of `fit`, is trained on, its optimiser too
+        unless it was pickled in between. Rows are taken in random order, in batches. The
+        learning rate is constant, a fifth of `learning_rate`; no rows are set aside for
+        early stopping, and `max_seconds` has no meaning. The
+        mean and scale of the targets are those of all rows so far; when they move, the
+        output layer is rescaled so that predictions stay (van Hasselt et al. 2016,
+        "Learning values across many orders of magnitude", eq. 3).
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Features. How they are encoded (`encoding_`) the first call decides.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Numbers to predict.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Non-negative weights, to be compared with those of the other calls of
+            `partial_fit`; a row of `fit` counts as one of mean weight in the first.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If input or parameters are not what they should be, or training diverged. The
+            estimator is then as it was before.
+        """
+        return self._partial_fit(X, y, sample_weight)
+
+    _net_kind = "regression"
+
+    @property
+    def _loss_parameter(self):
+        return float({"quantile": self.quantile, "huber": self.huber_delta}.get(self.loss, 0))
+
+    def _encode(self, y, continues):
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        y = self._check_numbers(y)
+        n_outputs = 1 if y.ndim == 1 else y.shape[1]
+        if continues:
+            self._check_goes_on(n_outputs)
+        self._is_column = y.ndim == 1
+        self._is_log = self.loss == "poisson"
+        return EncodedTargets(y, self.loss, n_outputs)
+
+    def _encode_known(self, y, continues):
+        if not continues:
+            return self._encode(y, False)
+        y = self._check_numbers(y)
+        n_outputs = 1 if y.ndim == 1 else y.shape[1]
+        self._check_goes_on(n_outputs)
+        return EncodedTargets(y, self.loss, n_outputs)
+
+    def _encode_held_out(self, y, encoded):
+        y = self._check_numbers(y)
+        n_outputs = 1 if y.ndim == 1 else y.shape[1]
+        if n_outputs != encoded.n_outputs:
+            raise ValueError(
+                f"y_val must have as many columns as y: expected {encoded.n_outputs}, got "
+                f"{n_outputs}."
+            )
+        return EncodedTargets(y, self.loss, n_outputs)
+
+    def _check_numbers(self, y):
+        if y.dtype.kind not in "biuf":
+            try:
+                if y.dtype.kind in "mM":
+                    raise TypeError("times are no numbers")
+                y = y.astype(np.float64)
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f"y must be numbers, got an array of dtype {y.dtype}. For class labels "
+                    "use ScaledMLPClassifier; turn times into numbers of a unit."
+                ) from error
+        # Numbers of Python become NaN only now.
+        assert_all_finite(y, input_name="y")
+        largest = np.abs(y).max() if y.dtype.kind == "f" else 0
+        if largest > _LARGEST_TARGET:
+            raise ValueError(
+                f"Input y contains a value too large ({largest:g}): its square is beyond "
+                "float64. Expected numbers of moderate size: divide y by a unit."
+            )
+        if self.loss == "poisson" and y.min() < 0:
+            raise ValueError(
+                'loss="poisson" is for counts and rates: expected y from 0, got '
+                f"{y.min():g}. Use another loss."
+            )
+        return y
+
+    def _check_goes_on(self, n_outputs):
+        if hasattr(self, "target_scale_") and n_outputs != len(self.target_scale_):
+            raise ValueError(
+                "The fitted network goes on, so y must have as many columns: expected "
+                f"{len(self.target_scale_)}, got {n_outputs}."
+            )
+        if (self.loss == "poisson") != self._is_log:
+            raise ValueError(
+                'The fitted network goes on, and with loss="poisson" it predicts logarithms, '
+                f"else numbers: loss={self.loss!r} is of the other kind. Use fit with "
+                "warm_start=False to begin anew."
+            )
+
+    def _teach(self, task, labels, labels_new):
+        weight, dtype = self.distillation_weight, self._network_dtype
+
+        def scaled(numbers):
+            return scale_targets(numbers, self.target_mean_, self.target_scale_, dtype)
+
+        targets = task.targets.copy()
+        taught = targets[task.train_rows] * (1 - weight) + scaled(labels) * weight
+        targets[task.train_rows] = taught
+        if labels_new is not None:
+            targets = np.concatenate([targets, scaled(labels_new)])
+        return {"targets": targets.astype(dtype, copy=False)}
+
+    def _weigh_classes(self, encoded, weights):
+        return None
+
+    def _finish_targets(self, encoded, train_rows, weights, continues):
+        if continues:
+            return self._scale_targets(encoded)
+        find = find_rate if self._is_log else standardize
+        values, mean, scale = find(encoded.values, train_rows, weights, self._network_dtype)
+        self._set_target_moments(mean, scale)
+        self._rate = scale if self._is_log else None
+        return values
+
+    def _set_target_moments(self, mean, scale):
+        self.target_mean_, self.target_scale_ = mean, scale
+        mean = np.abs(mean)
+        is_moderate = (mean < 1e30) & (scale < 1e30) & ((scale > 1e-30) | (scale == 0))
+        self._float32_holds_targets = bool(
+            (is_moderate & (mean <= _FAR_FROM_ZERO * scale)).all()
+        )
+
+    def _follow_targets(self, encoded, rows, weights, weight_before):
+        if not weight_before and not self._is_log:
+            return self._finish_targets(encoded, rows, weights, False)
+        n_new = len(rows) if weights is None else weights[rows].sum()
+        y = encoded.values.reshape(len(encoded.values), -1)[rows].astype(np.float64)
+        w = None if weights is None else weights[rows]
+        if self._is_log:
+            rate = np.average(y, axis=0, weights=w)
+            if not weight_before:
+                # Of counts that were all zero so far the scale is anybody's guess.
+                self._rate = rate
+                self._set_target_moments(np.zeros(len(rate)), np.where(rate > 0, rate, 1.0))
+                return self._scale_targets(encoded)
+            former = self.target_scale_
+            share = n_new / (weight_before + n_new)
+            self._rate = self._rate * (1 - share) + rate * share
+            scale = np.where(self._rate > 0, self._rate, former)
+            self._set_target_moments(self.target_mean_, scale)
+            factor, shift = 1.0, np.log(former / scale)
+        else:
+            _, mean, scale = standardize(y, np.arange(len(y)), w, np.float64)
+            former = self.target_mean_, self.target_scale_
+            self._set_target_moments(*merge_moments(weight_before, *former, n_new, mean, scale))
+            divisor = np.where(self.target_scale_ == 0, 1.0, self.target_scale_)
+            factor = former[1] / divisor
+            shift = (former[0] - self.target_mean_) / divisor
+        # Predictions stay as they were.
+        coef, intercept = self.coefs_[-1], self.intercepts_[-1]
+        self.coefs_ = [*self.coefs_[:-1], (coef * factor).astype(coef.dtype)]
+        self.intercepts_ = [
+            *self.intercepts_[:-1],
+            (intercept * factor + shift).astype(intercept.dtype),
+        ]
+        return self._scale_targets(encoded)
+
+    def _join_members(self, outputs):
+        return mean_of_logarithms(outputs) if self._is_log else outputs.mean(axis=0)
+
+    def _scale_targets(self, encoded):
+        return scale_targets(
+            encoded.values, self.target_mean_, self.target_scale_, self._network_dtype
+        )
+
+    def predict(self, X):
+        """Predict numbers.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            One-dimensional if y was. float64 X is computed in float64 and float32 X in
+            float32, and predictions are of that dtype; float64 also where the targets lie
+            so far from zero that float32 would round them visibly.
+        """
+        outputs = self._outputs(X, in_dtype_of_X=True)
+        if self._is_log:
+            predicted = inference.exp(outputs) * self.target_scale_
+            if self._float32_holds_targets:
+                predicted = predicted.astype(outputs.dtype, copy=False)
+        else:
+            predicted = outputs
+            if not self._float32_holds_targets:
+                predicted = outputs.astype(np.float64, copy=False)
+            predicted *= self.target_scale_
+            predicted += self.target_mean_
+        return predicted[:, 0] if self._is_column else predicted
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
