@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.sparse import coo_matrix
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.datasets import make_classification, make_multilabel_classification
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
@@ -19,7 +21,8 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from skscale import ScaledMLPClassifier, ScaledMLPRegressor
@@ -458,3 +461,67 @@ def test_what_was_asked_for_longest_ago_is_forgotten():
     cache.get("b", lambda: make("b"))
     assert made == list("abcdb")
     assert len(cache._entries) == 3
+
+
+def test_a_rate_is_never_taught_to_be_negative():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 3))
+    y = rng.poisson(np.exp(X[:, 0]))
+    student = ScaledMLPRegressor(
+        loss="poisson", teacher=LinearRegression(), distillation_weight=0.9, n_synthetic=300,
+        random_state=0,
+    ).fit(X, y)  # fmt: skip
+    assert student.loss_curve_.min() > -10
+    assert student.predict(X).mean() > 0.5
+
+
+def test_a_teacher_that_cannot_be_pickled(digits):
+    X, y = digits[0][:200], digits[1][:200]
+    teacher = make_pipeline(FunctionTransformer(lambda a: a), LogisticRegression())
+    student = ScaledMLPClassifier(teacher=teacher, **FAST).fit(X, y)
+    assert pickle.loads(pickle.dumps(student)).teacher.digest is None
+
+
+def test_weights_reach_the_last_step_of_a_nested_pipeline(digits):
+    X, y = digits[0][:200], digits[1][:200]
+    weights = np.random.default_rng(0).uniform(size=200)
+    nested = make_pipeline(StandardScaler(), make_pipeline(StandardScaler(), Counting()))
+    Counting.fits.clear()
+    ScaledMLPClassifier(teacher=nested, **FAST).fit(X, y, sample_weight=weights)
+    assert all(total is not None for _, total in Counting.fits)
+    with config_context(enable_metadata_routing=True):
+        routed = make_pipeline(
+            StandardScaler().set_fit_request(sample_weight=False),
+            LogisticRegression().set_fit_request(sample_weight=True),
+        )
+        ScaledMLPClassifier(teacher=routed, **FAST).fit(X, y, sample_weight=weights)
+
+
+def test_votes_and_what_is_no_number_are_refused(digits):
+    X, y = digits[0][:200], digits[1][:200] % 3
+    with pytest.raises(ValueError, match='decision_function_shape="ovr"'):
+        ScaledMLPClassifier(teacher=SVC(decision_function_shape="ovo"), **FAST).fit(X, y)
+
+    class Nothing(DecisionTreeClassifier):
+        def predict_proba(self, X):
+            return super().predict_proba(X) * np.nan
+
+    with pytest.raises(ValueError, match="not finite"):
+        ScaledMLPClassifier(teacher=Nothing(), **FAST).fit(X, y)
+
+
+def test_any_sparse_format_and_going_on_with_members(digits):
+    X, y = digits[0][:200], digits[1][:200]
+    teacher = DecisionTreeClassifier(random_state=0)
+    ScaledMLPClassifier(teacher=teacher, **FAST).fit(coo_matrix(X), y)
+    ensemble = ScaledMLPClassifier(teacher=teacher, n_members=2, warm_start=True, **FAST)
+    ensemble.fit(X, y).fit(X, y)
+    # A stream has no use for the teacher that its pickle left out.
+    pickle.loads(pickle.dumps(ensemble)).partial_fit(X, y)
+
+
+def test_labels_larger_than_the_cache_are_kept_until_the_next():
+    cache, made = LabelCache(most_bytes=10), []
+    for _ in range(2):
+        cache.get("a", lambda: made.append(1) or (np.zeros(100), None))
+    assert len(made) == 1

@@ -353,3 +353,33 @@ def test_fine_tuning_keeps_to_the_time(digits, capsys):
     assert network.n_iter_ == 4  # one epoch, and one after each step
     assert network.complexity_.widths == (8, 8)
     assert "epoch 4/120" in capsys.readouterr().out
+
+
+def test_units_of_equal_importance_do_not_all_stay():
+    importance = np.concatenate([np.zeros((1, 60)), np.ones((1, 40))], axis=1)
+    assert sum(allocate([importance, importance], [100, 100], 0.25, "global")) == 150
+
+
+def test_rounded_widths_may_be_less_than_the_next_step_wants(digits):
+    X, y = digits[0][:100], digits[1][:100]
+    fitted = ScaledMLPClassifier(
+        pruning=0.1,
+        pruning_multiple=8,
+        width=(36, 20),
+        depth=None,
+        max_epochs=1,
+        pruning_epochs=1,
+    ).fit(X, y)
+    assert all(width % 8 == 0 for width in fitted.complexity_.widths)
+
+
+def test_prune_takes_of_the_weights_that_are_left(digits):
+    X, y = digits[0][:200], digits[1][:200]
+    network = ScaledMLPClassifier(pruning_kind="weights", **FAST).fit(X, y)
+    half = prune(network, 0.5, X, y)
+    quarter = prune(half, 0.5, X, y)
+    for pruned, share in ((half, 0.5), (quarter, 0.25)):
+        found = np.mean(np.concatenate([c.ravel() for c in pruned.coefs_]) != 0)
+        assert abs(found - share) < 0.01
+    linear = prune(ScaledMLPClassifier(depth=0, **FAST).fit(X, y), 0.5, X, y)
+    assert linear.n_iter_ == len(linear.loss_curve_)

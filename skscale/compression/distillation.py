@@ -4,6 +4,7 @@ A teacher is fitted once for each set of training rows in a process, however man
 (`labels_of`): candidates of a search, one after the other or in threads at the same time.
 """
 
+import pickle
 import threading
 import warnings
 from collections import OrderedDict
@@ -12,10 +13,12 @@ import joblib
 import numpy as np
 from scipy.sparse import issparse
 from scipy.special import logsumexp
+from sklearn import get_config
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import KFold, StratifiedKFold, check_cv
 from sklearn.neighbors import NearestNeighbors
+from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_memory, has_fit_parameter
 
 from .._sklearn_private import _num_samples, _safe_indexing
@@ -82,8 +85,9 @@ class LabelCache:
             for key, entry in list(reversed(self._entries.items())):
                 if entry.value is None:
                     continue
+                is_newest = n_bytes == 0
                 n_bytes += sum(a.nbytes for a in entry.value if a is not None)
-                if n_bytes > self.most_bytes:
+                if n_bytes > self.most_bytes and not is_newest:
                     del self._entries[key]
 
     def clear(self):
@@ -123,7 +127,11 @@ def labels_of(teacher, X, y, weights, *, classes, is_multilabel, cv, memory, X_n
     labels_new : float64 ndarray or None
     """
     arguments = (X, y, weights, classes, is_multilabel, cv, X_new)
-    key = joblib.hash((teacher, arguments))
+    try:
+        key = joblib.hash((teacher, arguments))
+    except (AttributeError, TypeError, pickle.PicklingError):
+        # What cannot be pickled cannot be told apart: it is asked each time.
+        return _make_labels(teacher, *arguments)
     make = check_memory(memory).cache(_make_labels) if memory is not None else _make_labels
     return labels_made.get(key, lambda: make(teacher, *arguments))
 
@@ -132,26 +140,19 @@ def _make_labels(teacher, X, y, weights, classes, is_multilabel, cv, X_new):
     is_frozen = isinstance(teacher, FrozenEstimator)
     ask = _ask_classifier if classes is not None else _ask_regressor
 
-    def fit(rows=None):
-        if is_frozen:
-            return teacher
-        if rows is None:
-            return _fit(teacher, X, y, weights)
-        own = None if weights is None else weights[rows]
-        return _fit(teacher, _safe_indexing(X, rows), _safe_indexing(y, rows), own)
-
-    def label(fitted, rows_of_X):
+    def ask_whole(rows_of_X, fitted):
         return ask(fitted, rows_of_X, classes, is_multilabel)
 
-    whole = None
+    whole = teacher if is_frozen else None
     if cv is None or is_frozen:
-        whole = fit()
-        labels = label(whole, X)
+        whole = whole or _fit(teacher, X, y, weights)
+        labels = ask_whole(X, whole)
     else:
         splits = _splitter(cv, y, classes is not None and not is_multilabel).split(X, y)
         splits = list(splits)
-        found = joblib.Parallel()(
-            joblib.delayed(_label_fold)(fit, label, X, train, test) for train, test in splits
+        found = Parallel()(
+            delayed(_label_fold)(teacher, X, y, weights, classes, is_multilabel, train, test)
+            for train, test in splits
         )
         labels = np.full((_num_samples(X), found[0].shape[1]), np.nan)
         for (_, test), part in zip(splits, found, strict=True):
@@ -163,12 +164,15 @@ def _make_labels(teacher, X, y, weights, classes, is_multilabel, cv, X_new):
             )
     labels_new = None
     if X_new is not None:
-        labels_new = label(fit() if whole is None else whole, X_new)
+        labels_new = ask_whole(X_new, whole or _fit(teacher, X, y, weights))
     return labels, labels_new
 
 
-def _label_fold(fit, label, X, train, test):
-    return label(fit(train), _safe_indexing(X, test))
+def _label_fold(teacher, X, y, weights, classes, is_multilabel, train, test):
+    own = None if weights is None else weights[train]
+    fitted = _fit(teacher, _safe_indexing(X, train), _safe_indexing(y, train), own)
+    ask = _ask_classifier if classes is not None else _ask_regressor
+    return ask(fitted, _safe_indexing(X, test), classes, is_multilabel)
 
 
 def _splitter(cv, y, is_stratified):
@@ -186,10 +190,13 @@ def _fit(teacher, X, y, weights):
     fitted = clone(teacher)
     if weights is None:
         return fitted.fit(X, y)
-    name, inner = "sample_weight", fitted
+    names, inner = [], fitted
     while hasattr(inner, "steps"):
         last, inner = inner.steps[-1]
-        name = f"{last}__{name}"
+        names.append(last)
+    if get_config()["enable_metadata_routing"]:
+        names = []  # each step has said whether it wants them
+    name = "__".join([*names, "sample_weight"])
     if not has_fit_parameter(inner, "sample_weight"):
         warnings.warn(
             f"The teacher {type(inner).__name__} takes no sample_weight: it is fitted without.",
@@ -226,12 +233,22 @@ def _ask_classifier(fitted, X, classes, is_multilabel):
             f"The teacher {type(fitted).__name__} has neither predict_proba nor "
             "decision_function. Expected a classifier that has one."
         )
+    if not np.isfinite(logarithms).all():
+        raise ValueError(
+            f"The teacher {type(fitted).__name__} says probabilities that are not finite. "
+            "Expected finite ones."
+        )
     # What the teacher never saw it thinks impossible; what only it knows is left out.
     known = np.asarray(fitted.classes_)
-    if logarithms.shape[1] != len(known):
+    inner = fitted.estimator if isinstance(fitted, FrozenEstimator) else fitted
+    inner = inner[-1] if hasattr(inner, "steps") else inner
+    votes = getattr(inner, "decision_function_shape", None) == "ovo" and len(known) > 2
+    is_asked_for_votes = votes and not hasattr(fitted, "predict_proba")
+    if logarithms.shape[1] != len(known) or is_asked_for_votes:
         raise ValueError(
             f"The teacher {type(fitted).__name__} knows {len(known)} classes and its decision "
-            f"function has {logarithms.shape[1]} columns. Expected one a class."
+            f"function has {logarithms.shape[1]} columns. Expected one a class (of an SVC: "
+            'decision_function_shape="ovr").'
         )
     aligned = np.full((len(logarithms), len(classes)), np.log(_SMALLEST_PROBABILITY))
     for column, label in enumerate(classes):
@@ -263,6 +280,11 @@ def _ask_multilabel(fitted, X, n_labels):
         raise TypeError(
             f"The teacher {type(fitted).__name__} has neither predict_proba nor "
             "decision_function. Expected a classifier that has one."
+        )
+    if not np.isfinite(logits).all():
+        raise ValueError(
+            f"The teacher {type(fitted).__name__} says probabilities that are not finite. "
+            "Expected finite ones."
         )
     if logits.shape[1] != n_labels:
         raise ValueError(

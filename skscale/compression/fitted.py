@@ -72,4 +72,7 @@ def prune(estimator, amount, X, y, *, sample_weight=None):
             f"{type(estimator).__name__}.{hint}"
         )
     check_is_fitted(estimator)
+    if not estimator.architecture_.widths and estimator.pruning_kind == "neurons":
+        # A linear model has no hidden units.
+        return copy.deepcopy(estimator).set_params(pruning=amount)
     return copy.deepcopy(estimator).set_params(pruning=amount)._prune(X, y, sample_weight)

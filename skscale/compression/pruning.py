@@ -82,6 +82,10 @@ def prune_networks(pruning, tasks, networks):
     full = [architecture.widths[layers[0]] for layers in unit_groups(architecture)]
     if not full and pruning.kind == "neurons":
         return architecture, networks  # a linear model has no hidden units
+    masks = tasks[0].kept_weights
+    gone = 0.0
+    if masks is not None:  # pruned before: the amount is of what is left
+        gone = 1 - sum(m.sum() for m in masks) / sum(m.size for m in masks)
     for step, fraction in enumerate(cubic_schedule(pruning.amount, pruning.n_steps)):
         trained = [(n.coefs, n.intercepts) for n in networks]
         if pruning.kind == "neurons":
@@ -90,6 +94,7 @@ def prune_networks(pruning, tasks, networks):
             )
             masks = [None] * len(trained)
         else:
+            fraction = gone + (1 - gone) * fraction
             masks = _mask(pruning, fraction, architecture, trained, tasks[0])
             trained = [
                 ([c * m for c, m in zip(coefs, own, strict=True)], intercepts)

@@ -104,10 +104,11 @@ def allocate(importances, n_units, fraction, allocation, multiple=1):
         ]
         n_kept = max(len(n_units), round((1 - fraction) * sum(n_units)))
         # The most important unit of a group is always kept.
-        others = np.sort(np.concatenate([r[:-1] for r in relative]))[::-1]
-        n_others = n_kept - len(n_units)
-        least = others[n_others - 1] if n_others else np.inf
-        wanted = [1 + np.count_nonzero(r[:-1] >= least) for r in relative]
+        others = np.concatenate([r[:-1] for r in relative])
+        group = np.repeat(np.arange(len(relative)), [len(r) - 1 for r in relative])
+        # By rank, so that equals do not all stay together.
+        order = np.argsort(-others, kind="stable")[: n_kept - len(n_units)]
+        wanted = 1 + np.bincount(group[order], minlength=len(relative))
     return [
         round_width(w, multiple, i.shape[1]) for w, i in zip(wanted, importances, strict=True)
     ]

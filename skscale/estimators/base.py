@@ -174,8 +174,6 @@ class ScaledMLP(Trains, CallbackSupportMixin, BaseEstimator):
                 f"skorch's loop trains one network, and n_members={self.n_members}. Set "
                 "callbacks=None, or n_members=1."
             )
-        if self._is_taught:
-            self._check_teacher()
         if self.callbacks and self.pruning > 0:
             raise ValueError(
                 f"skorch's loop trains one network once, and pruning={self.pruning} trains on "

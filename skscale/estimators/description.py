@@ -124,6 +124,7 @@ class DescribesTraining:
             continues = self.warm_start and hasattr(self, "coefs_")
         if not continues:
             self.__dict__.pop("_unpruned_widths", None)
+            self.__dict__.pop("_has_masks", None)
         X, y = self._check_training_data(
             X, y, sample_weight, reset=not continues, min_samples=2
         )
@@ -386,6 +387,7 @@ class DescribesTraining:
         from ..compression.distillation import labels_of, mix_columns, mix_sources
 
         rows, n_rows, n_new = task.train_rows, task.X.shape[0], int(self.n_synthetic)
+        X = X.tocsr() if issparse(X) else X
         X = X if hasattr(X, "shape") else np.asarray(X)
         y = np.asarray(y.toarray() if issparse(y) else y)
         y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
@@ -434,7 +436,7 @@ class DescribesTraining:
 
     def _describe_members(self, task):
         """Return the tasks of all members of the ensemble; the first is the task itself."""
-        if task.initial is not None and self.pruning > 0 and self.pruning_kind == "weights":
+        if task.initial is not None and getattr(self, "_has_masks", False):
             # What was pruned stays so.
             task = replace(task, kept_weights=[c != 0 for c in task.initial[0]])
         if self.n_members == 1:

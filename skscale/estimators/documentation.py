@@ -73,10 +73,11 @@ PARAMETERS = """
         kind, a pipeline, or a larger network of ours (Hinton et al. 2015). It is cloned and
         fitted on the training rows, once for all candidates of a search that have these rows
         in common; one in a FrozenEstimator (`sklearn.frozen`) is asked as it is. A fitted
-        student's pickle leaves it out.
+        student's pickle leaves it out. `partial_fit` asks no teacher.
     distillation_weight : float, default=0.5
         Weight of what the teacher says, from 0 (no teacher) to 1 (nothing but it). A
-        regressor learns `(1 - distillation_weight) * y + distillation_weight * said`.
+        regressor learns `(1 - distillation_weight) * y + distillation_weight * said`: for the
+        losses "quantile" and "absolute_error" the teacher has to predict what they do.
     teacher_cv : int, cross-validation generator, iterable or None, default=5
         What the teacher says of a row comes from one that was fitted without it, in so many
         folds: in-fold labels of a strong teacher teach its overfitting. None fits it once and

@@ -47,6 +47,8 @@ class Trains(DescribesTraining):
         """Fit; see the public classes."""
         self.__dict__.pop("_optimizer_state", None)
         widths = self._check_combinations()
+        if self._is_taught:
+            self._check_teacher()
         seen = {
             "X": X,
             "y": y,
@@ -65,6 +67,8 @@ class Trains(DescribesTraining):
         self.__dict__.pop("_optimizer_state", None)
         self._validate_params()
         self._check_combinations()
+        if self._is_taught:
+            self._check_teacher()
         seen = {
             "X": X,
             "y": y,
@@ -117,7 +121,13 @@ class Trains(DescribesTraining):
             if alone is not None and (task.valid_rows is None or current_job() is not None):
                 alone = None  # nothing to compare by, or a search, which compares itself
             if alone is not None:
-                tasks.append(replace(alone, on_epoch_end=None))
+                alone = replace(
+                    alone,
+                    on_epoch_end=None,
+                    initial=tasks[0].initial,
+                    kept_weights=tasks[0].kept_weights,
+                )
+                tasks.append(alone)
             if pruning is None:
                 del task  # the engine alone holds it
                 networks = train_together(tasks)
@@ -132,6 +142,7 @@ class Trains(DescribesTraining):
                 from ..compression.pruning import prune_networks
 
                 self._unpruned_widths = hidden_widths(self.depth, self.width)
+                self._has_masks = self.pruning_kind == "weights"
                 architecture, networks = prune_networks(pruning, tasks, networks)
         for network in networks:
             if isinstance(network, Exception):

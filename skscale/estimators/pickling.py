@@ -1,5 +1,7 @@
 """What a pickle of a fitted estimator says, and what it leaves out."""
 
+import pickle
+
 import joblib
 from sklearn import exceptions
 from sklearn.frozen import FrozenEstimator
@@ -76,8 +78,8 @@ class TeacherLeftOut:
     ----------
     name : str
         Class name of the teacher.
-    digest : str
-        Hash of the teacher (`joblib.hash`) as it was passed.
+    digest : str or None
+        Hash of the teacher (`joblib.hash`) as it was passed; None where it has none.
     """
 
     def __init__(self, name, digest):
@@ -90,7 +92,11 @@ class TeacherLeftOut:
         if isinstance(teacher, cls):
             return teacher
         inner = teacher.estimator if isinstance(teacher, FrozenEstimator) else teacher
-        return cls(type(inner).__name__, joblib.hash(teacher))
+        try:
+            digest = joblib.hash(teacher)
+        except (AttributeError, TypeError, pickle.PicklingError):
+            digest = None  # it holds what cannot be pickled
+        return cls(type(inner).__name__, digest)
 
     def fit(self, X, y=None, **fit_params):
         """Raise: there is nothing to fit.
@@ -110,7 +116,9 @@ class TeacherLeftOut:
         return f"TeacherLeftOut({self.name!r}, {self.digest!r})"
 
     def __eq__(self, other):
-        return isinstance(other, TeacherLeftOut) and self.digest == other.digest
+        return isinstance(other, TeacherLeftOut) and (
+            (self.name, self.digest) == (other.name, other.digest)
+        )
 
     def __hash__(self):
-        return hash(self.digest)
+        return hash((self.name, self.digest))

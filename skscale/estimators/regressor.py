@@ -329,6 +329,10 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
 
     def _teach(self, task, labels, labels_new):
         weight, dtype = self.distillation_weight, self._network_dtype
+        if self._is_log:
+            # A rate below zero has no logarithm.
+            labels = np.maximum(labels, 0)
+            labels_new = None if labels_new is None else np.maximum(labels_new, 0)
 
         def scaled(numbers):
             return scale_targets(numbers, self.target_mean_, self.target_scale_, dtype)
