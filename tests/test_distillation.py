@@ -513,11 +513,15 @@ def test_votes_and_what_is_no_number_are_refused(digits):
 def test_any_sparse_format_and_going_on_with_members(digits):
     X, y = digits[0][:200], digits[1][:200]
     teacher = DecisionTreeClassifier(random_state=0)
-    ScaledMLPClassifier(teacher=teacher, **FAST).fit(coo_matrix(X), y)
+    sparse = ScaledMLPClassifier(teacher=teacher, **FAST).fit(coo_matrix(X), y)
+    assert sparse.predict(X[:3]).shape == (3,)
     ensemble = ScaledMLPClassifier(teacher=teacher, n_members=2, warm_start=True, **FAST)
     ensemble.fit(X, y).fit(X, y)
     # A stream has no use for the teacher that its pickle left out.
-    pickle.loads(pickle.dumps(ensemble)).partial_fit(X, y)
+    before = ensemble.coefs_[0].copy()
+    followed = pickle.loads(pickle.dumps(ensemble)).partial_fit(X, y)
+    assert followed.coefs_[0].shape == before.shape == (2, 64, 8)
+    assert (followed.coefs_[0] != before).any()
 
 
 def test_labels_larger_than_the_cache_are_kept_until_the_next():
