@@ -1,6 +1,7 @@
 """Pruning: what goes, that nothing else changes, and that it really is gone."""
 
 import pickle
+from dataclasses import replace
 
 import joblib
 import numpy as np
@@ -24,7 +25,7 @@ from skscale.compression.removal import (
 )
 from skscale.networks.architecture import DenseArchitecture
 from skscale.training.losses import row_losses
-from skscale.training.task import Recipe, Task
+from skscale.training.task import Recipe, Task, TrainedNetwork
 
 FAST = {
     "width": 16,
@@ -383,3 +384,23 @@ def test_prune_takes_of_the_weights_that_are_left(digits):
         assert abs(found - share) < 0.01
     linear = prune(ScaledMLPClassifier(depth=0, **FAST).fit(X, y), 0.5, X, y)
     assert linear.n_iter_ == len(linear.loss_curve_)
+
+
+def test_the_time_budget_is_that_of_all_trainings(monkeypatch):
+    from skscale.compression import pruning as module
+
+    seen = []
+
+    def train(tasks):
+        seen.extend(task.recipe.max_seconds for task in tasks)
+        return [TrainedNetwork(*task.initial, fit_seconds=2.0) for task in tasks]
+
+    monkeypatch.setattr(module, "train_together", train)
+    rng = np.random.default_rng(0)
+    task = describe(PLAIN, rng)
+    task = replace(task, recipe=replace(task.recipe, max_seconds=10.0))
+    network = TrainedNetwork(*draw(PLAIN, 1, rng)[0], fit_seconds=3.0)
+    pruning = module.Pruning(0.5, "neurons", "magnitude", "layer", 3, 5, 1)
+    _, networks = module.prune_networks(pruning, [task], [network])
+    assert seen == [7.0, 5.0, 3.0]
+    assert networks[0].fit_seconds == 9.0

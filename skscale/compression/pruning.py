@@ -86,6 +86,7 @@ def prune_networks(pruning, tasks, networks):
     gone = 0.0
     if masks is not None:  # pruned before: the amount is of what is left
         gone = 1 - sum(m.sum() for m in masks) / sum(m.size for m in masks)
+    budget = tasks[0].recipe.max_seconds
     for step, fraction in enumerate(cubic_schedule(pruning.amount, pruning.n_steps)):
         trained = [(n.coefs, n.intercepts) for n in networks]
         if pruning.kind == "neurons":
@@ -101,7 +102,7 @@ def prune_networks(pruning, tasks, networks):
                 for (coefs, intercepts), own in zip(trained, masks, strict=True)
             ]
         tasks = [
-            _follow(pruning, task, architecture, weights, mask, network, step)
+            _follow(pruning, task, architecture, weights, mask, network, step, budget)
             for task, weights, mask, network in zip(
                 tasks, trained, masks, networks, strict=True
             )
@@ -128,13 +129,12 @@ def _mask(pruning, fraction, architecture, trained, task):
     return [weight_masks(own, fraction, pruning.allocation) for own in importances]
 
 
-def _follow(pruning, task, architecture, weights, mask, network, step):
-    """Return the task of the training after a step."""
+def _follow(pruning, task, architecture, weights, mask, network, step, budget):
+    """Return the task of the training after a step; the budget is that of all trainings."""
     recipe = replace(task.recipe, max_epochs=pruning.epochs_after(step))
-    if recipe.max_seconds is not None:
-        # What is left of the budget; an epoch is the least.
-        left = max(task.recipe.max_seconds - network.fit_seconds, 1e-9)
-        recipe = replace(recipe, max_seconds=left)
+    if budget is not None:
+        # What is left; an epoch is the least.
+        recipe = replace(recipe, max_seconds=max(budget - network.fit_seconds, 1e-9))
     seed = task.seed if isinstance(task.seed, tuple) else (task.seed,)
     first_epoch = len(network.history)
     watch = task.on_epoch_end

@@ -192,8 +192,10 @@ class Trains(DescribesTraining):
 
             def fitted_attributes():
                 coefs, intercepts = get_weights()
+                # Pruned networks are narrower than they began.
+                widths = tuple(c.shape[1] for c in coefs[:-1])
                 return {
-                    "architecture_": architecture,
+                    "architecture_": replace(architecture, widths=widths),
                     "coefs_": coefs,
                     "intercepts_": intercepts,
                 }
