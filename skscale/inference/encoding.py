@@ -16,8 +16,9 @@ _SMALLEST_SPREAD = 1e-100
 # Rows are encoded in blocks, so that what lies between input and output stays small.
 _BLOCK_BYTES = 1 << 22
 _FEW_ROWS = 64
-# Quantiles are those of at most so many rows, drawn at random: a quartile is off by a quarter of a
-# per cent of the rows (its standard error), and 50 columns of 160,000 rows take 0.06 s, not 0.26.
+# Quantiles are those of at most so many rows, drawn at random: a quartile is off by a quarter
+# of a per cent of the rows (its standard error), and 50 columns of 160,000 rows take 0.06 s,
+# not 0.26.
 _MOST_ROWS = 1 << 15
 
 
