@@ -1,6 +1,6 @@
 """What does choosing by score and cost lose against choosing by score alone?
 
-    python benchmarks/bench_right_size.py [--rows 4000] [--seeds 3] [--quick]
+    python benchmarks/bench_right_size.py [--rows 4000] [--seeds 3] [--sets casp mnist] [--quick]
 
 On every table and digit set (`_data.py`), for each seed: some rows to search on, others that
 the search never sees. One GridSearchCV over `scale_grid` with five folds, all networks
@@ -126,11 +126,12 @@ def main():
         __doc__.splitlines()[0],
         rows={"type": int, "default": 4000},
         seeds={"type": int, "default": 3},
+        sets={"nargs": "+", "default": list(LOADERS), "choices": list(LOADERS)},
     )
     warnings.simplefilter("ignore")  # of categories unseen in a fold
     rows, results, n_worse = [], {}, 0
-    for name, load in LOADERS.items():
-        data = load()
+    for name in options.sets:
+        data = LOADERS[name]()
         if data is None:
             print(f"{name}: needs {PACKAGES[name]}, see _data.py")
             continue

@@ -495,21 +495,41 @@ def test_batches_grow_with_the_rows():
     assert resolve_batch_size(77, 10) == 77
 
 
-def test_l2_shrinks_norms_and_l1_makes_zeros_and_both_work_together(digits):
-    settings = {"random_state": 0, "max_epochs": 20, "early_stopping": False, "width": 32}
+REGULARISED = {"random_state": 0, "max_epochs": 20, "early_stopping": False, "width": 32}
 
-    def fit(**penalties):
-        return ScaledMLPClassifier(**settings, **penalties).fit(*digits)
 
-    norms = [
-        sum((c**2).sum() for c in fit(weight_decay=w, dropout=0.1).coefs_)
-        for w in (0.0, 1.0, 5.0)
-    ]
+@pytest.mark.parametrize("others", [{}, {"dropout": 0.2}, {"l1": 0.02}, {"l1": 0.02, "dropout": 0.2}])
+def test_weight_decay_shrinks_weights_with_and_without_the_others(digits, others):
+    def norm(weight_decay):
+        fitted = ScaledMLPClassifier(weight_decay=weight_decay, **others, **REGULARISED)
+        return sum((c**2).sum() for c in fitted.fit(*digits).coefs_)
+
+    norms = [norm(w) for w in (0.0, 1.0, 5.0)]
     assert norms[0] > norms[1] > norms[2]
-    zeros = [
-        fit(l1=penalty, weight_decay=0.1, dropout=0.1).complexity_
-        for penalty in (0.0, 0.05, 0.3)
-    ]
-    counts = [c.n_parameters - c.n_nonzero for c in zeros]
+
+
+@pytest.mark.parametrize(
+    "others", [{}, {"dropout": 0.2}, {"weight_decay": 1.0}, {"weight_decay": 1.0, "dropout": 0.2}]
+)
+def test_l1_makes_exact_zeros_with_and_without_the_others(digits, others):
+    def count_zeros(l1):
+        found = ScaledMLPClassifier(l1=l1, **others, **REGULARISED).fit(*digits).complexity_
+        return found.n_parameters - found.n_nonzero
+
     # Pixels that are zero in every row have no gradient: only the penalty moves them.
-    assert counts[0] <= 1 < counts[1] < counts[2]
+    zeros = [count_zeros(penalty) for penalty in (0.0, 0.05, 0.3)]
+    assert zeros[0] <= 1 < zeros[1] < zeros[2]
+
+
+@pytest.mark.parametrize("others", [{}, {"l1": 0.02}, {"weight_decay": 1.0}])
+def test_dropout_keeps_the_network_from_learning_rows_by_heart(digits, others):
+    X, y = digits[0][:300], digits[1][:300]
+    # Labels without sense can be learned by heart only.
+    y = np.random.default_rng(0).permutation(y)
+
+    def remembered(dropout):
+        network = ScaledMLPClassifier(dropout=dropout, **others, **REGULARISED)
+        return network.set_params(max_epochs=60).fit(X, y).score(X, y)
+
+    scores = [remembered(d) for d in (0.0, 0.4, 0.8)]
+    assert scores[0] > scores[1] > scores[2]
