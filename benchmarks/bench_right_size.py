@@ -1,6 +1,6 @@
 """What does choosing by score and cost lose against choosing by score alone?
 
-    python benchmarks/bench_right_size.py [--rows 4000] [--seeds 3] [--sets casp mnist] [--quick]
+    python benchmarks/bench_right_size.py [--rows 4000] [--seeds 3] [--sets casp] [--quick]
 
 On every table and digit set (`_data.py`), for each seed: some rows to search on, others that
 the search never sees. One GridSearchCV over `scale_grid` with five folds, all networks

@@ -495,10 +495,29 @@ def test_batches_grow_with_the_rows():
     assert resolve_batch_size(77, 10) == 77
 
 
+def test_dropout_comes_by_itself_where_columns_outnumber_rows():
+    X = np.random.default_rng(0).normal(size=(60, 70))
+    y = X[:, 0] > 0
+    settings = {"max_epochs": 2, "random_state": 0, "width": 8}
+    wide = ScaledMLPClassifier(**settings).fit(X, y)
+    assert wide.dropout_ == 0.4
+    assert wide.net_.module_.dropout.p == 0.4
+    # Of 60 rows 54 are trained on; bins are not columns.
+    assert ScaledMLPClassifier(**settings).fit(X[:, :55], y).dropout_ == 0.4
+    tall = ScaledMLPClassifier(resolution=8, **settings).fit(X[:, :54], y)
+    assert tall.dropout_ == 0.0
+    assert ScaledMLPClassifier(dropout=0.1, **settings).fit(X, y).dropout_ == 0.1
+    assert ScaledMLPClassifier(**settings).partial_fit(X[:9], y[:9], [0, 1]).dropout_ == 0.0
+    same = ScaledMLPClassifier(dropout=0.4, **settings).fit(X, y)
+    np.testing.assert_array_equal(wide.predict_proba(X), same.predict_proba(X))
+
+
 REGULARISED = {"random_state": 0, "max_epochs": 20, "early_stopping": False, "width": 32}
 
 
-@pytest.mark.parametrize("others", [{}, {"dropout": 0.2}, {"l1": 0.02}, {"l1": 0.02, "dropout": 0.2}])
+@pytest.mark.parametrize(
+    "others", [{}, {"dropout": 0.2}, {"l1": 0.02}, {"l1": 0.02, "dropout": 0.2}]
+)
 def test_weight_decay_shrinks_weights_with_and_without_the_others(digits, others):
     def norm(weight_decay):
         fitted = ScaledMLPClassifier(weight_decay=weight_decay, **others, **REGULARISED)
@@ -509,7 +528,8 @@ def test_weight_decay_shrinks_weights_with_and_without_the_others(digits, others
 
 
 @pytest.mark.parametrize(
-    "others", [{}, {"dropout": 0.2}, {"weight_decay": 1.0}, {"weight_decay": 1.0, "dropout": 0.2}]
+    "others",
+    [{}, {"dropout": 0.2}, {"weight_decay": 1.0}, {"weight_decay": 1.0, "dropout": 0.2}],
 )
 def test_l1_makes_exact_zeros_with_and_without_the_others(digits, others):
     def count_zeros(l1):

@@ -40,7 +40,7 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
         Whether logits are divided by the temperature that minimises the log loss of the
         validation rows (Guo et al. 2017, section 4.2), which makes up for label smoothing;
         without effect where there are none. It changes no predicted label.
-    temperature : float, default=2.0
+    temperature : float, default=1.0
         Logits of teacher and student are divided by it where they are compared, so that the
         less likely classes count for more (Hinton et al. 2015, section 2).
     class_weight : dict, "balanced" or None, default=None
@@ -108,7 +108,7 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
         activation="silu",
         normalization=None,
         residual=True,
-        dropout=0.0,
+        dropout="auto",
         l1=0.0,
         weight_decay=0.02,
         pruning=0.0,
@@ -134,7 +134,7 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
         tol=1e-4,
         label_smoothing=0.05,
         calibrate=True,
-        temperature=2.0,
+        temperature=1.0,
         class_weight=None,
         warm_start=False,
         device="auto",

@@ -32,6 +32,9 @@ _SMALLEST_BATCH, _LARGEST_BATCH = 8, 1024
 _MEMBER = 1 << 62
 # Of `learning_rate`, in `partial_fit`: what never falls must be smaller.
 STREAM_RATE = 0.2
+# Under dropout="auto" where columns outnumber rows. Of 0, 0.3, 0.4 and 0.5: 20 Newsgroups .827,
+# .842, .847, .834, a made set .251, .342, .340, .340 (accuracy).
+WIDE_DROPOUT = 0.4
 
 
 def draw_seed(random_state):
@@ -71,6 +74,27 @@ def count_inputs(X):
     n = X.count_nonzero() if issparse(X) else np.count_nonzero(X)
     n_active = max(1.0, n / X.shape[0])
     return 2 ** round(np.log2(np.sqrt(n_active * X.shape[1])))
+
+
+def resolve_dropout(dropout, n_rows, n_columns):
+    """Return the rate of dropout of a fit.
+
+    Parameters
+    ----------
+    dropout : "auto" or float
+    n_rows : int
+        Training rows.
+    n_columns : int
+        Columns of X, before any encoding: bins and categories of a column are not more to
+        learn by heart.
+
+    Returns
+    -------
+    float
+    """
+    if dropout != "auto":
+        return float(dropout)
+    return WIDE_DROPOUT if n_columns > n_rows else 0.0
 
 
 def resolve_batch_size(batch_size, n_rows):
@@ -151,6 +175,7 @@ class DescribesTraining:
             weights = (weights / weights[train_rows].mean()).astype(self._network_dtype)
         inputs = self._encode_inputs(X, train_rows, weights, continues)
         self.n_samples_seen_ = len(rows)
+        self.dropout_ = resolve_dropout(self.dropout, len(train_rows), X.shape[1])
         self._mean_weight = None
         architecture = self._describe_architecture(inputs, widths, encoded, continues)
         return self._make_task(
@@ -212,6 +237,8 @@ class DescribesTraining:
         weight_before = n_before * (before / mean)
         values = self._follow_targets(encoded, rows, weights, weight_before)
         self.n_samples_seen_, self._mean_weight = n_seen, mean
+        # The pieces of a stream are few rows, but each is seen once.
+        self.dropout_ = resolve_dropout(self.dropout, np.inf, X.shape[1])
         architecture = self._describe_architecture(inputs, widths, encoded, continues)
         recipe = self._describe_recipe(len(rows))
         return self._make_task(
@@ -354,7 +381,7 @@ class DescribesTraining:
             lr_schedule=self.lr_schedule,
             weight_decay=float(self.weight_decay),
             l1=float(self.l1),
-            dropout=float(self.dropout),
+            dropout=self.dropout_,
             batch_size=resolve_batch_size(self.batch_size, n_rows),
             max_epochs=int(self.max_epochs),
             max_seconds=self.max_seconds,

@@ -35,9 +35,10 @@ PARAMETERS = """
     residual : bool, default=True
         Whether a hidden layer adds to its input where the widths allow it (He et al.
         2016). Deep networks need it to train.
-    dropout : float, default=0.0
+    dropout : float or "auto", default="auto"
         Rate at which hidden activations are dropped while training (Srivastava et al.
-        2014).
+        2014). "auto" is 0.4 where X has more columns than there are training rows, as text
+        has, which a network would learn by heart, else 0.
     l1 : float, default=0.0
         Decoupled L1 penalty: after each step weights move by `learning_rate * l1`
         towards zero and stop there.
@@ -139,6 +140,8 @@ MORE_PARAMETERS = """
 """
 
 ATTRIBUTES = """
+    dropout_ : float
+        Rate of the last training.
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)

@@ -105,7 +105,7 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
         activation="silu",
         normalization=None,
         residual=True,
-        dropout=0.0,
+        dropout="auto",
         l1=0.0,
         weight_decay=0.02,
         pruning=0.0,

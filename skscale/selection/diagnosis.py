@@ -223,8 +223,9 @@ def _changes(network, widths):
         changes["deeper"] = {"width": (*widths, widths[-1])}
     else:
         changes["deeper"] = {"depth": depth + 1}
+    dropout = 0.0 if network.dropout == "auto" else network.dropout
     changes["regularised"] = {
-        "dropout": min(0.9, network.dropout + (1 - network.dropout) / 2),
+        "dropout": min(0.9, dropout + (1 - dropout) / 2),
         "weight_decay": 10 * (network.weight_decay or 0.01),
     }
     return changes

@@ -18,7 +18,8 @@ With `o` an output, `t` its target and `r = t - o`, in the mean over the outputs
 
 The first two are those of torch's criteria with `label_smoothing` (Szegedy et al. 2016,
 "Rethinking the Inception architecture for computer vision", section 7): the target has
-`smoothing` of its probability spread evenly over all classes.
+`smoothing` of its probability spread evenly over all classes. What a teacher says is smoothed
+like the truth: a student of a sure teacher would otherwise lose what smoothing gains.
 """
 
 import torch
@@ -119,12 +120,14 @@ def _distilled_losses(loss, outputs, targets, parameter):
     hard, logits = targets.chunk(2, dim=-1)
     cool = outputs / temperature
     if loss == "distilled_logistic":
-        hard, soft = _smoothed(hard, smoothing), torch.sigmoid(logits / temperature)
+        hard, soft = (
+            _smoothed(t, smoothing) for t in (hard, torch.sigmoid(logits / temperature))
+        )
         own = functional.softplus(outputs) - hard * outputs
         taught = functional.softplus(cool) - soft * cool
         return torch.lerp(own, temperature**2 * taught, weight).mean(-1)
     hard = _smoothed(hard, smoothing, outputs.shape[-1])
-    soft = torch.softmax(logits / temperature, -1)
+    soft = _smoothed(torch.softmax(logits / temperature, -1), smoothing, outputs.shape[-1])
     own = -(hard * torch.log_softmax(outputs, -1)).sum(-1, keepdim=True)
     taught = -(soft * torch.log_softmax(cool, -1)).sum(-1, keepdim=True)
     return torch.lerp(own, temperature**2 * taught, weight).squeeze(-1)
@@ -232,7 +235,8 @@ class LossGradient:
         hard, logits = targets[..., :n_outputs], targets[..., n_outputs:]
         if self.loss == "distilled_logistic":
             taught = torch.sigmoid(outputs * self.cooling)
-            taught.sub_(torch.sigmoid(logits * self.cooling)).mul_(self.taught)
+            soft = torch.sigmoid(logits * self.cooling)
+            taught.sub_(_smoothed(soft, self.smoothing)).mul_(self.taught)
             torch.sigmoid(outputs, out=self.gradient)
             self.gradient.sub_(_smoothed(hard, self.smoothing))
         else:
@@ -243,7 +247,7 @@ class LossGradient:
             taught = torch.softmax(outside, 1)
             outside.copy_(logits.transpose(1, 2)).mul_(self.cooling)
             torch.softmax(outside, 1, out=other)
-            taught.sub_(other).mul_(self.taught)
+            taught.sub_(_smoothed(other, self.smoothing, n_outputs)).mul_(self.taught)
             taught = taught.transpose(1, 2)
             torch.sub(
                 own.transpose(1, 2), _smoothed(hard, self.smoothing, n_outputs),

@@ -121,7 +121,7 @@ def make_fitted_net(estimator, kind):
         estimator.architecture_,
         estimator.coefs_,
         estimator.intercepts_,
-        dropout=estimator.dropout,
+        dropout=estimator.dropout_,
         encoding=estimator.encoding_,
         is_log=getattr(estimator, "_is_log", False),
         output_scale=getattr(estimator, "target_scale_", None),
