@@ -18,10 +18,12 @@ On MNIST and the tables of DATA.md that have at least 15,000 rows and hold numbe
 - `grid`: a fused grid over pruning, distillation_weight and temperature, with a teacher and
   without.
 
-Students learn labels in fold (`teacher_cv=None`): one fit of the teacher for each set of
-rows, where labels out of fold take six; a row of the report says what those give. Each fit is
-one record of a JSON file: a run that was cut off goes on where it was. Differences are paired
-by seed; their standard errors are over the seeds.
+All networks of the frontier but the teacher train to their last epoch: the log loss of held-out
+rows, by which epochs are chosen, ends students too early (MNIST, width 32: .950 instead of
+.954; alone .951 either way). Students learn labels in fold (`teacher_cv=None`): one fit of the
+teacher for each set of rows, where labels out of fold take six. Each fit is one record of a
+JSON file: a run that was cut off goes on where it was. Differences are paired by seed; their
+standard errors are over the seeds.
 """
 
 import argparse
@@ -148,13 +150,14 @@ def describe_variants(teacher, n_parameters, n_features, n_outputs):
     }  # fmt: skip
     pruned = {"width": 4 * width, "pruning": 0.75, "pruning_allocation": "layer"}
     plain = {"width": width}
-    return {
+    variants = {
         "plain": plain,
-        "plain, thrice as long": plain | {"max_epochs": 150, "n_iter_no_change": 75},
+        "plain, thrice as long": plain | {"max_epochs": 150},
         "pruned": pruned,
         "distilled": plain | taught,
         "both": pruned | taught,
     }
+    return {kind: own | {"early_stopping": False} for kind, own in variants.items()}
 
 
 def fit_and_score(parameters, is_regression, seed, X, y, X_test, y_test):
