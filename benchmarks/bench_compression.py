@@ -9,7 +9,7 @@ On MNIST and the tables of DATA.md that have at least 15,000 rows and hold numbe
 - `teachers`: of widths 32, 128 and 512, depths 1, 2 and 4, and 1 and 8 members, the one with
   the best score on a fifth of the training rows that is held out.
 - `frontier`: networks of two layers with 1/20, 1/80 and 1/320 of the teacher's parameters:
-  plain; pruned from four times the width; distilled from the teacher, on the training rows
+  plain; pruned from twice the width; distilled from the teacher, on the training rows
   and twice as many mixed ones; both. As controls plain networks trained thrice as long, and
   the teacher at half its width. Seeds change rows, weights and split.
 - `hinton`: all of MNIST: a wide teacher, a narrow student alone, the same taught (Hinton et
@@ -148,7 +148,7 @@ def describe_variants(teacher, n_parameters, n_features, n_outputs):
         "teacher": teacher, "teacher_cv": None, "n_synthetic": SYNTHETIC * ROWS,
         "distillation_weight": 0.9,
     }  # fmt: skip
-    pruned = {"width": 4 * width, "pruning": 0.75, "pruning_allocation": "layer"}
+    pruned = {"width": 2 * width, "pruning": 0.5, "pruning_allocation": "layer"}
     plain = {"width": width}
     variants = {
         "plain": plain,

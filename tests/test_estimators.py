@@ -496,16 +496,17 @@ def test_batches_grow_with_the_rows():
 
 
 def test_dropout_comes_by_itself_where_columns_outnumber_rows():
-    X = np.random.default_rng(0).normal(size=(60, 70))
+    X = np.random.default_rng(0).normal(size=(120, 130))
     y = X[:, 0] > 0
     settings = {"max_epochs": 2, "random_state": 0, "width": 8}
     wide = ScaledMLPClassifier(**settings).fit(X, y)
     assert wide.dropout_ == 0.4
     assert wide.net_.module_.dropout.p == 0.4
-    # Of 60 rows 54 are trained on; bins are not columns.
-    assert ScaledMLPClassifier(**settings).fit(X[:, :55], y).dropout_ == 0.4
-    tall = ScaledMLPClassifier(resolution=8, **settings).fit(X[:, :54], y)
+    # Of 120 rows 108 are trained on; bins are not columns; fewer than 100 are never wide.
+    assert ScaledMLPClassifier(**settings).fit(X[:, :109], y).dropout_ == 0.4
+    tall = ScaledMLPClassifier(resolution=8, **settings).fit(X[:, :108], y)
     assert tall.dropout_ == 0.0
+    assert ScaledMLPClassifier(**settings).fit(X[:50, :99], y[:50]).dropout_ == 0.0
     assert ScaledMLPClassifier(dropout=0.1, **settings).fit(X, y).dropout_ == 0.1
     assert ScaledMLPClassifier(**settings).partial_fit(X[:9], y[:9], [0, 1]).dropout_ == 0.0
     same = ScaledMLPClassifier(dropout=0.4, **settings).fit(X, y)

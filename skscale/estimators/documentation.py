@@ -37,8 +37,8 @@ PARAMETERS = """
         2016). Deep networks need it to train.
     dropout : float or "auto", default="auto"
         Rate at which hidden activations are dropped while training (Srivastava et al.
-        2014). "auto" is 0.4 where X has more columns than there are training rows, as text
-        has, which a network would learn by heart, else 0.
+        2014). "auto" is 0.4 where X has more columns than there are training rows (and 100 at
+        least), as text has, which a network would learn by heart, else 0.
     l1 : float, default=0.0
         Decoupled L1 penalty: after each step weights move by `learning_rate * l1`
         towards zero and stop there.
