@@ -7,6 +7,7 @@ A teacher is fitted once for each set of training rows in a process, however man
 import pickle
 import threading
 import warnings
+import weakref
 from collections import OrderedDict
 
 import joblib
@@ -22,7 +23,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_memory, has_fit_parameter
 
 from .._sklearn_private import _num_samples, _safe_indexing
-from ..training.fusion import blocked
+from ..training.fusion import blocked, current_job
 
 # Of a teacher that is sure: more would make all logits of the others infinite.
 _SMALLEST_PROBABILITY = 1e-6
@@ -97,6 +98,9 @@ class LabelCache:
 
 
 labels_made = LabelCache()
+# Of each fused run, what frozen teachers hash to.
+_digests = weakref.WeakKeyDictionary()
+_digests_lock = threading.Lock()
 
 
 def labels_of(teacher, X, y, weights, *, classes, is_multilabel, cv, memory, X_new=None):
@@ -128,12 +132,30 @@ def labels_of(teacher, X, y, weights, *, classes, is_multilabel, cv, memory, X_n
     """
     arguments = (X, y, weights, classes, is_multilabel, cv, X_new)
     try:
-        key = joblib.hash((teacher, arguments))
+        own = _digest_once(teacher) if isinstance(teacher, FrozenEstimator) else teacher
+        key = joblib.hash((own, arguments))
     except (AttributeError, TypeError, pickle.PicklingError):
         # What cannot be pickled cannot be told apart: it is asked each time.
         return _make_labels(teacher, *arguments)
     make = check_memory(memory).cache(_make_labels) if memory is not None else _make_labels
     return labels_made.get(key, lambda: make(teacher, *arguments))
+
+
+def _digest_once(teacher):
+    """Return the hash of a frozen teacher, computed once in a fused run.
+
+    All candidates hold the one object, and a large forest takes longer to hash than a small
+    student to train. Outside a run it may have been fitted again meanwhile.
+    """
+    job = current_job()
+    if job is None:
+        return joblib.hash(teacher)
+    with _digests_lock:
+        of_run = _digests.setdefault(job.call.rendezvous, {})
+        if id(teacher) not in of_run:
+            # Held, so that its id stays its own.
+            of_run[id(teacher)] = teacher, joblib.hash(teacher)
+        return of_run[id(teacher)][1]
 
 
 def _make_labels(teacher, X, y, weights, classes, is_multilabel, cv, X_new):

@@ -180,12 +180,20 @@ class LossGradient:
         if loss == "huber":
             self.lowest = -parameter
         if loss in UNDISTILLED:
-            self.smoothing, weight, temperature = parameter.split(1, dim=-1)
-            self.own, self.cooling = 1 - weight, 1 / temperature
-            self.taught = weight * temperature
+            smoothing, weight, temperature = parameter.split(1, dim=-1)
+            self.own, self.taught, self.cooling = (
+                1 - weight,
+                weight * temperature,
+                1 / temperature,
+            )
+            # Smoothing is linear: both targets by one factor, and the rest is a constant.
+            self.truth = (smoothing - 1) * self.own
+            self.teaching = (smoothing - 1) * self.taught
+            n_classes = 2 if loss == "distilled_logistic" else n_outputs
+            self.everywhere = -smoothing / n_classes * (self.own + self.taught)
             # With the classes outside: see `_classes_outside`.
-            self.parts = [torch.empty_like(self.gradient.transpose(1, 2)) for _ in range(3)]
-            self.parts = [part.contiguous() for part in self.parts]
+            shape = (n_members, n_outputs, n_rows)
+            self.parts = [torch.empty(shape, dtype=dtype, device=device) for _ in range(3)]
 
     def __call__(self, outputs, targets, row_weights):
         """Return d sum(row_weights * row_losses) / d outputs.
@@ -231,29 +239,24 @@ class LossGradient:
         return g.mul_(row_weights)
 
     def _distil(self, outputs, targets):
-        n_outputs = self.n_outputs
-        hard, logits = targets[..., :n_outputs], targets[..., n_outputs:]
-        if self.loss == "distilled_logistic":
-            taught = torch.sigmoid(outputs * self.cooling)
-            soft = torch.sigmoid(logits * self.cooling)
-            taught.sub_(_smoothed(soft, self.smoothing)).mul_(self.taught)
-            torch.sigmoid(outputs, out=self.gradient)
-            self.gradient.sub_(_smoothed(hard, self.smoothing))
-        else:
-            outside, own, other = self.parts
-            outside.copy_(outputs.transpose(1, 2))
-            torch.softmax(outside, 1, out=own)
-            outside.mul_(self.cooling)
-            taught = torch.softmax(outside, 1)
-            outside.copy_(logits.transpose(1, 2)).mul_(self.cooling)
-            torch.softmax(outside, 1, out=other)
-            taught.sub_(_smoothed(other, self.smoothing, n_outputs)).mul_(self.taught)
-            taught = taught.transpose(1, 2)
-            torch.sub(
-                own.transpose(1, 2), _smoothed(hard, self.smoothing, n_outputs),
-                out=self.gradient,
-            )  # fmt: skip
-        self.gradient.mul_(self.own).add_(taught)
+        hard, logits = targets[..., : self.n_outputs], targets[..., self.n_outputs :]
+        g, (outside, whole, part) = self.gradient, self.parts
+        is_logistic = self.loss == "distilled_logistic"
+
+        def link(out):
+            return (
+                torch.sigmoid(outside, out=out)
+                if is_logistic
+                else torch.softmax(outside, 1, out=out)
+            )
+
+        outside.copy_(outputs.transpose(1, 2))
+        link(whole).mul_(self.own)
+        outside.mul_(self.cooling)
+        whole.addcmul_(link(part), self.taught)
+        torch.mul(logits.transpose(1, 2), self.cooling, out=outside)
+        whole.addcmul_(link(part), self.teaching).add_(self.everywhere)
+        torch.addcmul(whole.transpose(1, 2), hard, self.truth, out=g)
 
 
 def weight_factor(loss, n_outputs):
