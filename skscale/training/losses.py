@@ -118,19 +118,22 @@ def row_losses(loss, outputs, targets, parameter=None):
 def _distilled_losses(loss, outputs, targets, parameter):
     smoothing, weight, temperature = parameter.split(1, dim=-1)
     hard, logits = targets.chunk(2, dim=-1)
-    cool = outputs / temperature
     if loss == "distilled_logistic":
+        cool = outputs / temperature
         hard, soft = (
             _smoothed(t, smoothing) for t in (hard, torch.sigmoid(logits / temperature))
         )
         own = functional.softplus(outputs) - hard * outputs
         taught = functional.softplus(cool) - soft * cool
         return torch.lerp(own, temperature**2 * taught, weight).mean(-1)
-    hard = _smoothed(hard, smoothing, outputs.shape[-1])
-    soft = _smoothed(torch.softmax(logits / temperature, -1), smoothing, outputs.shape[-1])
-    own = -(hard * torch.log_softmax(outputs, -1)).sum(-1, keepdim=True)
-    taught = -(soft * torch.log_softmax(cool, -1)).sum(-1, keepdim=True)
-    return torch.lerp(own, temperature**2 * taught, weight).squeeze(-1)
+    # See `_classes_outside`.
+    hard, logits, out = (_classes_outside(a) for a in (hard, logits, outputs))
+    cool, n_classes = out / temperature, outputs.shape[-1]
+    soft = _smoothed(torch.softmax(logits / temperature, -2), smoothing, n_classes)
+    own = -(_smoothed(hard, smoothing, n_classes) * torch.log_softmax(out, -2)).sum(-2)
+    taught = -(soft * torch.log_softmax(cool, -2)).sum(-2)
+    weight, temperature = weight.squeeze(-1), temperature.squeeze(-1)
+    return torch.lerp(own, temperature**2 * taught, weight)
 
 
 def _smoothed(targets, smoothing, n_classes=2):
