@@ -37,6 +37,7 @@ from skscale.training.engine import train
 from skscale.training.gradient import AutogradGradient
 from skscale.training.losses import (
     LossGradient,
+    mix_targets,
     row_losses,
     stack_parameters,
     weight_factor,
@@ -96,6 +97,7 @@ def test_the_loss_is_hintons_and_its_gradient_autograds(loss):
     numbers = [(0.0, 0.3, 1.0), (0.1, 0.9, 4.0), (0.2, 1.0, 0.5)]
     parameter = stack_parameters(loss, numbers, torch.float64, "cpu")
     targets = torch.cat([hard, logits], dim=-1)
+    targets = mix_targets(loss, targets, parameter)
     losses = row_losses(loss, out, targets, parameter)
     for k, (smoothing, weight, temperature) in enumerate(numbers):
         if loss == "distilled_cross_entropy":

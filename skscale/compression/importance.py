@@ -6,7 +6,7 @@ from scipy.sparse import issparse
 
 from ..networks.dense import stacked_forward
 from ..networks.parameters import StackedParameters, TrainedNumbers
-from ..training.losses import row_losses, stack_parameters
+from ..training.losses import mix_targets, row_losses, stack_parameters
 from ..training.random import importance_rows
 from .removal import unit_groups
 
@@ -152,6 +152,7 @@ def _passes(architecture, networks, task, derives):
         gradients = of_weights = None
         if derives:
             targets = targets.expand(len(networks), *targets.shape)
+            targets = mix_targets(task.loss, targets, loss_parameter)
             losses = row_losses(task.loss, outputs, targets, loss_parameter)
             losses = losses * row_weights
             found = torch.autograd.grad(losses.sum(), [*hidden, *parameters.weights])

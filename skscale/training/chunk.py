@@ -13,7 +13,7 @@ from itertools import groupby
 import numpy as np
 import torch
 
-from .losses import count_targets, row_losses, weight_factor
+from .losses import UNDISTILLED, count_targets, mix_targets, row_losses, weight_factor
 from .masks import MaskSource
 from .program import record
 
@@ -25,6 +25,8 @@ _MOST_STEPS = 64
 # A program is run for so many multiply-accumulates, some hundredths of a second, before
 # anybody looks whether training was cancelled.
 _MACS_A_LOOK = 2e9
+# Outputs whose losses are computed at once on a CPU.
+_LOSS_BYTES = 256 << 10
 
 
 class GraphCapture:
@@ -106,16 +108,18 @@ class Chunk:
         if stack.is_sparse:
             self.host_order = np.zeros(self.order.shape, dtype=np.int64)
         self.x = buffer(n_inputs, dtype=stack.dtype, n=n_batches)
-        if stack.loss == "cross_entropy":
-            self.targets = buffer(1, dtype=torch.int64)
+        n_targets = count_targets(stack.loss, architecture.n_outputs)
+        target_dtype = torch.int64 if stack.loss == "cross_entropy" else loss_dtype
+        self.feed_targets = buffer(n_targets, dtype=target_dtype, n=n_feeds)
+        self.is_distilled = stack.loss in UNDISTILLED
+        if self.is_distilled:
+            shape = (self.capacity, n_members, architecture.n_outputs, n_rows)
+            self.mixed = torch.zeros(shape, dtype=loss_dtype, device=device)
+            self.targets = self.mixed.transpose(2, 3)
+        elif n_feeds < n_members:
+            self.targets = buffer(n_targets, dtype=target_dtype)
         else:
-            n_targets = count_targets(stack.loss, architecture.n_outputs)
-            self.targets = buffer(n_targets, dtype=loss_dtype)
-        self.feed_targets = self.targets
-        if n_feeds < n_members:
-            self.feed_targets = self.targets.new_zeros(
-                self.capacity, n_feeds, *self.targets.shape[2:]
-            )
+            self.targets = self.feed_targets
         self.row_weights = buffer(1, dtype=loss_dtype)
         self.outputs = buffer(architecture.n_outputs, dtype=loss_dtype)
         self.mask_source = None
@@ -205,7 +209,15 @@ class Chunk:
                 _take(feeds[f].X, order[:, f], self.x[:n_steps, b])
             for f, feed in enumerate(feeds):
                 _take(feed.targets, order[:, f], self.feed_targets[:n_steps, f])
-        if self.feed_targets is not self.targets:
+        if self.is_distilled:
+            for block in self._blocks(n_steps):
+                targets = self.feed_targets[block]
+                if len(feeds) > 1:  # else all members have the one
+                    targets = targets.index_select(1, self.stack.feed_index)
+                mix_targets(
+                    self.stack.loss, targets, self.stack.loss_parameter, self.mixed[block]
+                )
+        elif self.feed_targets is not self.targets:
             torch.index_select(
                 self.feed_targets[:n_steps], 1, self.stack.feed_index,
                 out=self.targets[:n_steps],
@@ -322,17 +334,28 @@ class Chunk:
         graph.replay()
 
     def _sum_losses(self, n_steps, n_rows_of_feed):
-        targets = self.targets[:n_steps]
-        if self.stack.loss == "cross_entropy":
-            targets = targets.squeeze(-1)
-        losses = row_losses(
-            self.stack.loss, self.outputs[:n_steps], targets, self.stack.loss_parameter
-        )
-        losses = (losses * self.row_weights[:n_steps, ..., 0]).sum((0, 2))  # (n_members,)
+        losses = 0
+        for block in self._blocks(n_steps):
+            targets = self.targets[block]
+            if self.stack.loss == "cross_entropy":
+                targets = targets.squeeze(-1)
+            of_rows = row_losses(
+                self.stack.loss, self.outputs[block], targets, self.stack.loss_parameter
+            )
+            losses = losses + (of_rows * self.row_weights[block, ..., 0]).sum((0, 2))
         if len(set(n_rows_of_feed)) == 1:
             return losses * (n_rows_of_feed[0] / self.factor)
         n_rows = torch.tensor(n_rows_of_feed).to(losses)[self.stack.feed_index]
         return losses * (n_rows / self.factor)
+
+    def _blocks(self, n_steps):
+        # Steps whose losses are computed at once. Temporary arrays that stay in the cache:
+        # with those of a whole chunk the losses of a student took as long as its steps.
+        n = n_steps
+        if self.outputs.device.type == "cpu":
+            step = self.outputs[0]
+            n = max(1, _LOSS_BYTES // (step.numel() * step.element_size()))
+        return [slice(start, min(start + n, n_steps)) for start in range(0, n_steps, n)]
 
 
 def _take(source, rows, out):

@@ -14,7 +14,10 @@ With `o` an output, `t` its target and `r = t - o`, in the mean over the outputs
 - "distilled_cross_entropy", "distilled_logistic": `(1 - w)` times the loss of that name plus
   `w * T**2` times the same loss of `o / T` with the teacher's `softmax(l / T)` or
   `sigmoid(l / T)` as target (Hinton et al. 2015, "Distilling the knowledge in a neural
-  network", section 2). Targets are probabilities, then the teacher's logits `l`.
+  network", section 2). Both targets stand in the gradient in one place, so they are mixed
+  into one, `t = (1 - w) * truth + w * T * said`, before the steps: see `mix_targets`. Then
+  the loss is `(1 - w) * Z(o) + w * T**2 * Z(o / T) - t * o`, with `Z` the logarithm of the
+  sum of the exponentials or the softplus.
 
 The first two are those of torch's criteria with `label_smoothing` (Szegedy et al. 2016,
 "Rethinking the Inception architecture for computer vision", section 7): the target has
@@ -45,7 +48,7 @@ UNDISTILLED = {
 
 
 def count_targets(loss, n_outputs):
-    """Return the columns of the targets of a loss."""
+    """Return the columns of the targets of a loss, as `mix_targets` takes them."""
     if loss == "cross_entropy":
         return 1
     return 2 * n_outputs if loss in UNDISTILLED else n_outputs
@@ -73,6 +76,41 @@ def stack_parameters(loss, values, dtype, device):
     return torch.tensor(values, dtype=dtype, device=device).view(len(values), 1, -1)
 
 
+def mix_targets(loss, targets, parameter, out=None):
+    """Return targets as `row_losses` and `LossGradient` take them.
+
+    Parameters
+    ----------
+    loss : str
+        A key of `LOSSES`.
+    targets : tensor of shape (..., n_members or 1, n_rows, n_targets)
+        For a distilled loss probabilities, then the teacher's logits; targets of any other
+        loss are returned as they are.
+    parameter : tensor of shape (n_members, 1, n_numbers)
+        See `stack_parameters`.
+    out : tensor of shape (..., n_members, n_outputs, n_rows), default=None
+        Where to write, with the outputs outside: see `_classes_outside`.
+
+    Returns
+    -------
+    tensor of shape (..., n_members, n_rows, n_outputs)
+        A view of `out`.
+    """
+    if loss not in UNDISTILLED:
+        return targets
+    smoothing, weight, temperature = parameter.split(1, dim=-1)
+    hard, logits = _classes_outside(targets).chunk(2, dim=-2)
+    cool = logits / temperature
+    if loss == "distilled_logistic":
+        soft, n_classes = torch.sigmoid(cool, out=out), 2
+    else:
+        soft, n_classes = torch.softmax(cool, -2, out=out), cool.shape[-2]
+    own, taught = 1 - weight, weight * temperature
+    # Smoothing is linear: both targets by one factor, and the rest is a constant.
+    mixed = soft.mul_(taught * (1 - smoothing)).addcmul_(hard, own * (1 - smoothing))
+    return mixed.add_(smoothing / n_classes * (own + taught)).transpose(-1, -2)
+
+
 def row_losses(loss, outputs, targets, parameter=None):
     """Compute the loss of each row; differentiable by autograd.
 
@@ -82,6 +120,7 @@ def row_losses(loss, outputs, targets, parameter=None):
         A key of `LOSSES`.
     outputs : tensor of shape (..., n_outputs)
     targets : tensor of shape (...) for "cross_entropy", else (..., n_outputs)
+        See `mix_targets`.
     parameter : tensor or None
         The loss's number: see `stack_parameters`.
 
@@ -116,24 +155,21 @@ def row_losses(loss, outputs, targets, parameter=None):
 
 
 def _distilled_losses(loss, outputs, targets, parameter):
-    smoothing, weight, temperature = parameter.split(1, dim=-1)
-    hard, logits = targets.chunk(2, dim=-1)
+    _, weight, temperature = parameter.split(1, dim=-1)
+    own, taught = 1 - weight, weight * temperature**2
     if loss == "distilled_logistic":
-        cool = outputs / temperature
-        hard, soft = (
-            _smoothed(t, smoothing) for t in (hard, torch.sigmoid(logits / temperature))
-        )
-        own = functional.softplus(outputs) - hard * outputs
-        taught = functional.softplus(cool) - soft * cool
-        return torch.lerp(own, temperature**2 * taught, weight).mean(-1)
-    # See `_classes_outside`.
-    hard, logits, out = (_classes_outside(a) for a in (hard, logits, outputs))
-    cool, n_classes = out / temperature, outputs.shape[-1]
-    soft = _smoothed(torch.softmax(logits / temperature, -2), smoothing, n_classes)
-    own = -(_smoothed(hard, smoothing, n_classes) * torch.log_softmax(out, -2)).sum(-2)
-    taught = -(soft * torch.log_softmax(cool, -2)).sum(-2)
-    weight, temperature = weight.squeeze(-1), temperature.squeeze(-1)
-    return torch.lerp(own, temperature**2 * taught, weight)
+        whole = own * functional.softplus(outputs)
+        whole = whole + taught * functional.softplus(outputs / temperature)
+        return (whole - targets * outputs).mean(-1)
+    out = _classes_outside(outputs)
+    whole = own.squeeze(-1) * _log_sum_exp(out)
+    whole = whole + taught.squeeze(-1) * _log_sum_exp(out / temperature)
+    return whole - (targets.transpose(-1, -2) * out).sum(-2)
+
+
+def _log_sum_exp(out):
+    # In one pass, where torch.logsumexp takes four.
+    return (out - torch.log_softmax(out, -2)).select(-2, 0)
 
 
 def _smoothed(targets, smoothing, n_classes=2):
@@ -176,27 +212,24 @@ class LossGradient:
                 minus = parameter - 1
                 self.everywhere = -parameter / n_outputs
             self.minus = minus.expand(n_members, n_rows, 1)
-        else:
+        elif loss not in UNDISTILLED:
             self.gradient = torch.empty(
                 n_members, n_rows, n_outputs, dtype=dtype, device=device
             )
         if loss == "huber":
             self.lowest = -parameter
         if loss in UNDISTILLED:
-            smoothing, weight, temperature = parameter.split(1, dim=-1)
+            _, weight, temperature = parameter.split(1, dim=-1)
             self.own, self.taught, self.cooling = (
                 1 - weight,
                 weight * temperature,
                 1 / temperature,
             )
-            # Smoothing is linear: both targets by one factor, and the rest is a constant.
-            self.truth = (smoothing - 1) * self.own
-            self.teaching = (smoothing - 1) * self.taught
-            n_classes = 2 if loss == "distilled_logistic" else n_outputs
-            self.everywhere = -smoothing / n_classes * (self.own + self.taught)
+            self.cools = bool((temperature != 1).any())
             # With the classes outside: see `_classes_outside`.
             shape = (n_members, n_outputs, n_rows)
             self.parts = [torch.empty(shape, dtype=dtype, device=device) for _ in range(3)]
+            self.gradient = self.parts[0].transpose(1, 2)
 
     def __call__(self, outputs, targets, row_weights):
         """Return d sum(row_weights * row_losses) / d outputs.
@@ -205,7 +238,8 @@ class LossGradient:
         ----------
         outputs : tensor of shape (n_members, n_rows, n_outputs)
         targets : tensor
-            Of shape (n_members, n_rows, 1) for "cross_entropy", else like `outputs`.
+            Of shape (n_members, n_rows, 1) for "cross_entropy", else like `outputs`; see
+            `mix_targets`.
         row_weights : tensor of shape (n_members, n_rows, 1)
             Times `weight_factor`.
 
@@ -242,24 +276,19 @@ class LossGradient:
         return g.mul_(row_weights)
 
     def _distil(self, outputs, targets):
-        hard, logits = targets[..., : self.n_outputs], targets[..., self.n_outputs :]
-        g, (outside, whole, part) = self.gradient, self.parts
-        is_logistic = self.loss == "distilled_logistic"
+        whole, outside, part = self.parts
 
         def link(out):
-            return (
-                torch.sigmoid(outside, out=out)
-                if is_logistic
-                else torch.softmax(outside, 1, out=out)
-            )
+            if self.loss == "distilled_logistic":
+                return torch.sigmoid(outside, out=out)
+            return torch.softmax(outside, 1, out=out)
 
         outside.copy_(outputs.transpose(1, 2))
-        link(whole).mul_(self.own)
-        outside.mul_(self.cooling)
-        whole.addcmul_(link(part), self.taught)
-        torch.mul(logits.transpose(1, 2), self.cooling, out=outside)
-        whole.addcmul_(link(part), self.teaching).add_(self.everywhere)
-        torch.addcmul(whole.transpose(1, 2), hard, self.truth, out=g)
+        link(whole)
+        if self.cools:
+            outside.mul_(self.cooling)
+            whole.mul_(self.own).addcmul_(link(part), self.taught)
+        whole.sub_(targets.transpose(1, 2))
 
 
 def weight_factor(loss, n_outputs):
