@@ -25,7 +25,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from skscale import ScaledMLPClassifier, ScaledMLPRegressor
+from skscale import ScaledMLPClassifier, ScaledMLPRegressor, last_fused_run
 from skscale.compression.distillation import (
     LabelCache,
     labels_made,
@@ -255,6 +255,9 @@ def test_a_teacher_is_fitted_once_for_each_set_of_rows(digits, fits, backend, in
     # Two folds of the search, three of each training set; nobody asks it at weight 0.
     assert sorted(n for n, _ in fits) == [72] * 6
     if backend == "skscale":
+        # Those that wait for labels are trained with those that made them. Where the teacher
+        # is ours, those at weight 0 are trained with it.
+        assert max(last_fused_run().n_gathered) == (24 if inner is None else 16)
         alone = GridSearchCV(student, grid, cv=2, refit=False, error_score="raise").fit(X, y)
         np.testing.assert_allclose(
             search.cv_results_["mean_test_score"],

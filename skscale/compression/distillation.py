@@ -23,7 +23,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_memory, has_fit_parameter
 
 from .._sklearn_private import _num_samples, _safe_indexing
-from ..training.fusion import blocked, current_job
+from ..training.fusion import blocked, current_job, unblock
 
 # Of a teacher that is sure: more would make all logits of the others infinite.
 _SMALLEST_PROBABILITY = 1e-6
@@ -36,6 +36,7 @@ _N_NEIGHBORS = 5
 class _Entry:
     def __init__(self):
         self.is_done = threading.Event()
+        self.waiting = []
         self.value = None
         self.error = None
 
@@ -61,10 +62,13 @@ class LabelCache:
             is_first = entry is None
             if is_first:
                 entry = self._entries[key] = _Entry()
+            elif not entry.is_done.is_set():
+                entry.waiting.append(current_job())
             self._entries.move_to_end(key)
         if not is_first:
-            with blocked():
-                entry.is_done.wait()
+            if not entry.is_done.is_set():
+                with blocked():
+                    entry.is_done.wait()
             if entry.error is not None:
                 raise entry.error
             return entry.value
@@ -76,7 +80,11 @@ class LabelCache:
                 self._entries.pop(key, None)
             raise
         finally:
-            entry.is_done.set()
+            with self._lock:
+                # Before they wake: else the others would be trained without them.
+                for job in entry.waiting:
+                    unblock(job)
+                entry.is_done.set()
         self._forget()
         return entry.value
 

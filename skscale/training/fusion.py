@@ -75,12 +75,17 @@ def blocked():
     if job is None:
         yield
         return
-    rendezvous = job.call.rendezvous
-    rendezvous.block(job)
+    job.call.rendezvous.block(job)
     try:
         yield
     finally:
-        rendezvous.unblock(job)
+        unblock(job)
+
+
+def unblock(job):
+    """What a blocked job (None is none) waits for is there: it counts as running again."""
+    if job is not None:
+        job.call.rendezvous.unblock(job)
 
 
 class FusedRun:

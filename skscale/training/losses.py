@@ -100,15 +100,15 @@ def mix_targets(loss, targets, parameter, out=None):
         return targets
     smoothing, weight, temperature = parameter.split(1, dim=-1)
     hard, logits = _classes_outside(targets).chunk(2, dim=-2)
-    cool = logits / temperature
-    if loss == "distilled_logistic":
-        soft, n_classes = torch.sigmoid(cool, out=out), 2
-    else:
-        soft, n_classes = torch.softmax(cool, -2, out=out), cool.shape[-2]
     own, taught = 1 - weight, weight * temperature
+    is_logistic = loss == "distilled_logistic"
+    n_classes = 2 if is_logistic else hard.shape[-2]
     # Smoothing is linear: both targets by one factor, and the rest is a constant.
-    mixed = soft.mul_(taught * (1 - smoothing)).addcmul_(hard, own * (1 - smoothing))
-    return mixed.add_(smoothing / n_classes * (own + taught)).transpose(-1, -2)
+    rest = smoothing / n_classes * (own + taught)
+    mixed = torch.addcmul(rest, hard, own * (1 - smoothing), out=out)
+    cool = logits / temperature
+    soft = torch.sigmoid(cool) if is_logistic else torch.softmax(cool, -2)
+    return mixed.addcmul_(soft, taught * (1 - smoothing)).transpose(-1, -2)
 
 
 def row_losses(loss, outputs, targets, parameter=None):
@@ -169,7 +169,7 @@ def _distilled_losses(loss, outputs, targets, parameter):
 
 def _log_sum_exp(out):
     # In one pass, where torch.logsumexp takes four.
-    return (out - torch.log_softmax(out, -2)).select(-2, 0)
+    return out.select(-2, 0) - torch.log_softmax(out, -2).select(-2, 0)
 
 
 def _smoothed(targets, smoothing, n_classes=2):
