@@ -20,6 +20,7 @@ _EXPORTS = {
     "complexity": "skscale.inspection.complexity",
     "cost_scoring": "skscale.selection.costs",
     "diagnose": "skscale.selection.diagnosis",
+    "fit_compound_coefficients": "skscale.selection.compound",
     "last_fused_run": "skscale.training.fusion",
     "prune": "skscale.compression.fitted",
     "scale_grid": "skscale.selection.grids",

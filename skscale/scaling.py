@@ -1,6 +1,30 @@
 """What the scale hyperparameters mean: pure arithmetic, no array library."""
 
+import math
 from numbers import Integral
+from typing import NamedTuple
+
+# What is larger was not meant.
+_MOST = 1_000_000
+# Coefficients are decimals: 2 * 1.5 shall not round up to 4 for the last bit's sake.
+_ROUNDING = 1e-9
+# Of dropout under compound scaling, and its growth a unit of phi: 0.2 at B0, 0.5 at B7 of Tan
+# and Le (2019, section 5.2).
+_LARGEST_DROPOUT, _DROPOUT_GROWTH = 0.5, 0.2
+
+
+class Scale(NamedTuple):
+    """What is built.
+
+    Attributes
+    ----------
+    widths : tuple of int
+        Units of each hidden layer.
+    resolution : int
+    """
+
+    widths: tuple
+    resolution: int
 
 
 def hidden_widths(depth, width):
@@ -46,3 +70,97 @@ def hidden_widths(depth, width):
             "Set depth=None when width is a tuple: its length is the depth."
         )
     return widths
+
+
+def compound_scale(depth, width, resolution, phi, phi_depth, phi_width, phi_resolution):
+    """Scale depth, width and resolution together (Tan and Le 2019, eq. 3).
+
+    Parameters
+    ----------
+    depth : int or None
+        Hidden layers, rounded up: a network with any has one at least.
+    width : int or tuple of int
+        Units, rounded to the nearest. Of a tuple each width stands for its share of the
+        depth, as the stages of a convolutional network do.
+    resolution : int
+        Bins of each numeric feature, rounded to the nearest; 0 stays 0.
+    phi : float
+        0 changes nothing.
+    phi_depth, phi_width, phi_resolution : float
+        Each is multiplied by its coefficient to the power of phi.
+
+    Returns
+    -------
+    Scale
+
+    Raises
+    ------
+    ValueError
+        If `depth` and `width` say different things, or the network would be enormous.
+
+    References
+    ----------
+    Tan, Le (2019). EfficientNet: rethinking model scaling for convolutional neural networks.
+    ICML.
+
+    Examples
+    --------
+    >>> compound_scale(2, 64, 8, 2, 1.2, 1.1, 1.15)
+    Scale(widths=(77, 77, 77), resolution=11)
+    >>> compound_scale(None, (64, 16), 0, 1, 1.5, 1.0, 1.0)
+    Scale(widths=(64, 64, 16), resolution=0)
+    """
+    widths = hidden_widths(depth, width)
+    if phi == 0:
+        return Scale(widths, int(resolution))
+
+    def scaled(number, coefficient, name):
+        if not number:
+            return 0
+        try:
+            result = number * coefficient**phi
+        except OverflowError:
+            result = math.inf
+        if result > _MOST:
+            raise ValueError(
+                f"phi={phi!r} with {name}={coefficient!r} makes more than {_MOST:,} out of "
+                f"{number}. Expected a smaller phi: 3 is large."
+            )
+        return result
+
+    n_layers = math.ceil(scaled(len(widths), phi_depth, "phi_depth") - _ROUNDING)
+    n_layers = max(n_layers, min(len(widths), 1))
+    of_layers = [widths[k * len(widths) // n_layers] for k in range(n_layers)]
+    bins = scaled(int(resolution), phi_resolution, "phi_resolution")
+    return Scale(
+        tuple(max(1, _nearest(scaled(w, phi_width, "phi_width"))) for w in of_layers),
+        max(_nearest(bins), min(int(resolution), 1)),
+    )
+
+
+def compound_dropout(rate, phi):
+    """Return the rate of dropout of a network scaled by phi: larger ones need more.
+
+    Parameters
+    ----------
+    rate : float
+        At phi = 0.
+    phi : float
+
+    Returns
+    -------
+    float
+        From 0 to 0.5, unless phi is 0.
+
+    Examples
+    --------
+    >>> [round(compound_dropout(0.2, phi), 2) for phi in (-5, 0, 1, 7, 10)]
+    [0.0, 0.2, 0.24, 0.48, 0.5]
+    """
+    if phi == 0:
+        return rate
+    return min(max(rate * (1 + _DROPOUT_GROWTH * phi), 0.0), _LARGEST_DROPOUT)
+
+
+def _nearest(number):
+    return math.floor(number + 0.5)

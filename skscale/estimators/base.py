@@ -15,7 +15,7 @@ from .._sklearn_private import HasMethods, Interval, StrOptions
 from ..inference import dense as inference
 from ..inspection.complexity import count
 from ..networks.architecture import ACTIVATIONS, NORMALIZATIONS
-from ..scaling import hidden_widths
+from ..scaling import compound_scale
 from .features import (
     encode_features,
     is_plain_array,
@@ -36,6 +36,10 @@ class ScaledMLP(Trains, CallbackSupportMixin, BaseEstimator):
         "width": [Interval(Integral, 1, None, closed="left"), tuple, list],
         "n_members": [Interval(Integral, 1, None, closed="left")],
         "resolution": [Interval(Integral, 0, None, closed="left")],
+        "phi": [Interval(Real, None, None, closed="neither")],
+        "phi_depth": [Interval(Real, 1, None, closed="left")],
+        "phi_width": [Interval(Real, 1, None, closed="left")],
+        "phi_resolution": [Interval(Real, 1, None, closed="left")],
         "preprocessing": [StrOptions({"auto"}), None],
         "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
         "activation": [StrOptions(set(ACTIVATIONS))],
@@ -80,6 +84,10 @@ class ScaledMLP(Trains, CallbackSupportMixin, BaseEstimator):
         *,
         n_members=1,
         resolution=0,
+        phi=0,
+        phi_depth=1.2,
+        phi_width=1.1,
+        phi_resolution=1.15,
         preprocessing="auto",
         categorical_features="from_dtype",
         activation="silu",
@@ -120,6 +128,10 @@ class ScaledMLP(Trains, CallbackSupportMixin, BaseEstimator):
         self.width = width
         self.n_members = n_members
         self.resolution = resolution
+        self.phi = phi
+        self.phi_depth = phi_depth
+        self.phi_width = phi_width
+        self.phi_resolution = phi_resolution
         self.preprocessing = preprocessing
         self.categorical_features = categorical_features
         self.activation = activation
@@ -191,7 +203,19 @@ class ScaledMLP(Trains, CallbackSupportMixin, BaseEstimator):
                 f'device must be "auto", "cpu", "cuda" (or "cuda:1") or "mps", got '
                 f"{self.device!r}."
             )
-        return hidden_widths(self.depth, self.width)
+        return self._scale.widths
+
+    @property
+    def _scale(self):
+        return compound_scale(
+            self.depth,
+            self.width,
+            self.resolution,
+            self.phi,
+            self.phi_depth,
+            self.phi_width,
+            self.phi_resolution,
+        )
 
     @property
     def _is_taught(self):

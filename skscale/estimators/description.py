@@ -10,6 +10,7 @@ from sklearn.base import is_classifier
 from .._sklearn_private import _safe_indexing
 from ..inference.encoding import fit_encoding
 from ..networks.architecture import DenseArchitecture
+from ..scaling import compound_dropout
 from ..training.random import split_random_state
 from ..training.task import Recipe, Task, ValidationSet
 from .features import (
@@ -178,7 +179,8 @@ class DescribesTraining:
             weights = (weights / weights[train_rows].mean()).astype(self._network_dtype)
         inputs = self._encode_inputs(X, train_rows, weights, continues)
         self.n_samples_seen_ = len(rows)
-        self.dropout_ = resolve_dropout(self.dropout, len(train_rows), X.shape[1])
+        dropout = resolve_dropout(self.dropout, len(train_rows), X.shape[1])
+        self.dropout_ = compound_dropout(dropout, self.phi)
         self._mean_weight = None
         architecture = self._describe_architecture(inputs, widths, encoded, continues)
         return self._make_task(
@@ -241,7 +243,8 @@ class DescribesTraining:
         values = self._follow_targets(encoded, rows, weights, weight_before)
         self.n_samples_seen_, self._mean_weight = n_seen, mean
         # The pieces of a stream are few rows, but each is seen once.
-        self.dropout_ = resolve_dropout(self.dropout, np.inf, X.shape[1])
+        dropout = resolve_dropout(self.dropout, np.inf, X.shape[1])
+        self.dropout_ = compound_dropout(dropout, self.phi)
         architecture = self._describe_architecture(inputs, widths, encoded, continues)
         recipe = self._describe_recipe(len(rows))
         return self._make_task(
@@ -286,7 +289,7 @@ class DescribesTraining:
                 rows,
                 weights,
                 preprocessing=self.preprocessing,
-                n_bins=int(self.resolution),
+                n_bins=self._scale.resolution,
             )
             if self.encoding_ is not None:
                 warn_of_lost_digits(X, self.encoding_)

@@ -15,6 +15,19 @@ PARAMETERS = """
         How finely numeric features are seen: 0 as one number each; beyond that also by a
         piecewise-linear encoding with so many bins between quantiles of the training rows
         (Gorishniy et al. 2022, eq. 1). For targets that jump or oscillate over a feature.
+    phi : float, default=0
+        Compound scaling (Tan and Le 2019): scales depth, width and resolution together, by
+        `phi_depth**phi` (rounded up), `phi_width**phi` and `phi_resolution**phi` (rounded to
+        the nearest), and dropout by `1 + 0.2 * phi` (from 0 to 0.5). May be negative or
+        fractional; 0 changes nothing. Of a tuple `width` each layer is repeated for its share
+        of the depth. What was built is `depth_`, `width_` and `resolution_`.
+    phi_depth : float, default=1.2
+        Coefficient of the depth, 1 or more. The defaults are those of the paper, found on
+        images; `skscale.fit_compound_coefficients` finds those of your data.
+    phi_width : float, default=1.1
+        Coefficient of the width, 1 or more.
+    phi_resolution : float, default=1.15
+        Coefficient of the resolution, 1 or more.
     preprocessing : {"auto"} or None, default="auto"
         "auto": each numeric feature less its median, over its interquartile range, and
         smoothly clipped to (-3, 3) (Holzmueller et al. 2024, section 3.1). None takes numbers
@@ -140,6 +153,13 @@ MORE_PARAMETERS = """
 """
 
 ATTRIBUTES = """
+    depth_ : int
+        Hidden layers that were built, under `phi`.
+    width_ : int or tuple of int
+        Units of every hidden layer that was built, or of each in turn. Pruning removes some:
+        `complexity_.widths` are those left.
+    resolution_ : int
+        Bins that were asked for, under `phi`.
     dropout_ : float
         Rate of the last training.
     n_features_in_ : int

@@ -4,10 +4,10 @@ import copy
 import functools
 import warnings
 from dataclasses import replace
+from numbers import Integral
 
 import numpy as np
 
-from ..scaling import hidden_widths
 from ..training.task import TrainedNetwork
 from .description import DescribesTraining
 
@@ -47,6 +47,7 @@ class Trains(DescribesTraining):
         """Fit; see the public classes."""
         self.__dict__.pop("_optimizer_state", None)
         widths = self._check_combinations()
+        self._note_scale(widths)
         if self._is_taught:
             self._check_teacher()
         seen = {
@@ -61,6 +62,11 @@ class Trains(DescribesTraining):
         # A fitted network that is trained on has been pruned already.
         prunes = self.pruning > 0 and task.initial is None
         return self._train(task, seen, prunes=prunes, alone=alone)
+
+    def _note_scale(self, widths):
+        self.depth_, self.resolution_ = len(widths), self._scale.resolution
+        is_one = isinstance(self.width, Integral) and widths
+        self.width_ = widths[0] if is_one else widths
 
     def _prune(self, X, y, sample_weight):
         """Prune the fitted network; see `skscale.prune`."""
@@ -90,6 +96,7 @@ class Trains(DescribesTraining):
                 "partial_fit runs no skorch callbacks, which expect a training from its "
                 "beginning to its end. Set callbacks=None, or use fit."
             )
+        self._note_scale(widths)
         seen = {
             "X": X,
             "y": y,
@@ -141,7 +148,7 @@ class Trains(DescribesTraining):
             if pruning is not None and not any(isinstance(n, Exception) for n in networks):
                 from ..compression.pruning import prune_networks
 
-                self._unpruned_widths = hidden_widths(self.depth, self.width)
+                self._unpruned_widths = self._scale.widths
                 self._has_masks = self.pruning_kind == "weights"
                 architecture, networks = prune_networks(pruning, tasks, networks)
         for network in networks:

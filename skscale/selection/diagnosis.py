@@ -1,6 +1,7 @@
 """Is a network under- or over-fitted, and what would scaling it change?"""
 
 from dataclasses import dataclass, field
+from numbers import Integral
 
 import joblib
 import numpy as np
@@ -9,7 +10,7 @@ from sklearn.base import clone, is_classifier
 from sklearn.model_selection import GridSearchCV, check_cv
 from sklearn.utils import check_random_state
 
-from ..scaling import hidden_widths
+from ..scaling import compound_dropout, hidden_widths
 from .costs import cost_scoring
 from .grids import find_network
 
@@ -147,7 +148,11 @@ def diagnose(estimator, X, y, *, scoring=None, cv=5, random_state=0):
     >>> found.state, found.direction, found.dimension
     ('under-fitted', 'up', 'width')
     """
+    estimator = clone(estimator)
     prefix, network = find_network(estimator)
+    if network.phi:
+        # The same without phi, so that one dimension can be changed.
+        network.set_params(**_unscaled(network))
     widths = hidden_widths(network.depth, network.width)
     changes = _changes(network, widths)
     splits = list(check_cv(cv, y, classifier=is_classifier(estimator)).split(X, y))
@@ -197,6 +202,18 @@ def diagnose(estimator, X, y, *, scoring=None, cv=5, random_state=0):
             )
         )
     return _judge(trials, len(splits))
+
+
+def _unscaled(network):
+    scale, dropout = network._scale, network.dropout
+    is_one = isinstance(network.width, Integral)
+    return {
+        "phi": 0,
+        "depth": len(scale.widths) if is_one else None,
+        "width": scale.widths[0] if is_one and scale.widths else scale.widths or network.width,
+        "resolution": scale.resolution,
+        "dropout": dropout if dropout == "auto" else compound_dropout(dropout, network.phi),
+    }
 
 
 def _changes(network, widths):

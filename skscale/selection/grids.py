@@ -72,8 +72,12 @@ def scale_grid(X, y, estimator=None, n_candidates=25):
     if n_candidates < 2:
         raise ValueError(f"n_candidates must be at least 2, got {n_candidates}.")
     prefix, network = find_network(estimator)
-    n_features = _count_inputs(X, y, estimator, prefix, network)
-    n_outputs = _count_outputs(y, network)
+    as_given = {}
+    if network is not None and network.phi:
+        network = clone(network).set_params(phi=0)
+        as_given = {f"{prefix}phi": [0]}  # depth and width alone say the scale
+    n_features = count_inputs(X, y, estimator, prefix, network)
+    n_outputs = count_outputs(y, network)
 
     def count(depth, width):
         widths = hidden_widths(depth, width)
@@ -83,14 +87,14 @@ def scale_grid(X, y, estimator=None, n_candidates=25):
     largest = min(_PARAMETERS_A_ROW * _num_samples(X), _MOST_PARAMETERS)
     largest = max(largest, _FEWEST_TIMES * smallest)
     n_depths = 1 if n_candidates < 4 else 2 if n_candidates < 7 else 3
-    grid = [{f"{prefix}depth": [0]}]
+    grid = [{f"{prefix}depth": [0], **as_given}]
     for depth in range(1, n_depths + 1):
         # What does not divide goes to the shallow ones.
         n_widths = (n_candidates - 1 + n_depths - depth) // n_depths
         most = min(largest, max(count(depth, _WIDEST), smallest))
         sizes = np.geomspace(smallest, most, n_widths) if n_widths > 1 else [most]
         widths = {_widest(lambda width, d=depth: count(d, width), size) for size in sizes}
-        grid.append({f"{prefix}depth": [depth], f"{prefix}width": sorted(widths)})
+        grid.append({f"{prefix}depth": [depth], f"{prefix}width": sorted(widths), **as_given})
     return grid
 
 
@@ -126,7 +130,7 @@ def find_network(estimator):
     return f"{name}__", network
 
 
-def _count_inputs(X, y, estimator, prefix, network):
+def count_inputs(X, y, estimator, prefix, network):
     """Count the inputs of the network: what steps before it and its encoding make of X."""
     n = _num_samples(X)
     rows = np.unique(np.linspace(0, n - 1, min(n, _SAMPLE)).astype(int))
@@ -140,7 +144,7 @@ def _count_inputs(X, y, estimator, prefix, network):
     return network._encode_inputs(checked, np.arange(len(rows)), None, False).shape[1]
 
 
-def _count_outputs(y, network):
+def count_outputs(y, network):
     y = np.asarray(y) if not hasattr(y, "shape") else y
     if len(y.shape) == 2:
         return y.shape[1]

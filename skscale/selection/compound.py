@@ -1,0 +1,229 @@
+"""The coefficients of compound scaling, found on the user's own data."""
+
+from dataclasses import dataclass, field
+from math import floor
+
+import joblib
+import numpy as np
+from sklearn.base import clone, is_classifier
+from sklearn.model_selection import GridSearchCV, check_cv
+
+from ..networks.architecture import DenseArchitecture
+from .costs import cost_scoring
+from .grids import count_inputs, count_outputs, find_network
+
+# Of the multiply-accumulates at phi = 0; and by how much of that a candidate may miss it.
+_TIMES, _TOLERANCE = 2.0, 0.1
+# Coefficients of the resolution that are tried; those of depth come of the layers, and that of
+# width of what is left.
+_RESOLUTIONS = (1.0, 1.15, 1.3, 1.5, 2.0)
+_WIDEST, _DEEPEST = 4.0, 4
+
+
+@dataclass(frozen=True)
+class CompoundCoefficients:
+    """What `fit_compound_coefficients` found.
+
+    Attributes
+    ----------
+    phi_depth, phi_width, phi_resolution : float
+        Those of the candidate with the best mean score.
+    params : dict
+        The same as parameters of the estimator that was given: for its `set_params`.
+    table : dict of str to ndarray
+        A row for each network, the base (phi = 0) first: "phi", the coefficients, "depth",
+        "width", "resolution" (what was built), "n_parameters", "n_macs" (measured),
+        "macs_ratio" (to the base), "score" (mean over the folds), "difference" (to the base,
+        paired by fold) and its "standard_error". `pandas.DataFrame` takes it.
+    """
+
+    phi_depth: float
+    phi_width: float
+    phi_resolution: float
+    params: dict = field(repr=False)
+    table: dict = field(repr=False)
+
+    def __str__(self):
+        lines = [
+            f"phi_depth={self.phi_depth:g}, phi_width={self.phi_width:g}, "
+            f"phi_resolution={self.phi_resolution:g}",
+            "",
+            f"{'':6}{'depth':>16}{'width':>20}{'resolution':>18}{'MACs':>7}{'score':>9}  "
+            f"{'difference':>20}",
+        ]
+        columns = self.table
+        for k in range(len(columns["phi"])):
+            row = {name: column[k] for name, column in columns.items()}
+            scales = [
+                f"{row[name]} ({row[f'phi_{name}']:.4g})" if row["phi"] else f"{row[name]}"
+                for name in ("depth", "width", "resolution")
+            ]
+            difference = f"{row['difference']:+.4f} (+- {row['standard_error']:.4f})"
+            lines.append(
+                f"{'scaled' if row['phi'] else 'base':6}{scales[0]:>16}{scales[1]:>20}"
+                f"{scales[2]:>18}{row['macs_ratio']:6.2f}x{row['score']:9.4f}  "
+                f"{difference if row['phi'] else '':>20}".rstrip()
+            )
+        return "\n".join(lines)
+
+
+def fit_compound_coefficients(estimator, X, y, *, scoring=None, cv=5, random_state=0):
+    """Find out how to share more computation among depth, width and resolution.
+
+    The procedure of Tan and Le (2019, section 3.3, step 1): with `phi` = 1, of all networks
+    with twice the multiply-accumulates of the given one (within 10 %, as measured) the
+    coefficients of the best. The depths that this allows are tried, with a few
+    coefficients of `resolution` where it is not 0; the width takes what is left. All
+    networks train together, on the same folds.
+
+    Parameters
+    ----------
+    estimator : estimator
+        An estimator of skscale, or a pipeline or other meta-estimator with one in it. Its
+        `phi` counts as 0: it should be small enough that a larger one is better.
+    X : array-like of shape (n_samples, n_features)
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+    scoring : str, callable or None, default=None
+        What is good; None is the estimator's own score.
+    cv : int or splitter, default=5
+        The folds.
+    random_state : int, default=0
+        Seed of the networks, so that they share their batches.
+
+    Returns
+    -------
+    CompoundCoefficients
+        `print` shows the table; `estimator.set_params(**found.params)` takes them over.
+
+    Raises
+    ------
+    TypeError
+        If the estimator holds no network of skscale.
+    ValueError
+        If no network has twice the multiply-accumulates: a linear one has nothing to scale.
+
+    References
+    ----------
+    Tan, Le (2019). EfficientNet: rethinking model scaling for convolutional neural networks.
+    ICML.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skscale import ScaledMLPClassifier, fit_compound_coefficients
+    >>> X, y = load_digits(return_X_y=True)
+    >>> network = ScaledMLPClassifier(depth=1, width=16, max_epochs=5)
+    >>> found = fit_compound_coefficients(network, X[:500], y[:500], cv=2)
+    >>> list(zip(found.table["depth"].tolist(), found.table["width"].tolist()))
+    [(1, 16), (1, 32), (2, 24), (3, 20), (4, 18)]
+    >>> larger = network.set_params(**found.params, phi=1)
+    """
+    estimator = clone(estimator)
+    prefix, network = find_network(estimator)
+    estimator.set_params(**{f"{prefix}phi": 0, f"{prefix}random_state": random_state})
+    prefix, network = find_network(estimator)
+    coefficients = _candidates(X, y, estimator, prefix, network)
+    names = ("phi_depth", "phi_width", "phi_resolution")
+    grid = [{f"{prefix}phi": [0]}]
+    grid += [
+        {f"{prefix}phi": [1]}
+        | {f"{prefix}{n}": [c] for n, c in zip(names, of_one, strict=True)}
+        for of_one in coefficients
+    ]
+    splits = list(check_cv(cv, y, classifier=is_classifier(estimator)).split(X, y))
+    with joblib.parallel_config(backend="skscale"):
+        results = (
+            GridSearchCV(
+                estimator,
+                grid,
+                scoring=cost_scoring(scoring, ["n_parameters", "n_macs"]),
+                refit=False,
+                cv=splits,
+                error_score="raise",
+            )
+            .fit(X, y)
+            .cv_results_
+        )
+    folds = np.column_stack([results[f"split{k}_test_score"] for k in range(len(splits))])
+    differences = folds - folds[0]
+    macs = results["mean_test_n_macs"]
+    scales = [clone(network).set_params(phi=0)._scale] + [
+        clone(network).set_params(phi=1, **dict(zip(names, c, strict=True)))._scale
+        for c in coefficients
+    ]
+    table = {
+        "phi": np.array([0.0] + [1.0] * len(coefficients)),
+        **{
+            name: np.array([1.0] + [c[k] for c in coefficients]) for k, name in enumerate(names)
+        },
+        "depth": np.array([len(scale.widths) for scale in scales]),
+        "width": np.array([max(scale.widths) for scale in scales]),
+        "resolution": np.array([scale.resolution for scale in scales]),
+        "n_parameters": results["mean_test_n_parameters"],
+        "n_macs": macs,
+        "macs_ratio": macs / macs[0],
+        "score": folds.mean(1),
+        "difference": differences.mean(1),
+        "standard_error": differences.std(1, ddof=1) / np.sqrt(len(splits)),
+    }
+    # Counted on a sample before; of categories each fold knows its own.
+    is_near = np.abs(table["macs_ratio"] / _TIMES - 1) <= _TOLERANCE
+    if not is_near.any():
+        raise ValueError(_none_found(network))
+    best = np.flatnonzero(is_near)[table["score"][is_near].argmax()]
+    found = {name: float(table[name][best]) for name in names}
+    params = {f"{prefix}{name}": value for name, value in found.items()}
+    return CompoundCoefficients(**found, params=params, table=table)
+
+
+def _candidates(X, y, estimator, prefix, network):
+    """Return coefficients (depth, width, resolution) of about twice the base's MACs."""
+    n_outputs = count_outputs(y, network)
+
+    def inputs(coefficient):
+        at = clone(network).set_params(phi=1, phi_resolution=coefficient)
+        return count_inputs(X, y, estimator, prefix, at)
+
+    def count(n_inputs, phi, of_depth=1.0, of_width=1.0):
+        at = clone(network).set_params(phi=phi, phi_depth=of_depth, phi_width=of_width)
+        return DenseArchitecture(n_inputs, at._scale.widths, n_outputs).n_macs
+
+    base = network._scale
+    depth = len(base.widths)
+    if depth == 0:
+        raise ValueError(_none_found(network))
+    n_inputs = count_inputs(X, y, estimator, prefix, network)
+    wanted = _TIMES * count(n_inputs, 0)
+    resolutions, seen = [], set()
+    for coefficient in _RESOLUTIONS:
+        bins = clone(network).set_params(phi=1, phi_resolution=coefficient)._scale.resolution
+        if bins not in seen:
+            seen.add(bins)
+            resolutions.append((coefficient, inputs(coefficient)))
+    found = []
+    for of_resolution, n_inputs in resolutions:
+        for layers in range(depth, _DEEPEST * depth + 1):
+            # Rounded down, so that it rounds up to these layers.
+            of_depth = floor(layers / depth * 1e4) / 1e4
+            if count(n_inputs, 1, of_depth) > wanted * (1 + _TOLERANCE):
+                break
+            low, high = 1.0, _WIDEST
+            for _ in range(20):
+                middle = (low + high) / 2
+                below = count(n_inputs, 1, of_depth, middle) < wanted
+                low, high = (middle, high) if below else (low, middle)
+            near = [(abs(count(n_inputs, 1, of_depth, w) - wanted), w) for w in (low, high)]
+            distance, of_width = min(near)
+            if distance <= _TOLERANCE * wanted:
+                found.append((of_depth, float(np.round(of_width, 4)), of_resolution))
+    if not found:
+        raise ValueError(_none_found(network))
+    return found
+
+
+def _none_found(network):
+    return (
+        "No network has twice the multiply-accumulates of the given one (within 10 %). "
+        f"Expected one with hidden layers that is not tiny, got depth={network.depth}, "
+        f"width={network.width}."
+    )
