@@ -344,6 +344,9 @@ def test_what_cannot_be_pruned(digits):
         ScaledMLPClassifier(pruning=0.5, callbacks=callbacks).fit(X, y)
     linear = ScaledMLPClassifier(depth=0, pruning=0.5, **FAST).fit(X, y)
     assert linear.complexity_.widths == ()
+    assert prune(linear, 0.5, X, y).complexity_ == linear.complexity_
+    with pytest.raises(ValueError, match="'pruning' parameter"):
+        prune(linear, 1.0, X, y)
 
 
 def test_fine_tuning_keeps_to_the_time(digits, capsys):

@@ -72,7 +72,9 @@ def prune(estimator, amount, X, y, *, sample_weight=None):
             f"{type(estimator).__name__}.{hint}"
         )
     check_is_fitted(estimator)
+    pruned = copy.deepcopy(estimator).set_params(pruning=amount)
     if not estimator.architecture_.widths and estimator.pruning_kind == "neurons":
         # A linear model has no hidden units.
-        return copy.deepcopy(estimator).set_params(pruning=amount)
-    return copy.deepcopy(estimator).set_params(pruning=amount)._prune(X, y, sample_weight)
+        pruned._validate_params()
+        return pruned
+    return pruned._prune(X, y, sample_weight)

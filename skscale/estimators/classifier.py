@@ -42,7 +42,8 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
         without effect where there are none. It changes no predicted label.
     temperature : float, default=1.0
         Logits of teacher and student are divided by it where they are compared, so that the
-        less likely classes count for more (Hinton et al. 2015, section 2).
+        less likely classes count for more (Hinton et al. 2015, section 2). 4 to 20 where the
+        teacher has seen more than the training rows.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class, by label; "balanced" is inverse to its frequency.{more_parameters}
     Attributes
