@@ -56,15 +56,19 @@ def cubic_schedule(amount, n_steps):
 
 
 def round_width(n_units, multiple, most):
-    """Return the nearest multiple, at least one multiple and at most all units.
+    """Return the nearest multiple that there are units for, at least one.
+
+    A layer of fewer units than the multiple keeps all of them.
 
     Examples
     --------
-    >>> [round_width(n, 8, 100) for n in (1, 11, 12.5, 99)]
-    [8, 8, 16, 96]
+    >>> [round_width(n, 8, 100) for n in (1, 11, 12.5, 99, 100)]
+    [8, 8, 16, 96, 96]
+    >>> round_width(1, 8, 5)
+    5
     """
     nearest = multiple * int(np.floor(n_units / multiple + 0.5))
-    return min(max(nearest, multiple), most)
+    return min(max(nearest, multiple), most - most % multiple or most)
 
 
 def allocate(importances, n_units, fraction, allocation, multiple=1):
