@@ -5,7 +5,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from skscale.networks.architecture import ACTIVATIONS, DenseArchitecture
 from skscale.networks.dense import DenseNetwork, initial_parameters, stacked_forward
-from skscale.networks.parameters import StackedParameters, TrainedNumbers
+from skscale.networks.parameters import ParameterShapes, StackedParameters, TrainedNumbers
 
 ARCHITECTURES = [
     DenseArchitecture(5, (), 3),
@@ -26,9 +26,8 @@ def draw(architecture, seed, dtype=np.float64):
 
 
 def make_stack(architecture, n_members, dtype):
-    return StackedParameters(
-        architecture.layer_shapes, n_members, dtype, "cpu", architecture.scales_inputs
-    )
+    shapes = ParameterShapes.of_layers(architecture.layer_shapes, architecture.scales_inputs)
+    return StackedParameters(shapes, n_members, dtype, "cpu")
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 
 from skscale import ScaledMLPClassifier, ScaledMLPRegressor
 from skscale.networks.architecture import ACTIVATIONS, DenseArchitecture
-from skscale.networks.parameters import StackedParameters, TrainedNumbers
+from skscale.networks.parameters import ParameterShapes, StackedParameters, TrainedNumbers
 from skscale.training.engine import resolve_device, train
 from skscale.training.gradient import AutogradGradient, WrittenOutGradient
 from skscale.training.task import DivergedError, Task
@@ -202,7 +202,9 @@ def test_a_float32_step_of_a_stack_equals_the_lone_step_to_rounding(width, n_thr
     architecture = DenseArchitecture(784, (width, width), 10, "relu", normalization, True)
     rng = np.random.default_rng(0)
     n_members, n_rows = 5, 256
-    stack = StackedParameters(architecture.layer_shapes, n_members, torch.float32, "cpu")
+    stack = StackedParameters(
+        ParameterShapes.of_layers(architecture.layer_shapes), n_members, torch.float32, "cpu"
+    )
     for k in range(n_members):
         shapes = architecture.layer_shapes
         arrays = [[rng.standard_normal(s, np.float32) for s in shapes]]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import stats
 
-from skscale.networks.parameters import StackedParameters
+from skscale.networks.parameters import ParameterShapes, StackedParameters
 from skscale.training import threads
 from skscale.training.data import DeviceData, share_memory
 from skscale.training.early_stopping import EarlyStopping
@@ -39,7 +39,7 @@ def _step_both(recipes, n_steps=6):
     """Run StackedAdamW and one torch.optim.AdamW a member on the same gradients."""
     shapes = [(3, 4), (4, 2)]
     n = len(recipes)
-    parameters = StackedParameters(shapes, n, torch.float64, "cpu")
+    parameters = StackedParameters(ParameterShapes.of_layers(shapes), n, torch.float64, "cpu")
     generator = torch.Generator().manual_seed(0)
     parameters.flat.copy_(torch.randn(parameters.flat.shape, generator=generator))
     gradients = parameters.like()
@@ -112,7 +112,7 @@ def test_l1_makes_weights_exactly_zero_and_leaves_biases():
 
 def test_selecting_members_carries_their_moments_over():
     recipes = [make_recipe(learning_rate=rate) for rate in (0.1, 0.01, 0.2)]
-    whole = StackedParameters([(2, 2)], 3, torch.float64, "cpu")
+    whole = StackedParameters(ParameterShapes.of_layers([(2, 2)]), 3, torch.float64, "cpu")
     whole_gradients = whole.like()
     optimizer = StackedAdamW(whole, whole_gradients, recipes, [1, 1, 1])
     generator = torch.Generator().manual_seed(0)

@@ -5,7 +5,7 @@ import torch
 from scipy.sparse import issparse
 
 from ..networks.dense import stacked_forward
-from ..networks.parameters import StackedParameters, TrainedNumbers
+from ..networks.parameters import ParameterShapes, StackedParameters, TrainedNumbers
 from ..training.losses import mix_targets, row_losses, stack_parameters
 from ..training.random import importance_rows
 from .removal import unit_groups
@@ -120,11 +120,10 @@ def _passes(architecture, networks, task, derives):
     """
     dtype = networks[0][0][0].dtype
     parameters = StackedParameters(
-        architecture.layer_shapes,
+        ParameterShapes.of_layers(architecture.layer_shapes, architecture.scales_inputs),
         len(networks),
         torch.from_numpy(np.zeros(0, dtype)).dtype,
         torch.device("cpu"),
-        architecture.scales_inputs,
     )
     for member, (coefs, intercepts) in enumerate(networks):
         trained = TrainedNumbers.of(architecture, coefs, intercepts)

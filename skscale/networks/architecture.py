@@ -61,10 +61,22 @@ class DenseArchitecture:
     scales_inputs: bool = False
     fan_in: int | None = None
 
+    family = "dense"
+
     @property
     def depth(self):
         """int: number of hidden layers."""
         return len(self.widths)
+
+    @property
+    def mask_widths(self):
+        """tuple of int: units of each dropout mask."""
+        return self.widths
+
+    @property
+    def widest(self):
+        """int: most numbers that stand between two layers, a row."""
+        return max(self.n_features, *self.widths, 1)
 
     @property
     def layer_shapes(self):

@@ -250,7 +250,8 @@ class DenseNetwork(nn.Module):
         self.is_trained = is_trained
         scales = None
         if is_trained:
-            coefs, intercepts, scales = TrainedNumbers.of(architecture, coefs, intercepts)
+            trained = TrainedNumbers.of(architecture, coefs, intercepts)
+            coefs, intercepts, scales = trained.coefs, trained.intercepts, trained.scales
         self.scales = None if scales is None else nn.Parameter(torch.tensor(scales))
         self.is_log = is_log
         self.architecture = architecture

@@ -1,5 +1,7 @@
-"""What is trained of a stack of dense networks, in one flat buffer."""
+"""What is trained of a stack of networks, in one flat buffer."""
 
+import itertools
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +11,45 @@ from .architecture import BIAS_GAIN, SCALE_GAIN
 
 # Smaller scales are brought to this where training goes on.
 _SMALLEST_SCALE = 1e-6
+
+
+class ParameterShapes(NamedTuple):
+    """Shapes of what one network is made of.
+
+    Attributes
+    ----------
+    weights : list of tuple of int
+        What weight decay and L1 act on: of a dense network (n_inputs, n_outputs) a layer.
+    biases : list of tuple of int
+        What else is trained: of a dense network (1, n_outputs) a layer.
+    scales : tuple of int or None
+        Of a trained scale for each input: (n_features, 1).
+    buffers : list of (tuple of int, torch.dtype or None)
+        What a network keeps beside what is trained, as running means; None is the dtype of
+        the parameters.
+    """
+
+    weights: list
+    biases: list
+    scales: tuple | None = None
+    buffers: tuple = ()
+
+    @classmethod
+    def of_layers(cls, layer_shapes, scales_inputs=False):
+        """Return those of a dense network.
+
+        Parameters
+        ----------
+        layer_shapes : list of (int, int)
+            Inputs and outputs of each layer.
+        scales_inputs : bool, default=False
+
+        Returns
+        -------
+        ParameterShapes
+        """
+        scales = (layer_shapes[0][0], 1) if scales_inputs else None
+        return cls(list(layer_shapes), [(1, n_out) for _, n_out in layer_shapes], scales)
 
 
 class StackedParameters:
@@ -21,14 +62,11 @@ class StackedParameters:
 
     Parameters
     ----------
-    layer_shapes : list of (int, int)
-        Inputs and outputs of each layer.
+    shapes : ParameterShapes
     n_members : int
         Networks in the stack.
     dtype : torch.dtype
     device : torch.device
-    scales_inputs : bool, default=False
-        Whether there is a scale for each input.
 
     Attributes
     ----------
@@ -38,74 +76,77 @@ class StackedParameters:
         Its part that holds weights.
     flat_decayed : tensor
         Its part that weight decay acts on: weights and scales. Biases follow.
-    weights : list of tensors of shape (n_members, n_in, n_out)
-        Views into the buffer.
-    biases : list of tensors of shape (n_members, 1, n_out)
+    weights, biases : lists of tensors of shape (n_members, ...)
         Views into the buffer.
     scales : tensor of shape (n_members, n_features, 1) or None
         View into the buffer.
+    buffers : list of tensors of shape (n_members, ...)
+        What is not trained.
     """
 
-    def __init__(self, layer_shapes, n_members, dtype, device, scales_inputs=False):
-        self.layer_shapes = list(layer_shapes)
+    def __init__(self, shapes, n_members, dtype, device):
+        self.shapes = shapes
         self.n_members = n_members
-        n_weights = n_members * sum(i * o for i, o in self.layer_shapes)
-        n_biases = n_members * sum(o for _, o in self.layer_shapes)
-        n_scales = n_members * self.layer_shapes[0][0] if scales_inputs else 0
-        self.flat = torch.zeros(n_weights + n_biases + n_scales, dtype=dtype, device=device)
-        self.flat_weights = self.flat[:n_weights]
-        self.flat_decayed = self.flat[: n_weights + n_scales]
-        self.weights, self.biases, self.scales = [], [], None
-        start = 0
-        for n_in, n_out in self.layer_shapes:
-            stop = start + n_members * n_in * n_out
-            self.weights.append(self.flat[start:stop].view(n_members, n_in, n_out))
-            start = stop
-        if scales_inputs:
-            self.scales = self.flat_decayed[n_weights:].view(n_members, -1, 1)
-            start += n_scales
-        for _, n_out in self.layer_shapes:
-            stop = start + n_members * n_out
-            self.biases.append(self.flat[start:stop].view(n_members, 1, n_out))
-            start = stop
+        scales = () if shapes.scales is None else (shapes.scales,)
+        ordered = [*shapes.weights, *scales, *shapes.biases]
+        sizes = [n_members * math.prod(shape) for shape in ordered]
+        self.flat = torch.zeros(sum(sizes), dtype=dtype, device=device)
+        stops = list(itertools.accumulate(sizes, initial=0))
+        self.flat_weights = self.flat[: stops[len(shapes.weights)]]
+        self.flat_decayed = self.flat[: stops[len(shapes.weights) + len(scales)]]
+        views = [
+            self.flat[start:stop].view(n_members, *shape)
+            for start, stop, shape in zip(stops[:-1], stops[1:], ordered, strict=True)
+        ]
+        self.weights = views[: len(shapes.weights)]
+        self.scales = views[len(shapes.weights)] if scales else None
+        self.biases = views[len(shapes.weights) + len(scales) :]
+        self.buffers = [
+            torch.zeros(n_members, *shape, dtype=own or dtype, device=device)
+            for shape, own in shapes.buffers
+        ]
 
     @property
     def tensors(self):
-        """list of tensors: every layer's weights, then every layer's biases, then scales."""
+        """list of tensors: all weights, then all biases, then scales."""
         return self.weights + self.biases + ([] if self.scales is None else [self.scales])
 
     def like(self, n_members=None, dtype=None):
-        """Return zeros of the same layer shapes."""
+        """Return zeros of the same shapes."""
         return StackedParameters(
-            self.layer_shapes,
+            self.shapes,
             self.n_members if n_members is None else n_members,
             self.flat.dtype if dtype is None else dtype,
             self.flat.device,
-            self.scales is not None,
         )
 
     def select(self, members):
         """Return a copy that holds the given members, in the given order."""
         chosen = self.like(len(members))
         index = torch.as_tensor(members, device=self.flat.device)
-        for own, new in zip(self.tensors, chosen.tensors, strict=True):
-            torch.index_select(own, 0, index, out=new)
+        pairs = zip(self.tensors + self.buffers, chosen.tensors + chosen.buffers, strict=True)
+        for own, new in pairs:
+            if own.dtype == new.dtype:
+                torch.index_select(own, 0, index, out=new)
+            else:  # buffers may have a dtype of their own
+                new.copy_(own.index_select(0, index))
         return chosen
 
     def copy_member_(self, member, other, other_member):
         """Overwrite one member with one of another stack of the same architecture."""
-        for own, new in zip(self.tensors, other.tensors, strict=True):
+        pairs = zip(self.tensors + self.buffers, other.tensors + other.buffers, strict=True)
+        for own, new in pairs:
             own[member].copy_(new[other_member])
 
     def set_member_(self, member, trained):
         """Overwrite one member with TrainedNumbers."""
-        tensors = [*self.weights, *(b[:, 0] for b in self.biases)]
-        arrays = [*trained.coefs, *trained.intercepts]
+        tensors, arrays = self.weights + self.biases, [*trained.coefs, *trained.intercepts]
         if self.scales is not None:
-            tensors.append(self.scales[..., 0])
+            tensors = [*tensors, self.scales]
             arrays.append(trained.scales)
+        tensors, arrays = [*tensors, *self.buffers], [*arrays, *trained.buffers]
         for own, new in zip(tensors, arrays, strict=True):
-            own[member].copy_(torch.tensor(new))
+            own[member].copy_(torch.as_tensor(new).view(own.shape[1:]))
 
     def get_member(self, member):
         """Return copies of one member's numbers as TrainedNumbers."""
@@ -115,8 +156,10 @@ class StackedParameters:
 
         return TrainedNumbers(
             [array(w) for w in self.weights],
-            [array(b[:, 0]) for b in self.biases],
+            # A dense bias is stored as a row.
+            [array(b[:, 0] if b.dim() == 3 else b) for b in self.biases],
             None if self.scales is None else array(self.scales[..., 0]),
+            [array(b) for b in self.buffers],
         )
 
 
@@ -129,20 +172,25 @@ class TrainedNumbers(NamedTuple):
         coefs[0] = gains[0] * SCALE_GAIN * trained.scales[:, None] * trained.coefs[0]
         intercepts[l] = BIAS_GAIN * trained.intercepts[l]
 
+    Of an architecture without `gains` they are its weights.
+
     Attributes
     ----------
     coefs : list of ndarray of shape (n_inputs, n_outputs)
     intercepts : list of ndarray of shape (n_outputs,)
     scales : ndarray of shape (n_features,) or None
         None where the architecture scales no inputs.
+    buffers : list of ndarray
+        What the network keeps beside what is trained.
     """
 
     coefs: list
     intercepts: list
-    scales: np.ndarray | None
+    scales: np.ndarray | None = None
+    buffers: tuple | list = ()
 
     @classmethod
-    def of(cls, architecture, coefs, intercepts, scales=None):
+    def of(cls, architecture, coefs, intercepts, scales=None, buffers=()):
         """Take a network apart.
 
         Parameters
@@ -151,11 +199,14 @@ class TrainedNumbers(NamedTuple):
         coefs, intercepts : lists of ndarray
         scales : ndarray of shape (n_features,) or None
             Those that the network was trained with; None begins anew.
+        buffers : list of ndarray
 
         Returns
         -------
         TrainedNumbers
         """
+        if architecture.gains is None:
+            return cls(list(coefs), list(intercepts), None, buffers)
         trained = [c / c.dtype.type(g) for c, g in zip(coefs, architecture.gains, strict=True)]
         if architecture.scales_inputs:
             if scales is None:
@@ -170,6 +221,8 @@ class TrainedNumbers(NamedTuple):
 
     def weights(self, architecture):
         """Return the network's weights and biases, as (coefs, intercepts)."""
+        if architecture.gains is None:
+            return self.coefs, self.intercepts
         coefs = [
             c * c.dtype.type(g) for c, g in zip(self.coefs, architecture.gains, strict=True)
         ]

@@ -13,6 +13,7 @@ from itertools import groupby
 import numpy as np
 import torch
 
+from .augmentation import change_images, draw_changes
 from .losses import UNDISTILLED, count_targets, mix_targets, row_losses, weight_factor
 from .masks import MaskSource
 from .program import record
@@ -87,12 +88,12 @@ class Chunk:
         architecture, device = stack.architecture, stack.device
         n_members, n_feeds = len(stack.members), len(stack.feeds)
         n_batches = len(stack.n_sharing)
-        n_units = sum(architecture.widths) if stack.drops else 0
+        n_units = sum(architecture.mask_widths) if stack.drops else 0
         loss_dtype = torch.promote_types(stack.dtype, torch.float32)
         # Sparse batches are made when their step comes.
         n_inputs = 0 if stack.is_sparse else architecture.n_features
         step_bytes = n_rows * (
-            n_batches * n_inputs * stack.dtype.itemsize
+            n_batches * n_inputs * stack.input_dtype.itemsize
             + n_members * architecture.n_outputs * loss_dtype.itemsize
             + n_members * n_units * stack.dtype.itemsize
             + n_feeds * n_units * 2
@@ -107,7 +108,7 @@ class Chunk:
         # Sparse rows are looked up on the host: a device would have to be waited for.
         if stack.is_sparse:
             self.host_order = np.zeros(self.order.shape, dtype=np.int64)
-        self.x = buffer(n_inputs, dtype=stack.dtype, n=n_batches)
+        self.x = buffer(n_inputs, dtype=stack.input_dtype, n=n_batches)
         n_targets = count_targets(stack.loss, architecture.n_outputs)
         target_dtype = torch.int64 if stack.loss == "cross_entropy" else loss_dtype
         self.feed_targets = buffer(n_targets, dtype=target_dtype, n=n_feeds)
@@ -131,7 +132,7 @@ class Chunk:
                     [m.task.recipe.dropout for m in run]
                     for _, run in groupby(stack.members, lambda m: m.feed)
                 ],
-                architecture.widths,
+                architecture.mask_widths,
                 self.capacity,
                 n_rows,
                 stack.dtype,
@@ -209,6 +210,7 @@ class Chunk:
                 _take(feeds[f].X, order[:, f], self.x[:n_steps, b])
             for f, feed in enumerate(feeds):
                 _take(feed.targets, order[:, f], self.feed_targets[:n_steps, f])
+        self._augment(n_steps, n_rows_of_feed, of_batch)
         if self.is_distilled:
             for block in self._blocks(n_steps):
                 targets = self.feed_targets[block]
@@ -237,6 +239,18 @@ class Chunk:
                 _take(weights, order[:, f], filled[:, k, :, 0])
                 filled[:, k, :n_rows] *= self.factor / n_rows
             filled[:, k, n_rows:] = 0
+
+    def _augment(self, n_steps, n_rows_of_feed, of_batch):
+        for f, (feed, n_rows) in enumerate(zip(self.stack.feeds, n_rows_of_feed, strict=True)):
+            if feed.augmentation is None:
+                continue
+            random = draw_changes(feed.random, n_steps * n_rows)
+            for b in (b for b, own in enumerate(of_batch) if own == f):
+                rows = self.x[:n_steps, b, :n_rows]
+                changed = change_images(
+                    feed.augmentation, rows.reshape(n_steps * n_rows, -1), random
+                )
+                rows.copy_(changed.view(rows.shape))
 
     def _run_steps(self, first, n_steps, rates, decays, shrinkages):
         decays = [None] * n_steps if decays is None else decays.unbind(0)

@@ -20,7 +20,7 @@ def feed_key(task):
     arrays = (task.X, task.targets, task.weights, task.train_rows, task.valid_rows)
     if task.validation is not None:
         arrays += task.validation_data
-    return (*map(id, arrays), task.seed)
+    return (*map(id, arrays), task.seed, task.augmentation)
 
 
 class Feed:
@@ -53,6 +53,7 @@ class Feed:
             self.valid_weight = valid_weights[task.valid_rows].sum()
         self.host_valid_rows = task.valid_rows
         self.random = FeedRandom(task.seed)
+        self.augmentation = task.augmentation
         self._train_rows = task.train_rows
         self._order = None
         self._position = 0

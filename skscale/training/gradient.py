@@ -3,13 +3,16 @@
 `gradient(x, targets, row_weights, masks, outputs)` writes the outputs of the networks
 and the gradients of their parameters. `WrittenOutGradient` is what trains;
 `AutogradGradient` derives the same from the forward pass alone, and is the oracle of the
-tests and the way of networks that have no written-out gradient.
+tests. `ModuleGradient` is the way of networks that are any nn.Module.
 """
+
+import contextlib
 
 import torch
 
 from ..networks.dense import stacked_forward
 from ..networks.dense_gradient import DenseGradient
+from ..networks.modules import BoundModule, lent_generator
 from .losses import LossGradient, row_losses, weight_factor
 
 
@@ -111,6 +114,65 @@ class AutogradGradient:
         for gradient, value in zip(self.gradients.tensors, derived, strict=True):
             gradient.copy_(value)
         outputs.copy_(out.detach())
+
+    def clear(self, x):
+        """Do nothing: each step writes all gradients."""
+
+
+class ModuleGradient:
+    """Gradient by autograd: see `skscale.training.gradient.WrittenOutGradient`.
+
+    Parameters
+    ----------
+    architecture, loss, parameters, gradients, n_rows, sizes, loss_parameter
+        As of `WrittenOutGradient`.
+    randoms : list of FeedRandom, default=()
+        One a member; a module that draws random numbers is alone.
+    """
+
+    def __init__(
+        self,
+        architecture,
+        loss,
+        parameters,
+        gradients,
+        n_rows,
+        sizes=None,
+        loss_parameter=None,
+        randoms=(),
+    ):
+        self.bound = BoundModule(architecture, parameters, gradients, training=True)
+        self.gradients = gradients
+        self.sizes = sizes
+        flat = parameters.flat
+        shape = (parameters.n_members, n_rows, architecture.n_outputs)
+        dtype = torch.promote_types(flat.dtype, torch.float32)
+        self.loss = LossGradient(loss, *shape, dtype, flat.device, loss_parameter)
+        self.random = randoms[0] if architecture.draws else None
+
+    def __call__(self, x, targets, row_weights, masks, outputs):
+        """Write outputs and gradients."""
+        bound, flat = self.bound, self.bound.parameters.flat
+        lent = contextlib.nullcontext()
+        if self.random is not None:
+            lent = lent_generator(self.random.module_state, flat.device)
+        with torch.enable_grad(), lent:
+            if bound.is_alone:
+                self.gradients.flat.zero_()
+                out = bound(x, masks)
+                outputs.copy_(out.detach())
+                out.backward(self.loss(outputs, targets, row_weights).to(out.dtype))
+                bound.keep_buffers()
+                return
+            leaves = [t.detach().requires_grad_() for t in bound.tensors]
+            out = bound(x, masks, self.sizes, leaves)
+            outputs.copy_(out.detach())
+            derived = torch.autograd.grad(
+                out, leaves, self.loss(outputs, targets, row_weights).to(out.dtype)
+            )
+        into = self.gradients.weights + self.gradients.biases
+        for gradient, value in zip(into, derived, strict=True):
+            gradient.copy_(value)
 
     def clear(self, x):
         """Do nothing: each step writes all gradients."""

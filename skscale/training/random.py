@@ -14,9 +14,10 @@ _MASKS_PER_DRAW = 64 // _MASK_BITS
 def sequences(seed):
     """Return the seed sequences of one fit.
 
-    Of initial weights, order, dropout, split and the rows that importance is measured on.
+    Of initial weights, order, dropout, split, the rows that importance is measured on,
+    augmentation and what a module draws of its own.
     """
-    return np.random.SeedSequence(seed).spawn(5)
+    return np.random.SeedSequence(seed).spawn(7)
 
 
 def split_random_state(seed):
@@ -69,12 +70,19 @@ class FeedRandom:
     """
 
     def __init__(self, seed):
-        _, order, masks, *_ = sequences(seed)
+        _, order, masks, _, _, augmentation, module = sequences(seed)
         self._order = np.random.Generator(np.random.SFC64(order))
         self._masks = np.random.SFC64(masks)
         # For devices that hash a counter instead of drawing from a generator.
         self.mask_key = int(masks.generate_state(1, np.uint64)[0])
         self._n_masks = 0
+        self._augmentation = np.random.Generator(np.random.SFC64(augmentation))
+        # What torch's default generator goes on from: see `networks.modules`.
+        self.module_state = {"seed": int(module.generate_state(1, np.uint64)[0])}
+
+    def augmentation(self, n_rows, n_numbers):
+        """Return numbers from 0 to 1 for each row, as float32 of shape (n_rows, n_numbers)."""
+        return self._augmentation.random((n_rows, n_numbers), np.float32)
 
     def order(self, rows):
         """Return the rows in the order in which an epoch takes them."""

@@ -11,10 +11,10 @@ from itertools import groupby
 import numpy as np
 import torch
 
-from ..networks.dense import initial_parameters, stacked_forward
 from ..networks.parameters import StackedParameters, TrainedNumbers
 from .chunk import CHUNK_BYTES, Chunk, make_graph_capture
 from .early_stopping import EarlyStopping
+from .families import family_of
 from .losses import UNDISTILLED, row_losses, stack_parameters
 from .optimizer import StackedAdamW
 from .random import initial_stream
@@ -117,38 +117,44 @@ class Stack:
         self.device = device
         self._cancel = cancel
         self.architecture = task.architecture
+        self.family = family_of(task.architecture)
         self.loss = task.loss
         self.precision = task.precision
         self.dtype = (
             torch.bfloat16 if self.precision == "bfloat16" else MASTER_DTYPES[self.precision]
         )
+        # Of what the network is given: whole numbers stay what they are.
+        self.input_dtype = self.dtype
+        if getattr(self.architecture, "takes_integers", False):
+            self.input_dtype = torch.int64
         self.batch_size = max(min(m.task.recipe.batch_size, m.feed.n_train) for m in members)
         self.n_steps = 0
-        self._gradient = gradient
+        self._gradient = self.family.gradient or gradient
         # The number of entries of a sparse batch is its own: neither graphs nor programs
         # can repeat such a step.
         self.is_sparse = members[0].feed.is_sparse
-        self.graphs = None if self.is_sparse else make_graph_capture(device)
+        can_repeat = self.family.can_repeat and not self.is_sparse
+        self.graphs = make_graph_capture(device) if can_repeat else None
         # Whether steps are made by a program where that is possible.
-        self.repeats = device.type == "cpu" and not self.is_sparse
+        self.repeats = device.type == "cpu" and can_repeat
         self.chunk_bytes = CHUNK_BYTES["cuda" if device.type == "cuda" else "cpu"]
         self.results = {}
         self.best = None
         parameters = StackedParameters(
-            self.architecture.layer_shapes,
+            self.family.shapes(self.architecture),
             len(members),
             MASTER_DTYPES[self.precision],
             device,
-            self.architecture.scales_inputs,
         )
         dtype = np.float64 if self.precision == "float64" else np.float32
         for k, member in enumerate(members):
-            coefs, intercepts = member.task.initial or initial_parameters(
+            coefs, intercepts, *buffers = member.task.initial or self.family.draw(
                 self.architecture, initial_stream(member.task.seed), dtype
             )
+            buffers = member.task.buffers or (buffers[0] if buffers else ())
             state = member.task.optimizer_state
             scales = None if state is None else state.scales
-            trained = TrainedNumbers.of(self.architecture, coefs, intercepts, scales)
+            trained = TrainedNumbers.of(self.architecture, coefs, intercepts, scales, buffers)
             parameters.set_member_(k, trained)
         if any(m.early_stopping is not None for m in members):
             self.best = parameters.like()
@@ -183,8 +189,9 @@ class Stack:
         self.product_gradients = (
             parameters.like(dtype=self.dtype) if is_mixed else self.gradients
         )
+        self.product_parameters.buffers = parameters.buffers
         self.drops = any(m.task.recipe.dropout > 0 for m in self.members) and bool(
-            self.architecture.widths
+            self.architecture.mask_widths
         )
         self.loss_sums = torch.zeros(
             len(self.members),
@@ -222,6 +229,7 @@ class Stack:
             n_rows,
             self.n_sharing,
             self.loss_parameter,
+            **self.family.extras(self),
         )
 
     def cast_parameters(self):
@@ -341,11 +349,14 @@ class Stack:
         source = self.parameters
         if member.early_stopping is not None:
             source, best_epoch = self.best, member.early_stopping.best_epoch
-        coefs, intercepts = source.get_member(k).weights(self.architecture)
+        trained = source.get_member(k)
+        coefs, intercepts = trained.weights(self.architecture)
         if not all(np.isfinite(a).all() for a in coefs + intercepts):
             raise DivergedError("value of a weight", member.epoch, member.task.recipe)
         state = self.optimizer.get_member(k) if member.task.keeps_optimizer else None
-        return TrainedNetwork(coefs, intercepts, member.history, best_epoch, state)
+        return TrainedNetwork(
+            coefs, intercepts, member.history, best_epoch, state, buffers=trained.buffers
+        )
 
     @torch.no_grad()
     def _validate(self, which):
@@ -356,15 +367,16 @@ class Stack:
         parameters = self.product_parameters
         if len(which) < len(self.members):
             parameters = parameters.select(which)
+        forward = self.family.predictor(self.architecture, parameters)
         runs = [(f, len(list(run))) for f, run in groupby(self.members[k].feed for k in which)]
         feeds, sizes = [feed for feed, _ in runs], [size for _, size in runs]
         feed_of_member = torch.tensor(
             [f for f, size in enumerate(sizes) for _ in range(size)], device=self.device
         )
-        widths = self.architecture.widths
-        if not self.is_sparse:
-            widths += (self.architecture.n_features,)
-        widest = max(widths, default=1)
+        # Sparse rows are not made dense.
+        widest = self.architecture.widest
+        if self.is_sparse:
+            widest = max(self.architecture.widths, default=1)
         budget = _VALIDATION_BYTES["cuda" if self.device.type == "cuda" else "cpu"]
         n_chunk = max(64, budget // (len(which) * widest * self.dtype.itemsize))
         n_most = max(feed.n_valid for feed in feeds)
@@ -399,8 +411,8 @@ class Stack:
                 targets.append(feed.valid_targets.index_select(0, rows))
                 weights.append(weight)
             if not self.is_sparse:
-                x = torch.stack(x).to(self.dtype)
-            outputs = stacked_forward(self.architecture, parameters, x, sizes=sizes)
+                x = torch.stack(x).to(self.input_dtype)
+            outputs = forward(x, sizes)
             targets = torch.stack(targets).index_select(0, feed_of_member)
             losses = row_losses(loss, outputs.to(totals.dtype), targets, loss_parameter)
             totals += (losses * torch.stack(weights).index_select(0, feed_of_member)).sum(1)

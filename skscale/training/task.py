@@ -101,13 +101,30 @@ class OptimizerState:
     n_steps: int
 
 
+@dataclass(frozen=True)
+class Augmentation:
+    """How images are changed at random each time that they are seen.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        Height, width and channels; with `channels_first` channels, height and width.
+    channels_first : bool
+    kinds : frozenset of {"shift", "flip", "crop", "erase"}
+    """
+
+    image_shape: tuple
+    channels_first: bool
+    kinds: frozenset
+
+
 @dataclass
 class Task:
     """One network to be trained.
 
     Parameters
     ----------
-    architecture : DenseArchitecture
+    architecture : DenseArchitecture, ConvolutionalArchitecture or ModuleArchitecture
     recipe : Recipe
     loss : str
         One of `skscale.training.losses.LOSSES`.
@@ -147,6 +164,10 @@ class Task:
         Whether the trained network comes with its `optimizer_state`.
     kept_weights : list of ndarray of bool of shape (n_inputs, n_outputs) or None
         The weights that are trained; the others are zero and stay so. None trains all.
+    buffers : list of ndarray or None
+        What the network keeps beside what is trained; None is what it begins with.
+    augmentation : Augmentation or None
+        How training rows are changed at random each time that they are seen.
     """
 
     architecture: DenseArchitecture
@@ -168,6 +189,8 @@ class Task:
     optimizer_state: OptimizerState | None = None
     keeps_optimizer: bool = False
     kept_weights: list | None = None
+    buffers: list | None = None
+    augmentation: Augmentation | None = None
 
     @property
     def validation_data(self):
@@ -196,6 +219,8 @@ class TrainedNetwork:
         in equal parts.
     peak_device_bytes : int or None
         Its share of the most memory of the GPU that its stack held; None on a CPU.
+    buffers : list of ndarray
+        What the network keeps beside what was trained.
     """
 
     coefs: list
@@ -205,6 +230,7 @@ class TrainedNetwork:
     optimizer_state: OptimizerState | None = None
     fit_seconds: float = 0.0
     peak_device_bytes: int | None = None
+    buffers: list = field(default_factory=list)
 
 
 class CancelledError(BaseException):

@@ -1,0 +1,306 @@
+"""Networks that are any nn.Module: plain, and as members of a stack.
+
+A member's parameters are views into the flat buffer of its stack, so that the optimiser is
+that of the dense networks. One network is its module itself, with these views as parameters
+and their gradients as `.grad`: autograd writes where the optimiser reads. Several are one
+batched call by `torch.func` (`functional_call` under `vmap`).
+
+Modules draw random numbers from torch's default generator: dropout between the layers of an
+LSTM knows no other. They are lent ours: see `lent_generator`.
+"""
+
+import contextlib
+import math
+import threading
+
+import torch
+
+from .parameters import ParameterShapes
+
+# One at a time: the default generator is the process's.
+_lending = threading.RLock()
+
+
+@contextlib.contextmanager
+def lent_generator(state, device="cpu"):
+    """Let torch's default generator go on from a state, and put its own back afterwards.
+
+    Parameters
+    ----------
+    state : int or dict
+        A seed, or what was yielded before, which is then overwritten: the state goes on.
+    device : torch.device or str
+
+    Yields
+    ------
+    dict
+        The generators' states by device, once the block has ended.
+    """
+    states = state if isinstance(state, dict) else {}
+    kind = torch.device(device)
+    with _lending:
+        generators = {"cpu": torch.default_generator}
+        if kind.type == "cuda":
+            index = torch.cuda.current_device() if kind.index is None else kind.index
+            generators[f"cuda:{index}"] = torch.cuda.default_generators[index]
+        former = {name: g.get_state() for name, g in generators.items()}
+        try:
+            for name, generator in generators.items():
+                if name in states:
+                    generator.set_state(states[name])
+                else:
+                    seed = state if not isinstance(state, dict) else state.get("seed", 0)
+                    generator.manual_seed(seed % 2**63)
+            yield states
+        finally:
+            for name, generator in generators.items():
+                states[name] = generator.get_state()
+                generator.set_state(former[name])
+
+
+def build(architecture, seed=0):
+    """Construct the module of an architecture; its random numbers come from the seed."""
+    with lent_generator(seed):
+        return architecture.build()
+
+
+def split(module):
+    """Return the names of a module's parameters and buffers.
+
+    Parameters
+    ----------
+    module : nn.Module
+
+    Returns
+    -------
+    weights : list of str
+        Parameters of two and more dimensions, which weight decay acts on.
+    biases : list of str
+        Other parameters.
+    buffers : list of str
+    """
+    named = [(name, p.dim()) for name, p in module.named_parameters()]
+    weights = [name for name, n_dims in named if n_dims >= 2]
+    biases = [name for name, n_dims in named if n_dims < 2]
+    return weights, biases, [name for name, _ in module.named_buffers()]
+
+
+def parameter_shapes(architecture):
+    """Return the ParameterShapes of an architecture's module."""
+    return shapes_of(build(architecture))
+
+
+def shapes_of(module):
+    """Return the ParameterShapes of a module."""
+    weights, biases, buffers = split(module)
+    parameters, held = dict(module.named_parameters()), dict(module.named_buffers())
+    return ParameterShapes(
+        [tuple(parameters[name].shape) for name in weights],
+        [tuple(parameters[name].shape) for name in biases],
+        None,
+        [
+            (
+                tuple(held[name].shape),
+                None if held[name].is_floating_point() else held[name].dtype,
+            )
+            for name in buffers
+        ],
+    )
+
+
+def arrays_of(module, dtype=None):
+    """Return (coefs, intercepts, buffers) of a module, lists of ndarray."""
+    parameters, held = dict(module.named_parameters()), dict(module.named_buffers())
+
+    def array(tensor):
+        found = tensor.detach().cpu()
+        if dtype is not None and found.is_floating_point():
+            return found.to(torch.float64).numpy().astype(dtype)
+        return found.numpy().copy()
+
+    weights, biases, buffers = split(module)
+    return (
+        [array(parameters[name]) for name in weights],
+        [array(parameters[name]) for name in biases],
+        [array(held[name]) for name in buffers],
+    )
+
+
+def load_arrays_(module, coefs, intercepts, buffers=()):
+    """Overwrite a module's parameters and buffers by arrays, in their dtype; return it."""
+    weights, biases, names = split(module)
+    if coefs:
+        module.to(torch.from_numpy(coefs[0][:0]).dtype)
+    own = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    with torch.no_grad():
+        for name, value in zip(
+            [*weights, *biases, *names], [*coefs, *intercepts, *buffers], strict=True
+        ):
+            own[name].copy_(torch.as_tensor(value).view(own[name].shape))
+    return module
+
+
+def draw(architecture, generator, dtype):
+    """Return what a network begins with, as (coefs, intercepts, buffers).
+
+    Parameters
+    ----------
+    architecture : ConvolutionalArchitecture or ModuleArchitecture
+    generator : numpy.random.Generator
+    dtype : numpy dtype
+    """
+    return arrays_of(build(architecture, int(generator.integers(2**62))), dtype)
+
+
+class BoundModule:
+    """A module whose parameters are those of a stack.
+
+    Parameters
+    ----------
+    architecture : ConvolutionalArchitecture or ModuleArchitecture
+    parameters : StackedParameters
+    gradients : StackedParameters or None, default=None
+        Where the gradients of a single network are to be written.
+    training : bool, default=False
+        Of the module.
+    """
+
+    def __init__(self, architecture, parameters, gradients=None, training=False):
+        self.architecture = architecture
+        self.parameters = parameters
+        device, dtype = parameters.flat.device, parameters.flat.dtype
+        self.module = build(architecture).to(device=device, dtype=dtype).train(training)
+        weights, biases, buffers = split(self.module)
+        self.names = weights + biases
+        self.buffer_names = buffers
+        self.tensors = parameters.weights + parameters.biases
+        self.is_alone = parameters.n_members == 1
+        if self.is_alone:
+            own = dict(self.module.named_parameters())
+            derived = None if gradients is None else gradients.weights + gradients.biases
+            for k, name in enumerate(self.names):
+                own[name].data = self.tensors[k][0]
+                own[name].grad = None if derived is None else derived[k][0]
+            for name, buffer in zip(buffers, parameters.buffers, strict=True):
+                self._set_buffer(name, buffer[0])
+
+    def _set_buffer(self, name, value):
+        path, _, leaf = name.rpartition(".")
+        self.module.get_submodule(path)._buffers[leaf] = value
+
+    def keep_buffers(self):
+        """Note the buffers that the module has replaced rather than overwritten."""
+        if not self.is_alone:
+            return
+        held = dict(self.module.named_buffers())
+        for name, kept in zip(self.buffer_names, self.parameters.buffers, strict=True):
+            if held[name].data_ptr() != kept.data_ptr():
+                kept[0].copy_(held[name])
+                self._set_buffer(name, kept[0])
+
+    def __call__(self, x, masks=None, sizes=None, tensors=None):
+        """Return the outputs.
+
+        Parameters
+        ----------
+        x : tensor of shape (n_batches, n_rows, n_features)
+        masks : list of tensors of shape (n_members, n_rows, width) or None
+        sizes : list of int or None
+            Members that share each batch, one after the other; None is one each.
+        tensors : list of tensors or None
+            Of several members, in place of their parameters.
+
+        Returns
+        -------
+        tensor of shape (n_members, n_rows, n_outputs)
+        """
+        shaped = x.view(*x.shape[:2], *self.architecture.input_shape)
+        if self.is_alone:
+            given = {} if not masks else {"masks": [mask[0] for mask in masks]}
+            return self._in_shape(self.module(shaped[0], **given))[None]
+        if sizes is not None and len(sizes) != self.parameters.n_members:
+            of_member = [b for b, n in enumerate(sizes) for _ in range(n)]
+            if len(sizes) == 1:
+                shaped = shaped.expand(self.parameters.n_members, *shaped.shape[1:])
+            else:
+                shaped = shaped[of_member]
+        parameters = dict(
+            zip(self.names, self.tensors if tensors is None else tensors, strict=True)
+        )
+        buffers = dict(zip(self.buffer_names, self.parameters.buffers, strict=True))
+
+        def compute(own, held, rows, masks):
+            given = {} if masks is None else {"masks": masks}
+            out = torch.func.functional_call(self.module, (own, held), (rows,), given)
+            return self._in_shape(out)
+
+        return torch.vmap(compute, in_dims=(0, 0, 0, None if masks is None else 0))(
+            parameters, buffers, shaped, masks
+        )
+
+    def _in_shape(self, out):
+        n_outputs = self.architecture.n_outputs
+        if not isinstance(out, torch.Tensor):
+            raise TypeError(
+                f"{type(self.module).__name__} must return a tensor of shape (n_rows, "
+                f"n_outputs), got a {type(out).__name__}."
+            )
+        if out.dim() == 1 and n_outputs == 1:
+            out = out[:, None]
+        if out.dim() != 2 or out.shape[1] != n_outputs:
+            raise ValueError(
+                f"{type(self.module).__name__} must return a tensor of shape (n_rows, "
+                f"n_outputs), here (n_rows, {n_outputs}), got {tuple(out.shape)}. Let its last "
+                "layer have n_outputs units, and return logits or numbers, no probabilities."
+            )
+        return out
+
+
+def predictor(architecture, parameters):
+    """Return what computes the outputs of a stack: see `families`."""
+    bound = BoundModule(architecture, parameters)
+
+    def predict(x, sizes=None):
+        with lent_generator(0, x.device) if architecture.draws else contextlib.nullcontext():
+            return bound(x, sizes=sizes)
+
+    return predict
+
+
+def count_macs(module, x):
+    """Count what a row costs in multiply-accumulates, by torch's own counter.
+
+    Parameters
+    ----------
+    module : nn.Module
+    x : tensor
+        One row, or a batch.
+
+    Returns
+    -------
+    int
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        module(x)
+    return counter.get_total_flops() // 2 // len(x)
+
+
+def largest_activation(module, x):
+    """Return the most numbers that any layer puts out, a row."""
+    largest = [math.prod(x.shape[1:])]
+
+    def note(_, __, out):
+        for part in out if isinstance(out, (tuple, list)) else [out]:
+            if isinstance(part, torch.Tensor):
+                largest.append(part.numel() // max(1, len(x)))
+
+    handles = [m.register_forward_hook(note) for m in module.modules()]
+    try:
+        with torch.no_grad():
+            module(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return max(largest)

@@ -1,0 +1,67 @@
+"""How the networks of an architecture are computed: the dense ones, and any module.
+
+The engine knows no layers. What it needs to know of a network it asks its family:
+
+- `shapes(architecture)`: of the parameters and buffers;
+- `draw(architecture, generator, dtype)`: initial (coefs, intercepts[, buffers]) of one network;
+- `predictor(architecture, parameters)`: a function `(x, sizes) -> outputs` of a stack;
+- `gradient`: the class that computes gradients, or None where the engine chooses;
+- `extras(stack)`: what else this class is made with;
+- `can_repeat`: whether a step launches the same operations each time, so that it can be
+  recorded once and replayed.
+"""
+
+from ..networks import dense, modules
+from ..networks.parameters import ParameterShapes
+from .gradient import ModuleGradient
+
+
+class DenseFamily:
+    """Dense networks: batched products, their gradient written out."""
+
+    gradient = None
+    can_repeat = True
+
+    @staticmethod
+    def shapes(architecture):
+        """Return ParameterShapes."""
+        return ParameterShapes.of_layers(architecture.layer_shapes, architecture.scales_inputs)
+
+    @staticmethod
+    def draw(architecture, generator, dtype):
+        """Return initial weights and biases."""
+        return dense.initial_parameters(architecture, generator, dtype)
+
+    @staticmethod
+    def predictor(architecture, parameters):
+        """Return what computes the outputs of a stack."""
+
+        def predict(x, sizes):
+            return dense.stacked_forward(architecture, parameters, x, sizes=sizes)
+
+        return predict
+
+    @staticmethod
+    def extras(stack):
+        """Return nothing."""
+        return {}
+
+
+class ModuleFamily:
+    """Any nn.Module, by autograd: ours for images, and the user's own."""
+
+    gradient = ModuleGradient
+    can_repeat = False
+    shapes = staticmethod(modules.parameter_shapes)
+    draw = staticmethod(modules.draw)
+    predictor = staticmethod(modules.predictor)
+
+    @staticmethod
+    def extras(stack):
+        """Return the random numbers of modules that draw some."""
+        return {"randoms": [member.feed.random for member in stack.members]}
+
+
+def family_of(architecture):
+    """Return the family of an architecture."""
+    return {"dense": DenseFamily, "module": ModuleFamily}[architecture.family]
