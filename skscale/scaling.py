@@ -8,6 +8,9 @@ from typing import NamedTuple
 _MOST = 1_000_000
 # Coefficients are decimals: 2 * 1.5 shall not round up to 4 for the last bit's sake.
 _ROUNDING = 1e-9
+# Pixels of the larger side: of the last map at most, and of images that the first convolution
+# need not halve.
+_SMALLEST_MAP, LARGE_SIDE = 4, 16
 # Of dropout under compound scaling, and its growth a unit of phi: 0.2 at B0, 0.5 at B7 of Tan
 # and Le (2019, section 5.2).
 _LARGEST_DROPOUT, _DROPOUT_GROWTH = 0.5, 0.2
@@ -114,27 +117,94 @@ def compound_scale(depth, width, resolution, phi, phi_depth, phi_width, phi_reso
     if phi == 0:
         return Scale(widths, int(resolution))
 
-    def scaled(number, coefficient, name):
-        if not number:
-            return 0
-        try:
-            result = number * coefficient**phi
-        except OverflowError:
-            result = math.inf
-        if result > _MOST:
-            raise ValueError(
-                f"phi={phi!r} with {name}={coefficient!r} makes more than {_MOST:,} out of "
-                f"{number}. Expected a smaller phi: 3 is large."
-            )
-        return result
-
-    n_layers = math.ceil(scaled(len(widths), phi_depth, "phi_depth") - _ROUNDING)
+    n_layers = math.ceil(_scaled(len(widths), phi_depth, phi, "phi_depth") - _ROUNDING)
     n_layers = max(n_layers, min(len(widths), 1))
     of_layers = [widths[k * len(widths) // n_layers] for k in range(n_layers)]
-    bins = scaled(int(resolution), phi_resolution, "phi_resolution")
+    bins = _scaled(int(resolution), phi_resolution, phi, "phi_resolution")
     return Scale(
-        tuple(max(1, _nearest(scaled(w, phi_width, "phi_width"))) for w in of_layers),
+        tuple(max(1, _nearest(_scaled(w, phi_width, phi, "phi_width"))) for w in of_layers),
         max(_nearest(bins), min(int(resolution), 1)),
+    )
+
+
+class ImageScale(NamedTuple):
+    """What is built of a convolutional network.
+
+    Attributes
+    ----------
+    depth : int
+        Blocks of each stage.
+    widths : tuple of int
+        Channels of each stage.
+    resolution : int
+        Pixels of the larger side.
+    """
+
+    depth: int
+    widths: tuple
+    resolution: int
+
+
+def halvings(side):
+    """Return how often images are halved until the larger side is 4 pixels or fewer.
+
+    Examples
+    --------
+    >>> [halvings(side) for side in (4, 8, 28, 32, 33, 224)]
+    [0, 1, 3, 3, 4, 6]
+    """
+    return max(0, math.ceil(math.log2(side / _SMALLEST_MAP)))
+
+
+def image_scale(depth, width, resolution, side, phi, phi_depth, phi_width, phi_resolution):
+    """Scale the stages of a convolutional network and its images together.
+
+    The first convolution halves images of more than 16 pixels, and each stage but the first
+    halves its maps; the number of stages is that of the images before any scaling, so that
+    `resolution` changes maps and not the network.
+
+    Parameters
+    ----------
+    depth : int
+        Blocks of each stage, rounded up.
+    width : int or tuple of int
+        Channels of the first stage, each later one having twice those of the one before it; or
+        the channels of each stage. Rounded to the nearest multiple of 8 where phi is not 0.
+    resolution : int
+        Pixels of the larger side, rounded to even where phi is not 0; 0 is the side.
+    side : int
+        Pixels of the larger side of the images.
+    phi, phi_depth, phi_width, phi_resolution : float
+        As of `compound_scale`.
+
+    Returns
+    -------
+    ImageScale
+
+    Examples
+    --------
+    >>> image_scale(2, 16, 0, 28, 0, 1.2, 1.1, 1.15)
+    ImageScale(depth=2, widths=(16, 32, 64), resolution=28)
+    >>> image_scale(2, 16, 0, 28, 2, 1.2, 1.1, 1.15)
+    ImageScale(depth=3, widths=(16, 40, 80), resolution=38)
+    """
+    if isinstance(width, Integral):
+        n_stages = max(2, halvings(side) + 1 - (side > LARGE_SIDE))
+        widths = tuple(int(width) * 2**stage for stage in range(n_stages))
+    else:
+        widths = tuple(int(w) for w in width)
+    pixels = int(resolution) or side
+    if phi == 0:
+        return ImageScale(int(depth), widths, pixels)
+    blocks = math.ceil(_scaled(int(depth), phi_depth, phi, "phi_depth") - _ROUNDING)
+
+    def rounded(number, multiple):
+        return max(multiple, multiple * _nearest(number / multiple))
+
+    return ImageScale(
+        max(1, blocks),
+        tuple(rounded(_scaled(w, phi_width, phi, "phi_width"), 8) for w in widths),
+        rounded(_scaled(pixels, phi_resolution, phi, "phi_resolution"), 2),
     )
 
 
@@ -160,6 +230,21 @@ def compound_dropout(rate, phi):
     if phi == 0:
         return rate
     return min(max(rate * (1 + _DROPOUT_GROWTH * phi), 0.0), _LARGEST_DROPOUT)
+
+
+def _scaled(number, coefficient, phi, name):
+    if not number:
+        return 0
+    try:
+        result = number * coefficient**phi
+    except OverflowError:
+        result = math.inf
+    if result > _MOST:
+        raise ValueError(
+            f"phi={phi!r} with {name}={coefficient!r} makes more than {_MOST:,} out of "
+            f"{number}. Expected a smaller phi: 3 is large."
+        )
+    return result
 
 
 def _nearest(number):

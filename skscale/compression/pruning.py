@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, replace
 
 from ..training.fusion import train_together
-from .importance import unit_importances, weight_importances
+from . import channels, importance
 from .removal import (
     allocate,
     cubic_schedule,
@@ -116,15 +116,19 @@ def prune_networks(pruning, tasks, networks):
 
 
 def _remove(pruning, full, fraction, architecture, trained, task):
-    importances = unit_importances(pruning.importance, architecture, trained, task)
+    find, remove = importance.unit_importances, remove_units
+    if architecture.family == "module":
+        find, remove = channels.channel_importances, channels.remove_channels
+    importances = find(pruning.importance, architecture, trained, task)
     counts = allocate(importances, full, fraction, pruning.allocation, pruning.multiple)
     counts = keep_apart(architecture, counts, pruning.multiple)
     kept = [most_important(i, n) for i, n in zip(importances, counts, strict=True)]
-    return remove_units(architecture, trained, kept)
+    return remove(architecture, trained, kept)
 
 
 def _mask(pruning, fraction, architecture, trained, task):
-    importances = weight_importances(pruning.importance, architecture, trained, task)
+    family = channels if architecture.family == "module" else importance
+    importances = family.weight_importances(pruning.importance, architecture, trained, task)
     # What is zero already stays zero: nothing is less important.
     return [weight_masks(own, fraction, pruning.allocation) for own in importances]
 

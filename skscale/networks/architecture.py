@@ -1,8 +1,8 @@
-"""The shape of a dense network: plain Python, so that counting needs no torch."""
+"""The shapes of networks: plain Python, so that counting needs no torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from math import sqrt
+from math import prod, sqrt
 
 # A bias is its trained number times this, so that it moves as much slower than a weight; an
 # input's scale, that moves faster (Holzmueller et al. 2024, "Better by default", table A.1).
@@ -115,3 +115,244 @@ class DenseArchitecture:
     def is_residual(self, layer):
         """Whether hidden `layer` adds its activation to its input."""
         return self.residual and layer > 0 and self.widths[layer] == self.widths[layer - 1]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Blocks of one width in a convolutional network.
+
+    Parameters
+    ----------
+    width : int
+        Channels that go from block to block.
+    strides : tuple of int
+        Down and across, of its first block.
+    hidden : tuple of int
+        Channels inside each block.
+    """
+
+    width: int
+    strides: tuple
+    hidden: tuple
+
+
+@dataclass(frozen=True)
+class ConvolutionalArchitecture:
+    """Shape of a convolutional network: see `convolutional.ConvolutionalNetwork`.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        Height, width and channels; with `channels_first` channels, height and width.
+    channels_first : bool
+    side : int or None
+        Pixels that the larger side is resized to; None leaves images as they are.
+    n_outputs : int
+    stem_width : int
+        Channels of the first convolution.
+    stem_strides : tuple of int
+        Its strides down and across.
+    stages : tuple of Stage
+    activation : str
+    """
+
+    image_shape: tuple
+    channels_first: bool
+    side: int | None
+    n_outputs: int
+    stem_width: int
+    stem_strides: tuple
+    stages: tuple
+    activation: str = "relu"
+
+    family = "module"
+    # Trained weights are the weights; no random numbers but the masks; images are numbers.
+    gains = None
+    draws = False
+    takes_integers = False
+    can_stack = True
+    is_measured = False
+    # Of what is inside a block nothing adds to that of another.
+    residual = False
+
+    def is_residual(self, layer):
+        """Whether what is inside a block shares its channels with the block before."""
+        return False
+
+    @property
+    def n_channels(self):
+        """int: channels of the images."""
+        return self.image_shape[0 if self.channels_first else 2]
+
+    @property
+    def input_shape(self):
+        """tuple of int: what a row is reshaped to."""
+        return self.image_shape
+
+    @property
+    def n_features(self):
+        """int: numbers of an image."""
+        return prod(self.image_shape)
+
+    @property
+    def map_shape(self):
+        """(int, int): height and width of what the first convolution sees."""
+        height, width = self.image_shape[1:] if self.channels_first else self.image_shape[:2]
+        if self.side is None:
+            return height, width
+        largest = max(height, width)
+        return tuple(max(1, round(n * self.side / largest)) for n in (height, width))
+
+    @property
+    def blocks(self):
+        """list of (int, int, int, tuple, tuple): of each block.
+
+        Channels in, inside and out, its strides, and height and width of what it puts out.
+        """
+        shape = _strided(self.map_shape, self.stem_strides)
+        found, n_in = [], self.stem_width
+        for stage in self.stages:
+            for k, hidden in enumerate(stage.hidden):
+                strides = (1, 1) if k else stage.strides
+                shape = _strided(shape, strides)
+                found.append((n_in, hidden, stage.width, strides, shape))
+                n_in = stage.width
+        return found
+
+    @property
+    def depth(self):
+        """int: blocks."""
+        return sum(len(stage.hidden) for stage in self.stages)
+
+    @property
+    def widths(self):
+        """tuple of int: channels inside each block, which pruning removes."""
+        return tuple(hidden for stage in self.stages for hidden in stage.hidden)
+
+    def with_widths(self, widths):
+        """Return the architecture with other channels inside its blocks."""
+        left, stages = list(widths), []
+        for stage in self.stages:
+            own, left = left[: len(stage.hidden)], left[len(stage.hidden) :]
+            stages.append(replace(stage, hidden=tuple(int(w) for w in own)))
+        return replace(self, stages=tuple(stages))
+
+    @property
+    def mask_widths(self):
+        """tuple of int: dropout acts on what the last layer sees."""
+        return (self.stages[-1].width,)
+
+    @property
+    def parameter_names(self):
+        """(list of str, list of str): of weights and of biases, in the order of the module."""
+        weights, biases = ["places", "stem.weight"], ["stem.bias"]
+        for k, (n_in, _, n_out, _, _) in enumerate(self.blocks):
+            block = f"blocks.{k}."
+            weights += [f"{block}convolve.weight", f"{block}project.weight"]
+            if n_in != n_out:
+                weights.append(f"{block}shortcut.weight")
+            biases += [f"{block}{n}" for n in ("norm.weight", "norm.bias", "convolve.bias")]
+            biases.append(f"{block}project.bias")
+        return [*weights, "output.weight"], [*biases, "norm.weight", "norm.bias", "output.bias"]
+
+    @property
+    def final_shape(self):
+        """(int, int): height and width of the last map."""
+        return self.blocks[-1][-1]
+
+    @property
+    def n_parameters(self):
+        """int: what is trained."""
+        n = self.stem_width * (9 * self.n_channels + 1)
+        for n_in, hidden, n_out, _, _ in self.blocks:
+            n += 2 * n_in + hidden * (9 * n_in + 1) + n_out * (hidden + 1)
+            n += n_in * n_out * (n_in != n_out)
+        width = self.stages[-1].width
+        return n + width * (2 + prod(self.final_shape)) + self.n_outputs * (width + 1)
+
+    @property
+    def n_macs(self):
+        """int: multiply-accumulates of convolutions and products, an image."""
+        stem = _strided(self.map_shape, self.stem_strides)
+        n = prod(stem) * self.stem_width * 9 * self.n_channels
+        for n_in, hidden, n_out, _, shape in self.blocks:
+            of_pixel = hidden * 9 * n_in + n_out * hidden + n_in * n_out * (n_in != n_out)
+            n += prod(shape) * of_pixel
+        return n + self.n_outputs * self.stages[-1].width
+
+    @property
+    def widest(self):
+        """int: most numbers that stand between two layers, an image."""
+        stem = prod(_strided(self.map_shape, self.stem_strides)) * self.stem_width
+        return max(
+            self.n_features, stem, *(h * prod(shape) for _, h, _, _, shape in self.blocks)
+        )
+
+    def build(self):
+        """Construct the module."""
+        from .convolutional import ConvolutionalNetwork
+
+        return ConvolutionalNetwork(self)
+
+
+@dataclass(frozen=True)
+class ModuleArchitecture:
+    """Shape of a network that is a class of the user's own.
+
+    Parameters
+    ----------
+    module : type
+        A subclass of torch's nn.Module.
+    arguments : dict
+        What its constructor is called with.
+    input_shape : tuple of int
+        Of a sample.
+    n_outputs : int
+    takes_integers : bool
+        Whether it is given int64 (indices of words, say) and not numbers.
+    draws : bool
+        Whether it draws random numbers while it trains.
+    n_parameters, n_macs, widest : int
+        As of the other architectures, as torch counts them.
+    has_buffers : bool
+        Whether it keeps what is not trained, as batch normalisation does.
+    """
+
+    module: type
+    arguments: dict = field(hash=False)
+    input_shape: tuple
+    n_outputs: int
+    takes_integers: bool
+    draws: bool
+    n_parameters: int
+    n_macs: int
+    widest: int
+    has_buffers: bool
+
+    family = "module"
+    gains = None
+    mask_widths = ()
+    widths = ()
+    is_measured = True
+
+    @property
+    def n_features(self):
+        """int: numbers of a sample."""
+        return prod(self.input_shape)
+
+    @property
+    def can_stack(self):
+        """bool: whether a network is the same alone and in a stack.
+
+        Dropout of its own would draw for all at once; batch normalisation would see the rows
+        that fill up the batches of smaller folds.
+        """
+        return not (self.draws or self.has_buffers)
+
+    def build(self):
+        """Construct the module."""
+        return self.module(**self.arguments)
+
+
+def _strided(shape, strides):
+    return tuple(-(-n // s) for n, s in zip(shape, strides, strict=True))

@@ -10,11 +10,15 @@ LSTM knows no other. They are lent ours: see `lent_generator`.
 """
 
 import contextlib
-import math
 import threading
+from dataclasses import replace
 
 import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
+from .architecture import ModuleArchitecture
 from .parameters import ParameterShapes
 
 # One at a time: the default generator is the process's.
@@ -214,10 +218,11 @@ class BoundModule:
         -------
         tensor of shape (n_members, n_rows, n_outputs)
         """
+        n_outputs = self.architecture.n_outputs
         shaped = x.view(*x.shape[:2], *self.architecture.input_shape)
         if self.is_alone:
             given = {} if not masks else {"masks": [mask[0] for mask in masks]}
-            return self._in_shape(self.module(shaped[0], **given))[None]
+            return in_shape(self.module(shaped[0], **given), self.module, n_outputs)[None]
         if sizes is not None and len(sizes) != self.parameters.n_members:
             of_member = [b for b, n in enumerate(sizes) for _ in range(n)]
             if len(sizes) == 1:
@@ -232,28 +237,11 @@ class BoundModule:
         def compute(own, held, rows, masks):
             given = {} if masks is None else {"masks": masks}
             out = torch.func.functional_call(self.module, (own, held), (rows,), given)
-            return self._in_shape(out)
+            return in_shape(out, self.module, n_outputs)
 
         return torch.vmap(compute, in_dims=(0, 0, 0, None if masks is None else 0))(
             parameters, buffers, shaped, masks
         )
-
-    def _in_shape(self, out):
-        n_outputs = self.architecture.n_outputs
-        if not isinstance(out, torch.Tensor):
-            raise TypeError(
-                f"{type(self.module).__name__} must return a tensor of shape (n_rows, "
-                f"n_outputs), got a {type(out).__name__}."
-            )
-        if out.dim() == 1 and n_outputs == 1:
-            out = out[:, None]
-        if out.dim() != 2 or out.shape[1] != n_outputs:
-            raise ValueError(
-                f"{type(self.module).__name__} must return a tensor of shape (n_rows, "
-                f"n_outputs), here (n_rows, {n_outputs}), got {tuple(out.shape)}. Let its last "
-                "layer have n_outputs units, and return logits or numbers, no probabilities."
-            )
-        return out
 
 
 def predictor(architecture, parameters):
@@ -267,40 +255,96 @@ def predictor(architecture, parameters):
     return predict
 
 
-def count_macs(module, x):
-    """Count what a row costs in multiply-accumulates, by torch's own counter.
+def describe(module, arguments, input_shape, n_outputs, takes_integers):
+    """Return the ModuleArchitecture of a class of the user's own.
+
+    It is constructed, and computes a batch of zeros, to see what it is: its size, its cost and
+    whether it draws random numbers.
 
     Parameters
     ----------
-    module : nn.Module
-    x : tensor
-        One row, or a batch.
+    module : type
+    arguments : dict
+    input_shape : tuple of int
+        Of a sample.
+    n_outputs : int
+    takes_integers : bool
 
     Returns
     -------
-    int
-    """
-    from torch.utils.flop_counter import FlopCounterMode
+    ModuleArchitecture
 
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        module(x)
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no network for such input and output; whatever the module raises.
+    """
+    trial = ModuleArchitecture(
+        module, arguments, tuple(input_shape), n_outputs, takes_integers, False, 0, 0, 0, False
+    )
+    network = build(trial)
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"module must be a class of nn.Module, got {module!r}.")
+    x = torch.zeros(2, *input_shape)
+    if takes_integers:
+        x = x.long()
+    with lent_generator(0), torch.no_grad():
+        before = torch.default_generator.get_state()
+        in_shape(network.train()(x), network, n_outputs)
+        draws = not torch.equal(before, torch.default_generator.get_state())
+        n_macs, widest = _count_macs(network, x), _largest_activation(network, x)
+    parameters = [p.numel() for p in network.parameters()]
+    return replace(
+        trial,
+        draws=draws,
+        n_parameters=sum(parameters),
+        n_macs=n_macs,
+        widest=max(widest, trial.n_features),
+        has_buffers=any(True for _ in network.buffers()),
+    )
+
+
+def in_shape(out, module, n_outputs):
+    """Return what a module put out as (n_rows, n_outputs), or say what is wrong."""
+    name = type(module).__name__
+    if not isinstance(out, torch.Tensor):
+        raise TypeError(
+            f"{name} must return a tensor of shape (n_rows, n_outputs), got a "
+            f"{type(out).__name__}."
+        )
+    if out.dim() == 1 and n_outputs == 1:
+        out = out[:, None]
+    if out.dim() != 2 or out.shape[1] != n_outputs:
+        raise ValueError(
+            f"{name} must return a tensor of shape (n_rows, n_outputs), here (n_rows, "
+            f"{n_outputs}), got {tuple(out.shape)}. Let its last layer have n_outputs units."
+        )
+    return out
+
+
+def _count_macs(module, x):
+    # As torch counts them. Of fused kernels it knows nothing: oneDNN's LSTM, and those of the
+    # transformer in evaluation. (`torch.backends.mkldnn.flags` warns of Intel's GPUs.)
+    enabled = torch._C._get_mkldnn_enabled()
+    torch._C._set_mkldnn_enabled(False)
+    try:
+        with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+            module.train()(x)
+    finally:
+        torch._C._set_mkldnn_enabled(enabled)
     return counter.get_total_flops() // 2 // len(x)
 
 
-def largest_activation(module, x):
-    """Return the most numbers that any layer puts out, a row."""
-    largest = [math.prod(x.shape[1:])]
+def _largest_activation(module, x):
+    largest = [0]
 
     def note(_, __, out):
         for part in out if isinstance(out, (tuple, list)) else [out]:
             if isinstance(part, torch.Tensor):
-                largest.append(part.numel() // max(1, len(x)))
+                largest.append(part.numel() // len(x))
 
     handles = [m.register_forward_hook(note) for m in module.modules()]
-    try:
-        with torch.no_grad():
-            module(x)
-    finally:
-        for handle in handles:
-            handle.remove()
+    module(x)
+    for handle in handles:
+        handle.remove()
     return max(largest)

@@ -23,6 +23,7 @@ import torch
 from scipy.sparse import issparse
 
 from .feed import feed_key
+from .together import pays
 
 # On a CPU; a GPU wants all it can hold.
 _MOST_MEMBERS = 16
@@ -81,6 +82,8 @@ def _stack_key(task):
 
 
 def _most_members(task):
+    if not pays(task):
+        return 1
     member_bytes = _COPIES * 4 * task.architecture.n_parameters
     if task.precision == "float64":
         member_bytes *= 2
