@@ -7,7 +7,7 @@ import pytest
 from sklearn.base import clone
 
 from skscale import ScaledMLPClassifier, ScaledMLPRegressor
-from skscale.estimators import base
+from skscale.estimators import mlp
 from skscale.estimators.features import is_plain_array
 
 
@@ -31,7 +31,7 @@ def test_both_ways_give_the_same_bits(fitted, small, n_rows, dtype, monkeypatch)
     def refuse(*args):
         taken.append(args)
 
-    monkeypatch.setattr(base, "is_plain_array", refuse)
+    monkeypatch.setattr(mlp, "is_plain_array", refuse)
     for method, expected in zip(methods(fitted), short, strict=True):
         got = method(X)
         assert got.dtype == expected.dtype

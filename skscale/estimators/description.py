@@ -8,16 +8,9 @@ from scipy.sparse import csr_array, issparse
 from sklearn.base import is_classifier
 
 from .._sklearn_private import _safe_indexing
-from ..inference.encoding import fit_encoding
-from ..networks.architecture import DenseArchitecture
 from ..scaling import compound_dropout
 from ..training.random import split_random_state
 from ..training.task import Recipe, Task, ValidationSet
-from .features import (
-    encode_features,
-    validate_features,
-    warn_of_lost_digits,
-)
 from .targets import (
     SMALLEST_WEIGHT,
     check_weights,
@@ -57,26 +50,6 @@ def draw_seed(random_state):
     if isinstance(random_state, Integral):
         return int(random_state)
     return int(random_state.randint(2**63, dtype=np.int64))
-
-
-def count_inputs(X):
-    """Return what counts as the number of inputs where many of them are zero.
-
-    The geometric mean of those that a row has on average and of all, to a power of two, so
-    that folds agree. Of 42,254 terms with 131 a text: with all of them the weights move too
-    little (accuracy .816 after 15 epochs), with 131 too much (.836), in between .846.
-
-    Parameters
-    ----------
-    X : ndarray or SciPy CSR array of shape (n_rows, n_features)
-
-    Returns
-    -------
-    int
-    """
-    n = X.count_nonzero() if issparse(X) else np.count_nonzero(X)
-    n_active = max(1.0, n / X.shape[0])
-    return 2 ** round(np.log2(np.sqrt(n_active * X.shape[1])))
 
 
 def resolve_dropout(dropout, n_rows, n_columns):
@@ -128,7 +101,7 @@ def resolve_batch_size(batch_size, n_rows):
 
 
 class DescribesTraining:
-    """The part of the dense estimators that turns input into tasks.
+    """The part of all estimators that turns input into tasks.
 
     A subclass says what its targets are: `_encode`, `_encode_known`, `_encode_held_out`,
     `_weigh_classes`, `_finish_targets`, `_follow_targets`, `_scale_targets`, `_teach`.
@@ -145,7 +118,7 @@ class DescribesTraining:
             ) from error
         return resolve_device(self.device)
 
-    def _describe_fit(self, X, y, sample_weight, widths, given, continues=None):
+    def _describe_fit(self, X, y, sample_weight, given, continues=None):
         """Validate the input and describe the training; return a Task."""
         device = self._resolve_device()
         if continues is None:
@@ -179,10 +152,10 @@ class DescribesTraining:
             weights = (weights / weights[train_rows].mean()).astype(self._network_dtype)
         inputs = self._encode_inputs(X, train_rows, weights, continues)
         self.n_samples_seen_ = len(rows)
-        dropout = resolve_dropout(self.dropout, len(train_rows), X.shape[1])
+        dropout = self._resolve_dropout(len(train_rows), X.shape[1])
         self.dropout_ = compound_dropout(dropout, self.phi)
         self._mean_weight = None
-        architecture = self._describe_architecture(inputs, widths, encoded, continues)
+        architecture = self._describe_architecture(inputs, encoded, continues)
         return self._make_task(
             inputs,
             values,
@@ -198,7 +171,7 @@ class DescribesTraining:
             initial=self._former_weights(architecture) if continues else None,
         )
 
-    def _describe_pass(self, X, y, sample_weight, widths):
+    def _describe_pass(self, X, y, sample_weight):
         """Validate some rows and describe one pass over them; return a Task."""
         device = self._resolve_device()
         continues = hasattr(self, "coefs_")
@@ -243,9 +216,9 @@ class DescribesTraining:
         values = self._follow_targets(encoded, rows, weights, weight_before)
         self.n_samples_seen_, self._mean_weight = n_seen, mean
         # The pieces of a stream are few rows, but each is seen once.
-        dropout = resolve_dropout(self.dropout, np.inf, X.shape[1])
+        dropout = self._resolve_dropout(np.inf, X.shape[1])
         self.dropout_ = compound_dropout(dropout, self.phi)
-        architecture = self._describe_architecture(inputs, widths, encoded, continues)
+        architecture = self._describe_architecture(inputs, encoded, continues)
         recipe = self._describe_recipe(len(rows))
         return self._make_task(
             inputs,
@@ -269,32 +242,6 @@ class DescribesTraining:
             keeps_optimizer=True,
         )
 
-    def _encode_inputs(self, X, rows, weights, continues):
-        """Return what the network sees of X; learn how, unless the fit goes on."""
-        if continues:
-            if issparse(X) and self.encoding_ is not None:
-                raise ValueError(
-                    "The network was begun on a dense X, whose columns it scales (see "
-                    "encoding_), which would make this sparse X dense. Expected dense rows "
-                    "again: pass X.toarray(), in pieces to partial_fit where it is large, or "
-                    "begin anew with the sparse X."
-                )
-        elif issparse(X):
-            self.encoding_ = None
-        else:
-            reader = self._category_reader
-            self.encoding_ = fit_encoding(
-                X,
-                {} if reader is None else reader.n_categories,
-                rows,
-                weights,
-                preprocessing=self.preprocessing,
-                n_bins=self._scale.resolution,
-            )
-            if self.encoding_ is not None:
-                warn_of_lost_digits(X, self.encoding_)
-        return encode_features(X, self.encoding_, self._network_dtype)
-
     def _make_task(self, X, targets, weights, train_rows, *, valid_rows=None, **description):
         return Task(
             X=X,
@@ -304,8 +251,16 @@ class DescribesTraining:
             valid_rows=valid_rows,
             precision=self.precision,
             loss_parameter=self._loss_parameter,
+            **self._describe_extras(),
             **description,
         )
+
+    def _describe_extras(self):
+        """Return what else a task of this family says, as arguments of Task."""
+        return {}
+
+    def _resolve_dropout(self, n_rows, n_columns):
+        return resolve_dropout(self.dropout, n_rows, n_columns)
 
     def _check_training_data(self, X, y, sample_weight=None, *, reset, min_samples):
         if y is None:
@@ -313,8 +268,8 @@ class DescribesTraining:
                 f"This {type(self).__name__} estimator requires y to be passed, but the "
                 "target y is None."
             )
-        X, y = validate_features(
-            self, X, y, reset=reset, min_samples=min_samples, sample_weight=sample_weight
+        X, y = self._validate_features(
+            X, y, reset=reset, min_samples=min_samples, sample_weight=sample_weight
         )
         if issparse(y):  # an indicator matrix
             y = y.toarray()
@@ -357,28 +312,9 @@ class DescribesTraining:
             return None
         X, encoded, weights = held_out
         return ValidationSet(
-            encode_features(X, self.encoding_, self._network_dtype),
+            self._encode_known_inputs(X),
             self._scale_targets(encoded),
             None if weights is None else weights.astype(self._network_dtype),
-        )
-
-    def _describe_architecture(self, X, widths, encoded, continues):
-        is_scaled = self.encoding_ is not None and self.encoding_.clips
-        if continues:
-            fan_in = self.architecture_.fan_in
-            if widths == getattr(self, "_unpruned_widths", None):
-                widths = self.architecture_.widths
-        else:
-            fan_in = None if is_scaled else count_inputs(X)
-        return DenseArchitecture(
-            X.shape[1],
-            widths,
-            encoded.n_outputs,
-            self.activation,
-            self.normalization,
-            bool(self.residual),
-            scales_inputs=is_scaled,
-            fan_in=fan_in,
         )
 
     def _describe_recipe(self, n_rows):
@@ -402,17 +338,17 @@ class DescribesTraining:
                 f"must stay: it is {self.architecture_}, and the parameters and data now ask "
                 f"for {architecture}. Use fit with warm_start=False to begin anew."
             )
-        n_members = len(self.coefs_[0]) if self.coefs_[0].ndim == 3 else 1
-        if n_members != self.n_members:
+        if self._n_held != self.n_members:
             raise ValueError(
                 "warm_start=True and partial_fit go on with the fitted networks: expected "
-                f"n_members={n_members}, got {self.n_members}. Use fit with warm_start=False "
-                "to begin anew."
+                f"n_members={self._n_held}, got {self.n_members}. Use fit with "
+                "warm_start=False to begin anew."
             )
         dtype = self._network_dtype
         return (
             [c.astype(dtype) for c in self.coefs_],
             [b.astype(dtype) for b in self.intercepts_],
+            *([self.buffers_] if vars(self).get("buffers_") else []),
         )
 
     def _describe_student(self, task, X, y, sample_weight):
@@ -435,10 +371,8 @@ class DescribesTraining:
             first, other, random = mix_sources(task.X[rows], n_new)
             is_other = random.random((n_new, X.shape[1])) < 0.5
             X_new = mix_columns(X_taught, first, other, is_other)
-            checked = validate_features(self, X_new)
-            inputs = np.concatenate(
-                [inputs, encode_features(checked, self.encoding_, self._network_dtype)]
-            )
+            checked = self._validate_features(X_new)
+            inputs = np.concatenate([inputs, self._encode_known_inputs(checked)])
         labels, labels_new = labels_of(
             self.teacher,
             X_taught,

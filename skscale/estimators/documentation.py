@@ -1,215 +1,423 @@
-"""What the docstrings of the dense estimators have in common."""
+"""What the docstrings of the estimators have in common."""
 
-PARAMETERS = """
-    Parameters
-    ----------
+import inspect
+
+# Entries of numpydoc by the name of what they describe. Said once, they cannot drift apart; a
+# family overrides what is not the same for it.
+PARAMETERS = {
+    "depth": """
     depth : int or None, default=2
         Number of hidden layers. 0 is a linear model. None when `width` is a tuple.
+""",
+    "width": """
     width : int or tuple of int, default=128
         Units of every hidden layer, or of each in turn.
+""",
+    "n_members": """
     n_members : int, default=1
         Networks of an ensemble, trained together on the same rows from different initial
         weights and in different order; probabilities or numbers are averaged
         (Lakshminarayanan et al. 2017). All count in `complexity_`.
+""",
+    "resolution": """
     resolution : int, default=0
         How finely numeric features are seen: 0 as one number each; beyond that also by a
         piecewise-linear encoding with so many bins between quantiles of the training rows
         (Gorishniy et al. 2022, eq. 1). For targets that jump or oscillate over a feature.
+""",
+    "phi": """
     phi : float, default=0
         Compound scaling (Tan and Le 2019): scales depth, width and resolution together, by
         `phi_depth**phi` (rounded up), `phi_width**phi` and `phi_resolution**phi` (rounded to
         the nearest), and dropout by `1 + 0.2 * phi` (from 0 to 0.5). May be negative or
         fractional; 0 changes nothing. Of a tuple `width` each layer is repeated for its share
         of the depth. What was built is `depth_`, `width_` and `resolution_`.
+""",
+    "phi_depth": """
     phi_depth : float, default=1.2
         Coefficient of the depth, 1 or more. The defaults are those of the paper, found on
         images; `skscale.fit_compound_coefficients` finds those of your data.
+""",
+    "phi_width": """
     phi_width : float, default=1.1
         Coefficient of the width, 1 or more.
+""",
+    "phi_resolution": """
     phi_resolution : float, default=1.15
         Coefficient of the resolution, 1 or more.
+""",
+    "preprocessing": """
     preprocessing : {"auto"} or None, default="auto"
         "auto": each numeric feature less its median, over its interquartile range, and
         smoothly clipped to (-3, 3) (Holzmueller et al. 2024, section 3.1). None takes numbers
         as they are: scale them outside. Sparse X is taken as it is.
+""",
+    "categorical_features": """
     categorical_features : "from_dtype", array-like of {bool, int, str} or None, \
             default="from_dtype"
         The features that are categories, each of which becomes one input for every value:
         "from_dtype" the columns of a frame that hold categories or strings, else a mask,
         indices or names. Values of fewer than 5 rows are taken together, with all that come
         unknown later.
+""",
+    "activation": """
     activation : {"relu", "gelu", "silu", "mish", "tanh", "logistic"}, default="silu"
         Non-linearity of the hidden layers (Elfwing et al. 2018); "gelu" is its tanh form.
+""",
+    "normalization": """
     normalization : {"layer"} or None, default=None
         Layer normalisation (Ba et al. 2016) of the input of every layer but the first: for
         deep networks. Shallow ones are more accurate without. (Batch normalisation is not
         offered: its rows depend on one another, so that weighting a row would not equal
         repeating it.)
+""",
+    "residual": """
     residual : bool, default=True
         Whether a hidden layer adds to its input where the widths allow it (He et al.
         2016). Deep networks need it to train.
+""",
+    "dropout": """
     dropout : float or "auto", default="auto"
         Rate at which hidden activations are dropped while training (Srivastava et al.
         2014). "auto" is 0.4 where X has more columns than there are training rows (and 100 at
         least), as text has, which a network would learn by heart, else 0.
+""",
+    "l1": """
     l1 : float, default=0.0
         Decoupled L1 penalty: after each step weights move by `learning_rate * l1`
         towards zero and stop there.
+""",
+    "weight_decay": """
     weight_decay : float, default=0.02
         Decoupled L2 penalty of the weights (Loshchilov and Hutter 2019).
+""",
+    "pruning": """
     pruning : float, default=0.0
         Fraction of the hidden units (or of the weights: `pruning_kind`) that is removed once
         the network is trained, 0 to below 1; then what is left is trained on. `fit` prunes,
         `partial_fit` and a warm start go on with what is left. See also `skscale.prune`.
+""",
+    "pruning_kind": """
     pruning_kind : {"neurons", "weights"}, default="neurons"
         "neurons" removes units, and with them their rows and columns: the layers are
         narrower, the pickle smaller and prediction faster. Layers that add to one another
         (`residual`) lose the same units. "weights" makes single weights zero and keeps them
         so: a regulariser, and for sparse export; the network takes as much memory and time
         as before.
+""",
+    "pruning_importance": """
     pruning_importance : {"taylor", "activation", "magnitude"}, default="taylor"
         What decides who goes: "taylor", the first-order change of the loss on training rows
         (Molchanov et al. 2017, eq. 8); "activation", the mean activation; "magnitude", the
         norms of the weights.
+""",
+    "pruning_allocation": """
     pruning_allocation : {"global", "layer"}, default="global"
         Whether the least important of all layers go, or the same fraction of each layer.
+""",
+    "pruning_steps": """
     pruning_steps : int, default=2
         Removals on the way, many at first and few at the end (Zhu and Gupta 2017, eq. 1),
         each followed by a training.
+""",
+    "pruning_epochs": """
     pruning_epochs : int, default=50
         Epochs of the training after the last removal; those before have a fifth of it. They
         are recorded behind the others, and stop early as they do.
+""",
+    "pruning_multiple": """
     pruning_multiple : int, default=1
         Widths are rounded to multiples of it, and a layer keeps as many units at least; for
         processors that want multiples of 8.
+""",
+    "teacher": """
     teacher : estimator or None, default=None
         What the network learns from beside y: any classifier or regressor of scikit-learn's
         kind, a pipeline, or a larger network of ours (Hinton et al. 2015). It is cloned and
         fitted on the training rows, once for all candidates of a search that have these rows
         in common; one in a FrozenEstimator (`sklearn.frozen`) is asked as it is. A fitted
         student's pickle leaves it out. `partial_fit` asks no teacher.
+""",
+    "distillation_weight": """
     distillation_weight : float, default=0.5
         Weight of what the teacher says, from 0 (no teacher) to 1 (nothing but it). A
         regressor learns `(1 - distillation_weight) * y + distillation_weight * said`: for the
         losses "quantile" and "absolute_error" the teacher has to predict what they do.
+""",
+    "teacher_cv": """
     teacher_cv : int, cross-validation generator, iterable or None, default=5
         What the teacher says of a row comes from one that was fitted without it, in so many
         folds: in-fold labels of a strong teacher teach its overfitting. None fits it once and
         asks it about the rows that it knows.
+""",
+    "n_synthetic": """
     n_synthetic : int, default=0
         Rows to learn from besides, labelled by the teacher alone: their columns are mixed of
         near neighbours (after MUNGE, Bucila et al. 2006). Small students need them to gain
         much. For dense X.
+""",
+    "memory": """
     memory : joblib.Memory, str or None, default=None
         Where to keep what teachers said, beyond the process.
+""",
+    "learning_rate": """
     learning_rate : float, default=0.08
         Largest step size of AdamW, for the trained numbers that weights are made of: a
         weight of a layer with `n` inputs moves `learning_rate / sqrt(n)` a step, so that one
         value serves all widths; a bias 0.1 of `learning_rate`.
+""",
+    "lr_schedule": """
     lr_schedule : {"cycles", "cosine", "constant"}, default="cycles"
         "cycles" rises from zero and falls to it four times over `max_epochs`, each time over
         twice as many steps as before, so that the best of an early and a late end can be
         kept (Holzmueller et al. 2024, section 3.4). "cosine" falls once (Loshchilov and
         Hutter 2017).
+""",
+    "batch_size": """
     batch_size : "auto" or int, default="auto"
         Rows a step. "auto" is the power of two nearest to `1.5 * sqrt(n_rows)`, from 8
         to 1024. More than there are rows is full-batch training.
+""",
+    "max_epochs": """
     max_epochs : int, default=50
         Most passes over the training rows.
+""",
+    "max_seconds": """
     max_seconds : float or None, default=None
         Time budget of the training in seconds; the best weights so far are kept.
+""",
+    "early_stopping": """
     early_stopping : bool, default=True
         Whether to set rows aside (by class, where there are classes), judge each epoch
         by its mean loss on them, stop when it no longer falls, and keep the weights of
         the best epoch. If False, all epochs are run and the last weights kept: better
         with fewer than about a hundred rows.
+""",
+    "validation_fraction": """
     validation_fraction : float, default=0.1
         Share of the rows set aside for early stopping.
+""",
+    "n_iter_no_change": """
     n_iter_no_change : int, default=25
         Epochs without an improvement by `tol` after which to stop. A cycle of
         `lr_schedule` improves towards its end only.
+""",
+    "tol": """
     tol : float, default=1e-4
-        Smallest fall of the validation loss that counts as an improvement."""
-
-MORE_PARAMETERS = """
+        Smallest fall of the validation loss that counts as an improvement.
+""",
+    "warm_start": """
     warm_start : bool, default=False
         Whether `fit` goes on with the fitted network; the optimiser begins anew.
+""",
+    "device": """
     device : str, default="auto"
         Where to train: "cpu", "cuda", "cuda:1"; "auto" is "cuda" where there is one.
         "mps" is accepted, but untested. Prediction is NumPy's.
+""",
+    "precision": """
     precision : {"float32", "float64", "bfloat16"}, default="float32"
         Arithmetic of the training. "bfloat16" computes products in bfloat16 and keeps
         weights in float32; it pays on processors and GPUs with matrix units for it, and
         for wide networks.
+""",
+    "callbacks": """
     callbacks : list of skorch callbacks or None, default=None
         skorch callbacks that run during training, as they are: as in skorch, a fit leaves
         its traces in them. Such a fit trains by skorch's loop and autograd, and slower. A
         fitted estimator's pickle leaves them out.
+""",
+    "random_state": """
     random_state : int, RandomState or None, default=None
         Source of all random numbers of a fit: one int gives one result, whatever else
         runs beside it. None takes fresh entropy. The global generators are not used.
+""",
+    "verbose": """
     verbose : int, default=0
         Whether to print a line an epoch.
-"""
-
-ATTRIBUTES = """
+""",
+}
+CLASSIFIER = {
+    "label_smoothing": """
+    label_smoothing : float, default=0.05
+        Share of each row's target probability that is spread evenly over all classes
+        (Szegedy et al. 2016, section 7): against overconfidence. `history_` is of the
+        smoothed loss.
+""",
+    "calibrate": """
+    calibrate : bool, default=True
+        Whether logits are divided by the temperature that minimises the log loss of the
+        validation rows (Guo et al. 2017, section 4.2), which makes up for label smoothing;
+        without effect where there are none. It changes no predicted label.
+""",
+    "temperature": """
+    temperature : float, default=1.0
+        Logits of teacher and student are divided by it where they are compared, so that the
+        less likely classes count for more (Hinton et al. 2015, section 2). 4 to 20 where the
+        teacher has seen more than the training rows.
+""",
+    "class_weight": """
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each class, by label; "balanced" is inverse to its frequency.
+""",
+}
+REGRESSOR = {
+    "loss": """
+    loss : {"squared_error", "absolute_error", "huber", "quantile", "poisson"}, \
+            default="squared_error"
+        What is minimised, and with it what is predicted: the mean; the median (of
+        "absolute_error"); something between the two that outliers hardly move (Huber
+        1964); a quantile (Koenker and Bassett 1978); the mean of counts or rates from 0,
+        by the exponential of what the network puts out.
+""",
+    "quantile": """
+    quantile : float, default=0.5
+        The quantile that loss="quantile" predicts.
+""",
+    "huber_delta": """
+    huber_delta : float, default=1.0
+        Residual from which on loss="huber" is linear, in standard deviations of the
+        target.
+""",
+}
+ATTRIBUTES = {
+    "depth_": """
     depth_ : int
         Hidden layers that were built, under `phi`.
+""",
+    "width_": """
     width_ : int or tuple of int
         Units of every hidden layer that was built, or of each in turn. Pruning removes some:
         `complexity_.widths` are those left.
+""",
+    "resolution_": """
     resolution_ : int
         Bins that were asked for, under `phi`.
+""",
+    "dropout_": """
     dropout_ : float
         Rate of the last training.
+""",
+    "n_features_in_": """
     n_features_in_ : int
         Number of features seen in `fit`.
+""",
+    "feature_names_in_": """
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Their names, where X had string column names.
+""",
+    "architecture_": """
     architecture_ : DenseArchitecture
         Shape of the network.
+""",
+    "coefs_": """
     coefs_ : list of ndarray of shape (n_inputs, n_outputs)
         Weights of each layer, the output layer last; of an ensemble
         (n_members, n_inputs, n_outputs).
+""",
+    "intercepts_": """
     intercepts_ : list of ndarray of shape (n_outputs,)
         Biases of each layer; of an ensemble (n_members, n_outputs).
+""",
+    "encoding_": """
     encoding_ : TableEncoding or None
         How features become inputs of the network; None takes them as they are.
+""",
+    "n_samples_seen_": """
     n_samples_seen_ : int
         Rows of `fit` and of all calls of `partial_fit` since.
+""",
+    "history_": """
     history_ : dict of str to ndarray of shape (n_iter_,)
         "epoch" (from 1), "train_loss", "validation_score" (NaN without early stopping),
         "seconds", and what skorch callbacks recorded each epoch. Of the last `fit` or
         `partial_fit`, and of an ensemble's first network, as `n_iter_` and `best_epoch_`.
+""",
+    "n_iter_": """
     n_iter_ : int
         Epochs of the last `fit` or `partial_fit`.
+""",
+    "fit_seconds_": """
     fit_seconds_ : float
         Seconds that training took, without the checks of the input. Of networks that trained
         together each has its share.
+""",
+    "peak_device_bytes_": """
     peak_device_bytes_ : int or None
         The most memory of the GPU that training held, or this network's share of it; None
         on a CPU, and with skorch callbacks.
+""",
+    "best_epoch_": """
     best_epoch_ : int
         The epoch whose weights were kept. (What a skorch callback restores at the end, such
         as a Checkpoint with `load_best=True`, it does not know.)
+""",
+    "loss_curve_": """
     loss_curve_ : ndarray of shape (n_iter_,)
         Mean training loss of each epoch.
+""",
+    "validation_scores_": """
     validation_scores_ : ndarray of shape (n_iter_,)
         Negative mean loss on the validation rows after each epoch.
+""",
+    "complexity_": """
     complexity_ : Complexity
         `n_parameters`, `n_nonzero`, `n_macs` (multiply-accumulates a row), `depth`,
         `widths`.
+""",
+    "net_": """
     net_ : skorch.NeuralNet
         A skorch net with a copy of the fitted network, made on access; not of an ensemble.
-"""
+""",
+}
+CLASSIFIER_ATTRIBUTES = {
+    "classes_": """
+    classes_ : ndarray of shape (n_classes,)
+        Class labels, those of rows without weight included; for a multilabel y the
+        indices of its columns.
+""",
+}
+REGRESSOR_ATTRIBUTES = {
+    "target_mean_, target_scale_": """
+    target_mean_, target_scale_ : ndarrays of shape (n_outputs,)
+        Mean and standard deviation of the targets over the training rows; the network
+        predicts `(y - target_mean_) / target_scale_`. `history_` is in these units. A
+        constant target has scale 0, and its mean is predicted. With loss="poisson" the
+        network predicts `log(y / target_scale_)`, `target_scale_` is the mean, and
+        `target_mean_` 0.
+""",
+}
 
 
-def document(cls):
-    """Fill in the docstring of an estimator.
+def document(parameters, attributes):
+    """Return a decorator that fills in the docstring of an estimator.
 
-    The two classes share nearly all parameters; said once, they cannot drift apart.
+    Parameters
+    ----------
+    parameters : dict of str to str
+        Entries beside those of `PARAMETERS`, or in place of them. They are listed in the order
+        of the constructor.
+    attributes : dict of str to str
+        Entries in front of those of `ATTRIBUTES`, or, under the same name, in place of them;
+        None leaves one out.
     """
-    cls.__doc__ = cls.__doc__.format(
-        parameters=PARAMETERS, more_parameters=MORE_PARAMETERS, attributes=ATTRIBUTES
-    )
-    return cls
+
+    def decorate(cls):
+        known = {**PARAMETERS, **parameters}
+        names = list(inspect.signature(cls.__init__).parameters)[1:]
+        listed = [known[name] for name in names]
+        held = {**attributes, **{k: v for k, v in ATTRIBUTES.items() if k not in attributes}}
+        cls.__doc__ = cls.__doc__.replace(
+            "    {parameters}\n", _section("Parameters", listed)
+        ).replace(
+            "    {attributes}\n", _section("Attributes", [v for v in held.values() if v]) + "\n"
+        )
+        return cls
+
+    return decorate
+
+
+def _section(title, entries):
+    lines = [f"\n    {title}\n    {'-' * len(title)}\n"]
+    lines += [entry.lstrip("\n") for entry in entries]
+    return "".join(lines)

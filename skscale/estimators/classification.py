@@ -1,4 +1,4 @@
-"""The dense classifier: a multilayer perceptron whose scale is a hyperparameter."""
+"""What all classifiers have in common, whatever their network: labels and probabilities."""
 
 from numbers import Real
 
@@ -12,9 +12,7 @@ from .._sklearn_private import (
     _fit_context,
 )
 from ..inference import dense as inference
-from .base import ScaledMLP
 from .calibration import find_inverse_temperature, mean_loss, mean_of_logarithms
-from .documentation import document
 from .fitting import restores_state
 from .targets import (
     encode_classes,
@@ -23,180 +21,15 @@ from .targets import (
 )
 
 
-@document
-class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
-    """Classify by a dense network of a given depth and width.
+class Classifies(ClassifierMixin):
+    """The part of an estimator that classifies. Stands before a family of networks."""
 
-    Takes binary, multiclass and multilabel targets (a binary indicator matrix). Trains
-    by AdamW on the cross-entropy, in float32 by default, with rows set aside for early
-    stopping. Takes a frame as it comes: with numbers of any scale, categories and missing
-    values.
-    {parameters}
-    label_smoothing : float, default=0.05
-        Share of each row's target probability that is spread evenly over all classes
-        (Szegedy et al. 2016, section 7): against overconfidence. `history_` is of the
-        smoothed loss.
-    calibrate : bool, default=True
-        Whether logits are divided by the temperature that minimises the log loss of the
-        validation rows (Guo et al. 2017, section 4.2), which makes up for label smoothing;
-        without effect where there are none. It changes no predicted label.
-    temperature : float, default=1.0
-        Logits of teacher and student are divided by it where they are compared, so that the
-        less likely classes count for more (Hinton et al. 2015, section 2). 4 to 20 where the
-        teacher has seen more than the training rows.
-    class_weight : dict, "balanced" or None, default=None
-        Weight of each class, by label; "balanced" is inverse to its frequency.{more_parameters}
-    Attributes
-    ----------
-    classes_ : ndarray of shape (n_classes,)
-        Class labels, those of rows without weight included; for a multilabel y the
-        indices of its columns.{attributes}
-    See Also
-    --------
-    ScaledMLPRegressor : The same for numbers.
-
-    Notes
-    -----
-    Row weights are scaled to mean one over the training rows; the loss of a batch is the
-    sum of its rows' weighted losses, divided by their number.
-
-    References
-    ----------
-    Ba, Kiros, Hinton (2016). Layer normalization. arXiv:1607.06450, eq. 3.
-
-    He, Zhang, Ren, Sun (2016). Identity mappings in deep residual networks. ECCV, eq. 5.
-
-    Loshchilov, Hutter (2017). SGDR: stochastic gradient descent with warm restarts.
-    ICLR, eq. 5.
-
-    Loshchilov, Hutter (2019). Decoupled weight decay regularization. ICLR, algorithm 2.
-
-    Srivastava et al. (2014). Dropout: a simple way to prevent neural networks from
-    overfitting. JMLR 15.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.model_selection import GridSearchCV
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn.preprocessing import StandardScaler
-    >>> from skscale import ScaledMLPClassifier
-    >>> X, y = load_iris(return_X_y=True)
-    >>> network = make_pipeline(StandardScaler(), ScaledMLPClassifier(random_state=0))
-    >>> grid = {{"scaledmlpclassifier__width": [4, 16]}}
-    >>> search = GridSearchCV(network, grid, cv=3).fit(X, y)
-    >>> bool(search.best_score_ > 0.9)
-    True
-    """
-
-    _parameter_constraints = {
-        **ScaledMLP._parameter_constraints,
+    _classifier_constraints = {
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "calibrate": ["boolean"],
         "temperature": [Interval(Real, 0, None, closed="neither")],
     }
-
-    def __init__(
-        self,
-        depth=2,
-        width=128,
-        *,
-        n_members=1,
-        resolution=0,
-        phi=0,
-        phi_depth=1.2,
-        phi_width=1.1,
-        phi_resolution=1.15,
-        preprocessing="auto",
-        categorical_features="from_dtype",
-        activation="silu",
-        normalization=None,
-        residual=True,
-        dropout="auto",
-        l1=0.0,
-        weight_decay=0.02,
-        pruning=0.0,
-        pruning_kind="neurons",
-        pruning_importance="taylor",
-        pruning_allocation="global",
-        pruning_steps=2,
-        pruning_epochs=50,
-        pruning_multiple=1,
-        teacher=None,
-        distillation_weight=0.5,
-        teacher_cv=5,
-        n_synthetic=0,
-        memory=None,
-        learning_rate=0.08,
-        lr_schedule="cycles",
-        batch_size="auto",
-        max_epochs=50,
-        max_seconds=None,
-        early_stopping=True,
-        validation_fraction=0.1,
-        n_iter_no_change=25,
-        tol=1e-4,
-        label_smoothing=0.05,
-        calibrate=True,
-        temperature=1.0,
-        class_weight=None,
-        warm_start=False,
-        device="auto",
-        precision="float32",
-        callbacks=None,
-        random_state=None,
-        verbose=0,
-    ):
-        super().__init__(
-            depth,
-            width,
-            n_members=n_members,
-            resolution=resolution,
-            phi=phi,
-            phi_depth=phi_depth,
-            phi_width=phi_width,
-            phi_resolution=phi_resolution,
-            preprocessing=preprocessing,
-            categorical_features=categorical_features,
-            activation=activation,
-            normalization=normalization,
-            residual=residual,
-            dropout=dropout,
-            l1=l1,
-            weight_decay=weight_decay,
-            pruning=pruning,
-            pruning_kind=pruning_kind,
-            pruning_importance=pruning_importance,
-            pruning_allocation=pruning_allocation,
-            pruning_steps=pruning_steps,
-            pruning_epochs=pruning_epochs,
-            pruning_multiple=pruning_multiple,
-            teacher=teacher,
-            distillation_weight=distillation_weight,
-            teacher_cv=teacher_cv,
-            n_synthetic=n_synthetic,
-            memory=memory,
-            learning_rate=learning_rate,
-            lr_schedule=lr_schedule,
-            batch_size=batch_size,
-            max_epochs=max_epochs,
-            max_seconds=max_seconds,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            warm_start=warm_start,
-            device=device,
-            precision=precision,
-            callbacks=callbacks,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.label_smoothing = label_smoothing
-        self.calibrate = calibrate
-        self.temperature = temperature
-        self.class_weight = class_weight
 
     @restores_state
     @_fit_context(prefer_skip_nested_validation=True)
@@ -354,17 +187,11 @@ class ScaledMLPClassifier(ClassifierMixin, ScaledMLP):
         return tuple(None if a is None else a[task.valid_rows] for a in task.validation_data)
 
     def _calibrate(self, architecture, network, X, targets, weights):
-        outputs = inference.forward(
-            X,
-            network.coefs,
-            network.intercepts,
-            activation=architecture.activation,
-            normalization=architecture.normalization,
-            residual=architecture.residual,
+        outputs = self._compute(
+            X, architecture, network.coefs, network.intercepts, network.buffers
         )
         factor = find_inverse_temperature(outputs, targets, weights)
-        network.coefs[-1] *= network.coefs[-1].dtype.type(factor)
-        network.intercepts[-1] *= network.intercepts[-1].dtype.type(factor)
+        self._rescale_(network, factor)
         return mean_loss(outputs * factor, targets, weights)
 
     def _join_members(self, outputs):

@@ -1,4 +1,4 @@
-"""The dense regressor: a multilayer perceptron whose scale is a hyperparameter."""
+"""What all regressors have in common, whatever their network: numbers and their scale."""
 
 from numbers import Real
 
@@ -12,9 +12,7 @@ from .._sklearn_private import (
     _fit_context,
 )
 from ..inference import dense as inference
-from .base import ScaledMLP
 from .calibration import mean_of_logarithms
-from .documentation import document
 from .fitting import restores_state
 from .targets import (
     EncodedTargets,
@@ -31,166 +29,16 @@ _FAR_FROM_ZERO = 1_000
 _LARGEST_TARGET = np.sqrt(np.finfo(np.float64).max)
 
 
-@document
-class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
-    """Predict one or several numbers by a dense network of a given depth and width.
+class Regresses(RegressorMixin):
+    """The part of an estimator that predicts numbers. Stands before a family of networks."""
 
-    Trains by AdamW on the loss of targets that are standardised inside, in float32 by
-    default, with rows set aside for early stopping. Takes a frame as it comes: with numbers
-    of any scale, categories and missing values.
-    {parameters}
-    loss : {{"squared_error", "absolute_error", "huber", "quantile", "poisson"}}, \
-            default="squared_error"
-        What is minimised, and with it what is predicted: the mean; the median (of
-        "absolute_error"); something between the two that outliers hardly move (Huber
-        1964); a quantile (Koenker and Bassett 1978); the mean of counts or rates from 0,
-        by the exponential of what the network puts out.
-    quantile : float, default=0.5
-        The quantile that loss="quantile" predicts.
-    huber_delta : float, default=1.0
-        Residual from which on loss="huber" is linear, in standard deviations of the
-        target.{more_parameters}
-    Attributes
-    ----------
-    target_mean_, target_scale_ : ndarrays of shape (n_outputs,)
-        Mean and standard deviation of the targets over the training rows; the network
-        predicts `(y - target_mean_) / target_scale_`. `history_` is in these units. A
-        constant target has scale 0, and its mean is predicted. With loss="poisson" the
-        network predicts `log(y / target_scale_)`, `target_scale_` is the mean, and
-        `target_mean_` 0.{attributes}
-    See Also
-    --------
-    ScaledMLPClassifier : The same for classes.
-
-    Notes
-    -----
-    Row weights are scaled to mean one over the training rows; the loss of a batch is the
-    sum of its rows' weighted losses, divided by their number.
-
-    References
-    ----------
-    See ScaledMLPClassifier.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_diabetes
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn.preprocessing import StandardScaler
-    >>> from skscale import ScaledMLPRegressor
-    >>> X, y = load_diabetes(return_X_y=True)
-    >>> network = ScaledMLPRegressor(depth=1, width=32, random_state=0)
-    >>> network = make_pipeline(StandardScaler(), network).fit(X, y)
-    >>> bool(network.score(X, y) > 0.4)
-    True
-    """
-
-    _parameter_constraints = {
-        **ScaledMLP._parameter_constraints,
+    _regressor_constraints = {
         "loss": [
             StrOptions({"squared_error", "absolute_error", "huber", "quantile", "poisson"})
         ],
         "quantile": [Interval(Real, 0, 1, closed="neither")],
         "huber_delta": [Interval(Real, 0, None, closed="neither")],
     }
-
-    def __init__(
-        self,
-        depth=2,
-        width=128,
-        *,
-        n_members=1,
-        resolution=0,
-        phi=0,
-        phi_depth=1.2,
-        phi_width=1.1,
-        phi_resolution=1.15,
-        preprocessing="auto",
-        categorical_features="from_dtype",
-        activation="silu",
-        normalization=None,
-        residual=True,
-        dropout="auto",
-        l1=0.0,
-        weight_decay=0.02,
-        pruning=0.0,
-        pruning_kind="neurons",
-        pruning_importance="taylor",
-        pruning_allocation="global",
-        pruning_steps=2,
-        pruning_epochs=50,
-        pruning_multiple=1,
-        teacher=None,
-        distillation_weight=0.5,
-        teacher_cv=5,
-        n_synthetic=0,
-        memory=None,
-        learning_rate=0.08,
-        lr_schedule="cycles",
-        batch_size="auto",
-        max_epochs=50,
-        max_seconds=None,
-        early_stopping=True,
-        validation_fraction=0.1,
-        n_iter_no_change=25,
-        tol=1e-4,
-        loss="squared_error",
-        quantile=0.5,
-        huber_delta=1.0,
-        warm_start=False,
-        device="auto",
-        precision="float32",
-        callbacks=None,
-        random_state=None,
-        verbose=0,
-    ):
-        super().__init__(
-            depth,
-            width,
-            n_members=n_members,
-            resolution=resolution,
-            phi=phi,
-            phi_depth=phi_depth,
-            phi_width=phi_width,
-            phi_resolution=phi_resolution,
-            preprocessing=preprocessing,
-            categorical_features=categorical_features,
-            activation=activation,
-            normalization=normalization,
-            residual=residual,
-            dropout=dropout,
-            l1=l1,
-            weight_decay=weight_decay,
-            pruning=pruning,
-            pruning_kind=pruning_kind,
-            pruning_importance=pruning_importance,
-            pruning_allocation=pruning_allocation,
-            pruning_steps=pruning_steps,
-            pruning_epochs=pruning_epochs,
-            pruning_multiple=pruning_multiple,
-            teacher=teacher,
-            distillation_weight=distillation_weight,
-            teacher_cv=teacher_cv,
-            n_synthetic=n_synthetic,
-            memory=memory,
-            learning_rate=learning_rate,
-            lr_schedule=lr_schedule,
-            batch_size=batch_size,
-            max_epochs=max_epochs,
-            max_seconds=max_seconds,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            warm_start=warm_start,
-            device=device,
-            precision=precision,
-            callbacks=callbacks,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.loss = loss
-        self.quantile = quantile
-        self.huber_delta = huber_delta
 
     @restores_state
     @_fit_context(prefer_skip_nested_validation=True)
@@ -375,6 +223,8 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
     def _follow_targets(self, encoded, rows, weights, weight_before):
         if not weight_before and not self._is_log:
             return self._finish_targets(encoded, rows, weights, False)
+        if weight_before and not self._can_rescale:
+            return self._scale_targets(encoded)
         n_new = len(rows) if weights is None else weights[rows].sum()
         y = encoded.values.reshape(len(encoded.values), -1)[rows].astype(np.float64)
         w = None if weights is None else weights[rows]
@@ -399,12 +249,7 @@ class ScaledMLPRegressor(RegressorMixin, ScaledMLP):
             factor = former[1] / divisor
             shift = (former[0] - self.target_mean_) / divisor
         # Predictions stay as they were.
-        coef, intercept = self.coefs_[-1], self.intercepts_[-1]
-        self.coefs_ = [*self.coefs_[:-1], (coef * factor).astype(coef.dtype)]
-        self.intercepts_ = [
-            *self.intercepts_[:-1],
-            (intercept * factor + shift).astype(intercept.dtype),
-        ]
+        self._rescale_fitted(factor, shift)
         return self._scale_targets(encoded)
 
     def _join_members(self, outputs):

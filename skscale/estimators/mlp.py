@@ -1,0 +1,412 @@
+"""The dense estimators: multilayer perceptrons whose scale is a hyperparameter."""
+
+from dataclasses import replace
+from numbers import Integral
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils.validation import check_is_fitted
+
+from .._sklearn_private import Interval, StrOptions
+from ..inference import dense as inference
+from ..inference.encoding import fit_encoding
+from ..inspection.complexity import count
+from ..networks.architecture import ACTIVATIONS, NORMALIZATIONS, DenseArchitecture
+from ..scaling import compound_scale
+from .base import ScaledEstimator
+from .classification import Classifies
+from .documentation import (
+    CLASSIFIER,
+    CLASSIFIER_ATTRIBUTES,
+    REGRESSOR,
+    REGRESSOR_ATTRIBUTES,
+    document,
+)
+from .features import (
+    count_inputs,
+    encode_features,
+    is_plain_array,
+    validate_features,
+    warn_of_lost_digits,
+)
+from .regression import Regresses
+
+
+class ScaledMLP(ScaledEstimator):
+    """The family of dense networks. Use a subclass."""
+
+    _parameter_constraints = {
+        **ScaledEstimator._parameter_constraints,
+        "depth": [Interval(Integral, 0, None, closed="left"), None],
+        "width": [Interval(Integral, 1, None, closed="left"), tuple, list],
+        "resolution": [Interval(Integral, 0, None, closed="left")],
+        "preprocessing": [StrOptions({"auto"}), None],
+        "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "normalization": [StrOptions(set(NORMALIZATIONS)), None],
+        "residual": ["boolean"],
+        "n_synthetic": [Interval(Integral, 0, None, closed="left")],
+    }
+
+    def _check_combinations(self):
+        super()._check_combinations()
+        if not isinstance(self.width, Integral):
+            for width in self.width:
+                if not isinstance(width, Integral) or isinstance(width, bool) or width < 1:
+                    raise ValueError(
+                        f"width={self.width!r} must hold positive ints, the units of each "
+                        f"hidden layer, got {width!r}."
+                    )
+        self._scale  # noqa: B018 (raises where depth and width say different things)
+
+    @property
+    def _scale(self):
+        return compound_scale(
+            self.depth,
+            self.width,
+            self.resolution,
+            self.phi,
+            self.phi_depth,
+            self.phi_width,
+            self.phi_resolution,
+        )
+
+    def _note_scale(self):
+        widths = self._scale.widths
+        self.depth_, self.resolution_ = len(widths), self._scale.resolution
+        is_one = isinstance(self.width, Integral) and widths
+        self.width_ = widths[0] if is_one else widths
+
+    @property
+    def complexity_(self):
+        """Complexity: parameters, multiply-accumulates, depth and widths."""
+        check_is_fitted(self)
+        return count(self.coefs_, self.intercepts_)
+
+    @property
+    def _widths_asked_for(self):
+        return self._scale.widths
+
+    @property
+    def _n_held(self):
+        return len(self.coefs_[0]) if self.coefs_[0].ndim == 3 else 1
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def encode(self, X):
+        """Turn features into what the network sees of them: see `encoding_`.
+
+        Parameters
+        ----------
+        X : array-like, frame or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray or CSR array of shape (n_samples, n_inputs)
+            What `net_` takes.
+        """
+        return self._read(X)
+
+    def _read(self, X, in_dtype_of_X=False):
+        fitted = self.__dict__
+        if "coefs_" not in fitted:
+            check_is_fitted(self)  # raises, as scikit-learn's own do
+        is_checked = "feature_names_in_" not in fitted and self._category_reader is None
+        is_checked = is_checked and is_plain_array(X, self.n_features_in_)
+        if not is_checked:
+            X = validate_features(self, X)
+        dtype = self.coefs_[0].dtype
+        if in_dtype_of_X and X.dtype == np.float64:
+            dtype = X.dtype
+        if is_checked:
+            if self.encoding_ is not None:
+                return self.encoding_.encode(X, dtype, is_complete=True)
+            return X if X.dtype == dtype else X.astype(dtype)
+        return encode_features(X, self.encoding_, dtype)
+
+    def _validate_features(self, X, y=None, **options):
+        return validate_features(self, X, y, **options)
+
+    def _encode_known_inputs(self, X):
+        return encode_features(X, self.encoding_, self._network_dtype)
+
+    def _encode_inputs(self, X, rows, weights, continues):
+        """Return what the network sees of X; learn how, unless the fit goes on."""
+        if continues:
+            if issparse(X) and self.encoding_ is not None:
+                raise ValueError(
+                    "The network was begun on a dense X, whose columns it scales (see "
+                    "encoding_), which would make this sparse X dense. Expected dense rows "
+                    "again: pass X.toarray(), in pieces to partial_fit where it is large, or "
+                    "begin anew with the sparse X."
+                )
+        elif issparse(X):
+            self.encoding_ = None
+        else:
+            reader = self._category_reader
+            self.encoding_ = fit_encoding(
+                X,
+                {} if reader is None else reader.n_categories,
+                rows,
+                weights,
+                preprocessing=self.preprocessing,
+                n_bins=self._scale.resolution,
+            )
+            if self.encoding_ is not None:
+                warn_of_lost_digits(X, self.encoding_)
+        return encode_features(X, self.encoding_, self._network_dtype)
+
+    def _describe_architecture(self, X, encoded, continues):
+        widths = self._scale.widths
+        is_scaled = self.encoding_ is not None and self.encoding_.clips
+        if continues:
+            fan_in = self.architecture_.fan_in
+            if self._goes_on_pruned or widths == getattr(self, "_unpruned_widths", None):
+                widths = self.architecture_.widths
+        else:
+            fan_in = None if is_scaled else count_inputs(X)
+        return DenseArchitecture(
+            X.shape[1],
+            widths,
+            encoded.n_outputs,
+            self.activation,
+            self.normalization,
+            bool(self.residual),
+            scales_inputs=is_scaled,
+            fan_in=fan_in,
+        )
+
+    @staticmethod
+    def _architecture_at(architecture, coefs):
+        # Pruned networks are narrower than they began.
+        return replace(architecture, widths=tuple(c.shape[1] for c in coefs[:-1]))
+
+    @staticmethod
+    def _compute(x, architecture, coefs, intercepts, buffers=()):
+        is_ensemble = coefs[0].ndim == 3
+        forward = inference.forward_members if is_ensemble else inference.forward
+        return forward(
+            x,
+            coefs,
+            intercepts,
+            activation=architecture.activation,
+            normalization=architecture.normalization,
+            residual=architecture.residual,
+        )
+
+    @staticmethod
+    def _rescale_(network, factor):
+        network.coefs[-1] *= network.coefs[-1].dtype.type(factor)
+        network.intercepts[-1] *= network.intercepts[-1].dtype.type(factor)
+
+    def _rescale_fitted(self, factor, shift):
+        coef, intercept = self.coefs_[-1], self.intercepts_[-1]
+        self.coefs_ = [*self.coefs_[:-1], (coef * factor).astype(coef.dtype)]
+        self.intercepts_ = [
+            *self.intercepts_[:-1],
+            (intercept * factor + shift).astype(intercept.dtype),
+        ]
+
+
+@document(CLASSIFIER, CLASSIFIER_ATTRIBUTES)
+class ScaledMLPClassifier(Classifies, ScaledMLP):
+    """Classify by a dense network of a given depth and width.
+
+    Takes binary, multiclass and multilabel targets (a binary indicator matrix). Trains
+    by AdamW on the cross-entropy, in float32 by default, with rows set aside for early
+    stopping. Takes a frame as it comes: with numbers of any scale, categories and missing
+    values.
+    {parameters}
+    {attributes}
+    See Also
+    --------
+    ScaledMLPRegressor : The same for numbers.
+
+    Notes
+    -----
+    Row weights are scaled to mean one over the training rows; the loss of a batch is the
+    sum of its rows' weighted losses, divided by their number.
+
+    References
+    ----------
+    Ba, Kiros, Hinton (2016). Layer normalization. arXiv:1607.06450, eq. 3.
+
+    He, Zhang, Ren, Sun (2016). Identity mappings in deep residual networks. ECCV, eq. 5.
+
+    Loshchilov, Hutter (2017). SGDR: stochastic gradient descent with warm restarts.
+    ICLR, eq. 5.
+
+    Loshchilov, Hutter (2019). Decoupled weight decay regularization. ICLR, algorithm 2.
+
+    Srivastava et al. (2014). Dropout: a simple way to prevent neural networks from
+    overfitting. JMLR 15.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skscale import ScaledMLPClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> network = make_pipeline(StandardScaler(), ScaledMLPClassifier(random_state=0))
+    >>> grid = {"scaledmlpclassifier__width": [4, 16]}
+    >>> search = GridSearchCV(network, grid, cv=3).fit(X, y)
+    >>> bool(search.best_score_ > 0.9)
+    True
+    """
+
+    _parameter_constraints = {
+        **ScaledMLP._parameter_constraints,
+        **Classifies._classifier_constraints,
+    }
+
+    def __init__(
+        self,
+        depth=2,
+        width=128,
+        *,
+        n_members=1,
+        resolution=0,
+        phi=0,
+        phi_depth=1.2,
+        phi_width=1.1,
+        phi_resolution=1.15,
+        preprocessing="auto",
+        categorical_features="from_dtype",
+        activation="silu",
+        normalization=None,
+        residual=True,
+        dropout="auto",
+        l1=0.0,
+        weight_decay=0.02,
+        pruning=0.0,
+        pruning_kind="neurons",
+        pruning_importance="taylor",
+        pruning_allocation="global",
+        pruning_steps=2,
+        pruning_epochs=50,
+        pruning_multiple=1,
+        teacher=None,
+        distillation_weight=0.5,
+        teacher_cv=5,
+        n_synthetic=0,
+        memory=None,
+        learning_rate=0.08,
+        lr_schedule="cycles",
+        batch_size="auto",
+        max_epochs=50,
+        max_seconds=None,
+        early_stopping=True,
+        validation_fraction=0.1,
+        n_iter_no_change=25,
+        tol=1e-4,
+        label_smoothing=0.05,
+        calibrate=True,
+        temperature=1.0,
+        class_weight=None,
+        warm_start=False,
+        device="auto",
+        precision="float32",
+        callbacks=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self._assign(locals())
+
+
+@document(REGRESSOR, REGRESSOR_ATTRIBUTES)
+class ScaledMLPRegressor(Regresses, ScaledMLP):
+    """Predict one or several numbers by a dense network of a given depth and width.
+
+    Trains by AdamW on the loss of targets that are standardised inside, in float32 by
+    default, with rows set aside for early stopping. Takes a frame as it comes: with numbers
+    of any scale, categories and missing values.
+    {parameters}
+    {attributes}
+    See Also
+    --------
+    ScaledMLPClassifier : The same for classes.
+
+    Notes
+    -----
+    Row weights are scaled to mean one over the training rows; the loss of a batch is the
+    sum of its rows' weighted losses, divided by their number.
+
+    References
+    ----------
+    See ScaledMLPClassifier.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skscale import ScaledMLPRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> network = ScaledMLPRegressor(depth=1, width=32, random_state=0)
+    >>> network = make_pipeline(StandardScaler(), network).fit(X, y)
+    >>> bool(network.score(X, y) > 0.4)
+    True
+    """
+
+    _parameter_constraints = {
+        **ScaledMLP._parameter_constraints,
+        **Regresses._regressor_constraints,
+    }
+
+    def __init__(
+        self,
+        depth=2,
+        width=128,
+        *,
+        n_members=1,
+        resolution=0,
+        phi=0,
+        phi_depth=1.2,
+        phi_width=1.1,
+        phi_resolution=1.15,
+        preprocessing="auto",
+        categorical_features="from_dtype",
+        activation="silu",
+        normalization=None,
+        residual=True,
+        dropout="auto",
+        l1=0.0,
+        weight_decay=0.02,
+        pruning=0.0,
+        pruning_kind="neurons",
+        pruning_importance="taylor",
+        pruning_allocation="global",
+        pruning_steps=2,
+        pruning_epochs=50,
+        pruning_multiple=1,
+        teacher=None,
+        distillation_weight=0.5,
+        teacher_cv=5,
+        n_synthetic=0,
+        memory=None,
+        learning_rate=0.08,
+        lr_schedule="cycles",
+        batch_size="auto",
+        max_epochs=50,
+        max_seconds=None,
+        early_stopping=True,
+        validation_fraction=0.1,
+        n_iter_no_change=25,
+        tol=1e-4,
+        loss="squared_error",
+        quantile=0.5,
+        huber_delta=1.0,
+        warm_start=False,
+        device="auto",
+        precision="float32",
+        callbacks=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self._assign(locals())
