@@ -180,6 +180,18 @@ class ScaledMLP(ScaledEstimator):
             fan_in=fan_in,
         )
 
+    def _make_net_module(self, **outputs):
+        from ..networks.dense import DenseNetwork
+
+        return DenseNetwork(
+            self.architecture_,
+            self.coefs_,
+            self.intercepts_,
+            dropout=self.dropout_,
+            encoding=self.encoding_,
+            **outputs,
+        )
+
     @staticmethod
     def _architecture_at(architecture, coefs):
         # Pruned networks are narrower than they began.

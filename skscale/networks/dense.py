@@ -315,6 +315,12 @@ class DenseNetwork(nn.Module):
         gain = product_gains(self.architecture)[layer]
         return gain * nn.functional.linear(h, linear.weight) + BIAS_GAIN * linear.bias
 
+    @property
+    def decayed_names(self):
+        """list of str: parameters that weight decay acts on."""
+        names = [f"layers.{k}.weight" for k in range(len(self.layers))]
+        return names if self.scales is None else [*names, "scales"]
+
     def get_arrays(self):
         """Return weights (n_inputs, n_outputs) and biases as lists of NumPy arrays."""
         coefs = [m.weight.detach().cpu().numpy().T.copy() for m in self.layers]

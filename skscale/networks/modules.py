@@ -13,6 +13,7 @@ import contextlib
 import threading
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -348,3 +349,125 @@ def _largest_activation(module, x):
     for handle in handles:
         handle.remove()
     return max(largest)
+
+
+class FittedModule(nn.Module):
+    """A trained module and what becomes of its outputs: samples to `(n_rows, n_outputs)`.
+
+    Parameters
+    ----------
+    architecture : ConvolutionalArchitecture or ModuleArchitecture
+    network : nn.Module
+    factor : float, default=1.0
+        The outputs are multiplied by it.
+    output_scale, output_shift : ndarray of shape (n_outputs,) or None
+        Then by the one, and the other is added.
+    is_log : bool, default=False
+        Whether the output is the logarithm of what is scaled.
+    is_column : bool, default=False
+        Whether to return the only output as `(n_rows,)`.
+    """
+
+    def __init__(
+        self,
+        architecture,
+        network,
+        *,
+        factor=1.0,
+        output_scale=None,
+        output_shift=None,
+        is_log=False,
+        is_column=False,
+    ):
+        super().__init__()
+        self.architecture = architecture
+        self.network = network
+        self.factor = factor
+        self.is_log = is_log
+        self.is_column = is_column
+        for name, value in (("output_scale", output_scale), ("output_shift", output_shift)):
+            self.register_buffer(name, None if value is None else torch.tensor(value))
+
+    def forward(self, x):
+        """Compute the outputs of samples, or of rows of their numbers."""
+        x = as_input(self.architecture, self.network, x.reshape(len(x), -1))
+        out = in_shape(self.network(x), self.network, self.architecture.n_outputs) * self.factor
+        if self.is_log:
+            out = out.exp()
+        if self.output_scale is not None:
+            out = out * self.output_scale
+        if self.output_shift is not None:
+            out = out + self.output_shift
+        return out[:, 0] if self.is_column else out
+
+
+class TrainableModule(nn.Module):
+    """A module that skorch's loop trains: `(n_rows, n_features)` to `(n_rows, n_outputs)`.
+
+    Parameters
+    ----------
+    architecture : ConvolutionalArchitecture or ModuleArchitecture
+    network : nn.Module
+    """
+
+    def __init__(self, architecture, network):
+        super().__init__()
+        self.architecture = architecture
+        self.network = network
+
+    def forward(self, x, masks=None):
+        """Compute the outputs, with dropout masks where given."""
+        x = as_input(self.architecture, self.network, x)
+        given = {} if masks is None else {"masks": masks}
+        return in_shape(self.network(x, **given), self.network, self.architecture.n_outputs)
+
+    @property
+    def decayed_names(self):
+        """list of str: parameters that weight decay acts on."""
+        return [f"network.{name}" for name in split(self.network)[0]]
+
+    def get_arrays(self):
+        """Return (coefs, intercepts, buffers)."""
+        return arrays_of(self.network)
+
+
+def as_input(architecture, network, x):
+    """Return rows of numbers as a module takes them."""
+    x = x.view(len(x), *architecture.input_shape)
+    if architecture.takes_integers:
+        return x.long()
+    dtypes = [p.dtype for p in network.parameters()]
+    return x.to(dtypes[0]) if dtypes else x
+
+
+# Activations of a layer while predicting.
+_PREDICTION_BYTES = 32 << 20
+
+
+def compute(architecture, network, x, device="cpu"):
+    """Return the outputs of a trained module, some rows at a time.
+
+    Parameters
+    ----------
+    architecture : ConvolutionalArchitecture or ModuleArchitecture
+    network : nn.Module
+        In evaluation mode.
+    x : ndarray of shape (n_rows, n_features)
+    device : str, default="cpu"
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_outputs)
+    """
+    if next(iter(network.parameters()), torch.zeros(0)).device != torch.device(device):
+        network.to(device)
+    n_block = max(1, _PREDICTION_BYTES // (4 * architecture.widest))
+    found = []
+    lent = lent_generator(0, device) if architecture.draws else contextlib.nullcontext()
+    with torch.inference_mode(), lent:
+        for start in range(0, max(1, len(x)), n_block):
+            rows = torch.from_numpy(np.ascontiguousarray(x[start : start + n_block])).to(device)
+            out = network(as_input(architecture, network, rows))
+            out = in_shape(out, network, architecture.n_outputs)
+            found.append(out.to("cpu", torch.promote_types(out.dtype, torch.float32)).numpy())
+    return found[0] if len(found) == 1 else np.concatenate(found)

@@ -6,6 +6,7 @@ The engine knows no layers. What it needs to know of a network it asks its famil
 - `draw(architecture, generator, dtype)`: initial (coefs, intercepts[, buffers]) of one network;
 - `predictor(architecture, parameters)`: a function `(x, sizes) -> outputs` of a stack;
 - `gradient`: the class that computes gradients, or None where the engine chooses;
+- `trainable(architecture, *arrays, dropout)`: a plain module that skorch's loop can train;
 - `extras(stack)`: what else this class is made with;
 - `can_repeat`: whether a step launches the same operations each time, so that it can be
   recorded once and replayed.
@@ -42,6 +43,13 @@ class DenseFamily:
         return predict
 
     @staticmethod
+    def trainable(architecture, coefs, intercepts, dropout):
+        """Return a module in training."""
+        return dense.DenseNetwork(
+            architecture, coefs, intercepts, dropout=dropout, is_trained=True
+        )
+
+    @staticmethod
     def extras(stack):
         """Return nothing."""
         return {}
@@ -55,6 +63,12 @@ class ModuleFamily:
     shapes = staticmethod(modules.parameter_shapes)
     draw = staticmethod(modules.draw)
     predictor = staticmethod(modules.predictor)
+
+    @staticmethod
+    def trainable(architecture, coefs, intercepts, buffers=(), dropout=0.0):
+        """Return a module in training; its dropout is that of the masks."""
+        network = modules.load_arrays_(modules.build(architecture), coefs, intercepts, buffers)
+        return modules.TrainableModule(architecture, network)
 
     @staticmethod
     def extras(stack):

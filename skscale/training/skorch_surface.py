@@ -26,8 +26,10 @@ from skorch.callbacks import (
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
-from ..networks.dense import DenseNetwork, initial_parameters
+from ..networks.modules import lent_generator
+from .augmentation import change_images, draw_changes
 from .data import DeviceData
+from .families import family_of
 from .feed import Feed
 from .losses import row_losses, stack_parameters
 from .masks import MaskSource
@@ -117,12 +119,7 @@ def make_fitted_net(estimator, kind):
         }
     elif kind == "regression":
         criterion, arguments = _CRITERIA[estimator.loss](estimator)
-    module = DenseNetwork(
-        estimator.architecture_,
-        estimator.coefs_,
-        estimator.intercepts_,
-        dropout=estimator.dropout_,
-        encoding=estimator.encoding_,
+    module = estimator._make_net_module(
         is_log=getattr(estimator, "_is_log", False),
         output_scale=getattr(estimator, "target_scale_", None),
         output_shift=getattr(estimator, "target_mean_", None),
@@ -193,11 +190,11 @@ class _Loop:
         if self.loss_parameter is not None:
             self.loss_parameter = self.loss_parameter[0]  # no members here
         self.masks = None
-        if task.recipe.dropout > 0 and task.architecture.depth:
+        if task.recipe.dropout > 0 and task.architecture.mask_widths:
             self.masks = MaskSource(
                 [self.feed.random],
                 [[task.recipe.dropout]],
-                task.architecture.widths,
+                task.architecture.mask_widths,
                 1,
                 self.batch_size,
                 self.dtype,
@@ -209,17 +206,20 @@ class _Loop:
 
     def make_module(self):
         task = self.task
-        coefs, intercepts = task.initial or initial_parameters(
+        arrays = task.initial or family_of(task.architecture).draw(
             task.architecture,
             initial_stream(task.seed),
             np.float64 if task.precision == "float64" else np.float32,
         )
-        return DenseNetwork(
-            task.architecture,
-            coefs,
-            intercepts,
-            dropout=task.recipe.dropout,
-            is_trained=True,
+        if task.buffers is not None:
+            arrays = (*arrays[:2], task.buffers)
+        return self.with_arrays(*arrays)
+
+    def with_arrays(self, *arrays):
+        """Return a module in training with the given weights."""
+        task = self.task
+        return family_of(task.architecture).trainable(
+            task.architecture, *arrays, dropout=task.recipe.dropout
         )
 
     def make_datasets(self):
@@ -262,6 +262,9 @@ class _Loop:
             n_rows = min(self.batch_size, feed.n_left)
             rows = feed.next_rows(1, n_rows)
             x, targets = self._batch(rows, feed.X, feed.targets, feed.weights)
+            if feed.augmentation is not None:
+                random = draw_changes(feed.random, n_rows)
+                x["x"] = change_images(feed.augmentation, x["x"], random)
             if self.masks is not None:
                 self.masks.draw(1, [n_rows])
                 x["masks"] = [mask[0, 0, :n_rows] for mask in self.masks.masks]
@@ -312,7 +315,9 @@ class _Loop:
         }
         for name in ("validation_score", "seconds"):
             net.history.record(name, self.record[name])
-        is_best, self.should_stop = member.judge(self.record, now, net.module_.get_arrays)
+        is_best, self.should_stop = member.judge(
+            self.record, now, lambda: net.module_.get_arrays()[:2]
+        )
         if is_best:
             self.best = net.module_.get_arrays()
         self.feed.rewind()
@@ -369,7 +374,10 @@ class _EngineLoop:
         low_precision = contextlib.nullcontext()
         if self.loop.task.precision == "bfloat16":
             low_precision = torch.autocast(self.loop.device.type, torch.bfloat16)
-        with low_precision:
+        lent = contextlib.nullcontext()
+        if getattr(self.loop.task.architecture, "draws", False):
+            lent = lent_generator(self.loop.feed.random.module_state, self.loop.device)
+        with low_precision, lent:
             y_pred = super().infer(x, **fit_params)
         # What callbacks see is NumPy's to read, which has no bfloat16.
         return y_pred.to(torch.promote_types(y_pred.dtype, torch.float32))
@@ -389,8 +397,10 @@ class _EngineLoop:
         if recipe.l1:
             with torch.no_grad():
                 bound = groups[0]["lr"] * recipe.l1
-                for layer in self.module_.layers:
-                    layer.weight.sub_(layer.weight.clamp(-bound, bound))
+                weights = dict(self.module_.named_parameters())
+                for name in self.module_.decayed_names:
+                    if name != "scales":
+                        weights[name].sub_(weights[name].clamp(-bound, bound))
         return step
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
@@ -509,8 +519,9 @@ def train_with_callbacks(task, callbacks, kind):
         arguments = {**arguments, "classes": list(range(task.architecture.n_outputs))}
     loop = _Loop(task, kind)
     recipe = task.recipe
+    module = loop.make_module()
     net = type("TrainingNet", (_EngineLoop, net_class), {})(
-        loop.make_module(),
+        module,
         criterion=criterion,
         optimizer=torch.optim.AdamW,
         lr=recipe.learning_rate,
@@ -518,7 +529,7 @@ def train_with_callbacks(task, callbacks, kind):
         optimizer__eps=EPS,
         optimizer__weight_decay=0.0,
         optimizer__param_groups=[
-            (name, {"weight_decay": recipe.weight_decay}) for name in ("*.weight", "scales")
+            (name, {"weight_decay": recipe.weight_decay}) for name in module.decayed_names
         ],
         max_epochs=recipe.max_epochs,
         batch_size=loop.batch_size,
@@ -552,12 +563,18 @@ def train_with_callbacks(task, callbacks, kind):
     best_epoch = member.epoch
     if loop.best is not None:
         best_epoch = member.early_stopping.best_epoch
-        best = DenseNetwork(task.architecture, *loop.best, is_trained=True)
-        net.module_.load_state_dict(best.state_dict())
+        net.module_.load_state_dict(loop.with_arrays(*loop.best).state_dict())
     with contextlib.suppress(_StopTraining):
         net.notify("on_train_end", X=task.X, y=y)
-    coefs, intercepts = net.module_.get_arrays()
+    coefs, intercepts, *buffers = net.module_.get_arrays()
     if not all(np.isfinite(a).all() for a in coefs + intercepts):
         raise DivergedError("value of a weight", member.epoch, recipe)
     seconds = time.perf_counter() - member.started
-    return TrainedNetwork(coefs, intercepts, member.history, best_epoch, fit_seconds=seconds)
+    return TrainedNetwork(
+        coefs,
+        intercepts,
+        member.history,
+        best_epoch,
+        fit_seconds=seconds,
+        buffers=buffers[0] if buffers else [],
+    )

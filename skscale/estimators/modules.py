@@ -1,0 +1,134 @@
+"""What estimators have in common whose networks are modules of torch."""
+
+import threading
+import weakref
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from ..inspection.complexity import Complexity
+from .base import ScaledEstimator
+
+# The modules of fitted estimators, made when they first predict. Not in the estimators: a
+# pickle is arrays, and a copy makes its own.
+_modules = weakref.WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+class ScaledModule(ScaledEstimator):
+    """A family of networks that are modules of torch. Use a subclass.
+
+    `coefs_` holds parameters of two and more dimensions, `intercepts_` the others, `buffers_`
+    what is not trained, each in the order of the module.
+    """
+
+    # The last layer of a module is anybody's guess: see `_rescale_`.
+    _can_rescale = False
+
+    @property
+    def _n_held(self):
+        return vars(self).get("_n_networks", 1)
+
+    @property
+    def complexity_(self):
+        """Complexity: parameters, multiply-accumulates, depth and widths."""
+        check_is_fitted(self)
+        arrays, architecture = [*self.coefs_, *self.intercepts_], self.architecture_
+        return Complexity(
+            n_parameters=sum(a.size for a in arrays),
+            n_nonzero=sum(int(np.count_nonzero(a)) for a in arrays),
+            n_macs=architecture.n_macs * self._n_held,
+            depth=len(architecture.widths),
+            widths=architecture.widths,
+        )
+
+    @property
+    def _widths_asked_for(self):
+        return None
+
+    def _adopt_extras(self, networks):
+        self._n_networks = len(networks)
+        self.buffers_ = networks[0].buffers
+        if len(networks) > 1:
+            self.buffers_ = [
+                np.stack(b) for b in zip(*(n.buffers for n in networks), strict=True)
+            ]
+        # What the outputs of each network are multiplied by: see `_rescale_`.
+        self._factors = np.array([getattr(n, "factor", 1.0) for n in networks])
+
+    @staticmethod
+    def _rescale_(network, factor):
+        network.factor = float(factor)
+
+    @staticmethod
+    def _architecture_at(architecture, coefs):
+        return architecture
+
+    def _compute(self, x, architecture, coefs, intercepts, buffers=()):
+        """Return outputs of a network, or (n_members, n_rows, n_outputs) of several."""
+        from ..networks.modules import compute, load_arrays_
+
+        is_own = coefs is vars(self).get("coefs_")
+        n = self._n_held if is_own else 1
+        modules = None
+        if is_own:
+            with _lock:
+                known = _modules.get(self)
+            if known is not None and known[0] is coefs:
+                modules = known[1]
+        if modules is None:
+            each = [(coefs, intercepts, buffers)]
+            if n > 1:
+                each = [
+                    tuple([a[k] for a in arrays] for arrays in (coefs, intercepts, buffers))
+                    for k in range(n)
+                ]
+            modules = [load_arrays_(self._construct(architecture), *a).eval() for a in each]
+            if is_own:
+                with _lock:
+                    _modules[self] = (coefs, modules)
+        device = self._prediction_device()
+        outputs = [compute(architecture, module, x, device) for module in modules]
+        if is_own:
+            # float32 stays float32.
+            outputs = [
+                o if f == 1 else o * o.dtype.type(f)
+                for o, f in zip(outputs, self._factors, strict=True)
+            ]
+        return outputs[0] if n == 1 else np.stack(outputs)
+
+    @staticmethod
+    def _construct(architecture):
+        try:
+            from ..networks.modules import build
+        except ImportError as error:
+            raise ImportError(
+                "Predicting by this network needs torch: pip install torch. What failed: "
+                f"{error}"
+            ) from error
+        return build(architecture)
+
+    def _prediction_device(self):
+        """Return the device to predict on: a CPU where that of the fit is not here."""
+        from ..training.engine import resolve_device
+
+        try:
+            return resolve_device(self.device)
+        except ValueError:
+            return "cpu"
+
+    def _make_net_module(self, **outputs):
+        from ..networks.modules import FittedModule, build, load_arrays_
+
+        network = load_arrays_(
+            build(self.architecture_), self.coefs_, self.intercepts_, self.buffers_
+        )
+        return FittedModule(
+            self.architecture_, network, factor=float(self._factors[0]), **outputs
+        )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = False
+        tags.input_tags.allow_nan = False
+        return tags
