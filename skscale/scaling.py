@@ -208,6 +208,35 @@ def image_scale(depth, width, resolution, side, phi, phi_depth, phi_width, phi_r
     )
 
 
+def scale_number(number, coefficient, phi, name, rounds_up=False):
+    """Return one number of a network under phi; at phi = 0 itself.
+
+    Parameters
+    ----------
+    number : int or float
+    coefficient : float
+    phi : float
+    name : str
+        Of the coefficient, for the error message.
+    rounds_up : bool, default=False
+        As depth does; else to the nearest.
+
+    Returns
+    -------
+    int or float
+
+    Examples
+    --------
+    >>> scale_number(2, 1.2, 1, "phi_depth", rounds_up=True), scale_number(64, 1.1, 2, "")
+    (3, 77)
+    """
+    if phi == 0:
+        return number
+    scaled = _scaled(number, coefficient, phi, name)
+    rounded = math.ceil(scaled - _ROUNDING) if rounds_up else _nearest(scaled)
+    return max(rounded, min(int(number), 1))
+
+
 def compound_dropout(rate, phi):
     """Return the rate of dropout of a network scaled by phi: larger ones need more.
 

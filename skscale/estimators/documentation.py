@@ -388,6 +388,182 @@ REGRESSOR_ATTRIBUTES = {
 """,
 }
 
+CONVOLUTIONAL = {
+    "depth": """
+    depth : int, default=1
+        Blocks of each stage.
+""",
+    "width": """
+    width : int or tuple of int, default=24
+        Channels of the first stage, each later one having twice those of the one before it; or
+        the channels of each stage, which says how many there are.
+""",
+    "resolution": """
+    resolution : int, default=0
+        Side in pixels, the larger one, to which images are resized on the device (by areas
+        where they shrink, else bilinearly); 0 leaves them as they are.
+""",
+    "phi": """
+    phi : float, default=0
+        Compound scaling (Tan and Le 2019): scales depth, width and resolution together, by
+        `phi_depth**phi` (rounded up), `phi_width**phi` (channels to multiples of 8) and
+        `phi_resolution**phi` (pixels to even numbers), and dropout by `1 + 0.2 * phi` (from 0
+        to 0.5). May be negative or fractional; 0 changes nothing. What was built is `depth_`,
+        `width_` and `resolution_`.
+""",
+    "image_shape": """
+    image_shape : tuple of int or None, default=None
+        Height and width, or these and the channels in the order of `channels`, of images that
+        come as rows of a table. None is a square of grey pixels where the number of features is
+        one, else one row of grey pixels. Images of shape (n, height, width) say it themselves.
+""",
+    "channels": """
+    channels : {"first", "last"}, default="last"
+        Where the channels are in images of shape (n, height, width, channels) or (n, channels,
+        height, width). Never guessed.
+""",
+    "augmentation": """
+    augmentation : {"shift", "flip", "crop", "erase"}, tuple of these or None, default=None
+        How training images are changed at random each time that they are seen: moved by up to
+        an eighth of the side; mirrored left to right; zoomed into (3/4 of the side at least);
+        a patch of up to half the side replaced by the mean of the image, in every second one
+        (Zhong et al. 2020).
+""",
+    "activation": """
+    activation : {"relu", "gelu", "silu", "mish", "tanh", "logistic"}, default="silu"
+        Non-linearity (Elfwing et al. 2018); "gelu" is its tanh form.
+""",
+    "dropout": """
+    dropout : float, default=0.1
+        Rate at which what the last layer sees is dropped while training (Srivastava et al.
+        2014).
+""",
+    "weight_decay": """
+    weight_decay : float, default=0.05
+        Decoupled L2 penalty of the weights (Loshchilov and Hutter 2019).
+""",
+}
+CONVOLUTIONAL_ATTRIBUTES = {
+    "image_shape_": """
+    image_shape_ : tuple of int
+        Height, width and channels, or the channels in front.
+""",
+    "pixel_mean_, pixel_scale_": """
+    pixel_mean_, pixel_scale_ : ndarrays of shape (n_channels,)
+        Mean of the training images and the inverse of their standard deviation: the network
+        sees `(x - pixel_mean_) * pixel_scale_`.
+""",
+    "depth_": """
+    depth_ : int
+        Blocks of each stage that were built, under `phi`.
+""",
+    "width_": """
+    width_ : int or tuple of int
+        Channels of the first stage that were built, or of each.
+""",
+    "resolution_": """
+    resolution_ : int
+        Pixels of the larger side that the network sees.
+""",
+    "architecture_": """
+    architecture_ : ConvolutionalArchitecture
+        The shape of the network.
+""",
+    "coefs_": """
+    coefs_ : list of ndarray
+        Parameters of two and more dimensions, in torch's order of axes
+        (`architecture_.parameter_names`); of an ensemble with the members first.
+""",
+    "intercepts_": """
+    intercepts_ : list of ndarray
+        The other parameters.
+""",
+    "buffers_": """
+    buffers_ : list of ndarray
+        What is not trained: the moments of the pixels.
+""",
+    "encoding_": None,
+}
+
+MODULE = {
+    "module": """
+    module : type
+        A subclass of torch's nn.Module, or a function that returns a module.
+""",
+    "depth": """
+    depth : int or None, default=None
+        Passed on where it is set. None is the module's own default.
+""",
+    "width": """
+    width : int or None, default=None
+        As depth.
+""",
+    "resolution": """
+    resolution : int or None, default=None
+        As depth.
+""",
+    "phi": """
+    phi : float, default=0
+        Compound scaling (Tan and Le 2019) of those of depth (rounded up), width and resolution
+        (rounded to the nearest) that the module takes, from the values set or its own defaults,
+        by `phi_depth**phi` and so on, and of dropout by `1 + 0.2 * phi` (from 0 to 0.5). 0
+        changes nothing. What was built is `depth_`, `width_` and `resolution_`.
+""",
+    "input_dtype": """
+    input_dtype : {"float", "int"}, default="float"
+        What the module takes: numbers, or int64, such as the indices of words.
+""",
+    "dropout": """
+    dropout : float or None, default=None
+        Passed on where it is set. None is the module's own default.
+""",
+    "weight_decay": """
+    weight_decay : float, default=0.01
+        Decoupled L2 penalty of parameters of two and more dimensions (Loshchilov and Hutter
+        2019).
+""",
+    "module_parameters": """
+    **module_parameters : dict
+        Arguments of the module, each with the prefix `module__`: parameters like any other.
+""",
+}
+MODULE_ATTRIBUTES = {
+    "input_shape_": """
+    input_shape_ : tuple of int
+        Of a sample.
+""",
+    "depth_": """
+    depth_ : int or None
+        Depth that was built, under `phi`; None where the module has none.
+""",
+    "width_": """
+    width_ : int or None
+        Width that was built.
+""",
+    "resolution_": """
+    resolution_ : int or None
+        Resolution that was built.
+""",
+    "architecture_": """
+    architecture_ : ModuleArchitecture
+        The class, its arguments, and what it costs.
+""",
+    "coefs_": """
+    coefs_ : list of ndarray
+        Parameters of two and more dimensions, in the order of the module; of an ensemble with
+        the members first.
+""",
+    "intercepts_": """
+    intercepts_ : list of ndarray
+        The other parameters.
+""",
+    "buffers_": """
+    buffers_ : list of ndarray
+        What is not trained, as running means.
+""",
+    "encoding_": None,
+}
+
 
 def document(parameters, attributes):
     """Return a decorator that fills in the docstring of an estimator.

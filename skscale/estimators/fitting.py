@@ -138,7 +138,9 @@ class Trains(DescribesTraining):
             elif trains:
                 networks = train_together(list(tasks))
             else:
-                networks = [TrainedNetwork(*t.initial) for t in tasks]
+                networks = [
+                    TrainedNetwork(*t.initial[:2], buffers=(*t.initial, [])[2]) for t in tasks
+                ]
             if alone is not None:
                 self._compare(alone, networks[0], networks.pop(), validation_rows)
                 tasks = tasks[: len(networks)]

@@ -104,9 +104,9 @@ def validate_images(estimator, X, y=None, *, reset=False, min_samples=1):
     refuse_misleading(X, is_prediction=y is None)
     if hasattr(type(X), "requires_grad"):
         X = X.detach().cpu().numpy()
-    if not hasattr(X, "shape") and np.ndim(X) != 2:
+    if not hasattr(X, "shape"):
         X = np.asarray(X)
-    n_dims = len(X.shape) if hasattr(X, "shape") else 2
+    n_dims = len(X.shape)
     is_bytes = getattr(X, "dtype", None) == np.uint8
     options = {
         "dtype": np.uint8 if is_bytes else input_dtypes(X),
@@ -130,7 +130,7 @@ def validate_images(estimator, X, y=None, *, reset=False, min_samples=1):
                 )
         X = X.reshape(len(X), -1)
         if y is not None:
-            y = _check_targets(y)
+            y = check_targets(y)
             check_consistent_length(X, y)
         if reset:
             estimator.n_features_in_ = X.shape[1]
@@ -146,8 +146,11 @@ def validate_images(estimator, X, y=None, *, reset=False, min_samples=1):
     return X if y is None else (X, y)
 
 
-def _check_targets(y):
-    if np.ndim(y) == 1:
+def check_targets(y):
+    """Return y of samples that are no rows, as `sklearn.utils.check_X_y` would."""
+    if not hasattr(y, "shape"):
+        y = np.asarray(y)
+    if len(y.shape) == 1:
         return column_or_1d(y)
     return check_array(
         y, input_name="y", dtype=None, ensure_2d=False, allow_nd=False, accept_sparse=True

@@ -25,6 +25,14 @@ class ScaledModule(ScaledEstimator):
     # The last layer of a module is anybody's guess: see `_rescale_`.
     _can_rescale = False
 
+    def _outputs(self, X, in_dtype_of_X=False):
+        check_is_fitted(self)
+        X = self._validate_features(X)
+        outputs = self._forward(self._encode_known_inputs(X))
+        # Computed in the dtype of the network, whatever X is.
+        is_wider = in_dtype_of_X and X.dtype == np.float64
+        return outputs.astype(np.float64) if is_wider else outputs
+
     @property
     def _n_held(self):
         return vars(self).get("_n_networks", 1)

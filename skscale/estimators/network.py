@@ -1,0 +1,434 @@
+"""Estimators of any nn.Module: the user's own network, scaled as those of the library."""
+
+import inspect
+from dataclasses import replace
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_consistent_length, validate_data
+
+from .._sklearn_private import Interval, StrOptions
+from ..scaling import compound_dropout, scale_number
+from .base import ScaledEstimator
+from .classification import Classifies
+from .documentation import (
+    CLASSIFIER,
+    CLASSIFIER_ATTRIBUTES,
+    MODULE,
+    MODULE_ATTRIBUTES,
+    REGRESSOR,
+    REGRESSOR_ATTRIBUTES,
+    document,
+)
+from .features import input_dtypes, refuse_beyond_float32, refuse_misleading
+from .images import check_targets
+from .modules import ScaledModule
+from .regression import Regresses
+
+_PREFIX = "module__"
+
+
+class ScaledNetwork(ScaledModule):
+    """The family of networks of the user's own. Use a subclass."""
+
+    _parameter_constraints = {
+        **{
+            name: constraint
+            for name, constraint in ScaledEstimator._parameter_constraints.items()
+            if not name.startswith("pruning")
+        },
+        "module": [callable],
+        "depth": [Interval(Integral, 0, None, closed="left"), None],
+        "width": [Interval(Integral, 1, None, closed="left"), None],
+        "resolution": [Interval(Integral, 0, None, closed="left"), None],
+        "dropout": [Interval(Real, 0, 1, closed="left"), None],
+        "input_dtype": [StrOptions({"float", "int"})],
+    }
+    # Units of a module are not ours to remove.
+    pruning = 0.0
+
+    def _assign(self, parameters):
+        own = parameters.pop("module_parameters")
+        for name in own:
+            if not name.startswith(_PREFIX):
+                raise TypeError(
+                    f"{type(self).__name__} has no parameter {name!r}. Arguments of the module "
+                    f"are passed with a prefix: {_PREFIX}{name}={own[name]!r}."
+                )
+        super()._assign({**parameters, **own})
+
+    def get_params(self, deep=True):
+        """Return the parameters, `module__*` included.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to return those of a teacher too.
+
+        Returns
+        -------
+        dict of str to anything
+        """
+        own = {name: value for name, value in vars(self).items() if name.startswith(_PREFIX)}
+        return {**super().get_params(deep=deep), **own}
+
+    def set_params(self, **params):
+        """Set parameters, `module__*` among them.
+
+        Parameters
+        ----------
+        **params : dict
+            By name.
+
+        Returns
+        -------
+        self
+        """
+        own = {name: value for name, value in params.items() if name.startswith(_PREFIX)}
+        super().set_params(**{name: params[name] for name in params if name not in own})
+        for name, value in own.items():
+            setattr(self, name, value)
+        return self
+
+    @property
+    def _takes(self):
+        """dict of str to default, and whether the module takes any other argument."""
+        constructor = self.module.__init__ if isinstance(self.module, type) else self.module
+        parameters = inspect.signature(constructor).parameters.values()
+        named = {p.name: p.default for p in parameters if p.kind is not p.VAR_KEYWORD}
+        return named, any(p.kind is p.VAR_KEYWORD for p in parameters)
+
+    def _check_combinations(self):
+        super()._check_combinations()
+        named, takes_any = self._takes
+        own = {n[len(_PREFIX) :] for n in vars(self) if n.startswith(_PREFIX)}
+        given = {n for n in ("depth", "width", "resolution", "dropout") if self._given(n)}
+        for name in sorted(own | given):
+            if name not in named and not takes_any:
+                what = f"{_PREFIX}{name}" if name in own else name
+                known = ", ".join(n for n in named if n != "self")
+                raise ValueError(
+                    f"{what} is set, but {_name(self.module)} takes no argument {name!r}. It "
+                    f"takes {known}."
+                )
+        twice = sorted(own & given)
+        if twice:
+            raise ValueError(
+                f"{twice[0]} and {_PREFIX}{twice[0]} are both set. Set one of them."
+            )
+
+    def _given(self, name):
+        return getattr(self, name) is not None
+
+    @property
+    def _scale(self):
+        """dict of str to number: what phi makes of those of depth, width, resolution it has."""
+        found = {}
+        for name, coefficient in (
+            ("depth", self.phi_depth),
+            ("width", self.phi_width),
+            ("resolution", self.phi_resolution),
+        ):
+            base = self._base(name)
+            if base is not None:
+                found[name] = scale_number(
+                    base, coefficient, self.phi, f"phi_{name}", rounds_up=name == "depth"
+                )
+        return found
+
+    def _base(self, name):
+        """Return the parameter, or the module's own default where that is a number."""
+        own = vars(self).get(_PREFIX + name)
+        if own is None:
+            own = getattr(self, name)
+        if own is None:
+            own = self._takes[0].get(name)
+        return own if isinstance(own, Real) and not isinstance(own, bool) else None
+
+    def _note_scale(self):
+        scale = self._scale
+        self.depth_, self.width_ = scale.get("depth"), scale.get("width")
+        self.resolution_ = scale.get("resolution")
+
+    def _resolve_dropout(self, n_rows, n_columns):
+        rate = self._base("dropout")
+        return 0.0 if rate is None else float(rate)
+
+    def _module_arguments(self, n_outputs):
+        named, takes_any = self._takes
+        arguments = {
+            n[len(_PREFIX) :]: v for n, v in vars(self).items() if n.startswith(_PREFIX)
+        }
+        offered = {
+            "n_features": int(np.prod(self.input_shape_)),
+            "input_shape": self.input_shape_,
+            "n_outputs": n_outputs,
+        }
+        for name, value in offered.items():
+            # Of several names for the input a module that takes anything gets the first.
+            if name in named or (takes_any and name != "input_shape"):
+                arguments.setdefault(name, value)
+        if self.phi != 0:
+            arguments.update({n: v for n, v in self._scale.items() if n in named or takes_any})
+            if "dropout" in named:
+                arguments["dropout"] = compound_dropout(self._resolve_dropout(0, 0), self.phi)
+        for name in ("depth", "width", "resolution", "dropout"):
+            if self._given(name):
+                arguments.setdefault(name, getattr(self, name))
+        return arguments
+
+    def _describe_architecture(self, inputs, encoded, continues):
+        from ..networks.modules import describe
+
+        return describe(
+            self.module,
+            self._module_arguments(encoded.n_outputs),
+            self.input_shape_,
+            encoded.n_outputs,
+            self.input_dtype == "int",
+        )
+
+    def _describe_recipe(self, n_rows):
+        recipe = super()._describe_recipe(n_rows)
+        size = min(recipe.batch_size, n_rows)
+        if n_rows % size == 1 and size > 1:
+            # Batch normalisation refuses the one row that would be left.
+            recipe = replace(recipe, batch_size=size + 1)
+        return recipe
+
+    def _validate_features(self, X, y=None, *, reset=False, min_samples=1, sample_weight=None):
+        refuse_misleading(X, is_prediction=y is None)
+        if hasattr(type(X), "requires_grad"):
+            X = X.detach().cpu().numpy()
+        if not hasattr(X, "shape"):
+            X = np.asarray(X)
+        options = {"ensure_min_samples": min_samples, "dtype": self._dtypes_of(X)}
+        if len(X.shape) < 3:
+            targets = {} if y is None else {"y": y, "multi_output": True}
+            checked = validate_data(self, X, **targets, reset=reset, **options)
+            X, y = checked if targets else (checked, None)
+        else:
+            X = check_array(
+                X, allow_nd=True, ensure_2d=False, estimator=self, input_name="X", **options
+            )
+            if y is not None:
+                y = check_targets(y)
+                check_consistent_length(X, y)
+        if reset:
+            self.input_shape_ = X.shape[1:]
+            self.n_features_in_ = int(np.prod(self.input_shape_))
+        elif X.shape[1:] != self.input_shape_:
+            raise ValueError(
+                f"X has samples of shape {X.shape[1:]}, but {type(self).__name__} was fitted "
+                f"on samples of shape {self.input_shape_}."
+            )
+        if X.dtype == np.float64:
+            refuse_beyond_float32(X)
+        X = X.reshape(len(X), -1)
+        return X if y is None else (X, y)
+
+    def _dtypes_of(self, X):
+        if self.input_dtype == "float":
+            return np.uint8 if getattr(X, "dtype", None) == np.uint8 else input_dtypes(X)
+        kind = getattr(getattr(X, "dtype", None), "kind", None)
+        if kind in "fc":
+            raise ValueError(
+                f'input_dtype="int" is for whole numbers, such as the indices of words: '
+                f"expected an X of integers, got {X.dtype}."
+            )
+        return np.int64
+
+    def _encode_known_inputs(self, X):
+        if X.dtype == np.uint8 or self.input_dtype == "int":
+            return X
+        return X.astype(self._network_dtype, copy=False)
+
+    def _encode_inputs(self, X, rows, weights, continues):
+        return self._encode_known_inputs(X)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+def _name(module):
+    return getattr(module, "__name__", repr(module))
+
+
+@document({**MODULE, **CLASSIFIER}, {**CLASSIFIER_ATTRIBUTES, **MODULE_ATTRIBUTES})
+class ScaledNetworkClassifier(Classifies, ScaledNetwork):
+    """Classify by a network of your own, whatever it computes.
+
+    Its constructor is called with those of `n_features`, `input_shape` (of a sample),
+    `n_outputs`, `depth`, `width`, `resolution` and `dropout` that it takes, and with every
+    `module__*`. It returns logits of shape (n_rows, n_outputs): one for two classes, else one
+    a class.
+    {parameters}
+    {attributes}
+    See Also
+    --------
+    ScaledNetworkRegressor : The same for numbers.
+
+    Notes
+    -----
+    A module's own random numbers (dropout, as a rule) come from the fit's `random_state`, by
+    lending torch's default generator for each step. Networks train in one batched program
+    where `torch.func` can batch the module, where that is measured to be faster, and where
+    each sees the same numbers as alone: without random numbers of its own, and without
+    buffers, such as running means.
+
+    Its class must be importable where a pickle is read, and predicting needs torch.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn.datasets import load_digits
+    >>> from skscale import ScaledNetworkClassifier
+    >>> class Reader(torch.nn.Module):
+    ...     def __init__(self, input_shape, n_outputs, width=32):
+    ...         super().__init__()
+    ...         self.read = torch.nn.GRU(input_shape[1], width, batch_first=True)
+    ...         self.output = torch.nn.Linear(width, n_outputs)
+    ...
+    ...     def forward(self, x):
+    ...         return self.output(self.read(x)[1][0])
+    >>> digits = load_digits()
+    >>> rows_of_pixels = digits.images[:500] / 16
+    >>> network = ScaledNetworkClassifier(Reader, learning_rate=0.02, random_state=0)
+    >>> bool(network.fit(rows_of_pixels, digits.target[:500]).score(
+    ...     digits.images[500:700] / 16, digits.target[500:700]) > 0.7)
+    True
+    """
+
+    _parameter_constraints = {
+        **ScaledNetwork._parameter_constraints,
+        **Classifies._classifier_constraints,
+    }
+
+    def __init__(
+        self,
+        module,
+        *,
+        depth=None,
+        width=None,
+        resolution=None,
+        n_members=1,
+        phi=0,
+        phi_depth=1.2,
+        phi_width=1.1,
+        phi_resolution=1.15,
+        input_dtype="float",
+        dropout=None,
+        l1=0.0,
+        weight_decay=0.01,
+        teacher=None,
+        distillation_weight=0.5,
+        teacher_cv=5,
+        memory=None,
+        learning_rate=0.005,
+        lr_schedule="cosine",
+        batch_size="auto",
+        max_epochs=50,
+        max_seconds=None,
+        early_stopping=True,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        label_smoothing=0.05,
+        calibrate=True,
+        temperature=1.0,
+        class_weight=None,
+        warm_start=False,
+        device="auto",
+        precision="float32",
+        callbacks=None,
+        random_state=None,
+        verbose=0,
+        **module_parameters,
+    ):
+        self._assign(locals())
+
+
+@document({**MODULE, **REGRESSOR}, {**REGRESSOR_ATTRIBUTES, **MODULE_ATTRIBUTES})
+class ScaledNetworkRegressor(Regresses, ScaledNetwork):
+    """Predict one or several numbers by a network of your own, whatever it computes.
+
+    Its constructor is called as that of ScaledNetworkClassifier. It returns numbers of shape
+    (n_rows, n_outputs), which are compared with targets that are standardised inside.
+    {parameters}
+    {attributes}
+    See Also
+    --------
+    ScaledNetworkClassifier : The same for classes.
+
+    Notes
+    -----
+    See ScaledNetworkClassifier. `partial_fit` keeps the scale of the targets of its first call.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn.datasets import make_regression
+    >>> from skscale import ScaledNetworkRegressor
+    >>> class Network(torch.nn.Module):
+    ...     def __init__(self, n_features, n_outputs, width=16):
+    ...         super().__init__()
+    ...         self.hidden = torch.nn.Linear(n_features, width)
+    ...         self.output = torch.nn.Linear(width, n_outputs)
+    ...
+    ...     def forward(self, x):
+    ...         return self.output(torch.relu(self.hidden(x)))
+    >>> X, y = make_regression(300, 5, random_state=0)
+    >>> network = ScaledNetworkRegressor(Network, learning_rate=0.02, random_state=0)
+    >>> bool(network.fit(X, y).score(X, y) > 0.9)
+    True
+    """
+
+    _parameter_constraints = {
+        **ScaledNetwork._parameter_constraints,
+        **Regresses._regressor_constraints,
+    }
+
+    def __init__(
+        self,
+        module,
+        *,
+        depth=None,
+        width=None,
+        resolution=None,
+        n_members=1,
+        phi=0,
+        phi_depth=1.2,
+        phi_width=1.1,
+        phi_resolution=1.15,
+        input_dtype="float",
+        dropout=None,
+        l1=0.0,
+        weight_decay=0.01,
+        teacher=None,
+        distillation_weight=0.5,
+        teacher_cv=5,
+        memory=None,
+        learning_rate=0.005,
+        lr_schedule="cosine",
+        batch_size="auto",
+        max_epochs=50,
+        max_seconds=None,
+        early_stopping=True,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        loss="squared_error",
+        quantile=0.5,
+        huber_delta=1.0,
+        warm_start=False,
+        device="auto",
+        precision="float32",
+        callbacks=None,
+        random_state=None,
+        verbose=0,
+        **module_parameters,
+    ):
+        self._assign(locals())
