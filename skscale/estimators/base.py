@@ -31,6 +31,7 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
     - `_rescale_(network, factor)`, `_rescale_fitted(factor, shift)`: its output layer changed;
     - `_architecture_at(architecture, coefs)`: the architecture of a network in training;
     - `_read(X, in_dtype_of_X)`: inputs to predict of;
+    - `_scale_numbers`: (depth, width, resolution) that would be built, for tables;
     - `complexity_`, `_n_held` (members of the fitted network).
     """
 

@@ -97,6 +97,14 @@ class ScaledCNN(ScaledModule):
         pass  # It depends on the images: see `_describe_architecture`.
 
     @property
+    def _scale_numbers(self):
+        scale = self._scale
+        return scale.depth, scale.widths[0], scale.resolution
+
+    def _count_macs(self, n_outputs):
+        return self._build_architecture(n_outputs).n_macs
+
+    @property
     def _widths_asked_for(self):
         return self._build_architecture(1).widths
 

@@ -113,7 +113,9 @@ def validate_images(estimator, X, y=None, *, reset=False, min_samples=1):
         "ensure_min_samples": min_samples,
     }
     targets = {} if y is None else {"y": y, "multi_output": True}
-    if n_dims in (3, 4):
+    if n_dims > 4:
+        find_image_shape(X.shape, None, estimator.channels)  # says what is wrong
+    if n_dims > 2:
         X = check_array(
             X, allow_nd=True, estimator=estimator, input_name="X", ensure_2d=False, **options
         )

@@ -84,6 +84,11 @@ class ScaledMLP(ScaledEstimator):
         return count(self.coefs_, self.intercepts_)
 
     @property
+    def _scale_numbers(self):
+        scale = self._scale
+        return len(scale.widths), max(scale.widths, default=0), scale.resolution
+
+    @property
     def _widths_asked_for(self):
         return self._scale.widths
 

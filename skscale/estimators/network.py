@@ -178,16 +178,27 @@ class ScaledNetwork(ScaledModule):
                 arguments.setdefault(name, getattr(self, name))
         return arguments
 
-    def _describe_architecture(self, inputs, encoded, continues):
+    @property
+    def _scale_numbers(self):
+        scale = self._scale
+        return scale.get("depth"), scale.get("width"), scale.get("resolution")
+
+    def _count_macs(self, n_outputs):
+        return self._describe_module(n_outputs).n_macs
+
+    def _describe_module(self, n_outputs):
         from ..networks.modules import describe
 
         return describe(
             self.module,
-            self._module_arguments(encoded.n_outputs),
+            self._module_arguments(n_outputs),
             self.input_shape_,
-            encoded.n_outputs,
+            n_outputs,
             self.input_dtype == "int",
         )
+
+    def _describe_architecture(self, inputs, encoded, continues):
+        return self._describe_module(encoded.n_outputs)
 
     def _describe_recipe(self, n_rows):
         recipe = super()._describe_recipe(n_rows)

@@ -1,16 +1,17 @@
 """The coefficients of compound scaling, found on the user's own data."""
 
 from dataclasses import dataclass, field
-from math import floor
+from math import ceil, floor
 
 import joblib
 import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import GridSearchCV, check_cv
 
+from ..estimators.mlp import ScaledMLP
 from ..networks.architecture import DenseArchitecture
 from .costs import cost_scoring
-from .grids import count_inputs, count_outputs, find_network
+from .grids import count_inputs, count_outputs, find_network, sample_before
 
 # Of the multiply-accumulates at phi = 0; and by how much of that a candidate may miss it.
 _TIMES, _TOLERANCE = 2.0, 0.1
@@ -122,7 +123,8 @@ def fit_compound_coefficients(estimator, X, y, *, scoring=None, cv=5, random_sta
     prefix, network = find_network(estimator)
     estimator.set_params(**{f"{prefix}phi": 0, f"{prefix}random_state": random_state})
     prefix, network = find_network(estimator)
-    coefficients = _candidates(X, y, estimator, prefix, network)
+    counter = _Counter(X, y, estimator, prefix, network)
+    coefficients = _candidates(counter, network)
     names = ("phi_depth", "phi_width", "phi_resolution")
     grid = [{f"{prefix}phi": [0]}]
     grid += [
@@ -147,18 +149,16 @@ def fit_compound_coefficients(estimator, X, y, *, scoring=None, cv=5, random_sta
     folds = np.column_stack([results[f"split{k}_test_score"] for k in range(len(splits))])
     differences = folds - folds[0]
     macs = results["mean_test_n_macs"]
-    scales = [clone(network).set_params(phi=0)._scale] + [
-        clone(network).set_params(phi=1, **dict(zip(names, c, strict=True)))._scale
-        for c in coefficients
-    ]
+    scales = [counter.scale(0)] + [counter.scale(1, *c) for c in coefficients]
     table = {
         "phi": np.array([0.0] + [1.0] * len(coefficients)),
         **{
             name: np.array([1.0] + [c[k] for c in coefficients]) for k, name in enumerate(names)
         },
-        "depth": np.array([len(scale.widths) for scale in scales]),
-        "width": np.array([max(scale.widths) for scale in scales]),
-        "resolution": np.array([scale.resolution for scale in scales]),
+        **{
+            name: np.array([scale[k] for scale in scales])
+            for k, name in enumerate(("depth", "width", "resolution"))
+        },
         "n_parameters": results["mean_test_n_parameters"],
         "n_macs": macs,
         "macs_ratio": macs / macs[0],
@@ -176,46 +176,80 @@ def fit_compound_coefficients(estimator, X, y, *, scoring=None, cv=5, random_sta
     return CompoundCoefficients(**found, params=params, table=table)
 
 
-def _candidates(X, y, estimator, prefix, network):
+class _Counter:
+    """What a network would be and cost, without a fit.
+
+    Parameters
+    ----------
+    X, y, estimator, prefix, network
+        As of `fit_compound_coefficients`, and where its network is.
+    """
+
+    def __init__(self, X, y, estimator, prefix, network):
+        self.network = network
+        self.n_outputs = count_outputs(y, network)
+        self.is_dense = isinstance(network, ScaledMLP)
+        self._known = {}
+        if self.is_dense:
+            self._count_inputs = lambda at: count_inputs(X, y, estimator, prefix, at)
+        else:
+            shaped = clone(network)
+            shaped._validate_features(sample_before(X, y, estimator, prefix), reset=True)
+            self._shapes = {n: v for n, v in vars(shaped).items() if n.endswith("_shape_")}
+
+    def _at(self, phi, of_depth=1.0, of_width=1.0, of_resolution=1.0):
+        at = clone(self.network).set_params(
+            phi=phi, phi_depth=of_depth, phi_width=of_width, phi_resolution=of_resolution
+        )
+        if not self.is_dense:
+            vars(at).update(self._shapes)
+        return at
+
+    def scale(self, phi, *coefficients):
+        """Return depth, width and resolution."""
+        return self._at(phi, *coefficients)._scale_numbers
+
+    def macs(self, phi, *coefficients):
+        """Return the multiply-accumulates of a row."""
+        at = self._at(phi, *coefficients)
+        if not self.is_dense:
+            return at._count_macs(self.n_outputs)
+        # Counted once for each resolution: it takes a pass over the rows.
+        resolution = at._scale.resolution
+        if resolution not in self._known:
+            self._known[resolution] = self._count_inputs(at)
+        widths = at._scale.widths
+        return DenseArchitecture(self._known[resolution], widths, self.n_outputs).n_macs
+
+
+def _candidates(counter, network):
     """Return coefficients (depth, width, resolution) of about twice the base's MACs."""
-    n_outputs = count_outputs(y, network)
-
-    def inputs(coefficient):
-        at = clone(network).set_params(phi=1, phi_resolution=coefficient)
-        return count_inputs(X, y, estimator, prefix, at)
-
-    def count(n_inputs, phi, of_depth=1.0, of_width=1.0):
-        at = clone(network).set_params(phi=phi, phi_depth=of_depth, phi_width=of_width)
-        return DenseArchitecture(n_inputs, at._scale.widths, n_outputs).n_macs
-
-    base = network._scale
-    depth = len(base.widths)
+    depth = counter.scale(0)[0]
     if depth == 0:
         raise ValueError(_none_found(network))
-    n_inputs = count_inputs(X, y, estimator, prefix, network)
-    wanted = _TIMES * count(n_inputs, 0)
-    resolutions, seen = [], set()
-    for coefficient in _RESOLUTIONS:
-        bins = clone(network).set_params(phi=1, phi_resolution=coefficient)._scale.resolution
-        if bins not in seen:
-            seen.add(bins)
-            resolutions.append((coefficient, inputs(coefficient)))
+    wanted = _TIMES * counter.macs(0)
+    resolutions = {counter.scale(1, 1.0, 1.0, c)[2]: c for c in reversed(_RESOLUTIONS)}
     found = []
-    for of_resolution, n_inputs in resolutions:
-        for layers in range(depth, _DEEPEST * depth + 1):
+    for of_resolution in sorted(resolutions.values()):
+        # What has no depth is as deep as it is.
+        for layers in [1] if depth is None else range(depth, _DEEPEST * depth + 1):
             # Rounded down, so that it rounds up to these layers.
-            of_depth = floor(layers / depth * 1e4) / 1e4
-            if count(n_inputs, 1, of_depth) > wanted * (1 + _TOLERANCE):
+            of_depth = 1.0 if depth is None else floor(layers / depth * 1e4) / 1e4
+
+            def macs(of_width, of_depth=of_depth, of_resolution=of_resolution):
+                return counter.macs(1, of_depth, of_width, of_resolution)
+
+            if macs(1.0) > wanted * (1 + _TOLERANCE):
                 break
             low, high = 1.0, _WIDEST
             for _ in range(20):
                 middle = (low + high) / 2
-                below = count(n_inputs, 1, of_depth, middle) < wanted
-                low, high = (middle, high) if below else (low, middle)
-            near = [(abs(count(n_inputs, 1, of_depth, w) - wanted), w) for w in (low, high)]
-            distance, of_width = min(near)
+                low, high = (middle, high) if macs(middle) < wanted else (low, middle)
+            # Outwards: widths are rounded, and between the two lies the step of one.
+            near = (floor(low * 1e4) / 1e4, ceil(high * 1e4) / 1e4)
+            distance, of_width = min((abs(macs(w) - wanted), w) for w in near)
             if distance <= _TOLERANCE * wanted:
-                found.append((of_depth, float(np.round(of_width, 4)), of_resolution))
+                found.append((of_depth, of_width, of_resolution))
     if not found:
         raise ValueError(_none_found(network))
     return found

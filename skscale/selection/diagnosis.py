@@ -10,6 +10,7 @@ from sklearn.base import clone, is_classifier
 from sklearn.model_selection import GridSearchCV, check_cv
 from sklearn.utils import check_random_state
 
+from ..estimators.mlp import ScaledMLP
 from ..scaling import compound_dropout, hidden_widths
 from .costs import cost_scoring
 from .grids import find_network
@@ -149,7 +150,7 @@ def diagnose(estimator, X, y, *, scoring=None, cv=5, random_state=0):
     ('under-fitted', 'up', 'width')
     """
     estimator = clone(estimator)
-    prefix, network = find_network(estimator)
+    prefix, network = find_network(estimator, ScaledMLP)
     if network.phi:
         # The same without phi, so that one dimension can be changed.
         network.set_params(**_unscaled(network))

@@ -6,6 +6,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.multiclass import type_of_target
 
 from .._sklearn_private import _num_samples, _safe_indexing
+from ..estimators.base import ScaledEstimator
 from ..estimators.features import validate_features
 from ..estimators.mlp import ScaledMLP, ScaledMLPClassifier
 from ..networks.architecture import DenseArchitecture
@@ -70,7 +71,7 @@ def scale_grid(X, y, estimator=None, n_candidates=25):
     """
     if n_candidates < 2:
         raise ValueError(f"n_candidates must be at least 2, got {n_candidates}.")
-    prefix, network = find_network(estimator)
+    prefix, network = find_network(estimator, ScaledMLP)
     as_given = {}
     if network is not None and network.phi:
         network = clone(network).set_params(phi=0)
@@ -109,28 +110,42 @@ def _widest(count, n_parameters):
     return width if width < 24 else 8 * round(width / 8)
 
 
-def find_network(estimator):
-    """Return the prefix of the network's parameters, and the network or None."""
+def find_network(estimator, family=ScaledEstimator):
+    """Return the prefix of the network's parameters, and the network or None.
+
+    Raises
+    ------
+    TypeError
+        If there is no network of the family.
+    """
     if estimator is None:
         return "", None
-    if isinstance(estimator, ScaledMLP):
-        return "", estimator
+    candidates = [("", estimator), *estimator.get_params(deep=True).items()]
     found = [
         (name, value)
-        for name, value in estimator.get_params(deep=True).items()
-        if isinstance(value, ScaledMLP)
+        for name, value in candidates
+        if isinstance(value, ScaledEstimator) and not _is_teacher(name)
     ]
     if not found:
         raise TypeError(
             "Expected an estimator of skscale, or one with such an estimator in it, got "
             f"{estimator!r}."
         )
-    name, network = min(found, key=lambda item: item[0].count("__"))
-    return f"{name}__", network
+    name, network = min(found, key=lambda item: item[0].count("__") + bool(item[0]))
+    if not isinstance(network, family):
+        raise TypeError(
+            "This is for dense networks: expected a ScaledMLPClassifier or ScaledMLPRegressor, "
+            f"got {type(network).__name__}. Set up a grid over its phi, depth and width."
+        )
+    return f"{name}__" if name else "", network
 
 
-def count_inputs(X, y, estimator, prefix, network):
-    """Count the inputs of the network: what steps before it and its encoding make of X."""
+def _is_teacher(name):
+    return "teacher" in name.split("__")
+
+
+def sample_before(X, y, estimator, prefix):
+    """Return some rows as the steps before the network make of them."""
     n = _num_samples(X)
     rows = np.unique(np.linspace(0, n - 1, min(n, _SAMPLE)).astype(int))
     some = _safe_indexing(X, rows)
@@ -138,9 +153,16 @@ def count_inputs(X, y, estimator, prefix, network):
     if isinstance(estimator, Pipeline) and len(steps) > 1 and prefix:
         before = clone(estimator[:-1])
         some = before.fit_transform(some, _safe_indexing(y, rows))
+    return some
+
+
+def count_inputs(X, y, estimator, prefix, network):
+    """Count the inputs of the network: what steps before it and its encoding make of X."""
+    some = sample_before(X, y, estimator, prefix)
     network = ScaledMLPClassifier() if network is None else clone(network)
     checked = validate_features(network, some, reset=True)
-    return network._encode_inputs(checked, np.arange(len(rows)), None, False).shape[1]
+    rows = np.arange(checked.shape[0])
+    return network._encode_inputs(checked, rows, None, False).shape[1]
 
 
 def count_outputs(y, network):

@@ -223,5 +223,5 @@ class StackedAdamW:
         tensors = parameters.weights
         if and_scales and parameters.scales is not None:
             tensors = [*tensors, parameters.scales]
-        values = values.view(-1, 1, 1)
-        return [(tensor, values) for tensor in tensors]
+        # One a member, whatever the shape of its weights.
+        return [(tensor, values.view(-1, *[1] * (tensor.dim() - 1))) for tensor in tensors]
