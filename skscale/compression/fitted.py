@@ -71,6 +71,11 @@ def prune(estimator, amount, X, y, *, sample_weight=None):
             "Expected a fitted estimator of skscale, or a pipeline that ends in one, got "
             f"{type(estimator).__name__}.{hint}"
         )
+    if "pruning" not in estimator.get_params(deep=False):
+        raise TypeError(
+            f"The units of a module are not ours to remove: {type(estimator).__name__} cannot "
+            "be pruned. Fit a narrower one, or let it teach one."
+        )
     check_is_fitted(estimator)
     pruned = copy.deepcopy(estimator).set_params(pruning=amount)
     if not estimator.architecture_.widths and estimator.pruning_kind == "neurons":

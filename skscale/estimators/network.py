@@ -49,14 +49,23 @@ class ScaledNetwork(ScaledModule):
     pruning = 0.0
 
     def _assign(self, parameters):
-        own = parameters.pop("module_parameters")
-        for name in own:
-            if not name.startswith(_PREFIX):
+        for name, value in parameters["module_parameters"].items():
+            # scikit-learn's checks pass the name of the signature itself: see `_own`.
+            if not name.startswith(_PREFIX) and name != "module_parameters":
                 raise TypeError(
                     f"{type(self).__name__} has no parameter {name!r}. Arguments of the module "
-                    f"are passed with a prefix: {_PREFIX}{name}={own[name]!r}."
+                    f"are passed with a prefix: {_PREFIX}{name}={value!r}."
                 )
-        super()._assign({**parameters, **own})
+        # Kept only where there are some: a constructor is to set what its signature names, and
+        # of these names it does not know.
+        given = {n: v for n, v in parameters.items() if n != "module_parameters"}
+        super()._assign(given)
+        self._module_arguments_given(parameters["module_parameters"])
+
+    def _module_arguments_given(self, more):
+        known = {**vars(self).get("module_parameters", {}), **more}
+        if known:
+            self.module_parameters = known
 
     def get_params(self, deep=True):
         """Return the parameters, `module__*` included.
@@ -70,7 +79,7 @@ class ScaledNetwork(ScaledModule):
         -------
         dict of str to anything
         """
-        own = {name: value for name, value in vars(self).items() if name.startswith(_PREFIX)}
+        own = vars(self).get("module_parameters", {})
         return {**super().get_params(deep=deep), **own}
 
     def set_params(self, **params):
@@ -85,11 +94,21 @@ class ScaledNetwork(ScaledModule):
         -------
         self
         """
-        own = {name: value for name, value in params.items() if name.startswith(_PREFIX)}
-        super().set_params(**{name: params[name] for name in params if name not in own})
-        for name, value in own.items():
-            setattr(self, name, value)
+        names = [n for n in params if n.startswith(_PREFIX) or n == "module_parameters"]
+        super().set_params(**{name: params[name] for name in params if name not in names})
+        self._module_arguments_given({name: params[name] for name in names})
         return self
+
+    @property
+    def _own(self):
+        """dict of str to anything: arguments of the module by their own names."""
+        known = vars(self).get("module_parameters", {})
+        if "module_parameters" in known:
+            raise TypeError(
+                "module_parameters is no parameter. Pass the arguments of the module one by "
+                f"one, each with the prefix {_PREFIX}."
+            )
+        return {n[len(_PREFIX) :]: v for n, v in known.items()}
 
     @property
     def _takes(self):
@@ -102,7 +121,7 @@ class ScaledNetwork(ScaledModule):
     def _check_combinations(self):
         super()._check_combinations()
         named, takes_any = self._takes
-        own = {n[len(_PREFIX) :] for n in vars(self) if n.startswith(_PREFIX)}
+        own = set(self._own)
         given = {n for n in ("depth", "width", "resolution", "dropout") if self._given(n)}
         for name in sorted(own | given):
             if name not in named and not takes_any:
@@ -139,9 +158,7 @@ class ScaledNetwork(ScaledModule):
 
     def _base(self, name):
         """Return the parameter, or the module's own default where that is a number."""
-        own = vars(self).get(_PREFIX + name)
-        if own is None:
-            own = getattr(self, name)
+        own = self._own.get(name, getattr(self, name))
         if own is None:
             own = self._takes[0].get(name)
         return own if isinstance(own, Real) and not isinstance(own, bool) else None
@@ -157,9 +174,7 @@ class ScaledNetwork(ScaledModule):
 
     def _module_arguments(self, n_outputs):
         named, takes_any = self._takes
-        arguments = {
-            n[len(_PREFIX) :]: v for n, v in vars(self).items() if n.startswith(_PREFIX)
-        }
+        arguments = self._own
         offered = {
             "n_features": int(np.prod(self.input_shape_)),
             "input_shape": self.input_shape_,

@@ -116,7 +116,7 @@ def fit_compound_coefficients(estimator, X, y, *, scoring=None, cv=5, random_sta
     >>> network = ScaledMLPClassifier(depth=1, width=16, max_epochs=5)
     >>> found = fit_compound_coefficients(network, X[:500], y[:500], cv=2)
     >>> list(zip(found.table["depth"].tolist(), found.table["width"].tolist()))
-    [(1, 16), (1, 32), (2, 24), (3, 20), (4, 18)]
+    [(1, 16), (1, 32), (2, 24), (3, 21), (4, 18)]
     >>> larger = network.set_params(**found.params, phi=1)
     """
     estimator = clone(estimator)

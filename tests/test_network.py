@@ -1,0 +1,349 @@
+"""Networks of the user's own as estimators."""
+
+import pickle
+import threading
+from itertools import pairwise
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_digits, make_regression
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+from torch import nn
+
+from skscale import (
+    ScaledNetworkClassifier,
+    ScaledNetworkRegressor,
+    SmallestWithin,
+    complexity,
+    cost_scoring,
+    fit_compound_coefficients,
+    prune,
+)
+from skscale.networks.modules import describe, lent_generator
+from skscale.training import together
+
+FAST = {"max_epochs": 4, "random_state": 0}
+
+
+class Dense(nn.Module):
+    def __init__(self, n_features, n_outputs, depth=1, width=16, dropout=0.0):
+        super().__init__()
+        sizes = [n_features] + [width] * depth
+        layers = []
+        for n_in, n_out in pairwise(sizes):
+            layers += [nn.Linear(n_in, n_out), nn.ReLU(), nn.Dropout(dropout)]
+        self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], n_outputs))
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+class Reader(nn.Module):
+    """Reads a sequence of vectors, or of indices, from its beginning to its end."""
+
+    def __init__(self, input_shape, n_outputs, width=12, n_words=None, dropout=0.0):
+        super().__init__()
+        self.embed = None if n_words is None else nn.Embedding(n_words, width)
+        n_in = width if n_words else input_shape[1]
+        self.read = nn.LSTM(n_in, width, 2, batch_first=True, dropout=dropout)
+        self.output = nn.Linear(width, n_outputs)
+
+    def forward(self, x):
+        return self.output(self.read(x if self.embed is None else self.embed(x))[0][:, -1])
+
+
+class Normalized(nn.Module):
+    def __init__(self, n_features, n_outputs, width=16):
+        super().__init__()
+        self.hidden = nn.Linear(n_features, width)
+        self.norm = nn.BatchNorm1d(width)
+        self.output = nn.Linear(width, n_outputs)
+
+    def forward(self, x):
+        return self.output(torch.relu(self.norm(self.hidden(x))))
+
+
+class Wrong(Dense):
+    def forward(self, x):
+        return torch.softmax(super().forward(x), 1)[:, :, None]
+
+
+@pytest.fixture(scope="module")
+def sequences():
+    digits = load_digits()
+    return (digits.images / 16)[:400], digits.target[:400]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("Estimator", [ScaledNetworkClassifier, ScaledNetworkRegressor])
+def test_all_checks_pass_in_float64_with_full_batches(Estimator):
+    estimator = Estimator(
+        Dense, precision="float64", max_epochs=80, batch_size=1_000_000, early_stopping=False,
+        learning_rate=0.02, width=32,
+    )  # fmt: skip
+    results = check_estimator(estimator, on_skip=None, on_fail=None)
+    assert {r["check_name"]: r["exception"] for r in results if r["status"] == "failed"} == {}
+
+
+def test_a_sequence_is_read_through_a_search(sequences):
+    X, y = sequences
+    model = ScaledNetworkClassifier(Reader, learning_rate=0.02, max_epochs=25, random_state=0)
+    grid = {"width": [4, 24], "module__dropout": [0.0, 0.2]}
+    with joblib.parallel_config(backend="skscale"):
+        search = GridSearchCV(model, grid, scoring=cost_scoring("accuracy"), cv=2,
+                              refit=SmallestWithin(score_loss=0.5)).fit(X, y)  # fmt: skip
+    results = search.cv_results_
+    assert results["mean_test_score"].max() > 0.7
+    assert search.best_params_["width"] == 4  # the rule chose it, by its size
+    assert results["mean_test_n_parameters"].min() == complexity(search).n_parameters
+    assert (results["mean_test_n_macs"] > 0).all()
+
+
+def test_words_come_as_indices():
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 20, (300, 6))
+    y = np.where(X[:, -1] < 10, "low", "high")
+    network = ScaledNetworkClassifier(
+        Reader, input_dtype="int", module__n_words=20, learning_rate=0.02, random_state=0
+    ).fit(X[:200], y[:200])
+    assert network.score(X[200:], y[200:]) > 0.9
+    with pytest.raises(ValueError, match="whole numbers"):
+        network.fit(X / 2, y)
+
+
+def test_the_constructor_is_called_with_what_it_takes():
+    X, y = make_regression(60, 5, random_state=0)
+    network = ScaledNetworkRegressor(Dense, depth=2, width=8, **FAST).fit(X, y)
+    assert network.architecture_.arguments == {
+        "n_features": 5, "n_outputs": 1, "depth": 2, "width": 8
+    }  # fmt: skip
+    assert (network.depth_, network.width_, network.resolution_) == (2, 8, None)
+    plain = ScaledNetworkRegressor(Dense, **FAST).fit(X, y)
+    assert plain.architecture_.arguments == {"n_features": 5, "n_outputs": 1}
+    assert (plain.depth_, plain.width_) == (1, 16)
+    any_function = ScaledNetworkRegressor(lambda **given: Dense(**given), depth=2, **FAST)
+    assert any_function.fit(X, y).architecture_.arguments["depth"] == 2
+
+
+def test_parameters_of_the_module_are_parameters():
+    model = ScaledNetworkClassifier(Dense, module__depth=3)
+    assert model.get_params()["module__depth"] == 3
+    assert clone(model).set_params(module__depth=1).get_params()["module__depth"] == 1
+    assert "module__depth=3" in repr(model)
+    pipeline = make_pipeline(StandardScaler(), model)
+    pipeline.set_params(scalednetworkclassifier__module__width=5)
+    assert pipeline[-1].get_params()["module__width"] == 5
+    X, y = np.random.default_rng(0).standard_normal((30, 3)), np.arange(30) % 2
+    for wrong, message in (
+        ({"module__hight": 2}, "module__hight is set, but Dense takes no argument 'hight'"),
+        ({"resolution": 2}, "resolution is set, but Dense takes no argument 'resolution'"),
+        ({"depth": 2, "module__depth": 2}, "depth and module__depth are both set"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            ScaledNetworkClassifier(Dense, **wrong).fit(X, y)
+    with pytest.raises(TypeError, match="prefix: module__colour='red'"):
+        ScaledNetworkClassifier(Dense, colour="red")
+    with pytest.raises(TypeError, match="must be a class of nn"):
+        ScaledNetworkClassifier(dict).fit(X, y)
+    with pytest.raises(ValueError, match=r"here \(n_rows, 1\), got \(2, 1, 1\)"):
+        ScaledNetworkClassifier(Wrong).fit(X, y)
+
+
+def test_a_fit_is_that_of_a_plain_loop():
+    X, y = make_regression(64, 5, random_state=0)
+    X = X.astype(np.float64)
+    settings = {
+        "precision": "float64", "batch_size": 1000, "early_stopping": False, "max_epochs": 20,
+        "weight_decay": 0.1, "lr_schedule": "constant", "learning_rate": 0.01,
+    }  # fmt: skip
+    network = ScaledNetworkRegressor(Dense, random_state=0, **settings)
+    begun = clone(network).set_params(max_epochs=1, learning_rate=1e-30).fit(X, y)
+    module = begun.net_.module_.network.double()
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": [p for p in module.parameters() if p.dim() > 1], "weight_decay": 0.1},
+            {"params": [p for p in module.parameters() if p.dim() < 2], "weight_decay": 0.0},
+        ],
+        lr=0.01, betas=(0.9, 0.95), eps=1e-8,
+    )  # fmt: skip
+    target = torch.from_numpy((y - y.mean()) / y.std())[:, None]
+    for _ in range(20):
+        optimizer.zero_grad()
+        nn.functional.mse_loss(module(torch.from_numpy(X)), target).backward()
+        optimizer.step()
+    network.fit(X, y)
+    expected = module(torch.from_numpy(X)).detach().numpy()[:, 0] * y.std() + y.mean()
+    np.testing.assert_allclose(network.predict(X), expected, rtol=1e-9)
+
+
+def test_its_random_numbers_belong_to_the_fit(sequences):
+    X, y = sequences[0][:120], sequences[1][:120]
+    model = ScaledNetworkClassifier(Reader, module__dropout=0.5, **FAST)
+    torch.manual_seed(3)
+    state = torch.get_rng_state()
+    first = model.fit(X, y).predict_proba(X)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.rand(7)
+    fits = [clone(model) for _ in range(4)]
+    threads = [threading.Thread(target=f.fit, args=(X, y)) for f in fits]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for fit in fits:
+        np.testing.assert_array_equal(fit.predict_proba(X), first)
+    other = clone(model).set_params(random_state=1).fit(X, y).predict_proba(X)
+    assert np.abs(other - first).max() > 1e-3
+    assert first.std() > 0
+
+
+def test_a_lent_generator_goes_on_where_it_was():
+    states = {"seed": 5}
+    drawn = []
+    for _ in range(2):
+        with lent_generator(states):
+            drawn.append(torch.rand(3))
+    with lent_generator(5):
+        assert torch.equal(torch.cat(drawn), torch.rand(6)[[0, 1, 2, 3, 4, 5]])
+
+
+def test_what_it_costs_is_counted_through_fused_kernels():
+    with_lstm = describe(Reader, {"input_shape": (7, 3), "n_outputs": 2}, (7, 3), 2, False)
+    of_step = 4 * 12 * (3 + 12) + 4 * 12 * (12 + 12)
+    assert with_lstm.n_macs == 7 * of_step + 12 * 2
+    assert not with_lstm.draws
+    arguments = {"input_shape": (7, 3), "n_outputs": 2, "dropout": 0.1}
+    assert describe(Reader, arguments, (7, 3), 2, False).draws
+
+
+def test_networks_that_can_train_together_do_as_alone(monkeypatch):
+    X, y = make_regression(100, 5, random_state=0)
+    model = ScaledNetworkRegressor(Dense, precision="float64", **FAST)
+    grid = {"learning_rate": [0.003, 0.01], "weight_decay": [0.0, 0.1]}
+    found, sizes = {}, {}
+    from skscale import last_fused_run
+
+    for choice in (False, True):
+        monkeypatch.setattr(together, "_is_faster", lambda *_, choice=choice: choice)
+        together._measured.clear()
+        with joblib.parallel_config(backend="skscale"):
+            search = GridSearchCV(model, grid, cv=2).fit(X, y)
+        found[choice] = search.cv_results_["mean_test_score"]
+        sizes[choice] = max(last_fused_run().stack_sizes)
+    together._measured.clear()
+    assert sizes[True] > 1 == sizes[False]
+    np.testing.assert_allclose(found[True], found[False], rtol=1e-9)
+
+
+def test_what_draws_or_keeps_buffers_trains_alone():
+    of = {"n_features": 4, "n_outputs": 1}
+    assert describe(Dense, of, (4,), 1, False).can_stack
+    assert not describe(Dense, {**of, "dropout": 0.5}, (4,), 1, False).can_stack
+    assert not describe(Normalized, of, (4,), 1, False).can_stack
+
+
+def test_whether_together_is_faster_is_measured():
+    X, y = make_regression(80, 5, random_state=0)
+    together._measured.clear()
+    model = ScaledNetworkRegressor(Dense, **FAST)
+    with joblib.parallel_config(backend="skscale"):
+        GridSearchCV(model, {"weight_decay": [0.0, 0.1]}, cv=2).fit(X, y)
+    seen = list(together._measured.values())
+    assert len(seen) >= 1
+    assert all(isinstance(value, bool) for value in seen)
+
+
+def test_running_means_are_kept_and_served():
+    X, y = make_regression(129, 5, random_state=0)  # one row more than whole batches
+    X = X + 3
+    settings = {**FAST, "batch_size": 16, "early_stopping": False}
+    network = ScaledNetworkRegressor(Normalized, **settings).fit(X, y)
+    mean, variance, n_batches = network.buffers_
+    assert (np.abs(mean) > 0.1).any()
+    assert (variance != 1).all()
+    assert n_batches == 4 * 8  # batches of 17, for nobody normalises one row
+    expected = network.predict(X)
+    served = pickle.loads(pickle.dumps(network))
+    np.testing.assert_array_equal(served.predict(X), expected)
+    np.testing.assert_allclose(
+        network.predict(X[:1]), expected[:1], rtol=1e-5
+    )  # by the running means
+    np.testing.assert_allclose(network.net_.predict(X.astype(np.float32)), expected, rtol=1e-4)
+    stopped = ScaledNetworkRegressor(Normalized, n_members=2, max_epochs=8, random_state=0)
+    stopped.fit(X, y)
+    assert stopped.buffers_[0].shape == (2, 16)
+    assert stopped.n_iter_ >= stopped.best_epoch_
+
+
+def test_phi_scales_what_the_module_has():
+    X, y = make_regression(60, 5, random_state=0)
+    network = ScaledNetworkRegressor(
+        Dense, depth=2, width=20, phi=2, module__dropout=0.1, **FAST
+    )
+    network.fit(X, y)
+    assert (network.depth_, network.width_) == (3, 24)
+    assert network.architecture_.arguments["dropout"] == pytest.approx(0.14)
+    from_default = ScaledNetworkRegressor(Dense, phi=-1, **FAST).fit(X, y)
+    assert (from_default.depth_, from_default.width_) == (1, 15)
+    X, y = make_regression(60, 20, random_state=0)
+    model = ScaledNetworkRegressor(Dense, width=8, max_epochs=1)
+    found = fit_compound_coefficients(model, X, y, cv=2)
+    assert (np.abs(found.table["macs_ratio"][1:] / 2 - 1) <= 0.11).all()
+    assert {1, 2} <= set(found.table["depth"])
+
+
+def test_probabilities_are_calibrated_and_a_teacher_teaches(sequences):
+    X, y = sequences
+    settings = {"learning_rate": 0.02, "max_epochs": 15, "random_state": 0}
+    network = ScaledNetworkClassifier(Reader, **settings).fit(X, y)
+    assert network._factors[0] != 1
+    proba = network.predict_proba(X)
+    np.testing.assert_allclose(proba.sum(1), 1, rtol=1e-5)
+    np.testing.assert_allclose(
+        network.net_.predict_proba(X.astype(np.float32)), proba, atol=1e-5
+    )
+    rows = X.reshape(len(X), -1)
+    taught = ScaledNetworkClassifier(
+        Dense, teacher=LogisticRegression(max_iter=300), early_stopping=False, **settings
+    ).fit(rows, y)
+    assert taught.score(rows, y) > 0.9
+    with pytest.raises(TypeError, match="units of a module"):
+        prune(taught, 0.5, rows, y)
+
+
+def test_callbacks_of_skorch_run(sequences):
+    from skorch.callbacks import EpochScoring
+
+    X, y = sequences[0][:150], sequences[1][:150]
+    settings = {**FAST, "precision": "float64", "module__dropout": 0.3}
+    plain = ScaledNetworkClassifier(Reader, **settings).fit(X, y)
+    watched = ScaledNetworkClassifier(
+        Reader, callbacks=[EpochScoring("accuracy", lower_is_better=False)], **settings
+    ).fit(X, y)
+    assert len(watched.history_["accuracy"]) == 4
+    np.testing.assert_allclose(watched.predict_proba(X), plain.predict_proba(X), atol=1e-9)
+
+
+def test_training_goes_on(sequences):
+    X, y = sequences[0][:200], sequences[1][:200]
+    network = ScaledNetworkClassifier(Reader, **FAST)
+    for start in (0, 100):
+        network.partial_fit(X[start : start + 100], y[start : start + 100], np.arange(10))
+    assert network.n_samples_seen_ == 200
+    warm = ScaledNetworkClassifier(Reader, warm_start=True, **FAST).fit(X, y)
+    before = warm.loss_curve_[-1]
+    assert warm.fit(X, y).loss_curve_[-1] < before
+
+
+def test_samples_of_another_shape_are_refused(sequences):
+    X, y = sequences[0][:60], sequences[1][:60]
+    network = ScaledNetworkClassifier(Reader, **FAST).fit(X, y)
+    with pytest.raises(ValueError, match=r"samples of shape \(4, 8\), but .* fitted on"):
+        network.predict(X[:, :4])
