@@ -8,8 +8,8 @@ from typing import NamedTuple
 _MOST = 1_000_000
 # Coefficients are decimals: 2 * 1.5 shall not round up to 4 for the last bit's sake.
 _ROUNDING = 1e-9
-# Pixels of the larger side: of the last map at most, and of images that the first convolution
-# need not halve.
+# Pixels of the larger side: of the last map at most, and of images that the first stage need
+# not halve.
 _SMALLEST_MAP, LARGE_SIDE = 4, 16
 # Of dropout under compound scaling, and its growth a unit of phi: 0.2 at B0, 0.5 at B7 of Tan
 # and Le (2019, section 5.2).
@@ -159,8 +159,8 @@ def halvings(side):
 def image_scale(depth, width, resolution, side, phi, phi_depth, phi_width, phi_resolution):
     """Scale the stages of a convolutional network and its images together.
 
-    The first convolution halves images of more than 16 pixels, and each stage but the first
-    halves its maps; the number of stages is that of the images before any scaling, so that
+    Each stage but the first halves its maps, and with images of more than 16 pixels the first
+    does, too; the number of stages is that of the images before any scaling, so that
     `resolution` changes maps and not the network.
 
     Parameters

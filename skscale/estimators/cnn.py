@@ -149,9 +149,15 @@ class ScaledCNN(ScaledModule):
 
     def _build_architecture(self, n_outputs):
         scale, sides = self._scale, self._sides
+        # Not the first convolution, which is cheap: of 12,000 images of Fashion-MNIST .9047 so,
+        # .9012 if it halves.
         halves_first = max(sides) > LARGE_SIDE and len(scale.widths) > 1
         stages = tuple(
-            Stage(width, (2, 2) if k else (1, 1), (_EXPANSION * width,) * scale.depth)
+            Stage(
+                width,
+                (2, 2) if k or halves_first else (1, 1),
+                (_EXPANSION * width,) * scale.depth,
+            )
             for k, width in enumerate(scale.widths)
         )
         return ConvolutionalArchitecture(
@@ -160,7 +166,6 @@ class ScaledCNN(ScaledModule):
             None if scale.resolution == max(sides) else scale.resolution,
             n_outputs,
             scale.widths[0],
-            (2, 2) if halves_first else (1, 1),
             stages,
             self.activation,
         )
@@ -283,7 +288,7 @@ class ScaledCNNClassifier(Classifies, ScaledCNN):
         phi_resolution=1.15,
         image_shape=None,
         channels="last",
-        augmentation=None,
+        augmentation="erase",
         activation="silu",
         dropout=0.1,
         l1=0.0,

@@ -443,6 +443,15 @@ CONVOLUTIONAL = {
         Decoupled L2 penalty of the weights (Loshchilov and Hutter 2019).
 """,
 }
+AUGMENTATION_ERASE = (
+    CONVOLUTIONAL["augmentation"]
+    .replace("default=None", 'default="erase"')
+    .replace(
+        "        (Zhong et al. 2020).\n",
+        "        (Zhong et al. 2020). 12,000 images of Fashion-MNIST: none .897, shift .892,\n"
+        "        flip and erase .899, erase .901.\n",
+    )
+)
 CONVOLUTIONAL_ATTRIBUTES = {
     "image_shape_": """
     image_shape_ : tuple of int

@@ -150,8 +150,6 @@ class ConvolutionalArchitecture:
     n_outputs : int
     stem_width : int
         Channels of the first convolution.
-    stem_strides : tuple of int
-        Its strides down and across.
     stages : tuple of Stage
     activation : str
     """
@@ -161,7 +159,6 @@ class ConvolutionalArchitecture:
     side: int | None
     n_outputs: int
     stem_width: int
-    stem_strides: tuple
     stages: tuple
     activation: str = "relu"
 
@@ -209,7 +206,7 @@ class ConvolutionalArchitecture:
 
         Channels in, inside and out, its strides, and height and width of what it puts out.
         """
-        shape = _strided(self.map_shape, self.stem_strides)
+        shape = self.map_shape
         found, n_in = [], self.stem_width
         for stage in self.stages:
             for k, hidden in enumerate(stage.hidden):
@@ -273,8 +270,7 @@ class ConvolutionalArchitecture:
     @property
     def n_macs(self):
         """int: multiply-accumulates of convolutions and products, an image."""
-        stem = _strided(self.map_shape, self.stem_strides)
-        n = prod(stem) * self.stem_width * 9 * self.n_channels
+        n = prod(self.map_shape) * self.stem_width * 9 * self.n_channels
         for n_in, hidden, n_out, _, shape in self.blocks:
             of_pixel = hidden * 9 * n_in + n_out * hidden + n_in * n_out * (n_in != n_out)
             n += prod(shape) * of_pixel
@@ -283,7 +279,7 @@ class ConvolutionalArchitecture:
     @property
     def widest(self):
         """int: most numbers that stand between two layers, an image."""
-        stem = prod(_strided(self.map_shape, self.stem_strides)) * self.stem_width
+        stem = prod(self.map_shape) * self.stem_width
         return max(
             self.n_features, stem, *(h * prod(shape) for _, h, _, _, shape in self.blocks)
         )

@@ -85,7 +85,7 @@ class ConvolutionalNetwork(nn.Module):
         # Of the training images, each channel; the estimator sets them.
         self.register_buffer("pixel_mean", torch.zeros(a.n_channels))
         self.register_buffer("pixel_scale", torch.ones(a.n_channels))
-        self.stem = nn.Conv2d(a.n_channels, a.stem_width, 3, a.stem_strides, padding=1)
+        self.stem = nn.Conv2d(a.n_channels, a.stem_width, 3, padding=1)
         self.blocks = nn.ModuleList(
             ConvolutionalBlock(n_in, hidden, n_out, strides, a.activation)
             for n_in, hidden, n_out, strides, _ in a.blocks
