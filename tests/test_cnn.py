@@ -212,7 +212,7 @@ def test_a_stack_trains_as_its_members_do_alone(images, monkeypatch):
     from skscale.training import plan
 
     X, y = images[0][:100], images[1][:100]
-    model = ScaledCNNClassifier(precision="float64", augmentation="crop", **FAST)
+    model = ScaledCNNClassifier(precision="float64", **{**FAST, "augmentation": "crop"})
     grid = {"learning_rate": [0.003, 0.01], "dropout": [0.0, 0.3]}
 
     def search():
@@ -262,7 +262,8 @@ def test_augmentation_moves_mirrors_zooms_and_erases():
 def test_augmentation_is_for_training_only_and_belongs_to_the_seed(images):
     X, y = images[0][:150], images[1][:150]
     first, second = (
-        ScaledCNNClassifier(augmentation=("shift", "flip"), **FAST).fit(X, y) for _ in range(2)
+        ScaledCNNClassifier(**{**FAST, "augmentation": ("shift", "flip")}).fit(X, y)
+        for _ in range(2)
     )
     np.testing.assert_array_equal(first.predict_proba(X), second.predict_proba(X))
     plain = ScaledCNNClassifier(**FAST).fit(X, y)

@@ -1,7 +1,10 @@
 """What the docstrings of the estimators have in common."""
 
+import ast
 import inspect
+import json
 
+_DEFAULT = "default="
 # Entries of numpydoc by the name of what they describe. Said once, they cannot drift apart; a
 # family overrides what is not the same for it.
 PARAMETERS = {
@@ -427,7 +430,8 @@ CONVOLUTIONAL = {
         How training images are changed at random each time that they are seen: moved by up to
         an eighth of the side; mirrored left to right; zoomed into (3/4 of the side at least);
         a patch of up to half the side replaced by the mean of the image, in every second one
-        (Zhong et al. 2020).
+        (Zhong et al. 2020). Accuracy on 12,000 images of Fashion-MNIST: none .897, shift .892,
+        flip and erase .899, erase .901.
 """,
     "activation": """
     activation : {"relu", "gelu", "silu", "mish", "tanh", "logistic"}, default="silu"
@@ -438,20 +442,27 @@ CONVOLUTIONAL = {
         Rate at which what the last layer sees is dropped while training (Srivastava et al.
         2014).
 """,
+    "pruning_kind": """
+    pruning_kind : {"neurons", "weights"}, default="neurons"
+        "neurons" removes channels inside the blocks, and with them the filters that make them
+        and those that use them: the network is smaller and faster. "weights" makes single
+        weights zero and keeps them so: a regulariser; the network takes as much memory and
+        time as before.
+""",
+    "learning_rate": """
+    learning_rate : float, default=0.012
+        Largest step size of AdamW.
+""",
+    "batch_size": """
+    batch_size : "auto" or int, default="auto"
+        Images a step. "auto" is half the power of two nearest to `1.5 * sqrt(n_rows)`, from 8
+        to 512. More than there are rows is full-batch training.
+""",
     "weight_decay": """
     weight_decay : float, default=0.05
         Decoupled L2 penalty of the weights (Loshchilov and Hutter 2019).
 """,
 }
-AUGMENTATION_ERASE = (
-    CONVOLUTIONAL["augmentation"]
-    .replace("default=None", 'default="erase"')
-    .replace(
-        "        (Zhong et al. 2020).\n",
-        "        (Zhong et al. 2020). 12,000 images of Fashion-MNIST: none .897, shift .892,\n"
-        "        flip and erase .899, erase .901.\n",
-    )
-)
 CONVOLUTIONAL_ATTRIBUTES = {
     "image_shape_": """
     image_shape_ : tuple of int
@@ -526,6 +537,15 @@ MODULE = {
     dropout : float or None, default=None
         Passed on where it is set. None is the module's own default.
 """,
+    "learning_rate": """
+    learning_rate : float, default=0.005
+        Largest step size of AdamW.
+""",
+    "batch_size": """
+    batch_size : "auto" or int, default="auto"
+        Rows a step. "auto" is the power of two nearest to `1.5 * sqrt(n_rows)`, from 8 to
+        1024. One more where a single row would be left, which batch normalisation refuses.
+""",
     "weight_decay": """
     weight_decay : float, default=0.01
         Decoupled L2 penalty of parameters of two and more dimensions (Loshchilov and Hutter
@@ -589,8 +609,8 @@ def document(parameters, attributes):
 
     def decorate(cls):
         known = {**PARAMETERS, **parameters}
-        names = list(inspect.signature(cls.__init__).parameters)[1:]
-        listed = [known[name] for name in names]
+        taken = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        listed = [_with_default(known[p.name], p.default) for p in taken]
         held = {**attributes, **{k: v for k, v in ATTRIBUTES.items() if k not in attributes}}
         cls.__doc__ = cls.__doc__.replace(
             "    {parameters}\n", _section("Parameters", listed)
@@ -600,6 +620,17 @@ def document(parameters, attributes):
         return cls
 
     return decorate
+
+
+def _with_default(entry, default):
+    """Return an entry with the default of the signature, which differs between families."""
+    first, _, rest = entry.partition(_DEFAULT)
+    if not rest or default is inspect.Parameter.empty:
+        return entry
+    written, _, rest = rest.partition("\n")
+    if ast.literal_eval(written) != default:
+        written = json.dumps(default) if isinstance(default, str) else repr(default)
+    return f"{first}{_DEFAULT}{written}\n{rest}"
 
 
 def _section(title, entries):
