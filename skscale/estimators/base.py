@@ -30,6 +30,8 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
     - `_compute(inputs, architecture, coefs, intercepts, buffers)`: what it puts out;
     - `_rescale_(network, factor)`, `_rescale_fitted(factor, shift)`: its output layer changed;
     - `_architecture_at(architecture, coefs)`: the architecture of a network in training;
+    - `_attributes_at(architecture, coefs, intercepts, buffers)`: its fitted attributes;
+    - `_describe_extras()`: what else its tasks say, `_adopt_extras(networks)` what it keeps;
     - `_read(X, in_dtype_of_X)`: inputs to predict of;
     - `_scale_numbers`: (depth, width, resolution) that would be built, for tables;
     - `complexity_`, `_n_held` (members of the fitted network).

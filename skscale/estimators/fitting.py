@@ -180,6 +180,7 @@ class Trains(DescribesTraining):
             return None
         # Not the task itself: it holds this function, and with it its rows.
         architecture, is_validated = task.architecture, task.valid_rows is not None
+        buffers = task.buffers or []
         # Of those that train together each says which it is.
         title = type(self).__name__ + ("" if number is None else f", fit {number}")
 
@@ -197,12 +198,10 @@ class Trains(DescribesTraining):
                 return False
 
             def fitted_attributes():
-                coefs, intercepts = get_weights()
-                return {
-                    "architecture_": self._architecture_at(architecture, coefs),
-                    "coefs_": coefs,
-                    "intercepts_": intercepts,
-                }
+                coefs, intercepts, *trained = get_weights()
+                return self._attributes_at(
+                    architecture, coefs, intercepts, trained[0] if trained else buffers
+                )
 
             subcontext = context.subcontext(task_name="epoch")
             subcontext.call_on_fit_task_begin(estimator=self, **seen)
@@ -211,6 +210,14 @@ class Trains(DescribesTraining):
             )
 
         return on_epoch_end
+
+    def _attributes_at(self, architecture, coefs, intercepts, buffers):
+        """Return the fitted attributes of one network in training, for those who watch."""
+        return {
+            "architecture_": self._architecture_at(architecture, coefs),
+            "coefs_": coefs,
+            "intercepts_": intercepts,
+        }
 
     def _adopt(self, architecture, networks):
         network = networks[0]

@@ -64,6 +64,15 @@ class ScaledModule(ScaledEstimator):
         # What the outputs of each network are multiplied by: see `_rescale_`.
         self._factors = np.array([getattr(n, "factor", 1.0) for n in networks])
 
+    def _attributes_at(self, architecture, coefs, intercepts, buffers):
+        # Those of a former fit, which may have been an ensemble, are not this network's.
+        return {
+            **super()._attributes_at(architecture, coefs, intercepts, buffers),
+            "buffers_": buffers,
+            "_n_networks": 1,
+            "_factors": np.ones(1),
+        }
+
     @staticmethod
     def _rescale_(network, factor):
         network.factor = float(factor)
