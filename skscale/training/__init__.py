@@ -15,6 +15,9 @@ shape into stacks and trains each stack by batched products.
 - `feed`: the rows that members of a stack see, shared where they are the same.
 - `chunk`: a few consecutive steps: their rows on the device, their gradient, their update.
 - `program`: a step repeated without Python.
+- `families`: what the engine asks of a network: dense, or any module.
+- `together`: whether modules train faster in a stack, measured.
+- `augmentation`: images changed at random.
 - `gradient`: loss and gradient of a step, written out or by autograd.
 - `losses`: losses and their gradients.
 - `optimizer`: AdamW over a stack, with a proximal L1 step.
