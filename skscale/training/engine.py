@@ -192,6 +192,7 @@ class _Session:
             # Of sparse rows too: their products are few, but the optimiser passes over all
             # weights, which at 42,000 columns takes about as long as dense products would.
             macs = 3 * task.architecture.n_macs * stack.batch_size * len(group)
+            macs *= stack.family.work_a_mac
             if device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats(device)
             with gate.training(), limit_threads(choose_threads(macs, self.n_threads)):
