@@ -330,8 +330,13 @@ def test_a_table_s_teacher_and_a_larger_network_teach(images):
     for teacher in (LogisticRegression(max_iter=200), ScaledMLPClassifier(max_epochs=5)):
         student = ScaledCNNClassifier(teacher=teacher, early_stopping=False, **FAST)
         assert student.fit(rows, y).score(rows, y) > 0.2
+        # Images are rows to a teacher that knows only tables.
+        np.testing.assert_allclose(
+            clone(student).fit(X, y).predict_proba(X), student.predict_proba(rows), atol=1e-5
+        )
     teacher = ScaledCNNClassifier(width=8, max_epochs=5, random_state=0)
-    student = ScaledCNNClassifier(teacher=teacher, early_stopping=False, **FAST).fit(X, y)
+    student = ScaledCNNClassifier(teacher=teacher, early_stopping=False, **FAST)
+    student.fit(X[..., None], y)
     assert student.complexity_.n_parameters < 5_000
     assert type(pickle.loads(pickle.dumps(student)).teacher).__name__ == "TeacherLeftOut"
 

@@ -124,3 +124,42 @@ def test_a_fused_search_on_the_gpu_has_the_results_of_a_plain_one(digits):
     for key in plain.cv_results_:
         if key.startswith("split"):
             np.testing.assert_array_equal(plain.cv_results_[key], together.cv_results_[key])
+
+
+def test_images_and_modules_train_on_the_gpu_and_predict_on_a_cpu(digits):
+    from skscale import ScaledCNNClassifier, ScaledNetworkClassifier
+    from tests.test_network import Dense
+
+    X, y = digits[0][:300], digits[1][:300]
+    settings = {"precision": "float64", "max_epochs": 4, "random_state": 0, "device": "cuda"}
+    for model in (
+        ScaledCNNClassifier(width=8, augmentation=("shift", "erase"), **settings),
+        ScaledNetworkClassifier(Dense, module__dropout=0.2, **settings),
+    ):
+        fitted = model.fit(X, y)
+        served = pickle.loads(pickle.dumps(fitted)).set_params(device="cpu")
+        np.testing.assert_allclose(
+            served.predict_proba(X), fitted.predict_proba(X), rtol=1e-6, atol=1e-9
+        )
+
+
+def test_small_convolutional_networks_train_together_on_the_gpu(digits):
+    import joblib
+    from sklearn.model_selection import GridSearchCV
+
+    from skscale import ScaledCNNClassifier, last_fused_run
+
+    X, y = digits[0][:200], digits[1][:200]
+    network = ScaledCNNClassifier(
+        width=8, max_epochs=3, precision="float64", random_state=0, device="cuda"
+    )
+    grid = {"dropout": [0.0, 0.2], "learning_rate": [0.002, 0.01]}
+    plain = GridSearchCV(network, grid, cv=2, scoring="neg_log_loss").fit(X, y)
+    with joblib.parallel_config(backend="skscale"):
+        together = GridSearchCV(network, grid, cv=2, scoring="neg_log_loss").fit(X, y)
+    assert max(last_fused_run().stack_sizes) > 1
+    np.testing.assert_allclose(
+        together.cv_results_["mean_test_score"],
+        plain.cv_results_["mean_test_score"],
+        rtol=1e-6,
+    )

@@ -6,6 +6,7 @@ from numbers import Integral
 import numpy as np
 from scipy.sparse import csr_array, issparse
 from sklearn.base import is_classifier
+from sklearn.utils import get_tags
 
 from .._sklearn_private import _safe_indexing
 from ..scaling import compound_dropout
@@ -362,6 +363,9 @@ class DescribesTraining:
         y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
         weights = check_weights(X, sample_weight)
         X_taught, X_new, inputs = _safe_indexing(X, rows), None, task.X
+        is_of_images = len(X_taught.shape) > 2
+        if is_of_images and not get_tags(self.teacher).input_tags.three_d_array:
+            X_taught = X_taught.reshape(len(X_taught), -1)  # a teacher of tables
         if n_new:
             if issparse(X):
                 raise ValueError(
