@@ -1,6 +1,8 @@
 """Images: convolutional networks as estimators."""
 
 import pickle
+import subprocess
+import sys
 
 import joblib
 import numpy as np
@@ -196,6 +198,27 @@ def test_a_pickle_holds_arrays_and_predicts_the_same(images):
     assert b"torch" not in data
     assert len(data) < 4 * network.complexity_.n_parameters + 6_500
     np.testing.assert_array_equal(pickle.loads(data).predict_proba(X), expected)
+
+
+def test_what_predicting_needs_is_said_where_there_is_no_torch(images, tmp_path):
+    network = ScaledCNNClassifier(**FAST).fit(images[0][:60], images[1][:60])
+    (tmp_path / "network.pickle").write_bytes(pickle.dumps(network))
+    script = (
+        "import pickle, sys\n"
+        "class Refuse:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name.split('.')[0] == 'torch':\n"
+        "            raise ImportError('not installed here')\n"
+        "sys.meta_path.insert(0, Refuse()); import numpy as np\n"
+        "network = pickle.load(open('network.pickle', 'rb'))\n"
+        "assert network.complexity_.n_parameters > 0\n"
+        "try: network.predict(np.zeros((1, 8, 8)))\n"
+        "except ImportError as error: print(error)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert "needs torch (dense networks predict without)" in run.stdout
 
 
 def test_members_are_as_they_are_alone(images):

@@ -138,3 +138,19 @@ def test_what_has_no_network_is_refused():
         scale_grid(X, y, RandomForestClassifier())
     with pytest.raises(ValueError, match="n_candidates must be at least 2"):
         scale_grid(X, y, n_candidates=1)
+
+
+def test_other_networks_are_refused_by_name():
+    from skscale import ScaledCNNClassifier, diagnose
+
+    X, y = np.zeros((20, 4)), np.arange(20) % 2
+    for function in (scale_grid, diagnose):
+        pattern = "for dense networks: expected .* got ScaledCNNClassifier"
+        with pytest.raises(TypeError, match=pattern):
+            function(
+                *(
+                    (X, y, ScaledCNNClassifier())
+                    if function is scale_grid
+                    else (ScaledCNNClassifier(), X, y)
+                )
+            )

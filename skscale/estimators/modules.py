@@ -15,6 +15,17 @@ _modules = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
 
 
+def _import_networks():
+    try:
+        from ..networks import modules
+    except ImportError as error:
+        raise ImportError(
+            "Predicting by a network that is a module needs torch (dense networks predict "
+            f"without): pip install torch. What failed: {error}"
+        ) from error
+    return modules
+
+
 class ScaledModule(ScaledEstimator):
     """A family of networks that are modules of torch. Use a subclass.
 
@@ -83,8 +94,7 @@ class ScaledModule(ScaledEstimator):
 
     def _compute(self, x, architecture, coefs, intercepts, buffers=()):
         """Return outputs of a network, or (n_members, n_rows, n_outputs) of several."""
-        from ..networks.modules import compute, load_arrays_
-
+        torch_side = _import_networks()
         is_own = coefs is vars(self).get("coefs_")
         n = self._n_held if is_own else 1
         modules = None
@@ -100,12 +110,14 @@ class ScaledModule(ScaledEstimator):
                     tuple([a[k] for a in arrays] for arrays in (coefs, intercepts, buffers))
                     for k in range(n)
                 ]
-            modules = [load_arrays_(self._construct(architecture), *a).eval() for a in each]
+            modules = [
+                torch_side.load_arrays_(torch_side.build(architecture), *a).eval() for a in each
+            ]
             if is_own:
                 with _lock:
                     _modules[self] = (coefs, modules)
         device = self._prediction_device()
-        outputs = [compute(architecture, module, x, device) for module in modules]
+        outputs = [torch_side.compute(architecture, module, x, device) for module in modules]
         if is_own:
             # float32 stays float32.
             outputs = [
@@ -113,17 +125,6 @@ class ScaledModule(ScaledEstimator):
                 for o, f in zip(outputs, self._factors, strict=True)
             ]
         return outputs[0] if n == 1 else np.stack(outputs)
-
-    @staticmethod
-    def _construct(architecture):
-        try:
-            from ..networks.modules import build
-        except ImportError as error:
-            raise ImportError(
-                "Predicting by this network needs torch: pip install torch. What failed: "
-                f"{error}"
-            ) from error
-        return build(architecture)
 
     def _prediction_device(self):
         """Return the device to predict on: a CPU where that of the fit is not here."""
