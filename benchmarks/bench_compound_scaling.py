@@ -75,12 +75,15 @@ def fit_one(X, y, scale, seed, device, n_epochs):
 
 
 def main():
-    arguments = parse_arguments(__doc__.splitlines()[0])
+    sets = ("fashion", "mnist")
+    arguments = parse_arguments(
+        __doc__.splitlines()[0], sets={"nargs": "+", "default": sets, "choices": sets}
+    )
     n_seeds, n_epochs = (1, 2) if arguments.quick else (3, 12)
     scales = [("base", 1, BASE)]
     scales += [(kind, times, scaled(kind, times)) for times in TIMES for kind in KINDS]
     results = []
-    for name in ("fashion", "mnist"):
+    for name in arguments.sets:
         data = LOADERS[name]()
         if data is None:
             continue
