@@ -1,8 +1,8 @@
 """Convolutional networks: how accurate, at what cost, and how fast is a fit?
 
-- `default`: `ScaledCNNClassifier` as it comes, trained on the 60,000 images of Fashion-MNIST and
-  scored on its 10,000 test images, which nothing was chosen on. (The defaults were chosen on
-  22,000 of the training images.)
+- `default`: `ScaledCNNClassifier` as it comes, trained on the 60,000 images of Fashion-MNIST
+  and scored on its 10,000 test images, which nothing was chosen on. (The defaults were chosen
+  on 22,000 of the training images.)
 - `phi`: the same at phi from -2 to 2, trained on 4,000 of them.
 - `fit`: the whole `fit` against the tightest plain PyTorch loop with the same network: the
   module built, batches gathered by index from a tensor of floats made before the clock starts,
