@@ -331,6 +331,22 @@ def test_callbacks_of_skorch_run(sequences):
     np.testing.assert_allclose(watched.predict_proba(X), plain.predict_proba(X), atol=1e-9)
 
 
+def test_callbacks_of_scikit_learn_see_the_network_as_it_stands():
+    from tests.test_progress import Recorder
+
+    X, y = make_regression(120, 5, random_state=0)
+    for n_members in (1, 2):
+        recorder = Recorder()
+        network = ScaledNetworkRegressor(
+            Normalized, early_stopping=False, n_members=n_members, **FAST
+        )
+        network.fit(2 * X, y)  # what a former fit has left behind is not looked at
+        network.set_callbacks(recorder).fit(X, y)
+        assert recorder.n_epochs == 4
+        if n_members == 1:
+            np.testing.assert_array_equal(recorder.predicted, network.predict(X))
+
+
 def test_training_goes_on(sequences):
     X, y = sequences[0][:200], sequences[1][:200]
     network = ScaledNetworkClassifier(Reader, **FAST)

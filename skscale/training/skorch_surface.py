@@ -315,9 +315,7 @@ class _Loop:
         }
         for name in ("validation_score", "seconds"):
             net.history.record(name, self.record[name])
-        is_best, self.should_stop = member.judge(
-            self.record, now, lambda: net.module_.get_arrays()[:2]
-        )
+        is_best, self.should_stop = member.judge(self.record, now, net.module_.get_arrays)
         if is_best:
             self.best = net.module_.get_arrays()
         self.feed.rewind()

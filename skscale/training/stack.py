@@ -65,7 +65,7 @@ class Member:
         now : float
             Time of `time.perf_counter`.
         get_weights : callable
-            Returns (coefs, intercepts) as they stand.
+            Returns (coefs, intercepts[, buffers]) as they stand.
 
         Returns
         -------
@@ -337,9 +337,12 @@ class Stack:
         return stopped
 
     def _is_finished(self, k, member, record, now):
-        is_best, stop = member.judge(
-            record, now, lambda: self.parameters.get_member(k).weights(self.architecture)
-        )
+        def get_weights():
+            trained = self.parameters.get_member(k)
+            weights = trained.weights(self.architecture)
+            return (*weights, trained.buffers) if trained.buffers else weights
+
+        is_best, stop = member.judge(record, now, get_weights)
         if is_best:
             self.best.copy_member_(k, self.parameters, k)
         return stop

@@ -150,8 +150,8 @@ class Task:
         Weights to start from; None draws them.
     on_epoch_end : callable or None
         `on_epoch_end(epoch, get_weights) -> bool`, called with a dict (the columns of
-        `TrainedNetwork.history`) and a function returning (coefs, intercepts) as they
-        stand; True stops the member.
+        `TrainedNetwork.history`) and a function returning (coefs, intercepts[, buffers]) as
+        they stand; True stops the member.
     n_own_bytes : int
         Bytes of its arrays that no other task is known to share.
     loss_parameter : float or tuple of float
