@@ -378,6 +378,16 @@ def test_the_network_of_a_fit_is_a_skorch_net_and_callbacks_run(images):
     np.testing.assert_allclose(scored.predict_proba(X), plain.predict_proba(X), atol=1e-9)
 
 
+def test_callbacks_of_scikit_learn_see_the_network_as_it_stands(images):
+    from tests.test_progress import Recorder
+
+    X, y = images[0][:100], images[1][:100]
+    recorder = Recorder()
+    network = ScaledCNNClassifier(early_stopping=False, pruning=0.5, pruning_epochs=2, **FAST)
+    network.set_callbacks(recorder).fit(X, y)
+    np.testing.assert_array_equal(recorder.predicted, network.predict(X))
+
+
 def test_warm_start_and_partial_fit_go_on(images):
     X, y = images[0][:200], images[1][:200]
     network = ScaledCNNClassifier(**FAST)

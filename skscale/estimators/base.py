@@ -88,6 +88,11 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
             if name not in ("self", "__class__"):
                 setattr(self, name, value)
 
+    @staticmethod
+    def _rescale_(network, factor):
+        network.coefs[-1] *= network.coefs[-1].dtype.type(factor)
+        network.intercepts[-1] *= network.intercepts[-1].dtype.type(factor)
+
     def _check_combinations(self):
         """Check what no single parameter shows."""
         if not isinstance(self.callbacks, (list, tuple, CallbacksLeftOut, type(None))):

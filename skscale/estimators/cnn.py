@@ -48,7 +48,6 @@ class ScaledCNN(ScaledModule):
         "activation": [StrOptions(set(ACTIVATIONS))],
         "dropout": [Interval(Real, 0, 1, closed="left")],
     }
-    _can_rescale = True
 
     def _check_combinations(self):
         super()._check_combinations()
@@ -191,11 +190,6 @@ class ScaledCNN(ScaledModule):
                 if name.endswith("convolve.weight")
             ]
         )
-
-    @staticmethod
-    def _rescale_(network, factor):
-        network.coefs[-1] *= network.coefs[-1].dtype.type(factor)
-        network.intercepts[-1] *= network.intercepts[-1].dtype.type(factor)
 
     def _rescale_fitted(self, factor, shift):
         coef, intercept = self.coefs_[-1], self.intercepts_[-1]

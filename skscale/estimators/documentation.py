@@ -392,6 +392,12 @@ REGRESSOR_ATTRIBUTES = {
 }
 
 CONVOLUTIONAL = {
+    "device": """
+    device : str, default="auto"
+        Where to train and to predict: "cpu", "cuda", "cuda:1"; "auto" is "cuda" where there is
+        one. Prediction is on a CPU where the device is not there. "mps" is accepted, but
+        untested.
+""",
     "depth": """
     depth : int, default=1
         Blocks of each stage.
@@ -506,6 +512,12 @@ CONVOLUTIONAL_ATTRIBUTES = {
 }
 
 MODULE = {
+    "device": """
+    device : str, default="auto"
+        Where to train and to predict: "cpu", "cuda", "cuda:1"; "auto" is "cuda" where there is
+        one. Prediction is on a CPU where the device is not there. "mps" is accepted, but
+        untested.
+""",
     "module": """
     module : type
         A subclass of torch's nn.Module, or a function that returns a module.

@@ -215,11 +215,6 @@ class ScaledMLP(ScaledEstimator):
             residual=architecture.residual,
         )
 
-    @staticmethod
-    def _rescale_(network, factor):
-        network.coefs[-1] *= network.coefs[-1].dtype.type(factor)
-        network.intercepts[-1] *= network.intercepts[-1].dtype.type(factor)
-
     def _rescale_fitted(self, factor, shift):
         coef, intercept = self.coefs_[-1], self.intercepts_[-1]
         self.coefs_ = [*self.coefs_[:-1], (coef * factor).astype(coef.dtype)]

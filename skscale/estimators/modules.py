@@ -33,9 +33,6 @@ class ScaledModule(ScaledEstimator):
     what is not trained, each in the order of the module.
     """
 
-    # The last layer of a module is anybody's guess: see `_rescale_`.
-    _can_rescale = False
-
     def _outputs(self, X, in_dtype_of_X=False):
         check_is_fitted(self)
         X = self._validate_features(X)
@@ -72,7 +69,7 @@ class ScaledModule(ScaledEstimator):
             self.buffers_ = [
                 np.stack(b) for b in zip(*(n.buffers for n in networks), strict=True)
             ]
-        # What the outputs of each network are multiplied by: see `_rescale_`.
+        # What the outputs of each network are multiplied by, where no layer takes it up.
         self._factors = np.array([getattr(n, "factor", 1.0) for n in networks])
 
     def _attributes_at(self, architecture, coefs, intercepts, buffers):
@@ -83,10 +80,6 @@ class ScaledModule(ScaledEstimator):
             "_n_networks": 1,
             "_factors": np.ones(1),
         }
-
-    @staticmethod
-    def _rescale_(network, factor):
-        network.factor = float(factor)
 
     @staticmethod
     def _architecture_at(architecture, coefs):

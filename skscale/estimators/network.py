@@ -45,8 +45,13 @@ class ScaledNetwork(ScaledModule):
         "dropout": [Interval(Real, 0, 1, closed="left"), None],
         "input_dtype": [StrOptions({"float", "int"})],
     }
-    # Units of a module are not ours to remove.
+    # Units of a module are not ours to remove, and its last layer is anybody's guess.
     pruning = 0.0
+    _can_rescale = False
+
+    @staticmethod
+    def _rescale_(network, factor):
+        network.factor = float(factor)
 
     def _assign(self, parameters):
         for name, value in parameters["module_parameters"].items():

@@ -152,8 +152,9 @@ class Regresses(RegressorMixin):
                 y = y.astype(np.float64)
             except (TypeError, ValueError) as error:
                 raise ValueError(
-                    f"y must be numbers, got an array of dtype {y.dtype}. For class labels "
-                    "use ScaledMLPClassifier; turn times into numbers of a unit."
+                    f"y must be numbers, got an array of dtype {y.dtype}. For class labels use "
+                    f"{type(self).__name__.replace('Regressor', 'Classifier')}; turn times "
+                    "into numbers of a unit."
                 ) from error
         # Numbers of Python become NaN only now.
         assert_all_finite(y, input_name="y")
