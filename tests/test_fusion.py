@@ -499,8 +499,8 @@ def test_memory_limits_what_is_in_flight(data):
         together = clone(search).fit(X, y)
     run = last_fused_run()
     assert run.n_fits == 24
-    # Three megabytes a job and more, of thirty: all 24 would be too many. (How many fit depends on
-    # what the process had freed before: alone this test saw 3, among others 4 to 8.)
+    # Three megabytes a job and more, of thirty: all 24 would be too many. (How many fit depends
+    # on what the process had freed before: alone this test saw 3.)
     assert 1 < max(run.n_gathered) < 24
     np.testing.assert_allclose(
         together.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"], atol=0.01
