@@ -333,8 +333,8 @@ def test_warm_start_refuses_another_network_other_classes_and_other_columns(Esti
     X, y = small
     fitted = Estimator(max_epochs=1, warm_start=True, width=8, random_state=0).fit(X, y)
     before = fitted.coefs_[0].copy()
-    with pytest.raises(ValueError, match="its shape must stay"):
-        clone_with_state(fitted, width=9).fit(X, y)
+    with pytest.raises(ValueError, match="all but its depth and width must stay"):
+        clone_with_state(fitted, activation="relu").fit(X, y)
     with pytest.raises(ValueError, match="is expecting"):
         fitted.fit(X[:, :-1], y)
     bad = (

@@ -181,7 +181,7 @@ def test_classes_are_said_first_and_hold(digits):
         network.partial_fit(X[:2], ["a", "z"])
     with pytest.raises(ValueError, match="features"):
         network.partial_fit(X[:, :3], names)
-    with pytest.raises(ValueError, match="its shape must stay"):
+    with pytest.raises(ValueError, match="all but its depth and width must stay"):
         network.set_params(width=7).partial_fit(X, names)
     assert network.coefs_[0] is before
 

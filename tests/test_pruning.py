@@ -298,8 +298,10 @@ def test_training_goes_on_with_the_smaller_network(Estimator, small):
     assert network.fit(X, y).coefs_[1].shape == (8, 8)
     assert (network.coefs_[1] != before).any()
     assert network.partial_fit(X, y).coefs_[1].shape == (8, 8)
-    with pytest.raises(ValueError, match="its shape must stay"):
-        network.set_params(width=32).fit(X, y)
+    with pytest.raises(ValueError, match="all but its depth and width must stay"):
+        network.set_params(width=32).partial_fit(X, y)
+    # Of another width it is trained and pruned again.
+    assert network.fit(X, y).coefs_[1].shape == (16, 16)
     assert network.set_params(warm_start=False).fit(X, y).coefs_[1].shape == (16, 16)
 
 

@@ -156,21 +156,20 @@ class DescribesTraining:
         dropout = self._resolve_dropout(len(train_rows), X.shape[1])
         self.dropout_ = compound_dropout(dropout, self.phi)
         self._mean_weight = None
-        architecture = self._describe_architecture(inputs, encoded, continues)
-        return self._make_task(
+        task = self._make_task(
             inputs,
             values,
             weights,
             train_rows,
-            architecture=architecture,
+            architecture=self._describe_architecture(inputs, encoded, continues),
             recipe=self._describe_recipe(len(train_rows)),
             loss=encoded.loss,
             valid_rows=valid_rows,
             validation=self._describe_validation(held_out),
             seed=seed,
             device=device,
-            initial=self._former_weights(architecture) if continues else None,
         )
+        return self._go_on(task) if continues else task
 
     def _describe_pass(self, X, y, sample_weight):
         """Validate some rows and describe one pass over them; return a Task."""
@@ -332,12 +331,38 @@ class DescribesTraining:
             tol=float(self.tol),
         )
 
+    def _go_on(self, task):
+        """Begin with the fitted networks, brought to the depth and widths asked for."""
+        from ..compression.reshaping import is_reshaped, reshape
+
+        former, architecture = self.architecture_, task.architecture
+        self._is_reshaped = is_reshaped(former, architecture)
+        if not self._is_reshaped:
+            return replace(task, initial=self._former_weights(architecture))
+        # What was pruned of the former shape says nothing of the new one.
+        self.__dict__.pop("_unpruned_widths", None)
+        self.__dict__.pop("_has_masks", None)
+        coefs, intercepts, *others = self._former_weights(former)
+        networks = [(coefs, intercepts)]
+        if self._n_held > 1:
+            networks = [
+                ([c[k] for c in coefs], [b[k] for b in intercepts]) for k in range(self._n_held)
+            ]
+        networks = reshape(former, architecture, networks, task, self.pruning_importance)
+        if self._n_held > 1:
+            coefs = [np.stack(c) for c in zip(*(n[0] for n in networks), strict=True)]
+            intercepts = [np.stack(b) for b in zip(*(n[1] for n in networks), strict=True)]
+        else:
+            coefs, intercepts = networks[0]
+        return replace(task, initial=(coefs, intercepts, *others))
+
     def _former_weights(self, architecture):
         if architecture != self.architecture_:
             raise ValueError(
-                "warm_start=True and partial_fit go on with the fitted network, so its shape "
-                f"must stay: it is {self.architecture_}, and the parameters and data now ask "
-                f"for {architecture}. Use fit with warm_start=False to begin anew."
+                "The fitted network is trained on, so all but its depth and width must stay, "
+                f"and in partial_fit these, too: it is {self.architecture_}, and the "
+                f"parameters and data now ask for {architecture}. Use fit with "
+                "warm_start=False to begin anew."
             )
         if self._n_held != self.n_members:
             raise ValueError(

@@ -211,7 +211,10 @@ PARAMETERS = {
 """,
     "warm_start": """
     warm_start : bool, default=False
-        Whether `fit` goes on with the fitted network; the optimiser begins anew.
+        Whether `fit` goes on with the fitted network; the optimiser begins anew. With a larger
+        `depth` or `width` the network grows first, without changing what it computes (Chen et
+        al. 2016, "Net2Net"); with a smaller one the units that matter least (see
+        `pruning_importance`) and the last layers are left out.
 """,
     "device": """
     device : str, default="auto"

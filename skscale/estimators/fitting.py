@@ -58,10 +58,11 @@ class Trains(DescribesTraining):
         }
         given = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
         task, alone = self._describe_fit(X, y, sample_weight, given), None
+        is_reshaped = self.__dict__.pop("_is_reshaped", False)
         if self._is_taught:
             task, alone = self._describe_student(task, X, y, sample_weight), task
-        # A fitted network that is trained on has been pruned already.
-        prunes = self.pruning > 0 and task.initial is None
+        # A fitted network that is trained on has been pruned already, in its shape.
+        prunes = self.pruning > 0 and (task.initial is None or is_reshaped)
         return self._train(task, seen, prunes=prunes, alone=alone)
 
     def _prune(self, X, y, sample_weight):
@@ -79,7 +80,7 @@ class Trains(DescribesTraining):
         none = dict.fromkeys(("X_val", "y_val", "sample_weight_val"))
         self._goes_on_pruned = True  # whatever the parameters say of its scale
         task = self._describe_fit(X, y, sample_weight, none, continues=True)
-        del self._goes_on_pruned
+        del self._goes_on_pruned, self._is_reshaped
         if self._is_taught:
             task = self._describe_student(task, X, y, sample_weight)
         return self._train(task, seen, trains=False, prunes=True)

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from .dense import ACTIVATIONS
 
-# Channels that group normalisation takes together: see `_norm`.
+# Channels that group normalisation takes together: see `n_norm_groups`.
 _GROUP = 8
 
 
@@ -164,6 +164,10 @@ def resize(x, shape):
     return functional.interpolate(x, shape, mode="bilinear", align_corners=False)
 
 
+def n_norm_groups(width):
+    """Return how many groups of channels are normalised, each by itself."""
+    return max(n for n in range(1, max(1, width // _GROUP) + 1) if width % n == 0)
+
+
 def _norm(width):
-    groups = max(n for n in range(1, max(1, width // _GROUP) + 1) if width % n == 0)
-    return nn.GroupNorm(groups, width)
+    return nn.GroupNorm(n_norm_groups(width), width)
