@@ -12,6 +12,7 @@ __version__ = "0.1.0.dev0"
 
 _EXPORTS = {
     "BestUnder": "skscale.selection.rules",
+    "GradualScaleSearchCV": "skscale.selection.gradual",
     "InconsistentVersionWarning": "skscale.estimators.pickling",
     "ParetoKnee": "skscale.selection.rules",
     "ScaledCNNClassifier": "skscale.estimators.cnn",

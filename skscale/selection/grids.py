@@ -76,16 +76,9 @@ def scale_grid(X, y, estimator=None, n_candidates=25):
     if network is not None and network.phi:
         network = clone(network).set_params(phi=0)
         as_given = {f"{prefix}phi": [0]}  # depth and width alone say the scale
-    n_features = count_inputs(X, y, estimator, prefix, network)
-    n_outputs = count_outputs(y, network)
-
-    def count(depth, width):
-        widths = hidden_widths(depth, width)
-        return DenseArchitecture(n_features, widths, n_outputs).n_parameters
-
+    count = _counter(X, y, estimator, prefix, network)
     smallest = count(1, _NARROWEST)
-    largest = min(_PARAMETERS_A_ROW * _num_samples(X), _MOST_PARAMETERS)
-    largest = max(largest, _FEWEST_TIMES * smallest)
+    largest = max(_most_parameters(X), _FEWEST_TIMES * smallest)
     n_depths = 1 if n_candidates < 4 else 2 if n_candidates < 7 else 3
     grid = [{f"{prefix}depth": [0], **as_given}]
     for depth in range(1, n_depths + 1):
@@ -96,6 +89,47 @@ def scale_grid(X, y, estimator=None, n_candidates=25):
         widths = {_widest(lambda width, d=depth: count(d, width), size) for size in sizes}
         grid.append({f"{prefix}depth": [depth], f"{prefix}width": sorted(widths), **as_given})
     return grid
+
+
+def widths_up_to_rows(X, y, estimator, narrowest):
+    """Return widths that double, up to about 30 parameters a row: see `scale_grid`.
+
+    Parameters
+    ----------
+    X, y, estimator
+        As of `scale_grid`.
+    narrowest : int
+
+    Returns
+    -------
+    list of int
+        Three at least.
+    """
+    prefix, network = find_network(estimator, ScaledMLP)
+    count = _counter(X, y, estimator, prefix, network)
+    depth, largest = max(1, len(network._scale.widths)), _most_parameters(X)
+    widths = [narrowest]
+    while len(widths) < 3 or (
+        2 * widths[-1] <= _WIDEST and count(depth, 2 * widths[-1]) <= largest
+    ):
+        widths.append(2 * widths[-1])
+    return widths
+
+
+def _counter(X, y, estimator, prefix, network):
+    """Return what counts the parameters of a depth and a width."""
+    n_features = count_inputs(X, y, estimator, prefix, network)
+    n_outputs = count_outputs(y, network)
+
+    def count(depth, width):
+        widths = hidden_widths(depth, width)
+        return DenseArchitecture(n_features, widths, n_outputs).n_parameters
+
+    return count
+
+
+def _most_parameters(X):
+    return min(_PARAMETERS_A_ROW * _num_samples(X), _MOST_PARAMETERS)
 
 
 def _widest(count, n_parameters):

@@ -1,0 +1,339 @@
+"""Up a ladder of scales, each network grown from the one before, until it no longer pays."""
+
+import copy
+import threading
+from numbers import Integral
+
+import joblib
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+from sklearn.metrics import check_scoring
+from sklearn.utils import get_tags
+from sklearn.utils.metadata_routing import get_routing_for_object
+
+from ..estimators.cnn import ScaledCNN
+from ..estimators.mlp import ScaledMLP
+from ._search_private import BaseSearchCV
+from .costs import cost_scoring
+from .grids import find_network, widths_up_to_rows
+from .rules import Rule, SmallestWithin
+
+_NARROWEST = 8
+
+
+class _Reached:
+    """The estimators that are fitted so far, the last rung of each set of rows.
+
+    It is shared by all clones of a `_Climber`, and empty in another process: whoever finds
+    nothing in it climbs from the ground.
+    """
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._fitted = {}
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def __reduce__(self):
+        return type(self), ()
+
+    def take(self, key, rung):
+        """Return the (rung, estimator) to climb on from; (-1, None) is the ground."""
+        with self._lock:
+            found = self._fitted.get(key, (-1, None))
+        return found if found[0] < rung else (-1, None)
+
+    def put(self, key, rung, estimator):
+        with self._lock:
+            self._fitted[key] = (rung, estimator)
+
+
+class _Climber(BaseEstimator):
+    """The estimator of a rung: fitted on the lowest, grown and trained on from rung to rung."""
+
+    def __init__(self, estimator, ladder, reached, rung=None):
+        self.estimator = estimator
+        self.ladder = ladder
+        self.reached = reached
+        self.rung = rung
+
+    def set_params(self, **rung):
+        """Say the rung, by the parameters of the estimator."""
+        self.rung = self.ladder.index(rung)
+        return self
+
+    def fit(self, X, y=None, **params):
+        """Climb to the rung."""
+        key = joblib.hash((X, y, params))
+        start, fitted = self.reached.take(key, self.rung)
+        prefix, network = find_network(self.estimator)
+        # A module of the user's own is trained anew on each rung.
+        grows = isinstance(network, (ScaledMLP, ScaledCNN))
+        for rung in range(start + 1 if grows else self.rung, self.rung + 1):
+            if fitted is None or not grows:
+                fitted = clone(self.estimator)
+            else:
+                fitted = copy.deepcopy(fitted).set_params(**{f"{prefix}warm_start": True})
+            fitted.set_params(**self.ladder[rung]).fit(X, y, **params)
+            fitted.set_params(**{f"{prefix}warm_start": network.warm_start})
+        self.reached.put(key, self.rung, fitted)
+        self.fitted_ = fitted
+        return self
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "fitted_")
+
+    def __sklearn_tags__(self):
+        return get_tags(self.estimator)
+
+    def get_metadata_routing(self):
+        """Return the routing of the estimator."""
+        return get_routing_for_object(self.estimator)
+
+
+class _OfFitted:
+    """A scorer of climbers: what a scorer says of the fitted estimator."""
+
+    def __init__(self, scorer):
+        self.scorer = scorer
+
+    def __call__(self, climber, X, y=None, **params):
+        return self.scorer(climber.fitted_, X, y, **params)
+
+    def get_metadata_routing(self):
+        """Return the routing of the scorer."""
+        return get_routing_for_object(self.scorer)
+
+
+class _Ladder(BaseSearchCV):
+    """The search over climbers."""
+
+    def __init__(
+        self,
+        estimator,
+        *,
+        patience,
+        scoring,
+        n_jobs,
+        refit,
+        cv,
+        verbose,
+        error_score,
+        return_train_score,
+    ):
+        super().__init__(
+            estimator=estimator,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+        self.patience = patience
+
+    def _run_search(self, evaluate_candidates):
+        n_in_vain = 0
+        for rung, params in enumerate(self.estimator.ladder):
+            results = evaluate_candidates([params])
+            n_in_vain = 0 if self._choose(results) == rung else n_in_vain + 1
+            if n_in_vain == self.patience:
+                break
+
+    def _choose(self, results):
+        if callable(self.refit):
+            return int(self.refit(results))
+        score = self.refit if isinstance(self.refit, str) else "score"
+        means = results[f"mean_test_{score}"]
+        return int(np.nanargmax(means)) if np.isfinite(means).any() else 0
+
+
+class GradualScaleSearchCV(BaseSearchCV):
+    """Search a scale from small to large, and stop where more no longer pays.
+
+    The networks of a rung (one a fold, trained together) begin as those of the rung below,
+    grown without changing what they compute (Chen et al. 2016, "Net2Net"), and are trained on.
+    The search ends when its rule no longer chooses the newest rung. A pipeline's other steps
+    are fitted on each rung. What trains clones of its estimator (TransformedTargetRegressor,
+    say), and a module of your own, is trained anew on each.
+
+    Parameters
+    ----------
+    estimator : estimator
+        An estimator of skscale, or a pipeline or other meta-estimator with one in it.
+    ladder : list of dict, dict of str to list, or None, default=None
+        Parameters of each rung, the smallest scale first. A dict of lists is a rung for each
+        place in them. None doubles the width: of dense networks from 8 to about 30 parameters
+        a row (250,000 and 1,024 units at most), of convolutional ones from 8 to four times the
+        estimator's.
+    scoring : str, callable, list, tuple, dict or None, default=None
+        As in scikit-learn, or `cost_scoring`; where `refit` is a rule a single score is
+        joined by the number of parameters.
+    n_jobs : int or None, default=None
+        None trains the networks of a rung as a stack in this process; an int is joblib's, as
+        in scikit-learn (a process has to climb from the lowest rung each time).
+    refit : bool, str or callable, default=SmallestWithin()
+        The rule by which a candidate is chosen, and the climb ended: see `SmallestWithin`.
+        True chooses the best mean score, str that of a score of several. The chosen estimator
+        is fitted on all rows, from rung to rung as in the search. False fits none.
+    patience : int, default=2
+        Rungs in a row that the rule may pass over before the climb ends.
+    cv : int, splitter, iterable or None, default=None
+        As in scikit-learn.
+    verbose : int, default=0
+    error_score : "raise" or number, default=nan
+    return_train_score : bool, default=False
+
+    Attributes
+    ----------
+    cv_results_ : dict of str to ndarray
+        As of GridSearchCV, a row for each rung that was reached; a fit's time is that of its
+        own rung.
+    best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_
+        As of GridSearchCV.
+    multimetric_ : bool
+    ladder_ : list of dict
+        All rungs.
+
+    See Also
+    --------
+    scale_grid : A grid over depth and width for scikit-learn's searches.
+    SmallestWithin : The default rule.
+
+    References
+    ----------
+    Chen, Goodfellow, Shlens (2016). Net2Net: accelerating learning via knowledge transfer.
+    ICLR.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skscale import GradualScaleSearchCV, ScaledMLPClassifier
+    >>> network = ScaledMLPClassifier(depth=1, max_epochs=30, random_state=0)
+    >>> search = GradualScaleSearchCV(network, {"width": [2, 4, 8, 16, 32]}, cv=3)
+    >>> search.fit(*load_iris(return_X_y=True)).best_params_["width"] < 32
+    True
+    """
+
+    def __init__(
+        self,
+        estimator,
+        ladder=None,
+        *,
+        scoring=None,
+        n_jobs=None,
+        refit=SmallestWithin(),  # noqa: B008 (it cannot be changed)
+        patience=2,
+        cv=None,
+        verbose=0,
+        error_score=np.nan,
+        return_train_score=False,
+    ):
+        super().__init__(
+            estimator=estimator,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+        self.ladder = ladder
+        self.patience = patience
+
+    def fit(self, X, y=None, **params):
+        """Climb, choose a rung and fit it on all rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or what the first step takes
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        **params : dict
+            As in scikit-learn, for `fit`, the scorer and the splitter.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError
+            If the estimator holds no network of skscale.
+        ValueError
+            If the ladder has no rungs, or `patience` is less than 1.
+        """
+        if not isinstance(self.patience, Integral) or self.patience < 1:
+            raise ValueError(f"patience must be an int of at least 1, got {self.patience!r}.")
+        self.ladder_ = self._list_rungs(X, y)
+        scorer = check_scoring(self.estimator, self._scoring, raise_exc=False)
+        search = _Ladder(
+            _Climber(self.estimator, self.ladder_, _Reached()),
+            patience=self.patience,
+            scoring=_OfFitted(scorer),
+            n_jobs=self.n_jobs,
+            refit=self.refit,
+            cv=self.cv,
+            verbose=self.verbose,
+            error_score=self.error_score,
+            return_train_score=self.return_train_score,
+        )
+        if hasattr(self, "_skl_callbacks"):
+            search.set_callbacks(*self._skl_callbacks)
+        if self.n_jobs is None:
+            with joblib.parallel_config(backend="skscale"):
+                search.fit(X, y, **params)
+        else:
+            search.fit(X, y, **params)
+        for name, value in vars(search).items():
+            if name.endswith("_") and not name.startswith("_"):
+                setattr(self, name, value)
+        self.scorer_ = getattr(scorer, "_scorers", scorer)
+        if hasattr(search, "best_estimator_"):
+            self.best_estimator_ = search.best_estimator_.fitted_
+            if hasattr(self.best_estimator_, "feature_names_in_"):
+                self.feature_names_in_ = self.best_estimator_.feature_names_in_
+        return self
+
+    @property
+    def _scoring(self):
+        is_single = self.scoring is None or isinstance(self.scoring, str)
+        is_single |= hasattr(self.scoring, "_score_func")  # made by make_scorer
+        if isinstance(self.refit, Rule) and is_single:
+            return cost_scoring(self.scoring, ["n_parameters"])
+        return self.scoring
+
+    def _list_rungs(self, X, y):
+        prefix, network = find_network(self.estimator)
+        ladder = self.ladder
+        if ladder is None:
+            if isinstance(network, ScaledMLP):
+                widths = widths_up_to_rows(X, y, self.estimator, _NARROWEST)
+            elif isinstance(network, ScaledCNN) and isinstance(network.width, Integral):
+                n = max(3, int(np.log2(4 * network.width / _NARROWEST)) + 1)
+                widths = [_NARROWEST * 2**k for k in range(n)]
+            else:
+                raise ValueError(
+                    f"No ladder is known for {network!r}. Expected a list of parameters, the "
+                    'smallest scale first: ladder={"width": [8, 16, 32]}.'
+                )
+            ladder = {f"{prefix}width": widths}
+        if isinstance(ladder, dict):
+            lengths = {len(values) for values in ladder.values()}
+            if len(lengths) != 1:
+                raise ValueError(
+                    f"ladder={ladder!r} must hold lists of one length, a rung for each place."
+                )
+            ladder = [
+                dict(zip(ladder, values, strict=True))
+                for values in zip(*ladder.values(), strict=True)
+            ]
+        ladder = [dict(rung) for rung in ladder]
+        if not ladder:
+            raise ValueError("ladder is empty. Expected parameters for each rung.")
+        return ladder
+
+    def _run_search(self, evaluate_candidates):
+        raise AssertionError("the search is that of _Ladder")
