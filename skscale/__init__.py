@@ -20,6 +20,7 @@ _EXPORTS = {
     "ScaledMLPRegressor": "skscale.estimators.mlp",
     "ScaledNetworkClassifier": "skscale.estimators.network",
     "ScaledNetworkRegressor": "skscale.estimators.network",
+    "ScalingLaw": "skscale.inspection.law",
     "SmallestWithin": "skscale.selection.rules",
     "complexity": "skscale.inspection.complexity",
     "cost_scoring": "skscale.selection.costs",

@@ -373,7 +373,7 @@ def select(search, rule):
     >>> select(search.fit(*load_iris(return_X_y=True)), SmallestWithin(score_loss=0.05)).params
     {'width': 16}
     """
-    results = search if isinstance(search, dict) else _results_of(search)
+    results = results_of(search)
     index = rule.select(results) if isinstance(rule, Rule) else int(rule(results))
     score = getattr(rule, "score", "score")
     means = {
@@ -385,7 +385,26 @@ def select(search, rule):
     return Selection(index, results["params"][index], value, means)
 
 
-def _results_of(search):
+def results_of(search):
+    """Return the table of a fitted search.
+
+    Parameters
+    ----------
+    search : search or dict
+        Anything with `cv_results_`, Optuna's `OptunaSearchCV`, or the table itself.
+
+    Returns
+    -------
+    dict
+        With "params" and the columns of the scores.
+
+    Raises
+    ------
+    TypeError
+        If `search` has no results.
+    """
+    if isinstance(search, dict):
+        return search
     # Optuna's search has cv_results_ too, but without parameters, and it fails once a trial
     # has failed.
     trials = getattr(search, "trials_", None)
