@@ -12,8 +12,12 @@ __version__ = "0.1.0.dev0"
 
 _EXPORTS = {
     "BestUnder": "skscale.selection.rules",
+    "CompressionDisplay": "skscale.inspection.displays",
     "InconsistentVersionWarning": "skscale.estimators.pickling",
+    "ParetoDisplay": "skscale.inspection.displays",
     "ParetoKnee": "skscale.selection.rules",
+    "ScaleCurveDisplay": "skscale.inspection.displays",
+    "ScaleHeatmapDisplay": "skscale.inspection.displays",
     "ScaledCNNClassifier": "skscale.estimators.cnn",
     "ScaledCNNRegressor": "skscale.estimators.cnn",
     "ScaledMLPClassifier": "skscale.estimators.mlp",
@@ -22,6 +26,7 @@ _EXPORTS = {
     "ScaledNetworkRegressor": "skscale.estimators.network",
     "ScalingLaw": "skscale.inspection.law",
     "SmallestWithin": "skscale.selection.rules",
+    "TrainingCurveDisplay": "skscale.inspection.displays",
     "complexity": "skscale.inspection.complexity",
     "cost_scoring": "skscale.selection.costs",
     "diagnose": "skscale.selection.diagnosis",

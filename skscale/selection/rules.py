@@ -72,6 +72,28 @@ class Candidates:
         return self._results[name]
 
 
+def pareto_front(mean, cost):
+    """Find the candidates that no other beats in score at equal or lower cost.
+
+    Parameters
+    ----------
+    mean : ndarray of shape (n_candidates,)
+    cost : ndarray of shape (n_candidates,)
+        Infinite ones are on no front.
+
+    Returns
+    -------
+    ndarray of int
+        Their places, cheapest first.
+    """
+    front, best = [], -np.inf
+    for place in np.lexsort((np.arange(len(mean)), -mean, cost)):
+        if mean[place] > best and np.isfinite(cost[place]):
+            front.append(place)
+            best = mean[place]
+    return np.array(front, dtype=int)
+
+
 class Rule:
     """The common part of the rules. Use a subclass.
 
@@ -302,14 +324,9 @@ class ParetoKnee(Rule):
     def _choose(self, candidates):
         """Return the place of the chosen one among the candidates."""
         mean, cost = candidates.mean, candidates.cost(self.cost)
-        front, best = [], -np.inf
-        for place in np.lexsort((np.arange(len(mean)), -mean, cost)):
-            if mean[place] > best and np.isfinite(cost[place]):
-                front.append(place)
-                best = mean[place]
-        if not front:  # no cost is known
+        front = pareto_front(mean, cost)
+        if not front.size:  # no cost is known
             return _first(-mean)
-        front = np.array(front)
         x = np.log(np.maximum(cost[front], np.finfo(float).tiny))
         y = mean[front]
         if len(front) > 1:
