@@ -36,6 +36,8 @@ from .law import ScalingLaw
 _LEVEL = 0.8
 # Candidates with at least so much of the largest one's parameters are not compressed.
 _UNCOMPRESSED = 0.99
+# More names along a front are not read.
+_MOST_LABELS = 8
 
 
 class ScaleCurveDisplay:
@@ -215,7 +217,7 @@ class ParetoDisplay:
     """Score against cost: all candidates, and the front of those that no other beats.
 
     Made by `from_cv_results`. A candidate is on the front if no other has a better score at
-    equal or lower cost. As many of its candidates are named as there is room for.
+    equal or lower cost. Up to eight of its candidates are named, where there is room.
 
     Parameters
     ----------
@@ -317,9 +319,9 @@ class ParetoDisplay:
         ax.margins(0.08, 0.1)
         ax.set(xlabel=self.cost_label, ylabel=self.score_label)
         draw_legend(ax)
-        # The best and the cheapest first, then from the middle outwards.
-        order = np.argsort(np.abs(np.arange(len(x)) - (len(x) - 1) / 2), kind="stable")
-        order = list(dict.fromkeys([len(x) - 1, 0, *order]))
+        # The best first, then the cheapest, then others evenly along the front.
+        evenly = np.linspace(0, len(x) - 1, min(len(x), _MOST_LABELS)).round().astype(int)
+        order = list(dict.fromkeys([*evenly[-1:], *evenly]))
         names = [self.labels[place] for place in self.front[order]]
         points = np.column_stack([self.costs, self.scores])
         self.texts_ = label_sparsely(ax, x[order], y[order], names, points)
@@ -586,7 +588,7 @@ class ScaleHeatmapDisplay:
         ]  # fmt: skip
         ax.figure.draw_without_rendering()
         cell = ax.get_window_extent().width / len(self.x_values)
-        if any(text.get_window_extent().width > 0.95 * cell for text in texts):
+        if any(text.get_window_extent().width > 0.85 * cell for text in texts):
             for text in texts:
                 text.remove()
             return []

@@ -12,6 +12,8 @@ from ..selection.costs import CostScoring
 # blue, the first four with a contrast of 3 at least to white; on black the blues change places.
 _ON_LIGHT = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _ON_DARK = ("#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#0072B2")
+# Pixels around a label that stay empty.
+_ROOM = 4
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
 _COST_WORDS = {
@@ -247,7 +249,8 @@ def label_sparsely(ax, x, y, labels, obstacles):
                 text, point, xytext=offset, textcoords="offset points", fontsize="x-small",
                 ha=sides[0], va=sides[1],
             )  # fmt: skip
-            box = label.get_window_extent()
+            # A layout that moves later, for other axes of the figure, needs some room.
+            box = label.get_window_extent().padded(_ROOM)
             is_inside = frame.containsx(box.x0) and frame.containsx(box.x1)
             is_inside &= frame.containsy(box.y0) and frame.containsy(box.y1)
             others = [other.get_window_extent() for other in placed]
