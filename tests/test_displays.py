@@ -3,6 +3,7 @@
 import sys
 import warnings
 
+import matplotlib.pyplot as plt
 import numpy as np
 import optuna
 import optuna_integration
@@ -27,7 +28,6 @@ from skscale import (
 )
 from skscale.inspection.drawing import label_sparsely
 
-plt = pytest.importorskip("matplotlib.pyplot")
 FOUR = [[0.80, 0.70, 0.60], [0.87, 0.81, 0.69], [0.88, 0.78, 0.68], [0.90, 0.80, 0.70]]
 
 
