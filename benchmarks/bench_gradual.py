@@ -3,8 +3,8 @@
     python benchmarks/bench_gradual.py [--rows 4000] [--seeds 3] [--sets casp] [--quick]
 
 On each table, for each seed: `GradualScaleSearchCV` with its own ladder (widths that double, at
-the default depth, each network grown from the one before) against GridSearchCV over `scale_grid`
-(25 depths and widths), all its networks trained together. Both with five folds and
+depth 3, each network grown from the one before) against GridSearchCV over `scale_grid` (25
+depths and widths), all its networks trained together. Both with five folds and
 `SmallestWithin()`, refit included, one after the other in turn. The difference of the scores
 (accuracy, or R2) is paired: over the folds of the search, and over the test rows, which no
 search saw.
@@ -71,7 +71,7 @@ def run(name, X, y, seed, n_rows):
         random_state=seed, stratify=None if is_regression else y,
     )  # fmt: skip
     Network = ScaledMLPRegressor if is_regression else ScaledMLPClassifier
-    model, found = Network(random_state=seed), {}
+    model, found = Network(depth=3, random_state=seed), {}
     sides = [("grid", fit_grid), ("gradual", fit_gradual)]
     for side, fit in sides if seed % 2 else sides[::-1]:
         search, seconds = fit(model, X_train, y_train)

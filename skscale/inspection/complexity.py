@@ -88,6 +88,29 @@ def complexity(estimator):
     >>> complexity(make_pipeline(StandardScaler(), network).fit(X, y)).n_parameters
     67
     """
+    return fitted_network(estimator).complexity_
+
+
+def fitted_network(estimator):
+    """Return the network in a pipeline or search.
+
+    Parameters
+    ----------
+    estimator : estimator
+        See `complexity`.
+
+    Returns
+    -------
+    estimator
+        A fitted one of skscale.
+
+    Raises
+    ------
+    NotFittedError
+        If it is not fitted.
+    TypeError
+        If there is none.
+    """
     # Imported here: counting one network needs NumPy alone.
     from sklearn.pipeline import Pipeline
     from sklearn.utils.validation import check_is_fitted
@@ -107,4 +130,4 @@ def complexity(estimator):
             + (f" holding {type(inner).__name__}." if inner is not estimator else ".")
         )
     check_is_fitted(inner)
-    return inner.complexity_
+    return inner

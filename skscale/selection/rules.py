@@ -72,6 +72,28 @@ class Candidates:
         return self._results[name]
 
 
+def pareto_front(mean, cost):
+    """Find the candidates that no other beats in score at equal or lower cost.
+
+    Parameters
+    ----------
+    mean : ndarray of shape (n_candidates,)
+    cost : ndarray of shape (n_candidates,)
+        Infinite ones are on no front.
+
+    Returns
+    -------
+    ndarray of int
+        Their places, cheapest first.
+    """
+    front, best = [], -np.inf
+    for place in np.lexsort((np.arange(len(mean)), -mean, cost)):
+        if mean[place] > best and np.isfinite(cost[place]):
+            front.append(place)
+            best = mean[place]
+    return np.array(front, dtype=int)
+
+
 class Rule:
     """The common part of the rules. Use a subclass.
 
@@ -302,14 +324,9 @@ class ParetoKnee(Rule):
     def _choose(self, candidates):
         """Return the place of the chosen one among the candidates."""
         mean, cost = candidates.mean, candidates.cost(self.cost)
-        front, best = [], -np.inf
-        for place in np.lexsort((np.arange(len(mean)), -mean, cost)):
-            if mean[place] > best and np.isfinite(cost[place]):
-                front.append(place)
-                best = mean[place]
-        if not front:  # no cost is known
+        front = pareto_front(mean, cost)
+        if not front.size:  # no cost is known
             return _first(-mean)
-        front = np.array(front)
         x = np.log(np.maximum(cost[front], np.finfo(float).tiny))
         y = mean[front]
         if len(front) > 1:
@@ -373,7 +390,7 @@ def select(search, rule):
     >>> select(search.fit(*load_iris(return_X_y=True)), SmallestWithin(score_loss=0.05)).params
     {'width': 16}
     """
-    results = search if isinstance(search, dict) else _results_of(search)
+    results = results_of(search)
     index = rule.select(results) if isinstance(rule, Rule) else int(rule(results))
     score = getattr(rule, "score", "score")
     means = {
@@ -385,7 +402,26 @@ def select(search, rule):
     return Selection(index, results["params"][index], value, means)
 
 
-def _results_of(search):
+def results_of(search):
+    """Return the table of a fitted search.
+
+    Parameters
+    ----------
+    search : search or dict
+        Anything with `cv_results_`, Optuna's `OptunaSearchCV`, or the table itself.
+
+    Returns
+    -------
+    dict
+        With "params" and the columns of the scores.
+
+    Raises
+    ------
+    TypeError
+        If `search` has no results.
+    """
+    if isinstance(search, dict):
+        return search
     # Optuna's search has cv_results_ too, but without parameters, and it fails once a trial
     # has failed.
     trials = getattr(search, "trials_", None)

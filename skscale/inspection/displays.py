@@ -1,0 +1,744 @@
+"""Pictures of a search and of a training, in scikit-learn's convention.
+
+A display holds the numbers, `from_cv_results` or `from_estimator` computes and draws them,
+`plot` draws again.
+
+- `ScaleCurveDisplay`: the score against the size, and the law beyond it.
+- `ParetoDisplay`: the score against any cost, and what no other candidate beats.
+- `ScaleHeatmapDisplay`: the score over two dimensions of scale.
+- `CompressionDisplay`: the score against the compression ratio.
+- `TrainingCurveDisplay`: the losses of a fit, by epoch.
+"""
+
+import itertools
+
+import numpy as np
+
+from ..selection.rules import Candidates, Rule, SmallestWithin, pareto_front, results_of
+from .complexity import fitted_network
+from .drawing import (
+    MARKERS,
+    colors_on,
+    cost_label,
+    draw_legend,
+    format_number,
+    format_params,
+    format_value,
+    label_sparsely,
+    new_axes,
+    scale_cost_axis,
+    score_label,
+    standard_errors,
+    values_of,
+)
+from .law import ScalingLaw
+
+_LEVEL = 0.8
+# Candidates with at least so much of the largest one's parameters are not compressed.
+_UNCOMPRESSED = 0.99
+# More names along a front are not read.
+_MOST_LABELS = 8
+
+
+class ScaleCurveDisplay:
+    """Score against size: candidates, the scaling law, the best, and what a rule chose.
+
+    Made by `from_cv_results`. Bars are one standard error of the difference to the best in
+    the same splits, so that `SmallestWithin()` takes the smallest candidate whose bar reaches
+    the line of the best.
+
+    Parameters
+    ----------
+    costs : ndarray of shape (n_candidates,)
+    scores : ndarray of shape (n_candidates,)
+        Mean scores.
+    errors : ndarray of shape (n_candidates,)
+        Standard errors of the differences to the best.
+    best : int
+        Place of the best candidate.
+    chosen : int
+        Place of the one that the rule chose.
+    rule : str
+        The rule in words.
+    law : ScalingLaw or None, default=None
+        Drawn to twice the largest size, with the interval of one network at 80 %.
+    cost_label : str, default="parameters"
+    score_label : str, default="score"
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    errorbar_ : matplotlib ErrorbarContainer
+        The candidates.
+    best_, chosen_ : matplotlib Line2D
+        Their marks.
+    law_, forecast_ : matplotlib Line2D or None
+        The law up to the largest size, and beyond.
+    band_ : matplotlib collection or None
+        The law's interval.
+
+    Examples
+    --------
+    >>> from skscale import ScaleCurveDisplay
+    >>> cv_results = {
+    ...     "params": [{"width": 8}, {"width": 16}, {"width": 32}, {"width": 64}],
+    ...     "split0_test_score": [0.70, 0.84, 0.89, 0.90],
+    ...     "split1_test_score": [0.74, 0.86, 0.88, 0.91],
+    ...     "mean_test_score": [0.72, 0.85, 0.885, 0.905],
+    ...     "mean_test_n_parameters": [50, 100, 200, 400],
+    ... }
+    >>> display = ScaleCurveDisplay.from_cv_results(cv_results)
+    >>> display.law.n_parameters
+    array([ 50., 100., 200., 400.])
+    """
+
+    def __init__(
+        self,
+        *,
+        costs,
+        scores,
+        errors,
+        best,
+        chosen,
+        rule,
+        law=None,
+        cost_label="parameters",
+        score_label="score",
+    ):
+        self.costs = costs
+        self.scores = scores
+        self.errors = errors
+        self.best = best
+        self.chosen = chosen
+        self.rule = rule
+        self.law = law
+        self.cost_label = cost_label
+        self.score_label = score_label
+
+    @classmethod
+    def from_cv_results(cls, search, *, rule=None, cost="n_parameters", score="score", ax=None):
+        """Draw the candidates of a search.
+
+        Parameters
+        ----------
+        search : search or dict
+            A fitted search that measured the cost (see `cost_scoring`), or its `cv_results_`.
+        rule : Rule or None, default=None
+            What chooses; None is the search's own `refit` where that is a rule for this cost
+            and score, and else `SmallestWithin`.
+        cost : str, default="n_parameters"
+            The law is drawn for "n_parameters" alone, from three sizes and two splits on.
+        score : str, default="score"
+        ax : matplotlib Axes or None, default=None
+            None makes a new figure.
+
+        Returns
+        -------
+        ScaleCurveDisplay
+        """
+        results = results_of(search)
+        candidates = Candidates(results, score)
+        costs = candidates.cost(cost)
+        if rule is None:
+            rule = _own_rule(search, cost, score) or SmallestWithin(cost=cost, score=score)
+        best = int(np.lexsort((costs, -candidates.mean))[0])
+        return cls(
+            costs=costs,
+            scores=candidates.mean,
+            errors=standard_errors(candidates.splits, best),
+            best=best,
+            chosen=int(np.flatnonzero(candidates.index == rule.select(results))[0]),
+            rule=repr(rule),
+            law=_law_of(results, score) if cost == "n_parameters" else None,
+            cost_label=cost_label(cost),
+            score_label=score_label(search, score, candidates.splits.shape[1]),
+        ).plot(ax)
+
+    def plot(self, ax=None):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            None makes a new figure.
+
+        Returns
+        -------
+        ScaleCurveDisplay
+            Itself.
+        """
+        ax = self.ax_ = new_axes(ax, self)
+        self.figure_ = ax.figure
+        blue, red, green, purple, *_ = colors_on(ax)
+        self.errorbar_ = ax.errorbar(
+            self.costs, self.scores, self.errors, fmt="o", color=blue, markersize=4,
+            linewidth=1, zorder=2, label="candidate ± standard error to the best",
+        )  # fmt: skip
+        self.law_ = self.forecast_ = self.band_ = None
+        if self.law is not None:
+            self._plot_law(ax, purple)
+        ax.axhline(self.scores[self.best], color=red, linewidth=0.8, linestyle=":")
+        self.best_ = self._mark(ax, self.best, "best", red, "s", 11)
+        self.chosen_ = self._mark(ax, self.chosen, self.rule, green, "o", 16)
+        scale_cost_axis(ax)
+        ax.set(xlabel=self.cost_label, ylabel=self.score_label)
+        draw_legend(ax, 1)
+        return self
+
+    def _mark(self, ax, place, name, color, marker, size):
+        cost, score = self.costs[place], self.scores[place]
+        return ax.plot(
+            [cost], [score], marker, color=color, markersize=size, fillstyle="none",
+            markeredgewidth=1.8, zorder=3,
+            label=f"{name}: {score:.4g} at {format_number(cost)}",
+        )[0]  # fmt: skip
+
+    def _plot_law(self, ax, color):
+        law, sizes = self.law, self.law.n_parameters
+        gain = law.gain(level=_LEVEL)
+        tried = np.geomspace(sizes[0], sizes[-1], 200)
+        beyond = np.geomspace(sizes[-1], 2 * sizes[-1], 50)
+        every = np.concatenate([tried, beyond])
+        self.band_ = ax.fill_between(
+            every, *law.interval(every, _LEVEL), color=color, alpha=0.25, linewidth=0, zorder=0
+        )
+        self.law_ = ax.plot(
+            tried, law.predict(tried), color=color, zorder=1,
+            label=f"law with {_LEVEL:.0%} band of one network",
+        )[0]  # fmt: skip
+        self.forecast_ = ax.plot(
+            beyond, law.predict(beyond), "--", color=color, zorder=1,
+            label=f"twice the largest: {gain.mean:+.2g} ({gain.low:+.2g} to {gain.high:+.2g})",
+        )[0]  # fmt: skip
+
+
+class ParetoDisplay:
+    """Score against cost: all candidates, and the front of those that no other beats.
+
+    Made by `from_cv_results`. A candidate is on the front if no other has a better score at
+    equal or lower cost. Up to eight of its candidates are named, where there is room.
+
+    Parameters
+    ----------
+    costs : ndarray of shape (n_candidates,)
+    scores : ndarray of shape (n_candidates,)
+        Mean scores.
+    front : ndarray of int of shape (n_front,)
+        Places of the candidates on the front, cheapest first.
+    labels : list of str
+        Parameters of each candidate.
+    cost_label : str, default="parameters"
+    score_label : str, default="score"
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    points_, front_ : matplotlib Line2D
+    texts_ : list of matplotlib Annotation
+        Those labels that had room.
+
+    Examples
+    --------
+    >>> from skscale import ParetoDisplay
+    >>> cv_results = {
+    ...     "params": [{"width": 8}, {"width": 16}, {"width": 32}, {"width": 64}],
+    ...     "mean_test_score": [0.72, 0.90, 0.89, 0.91],
+    ...     "mean_test_latency_us": [12, 14, 20, 40],
+    ... }
+    >>> ParetoDisplay.from_cv_results(cv_results, cost="latency_us").front
+    array([0, 1, 3])
+    """
+
+    def __init__(
+        self, *, costs, scores, front, labels, cost_label="parameters", score_label="score"
+    ):
+        self.costs = costs
+        self.scores = scores
+        self.front = front
+        self.labels = labels
+        self.cost_label = cost_label
+        self.score_label = score_label
+
+    @classmethod
+    def from_cv_results(cls, search, *, cost="n_parameters", score="score", ax=None):
+        """Draw the candidates of a search.
+
+        Parameters
+        ----------
+        search : search or dict
+            A fitted search that measured the cost (see `cost_scoring`), or its `cv_results_`.
+        cost : str, default="n_parameters"
+        score : str, default="score"
+        ax : matplotlib Axes or None, default=None
+            None makes a new figure.
+
+        Returns
+        -------
+        ParetoDisplay
+        """
+        results = results_of(search)
+        candidates = Candidates(results, score)
+        costs = candidates.cost(cost)
+        return cls(
+            costs=costs,
+            scores=candidates.mean,
+            front=pareto_front(candidates.mean, costs),
+            labels=format_params([results["params"][i] for i in candidates.index]),
+            cost_label=cost_label(cost),
+            score_label=score_label(search, score, candidates.splits.shape[1]),
+        ).plot(ax)
+
+    def plot(self, ax=None):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            None makes a new figure.
+
+        Returns
+        -------
+        ParetoDisplay
+            Itself.
+        """
+        ax = self.ax_ = new_axes(ax, self)
+        self.figure_ = ax.figure
+        blue, red, *_ = colors_on(ax)
+        x, y = self.costs[self.front], self.scores[self.front]
+        self.points_ = ax.plot(
+            self.costs, self.scores, "o", color=blue, markersize=4, alpha=0.7,
+            label="candidate",
+        )[0]  # fmt: skip
+        self.front_ = ax.plot(
+            x, y, "s-", color=red, markersize=5, drawstyle="steps-post",
+            label="not beaten at its cost",
+        )[0]  # fmt: skip
+        scale_cost_axis(ax)
+        ax.margins(0.08, 0.1)
+        ax.set(xlabel=self.cost_label, ylabel=self.score_label)
+        draw_legend(ax)
+        # The best first, then the cheapest, then others evenly along the front.
+        evenly = np.linspace(0, len(x) - 1, min(len(x), _MOST_LABELS)).round().astype(int)
+        order = list(dict.fromkeys([*evenly[-1:], *evenly]))
+        names = [self.labels[place] for place in self.front[order]]
+        points = np.column_stack([self.costs, self.scores])
+        self.texts_ = label_sparsely(ax, x[order], y[order], names, points)
+        return self
+
+
+class CompressionDisplay:
+    """Score against compression ratio, a line for each value of a parameter.
+
+    Made by `from_cv_results`. The compression ratio is the parameters of the largest candidate
+    over those of a candidate. Where several candidates of a line have one size, the best of
+    them counts. Bars are one standard error of the difference to the reference in the same
+    splits.
+
+    Parameters
+    ----------
+    ratios : list of ndarray
+        Of each line, ascending.
+    scores : list of ndarray
+        Mean scores.
+    errors : list of ndarray
+        Standard errors of the differences to the reference.
+    labels : list of str
+        Names of the lines.
+    reference : float
+        Score of the best candidate that is not compressed.
+    score_label : str, default="score"
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    errorbars_ : list of matplotlib ErrorbarContainer
+    reference_ : matplotlib Line2D
+
+    Examples
+    --------
+    >>> from skscale import CompressionDisplay
+    >>> cv_results = {
+    ...     "params": [{"pruning": p, "width": w} for p in (0.0, 0.5) for w in (32, 64)],
+    ...     "mean_test_score": [0.88, 0.91, 0.86, 0.90],
+    ...     "mean_test_n_parameters": [200, 400, 100, 200],
+    ... }
+    >>> display = CompressionDisplay.from_cv_results(cv_results)
+    >>> display.labels, [ratios.tolist() for ratios in display.ratios]
+    (['pruning=0', 'pruning=0.5'], [[1.0, 2.0], [2.0, 4.0]])
+    """
+
+    def __init__(self, *, ratios, scores, errors, labels, reference, score_label="score"):
+        self.ratios = ratios
+        self.scores = scores
+        self.errors = errors
+        self.labels = labels
+        self.reference = reference
+        self.score_label = score_label
+
+    @classmethod
+    def from_cv_results(cls, search, *, by="pruning", score="score", ax=None):
+        """Draw the candidates of a search.
+
+        Parameters
+        ----------
+        search : search or dict
+            A fitted search that measured "n_parameters" (see `cost_scoring`), or its
+            `cv_results_`.
+        by : str, default="pruning"
+            The parameter that tells the lines apart, such as "teacher"; its prefix may be
+            left out.
+        score : str, default="score"
+        ax : matplotlib Axes or None, default=None
+            None makes a new figure.
+
+        Returns
+        -------
+        CompressionDisplay
+        """
+        results = results_of(search)
+        candidates = Candidates(results, score)
+        sizes, mean = candidates.cost("n_parameters"), candidates.mean
+        values = values_of([results["params"][i] for i in candidates.index], by)
+        names = [f"no {by}" if v is None else f"{by}={format_value(v)}" for v in values]
+        sizes = np.where(np.isfinite(sizes), sizes, np.nan)  # what has no size has no place
+        largest = np.nanmax(sizes)
+        is_whole = sizes >= _UNCOMPRESSED * largest
+        reference = int(np.where(is_whole, mean, -np.inf).argmax())
+        errors = standard_errors(candidates.splits, reference)
+        labels = list(dict.fromkeys(names))
+        lines = [_best_by_size(np.array(names) == label, sizes, mean) for label in labels]
+        return cls(
+            ratios=[largest / sizes[line] for line in lines],
+            scores=[mean[line] for line in lines],
+            errors=[errors[line] for line in lines],
+            labels=labels,
+            reference=float(mean[reference]),
+            score_label=score_label(search, score, candidates.splits.shape[1]),
+        ).plot(ax)
+
+    def plot(self, ax=None):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            None makes a new figure.
+
+        Returns
+        -------
+        CompressionDisplay
+            Itself.
+        """
+        ax = self.ax_ = new_axes(ax, self)
+        self.figure_ = ax.figure
+        text = ax.xaxis.label.get_color()
+        self.reference_ = ax.axhline(
+            self.reference, color=text, linestyle="--", linewidth=1, label="not compressed"
+        )
+        styles = itertools.cycle(zip(colors_on(ax), MARKERS, strict=True))
+        ax.set_xscale("log", base=2)
+        self.errorbars_ = [
+            ax.errorbar(
+                x, y, error, color=color, marker=marker, markersize=5, label=label,
+                linewidth=1.2, elinewidth=1, capsize=2,
+            )
+            for x, y, error, label, (color, marker) in zip(
+                self.ratios, self.scores, self.errors, self.labels, styles, strict=False
+            )
+        ]  # fmt: skip
+        _set_apart(ax, self.errorbars_)
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.set(xlabel="compression ratio (parameters of the largest / parameters)",
+               ylabel=self.score_label)  # fmt: skip
+        draw_legend(ax, 3)
+        return self
+
+
+class ScaleHeatmapDisplay:
+    """Score, or a cost, over two parameters of scale.
+
+    Made by `from_cv_results`. Each cell is the best candidate of its two values, whatever
+    else was searched. Cells that were not searched are hatched.
+
+    Parameters
+    ----------
+    x_values : list
+        Values of the one parameter, ascending; None where candidates do not set it.
+    y_values : list
+        Of the other.
+    values : ndarray of shape (n_y, n_x)
+        What is shown; NaN where there is no candidate.
+    x_label : str
+        Name of the one parameter.
+    y_label : str
+        Of the other.
+    value_label : str, default="score"
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    mesh_ : matplotlib QuadMesh
+    colorbar_ : matplotlib Colorbar
+    texts_ : list of matplotlib Text
+        The values, where all of them have room in their cells.
+
+    Examples
+    --------
+    >>> from skscale import ScaleHeatmapDisplay
+    >>> cv_results = {
+    ...     "params": [{"depth": 0}] + [{"depth": 1, "width": w} for w in (16, 64)],
+    ...     "mean_test_score": [0.8, 0.86, 0.9],
+    ... }
+    >>> ScaleHeatmapDisplay.from_cv_results(cv_results).values
+    array([[0.8 ,  nan,  nan],
+           [ nan, 0.86, 0.9 ]])
+    """
+
+    def __init__(self, *, x_values, y_values, values, x_label, y_label, value_label="score"):
+        self.x_values = x_values
+        self.y_values = y_values
+        self.values = values
+        self.x_label = x_label
+        self.y_label = y_label
+        self.value_label = value_label
+
+    @classmethod
+    def from_cv_results(
+        cls, search, *, x="width", y="depth", value="score", score="score", ax=None
+    ):
+        """Draw the candidates of a search.
+
+        Parameters
+        ----------
+        search : search or dict
+            A fitted search, or its `cv_results_`.
+        x, y : str, default="width", "depth"
+            Parameters; a prefix such as `mlp__` may be left out.
+        value : str, default="score"
+            What is shown: the score, or a cost of the search.
+        score : str, default="score"
+            By what a cell's candidate is the best.
+        ax : matplotlib Axes or None, default=None
+            None makes a new figure.
+
+        Returns
+        -------
+        ScaleHeatmapDisplay
+        """
+        results = results_of(search)
+        candidates = Candidates(results, score)
+        params = [results["params"][i] for i in candidates.index]
+        columns, x_values = _ranks(values_of(params, x))
+        rows, y_values = _ranks(values_of(params, y))
+        shown = candidates.mean if value == score else candidates.cost(value)
+        values = np.full((len(y_values), len(x_values)), np.nan)
+        order = np.argsort(candidates.mean, kind="stable")  # the best are written last
+        values[rows[order], columns[order]] = shown[order]
+        label = score_label(search, score, candidates.splits.shape[1])
+        return cls(
+            x_values=x_values,
+            y_values=y_values,
+            values=values,
+            x_label=x,
+            y_label=y,
+            value_label=label if value == score else cost_label(value),
+        ).plot(ax)
+
+    def plot(self, ax=None):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            None makes a new figure.
+
+        Returns
+        -------
+        ScaleHeatmapDisplay
+            Itself.
+        """
+        ax = self.ax_ = new_axes(ax, self)
+        self.figure_ = ax.figure
+        self.mesh_ = ax.pcolormesh(np.ma.masked_invalid(self.values), cmap="cividis")
+        self.colorbar_ = self.figure_.colorbar(self.mesh_, ax=ax, label=self.value_label)
+        ax.patch.set(hatch="///", edgecolor="gray", linewidth=0)
+        for axis, values in ((ax.xaxis, self.x_values), (ax.yaxis, self.y_values)):
+            names = ["-" if v is None else format_value(v) for v in values]
+            axis.set_ticks(np.arange(len(values)) + 0.5, names)
+        ax.tick_params(length=0)
+        ax.set(xlabel=self.x_label, ylabel=self.y_label)
+        self.texts_ = self._annotate(ax)
+        return self
+
+    def _annotate(self, ax):
+        known = [place for place in np.ndindex(self.values.shape)
+                 if np.isfinite(self.values[place])]  # fmt: skip
+        texts = [
+            ax.text(
+                column + 0.5, row + 0.5, _short(self.values[row, column]), ha="center",
+                va="center", fontsize="small",
+                # Cividis is dark below its middle.
+                color="white" if self.mesh_.norm(self.values[row, column]) < 0.5 else "black",
+            )
+            for row, column in known
+        ]  # fmt: skip
+        ax.figure.draw_without_rendering()
+        cell = ax.get_window_extent().width / len(self.x_values)
+        if any(text.get_window_extent().width > 0.85 * cell for text in texts):
+            for text in texts:
+                text.remove()
+            return []
+        return texts
+
+
+class TrainingCurveDisplay:
+    """Training and validation loss by epoch, with the best epoch marked.
+
+    Made by `from_estimator`.
+
+    Parameters
+    ----------
+    epochs : ndarray of shape (n_epochs,)
+        From 1.
+    train_loss : ndarray of shape (n_epochs,)
+        Mean over the training rows, with what is trained against: smoothed labels, dropout.
+    validation_loss : ndarray of shape (n_epochs,) or None
+        None without validation rows.
+    best_epoch : int
+        The epoch whose weights were kept.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    train_, best_ : matplotlib Line2D
+    validation_ : matplotlib Line2D or None
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skscale import ScaledMLPClassifier, TrainingCurveDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> network = ScaledMLPClassifier(max_epochs=5, random_state=0).fit(X, y)
+    >>> TrainingCurveDisplay.from_estimator(network).epochs
+    array([1, 2, 3, 4, 5], dtype=int32)
+    """
+
+    def __init__(self, *, epochs, train_loss, validation_loss, best_epoch):
+        self.epochs = epochs
+        self.train_loss = train_loss
+        self.validation_loss = validation_loss
+        self.best_epoch = best_epoch
+
+    @classmethod
+    def from_estimator(cls, estimator, *, ax=None):
+        """Draw the training of a fitted network.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted estimator of skscale, a pipeline that ends in one, or a search that found
+            one of these.
+        ax : matplotlib Axes or None, default=None
+            None makes a new figure.
+
+        Returns
+        -------
+        TrainingCurveDisplay
+        """
+        network = fitted_network(estimator)
+        history = network.history_
+        validation = -history["validation_score"]
+        return cls(
+            epochs=history["epoch"],
+            train_loss=history["train_loss"],
+            validation_loss=None if np.isnan(validation).all() else validation,
+            best_epoch=network.best_epoch_,
+        ).plot(ax)
+
+    def plot(self, ax=None):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            None makes a new figure.
+
+        Returns
+        -------
+        TrainingCurveDisplay
+            Itself.
+        """
+        ax = self.ax_ = new_axes(ax, self)
+        from matplotlib.ticker import MaxNLocator  # once new_axes has found matplotlib
+
+        self.figure_ = ax.figure
+        blue, red, *_ = colors_on(ax)
+        self.train_ = ax.plot(self.epochs, self.train_loss, color=blue, label="training")[0]
+        self.validation_ = None
+        if self.validation_loss is not None:
+            self.validation_ = ax.plot(
+                self.epochs, self.validation_loss, "--", color=red, label="validation"
+            )[0]
+        self.best_ = ax.axvline(
+            self.best_epoch, color=ax.xaxis.label.get_color(), linestyle=":", linewidth=1,
+            label=f"epoch kept: {self.best_epoch}",
+        )  # fmt: skip
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set(xlabel="epoch", ylabel="loss, mean over the rows")
+        draw_legend(ax, 3)
+        return self
+
+
+def _own_rule(search, cost, score):
+    """Return the rule of a search if it is about this cost and score."""
+    own = getattr(search, "refit", None)
+    if isinstance(own, Rule) and getattr(own, "cost", None) == cost and own.score == score:
+        return own
+    return None
+
+
+def _law_of(results, score):
+    # With less than three sizes or two splits there is none, and the picture goes without.
+    try:
+        return ScalingLaw.from_cv_results(results, score=score)
+    except ValueError:
+        return None
+
+
+def _set_apart(ax, containers):
+    """Move each container a little aside, in points, so that bars of one size stand apart."""
+    from matplotlib.transforms import ScaledTranslation
+
+    for i, container in enumerate(containers):
+        points = 3 * (i - (len(containers) - 1) / 2)
+        aside = ScaledTranslation(points / 72, 0, ax.figure.dpi_scale_trans)
+        for artist in container.get_children():
+            artist.set_transform(ax.transData + aside)
+
+
+def _best_by_size(is_of_line, sizes, mean):
+    """Return the places of a line's candidates, largest first, the best of each size."""
+    places = np.flatnonzero(is_of_line & np.isfinite(sizes))
+    places = places[np.lexsort((-mean[places], -sizes[places]))]
+    return places[np.unique(-sizes[places], return_index=True)[1]]
+
+
+def _ranks(values):
+    """Return the place of each value among the different ones, and these, ascending."""
+    # None, what is not set, comes first; tuples of widths sort as tuples, words as words.
+    different = list(dict.fromkeys(tuple(v) if isinstance(v, list) else v for v in values))
+    try:
+        different.sort(key=lambda v: (v is not None, v if v is not None else 0))
+    except TypeError:
+        different.sort(key=lambda v: (v is not None, str(v)))
+    place = {v: i for i, v in enumerate(different)}
+    return np.array([place[tuple(v) if isinstance(v, list) else v] for v in values]), different
+
+
+def _short(value):
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:,.0f}"

@@ -1,0 +1,261 @@
+"""What the displays have in common: axes, colours, words for scores and costs, labels.
+
+Colours of texts and edges are those of matplotlib's current style, so that light and dark
+backgrounds both serve.
+"""
+
+import numpy as np
+
+from ..selection.costs import CostScoring
+
+# Okabe and Ito 2008, "Color universal design". Blue, vermillion, green, purple, orange and sky
+# blue, the first four with a contrast of 3 at least to white; on black the blues change places.
+_ON_LIGHT = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_ON_DARK = ("#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#0072B2")
+# Pixels around a label that stay empty.
+_ROOM = 4
+MARKERS = ("o", "s", "^", "D", "v", "P")
+
+_COST_WORDS = {
+    "n_parameters": "parameters",
+    "n_macs": "multiply-accumulates a row",
+    "size_bytes": "size of the pickle (bytes)",
+    "latency_us": "latency of a prediction (µs)",
+    "fit_seconds": "training time (s)",
+    "peak_device_bytes": "peak memory of the device (bytes)",
+}
+
+
+def new_axes(ax, display):
+    """Return the axes to draw on, new ones if there are none.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes or None
+    display : object
+        What draws itself, for the message.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    """
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(
+            f"{type(display).__name__} draws with matplotlib, which is not installed. Expected "
+            'it from the extra: pip install "skscale[plot]".'
+        ) from error
+    return plt.subplots(layout="constrained")[1] if ax is None else ax
+
+
+def colors_on(ax):
+    """Return six colours that the colour-blind tell apart, for the background of the axes.
+
+    Returns
+    -------
+    tuple of str
+    """
+    red, green, blue, _ = ax.get_facecolor()
+    # Luma of Rec. 601, which is near enough to tell dark from light.
+    return _ON_LIGHT if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else _ON_DARK
+
+
+def draw_legend(ax, n_columns=2):
+    """Draw the legend above the axes, where no data are.
+
+    Returns
+    -------
+    matplotlib Legend
+    """
+    return ax.legend(
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=n_columns,
+        frameon=False,
+        fontsize="small",
+    )
+
+
+def scale_cost_axis(ax):
+    """Make the horizontal axis logarithmic, with its numbers written out."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    ax.set_xscale("log")
+    low, high = ax.get_xlim()
+    steps = (1,) if high > 300 * low else (1, 3) if high > 10 * low else (1, 2, 5)
+    ax.xaxis.set_major_locator(LogLocator(subs=steps))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: format_number(x)))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def format_number(x):
+    """Write a number as readers do: 20,000 and 0.05.
+
+    Returns
+    -------
+    str
+    """
+    return f"{x:,.0f}" if x >= 1000 else f"{x:.4g}"
+
+
+def cost_label(cost):
+    """Return the words for a cost, with its unit.
+
+    Returns
+    -------
+    str
+    """
+    return _COST_WORDS.get(cost, cost)
+
+
+def score_label(search, score, n_splits):
+    """Return the words for a mean score.
+
+    Parameters
+    ----------
+    search : search or dict
+        Its scoring says what "score" is.
+    score : str
+    n_splits : int
+
+    Returns
+    -------
+    str
+    """
+    scoring = getattr(search, "scoring", None)
+    inner = scoring.scoring if isinstance(scoring, CostScoring) else None
+    name = inner if score == "score" and isinstance(inner, str) else score
+    name = name.removeprefix("neg_") + " (negative)" if name.startswith("neg_") else name
+    return f"{name.replace('_', ' ')}, mean of {n_splits} splits"
+
+
+def standard_errors(splits, reference):
+    """Compute the standard errors of the mean differences to one candidate.
+
+    In the same splits: whether a split is easy or hard tells no two candidates apart. It is
+    what `SmallestWithin` goes by.
+
+    Parameters
+    ----------
+    splits : ndarray of shape (n_candidates, n_splits)
+    reference : int
+        Place of the one.
+
+    Returns
+    -------
+    ndarray of shape (n_candidates,)
+        Zero for the one itself, and for all where there is one split.
+    """
+    n_splits = splits.shape[1]
+    if n_splits < 2:
+        return np.zeros(len(splits))
+    return (splits - splits[reference]).std(axis=1, ddof=1) / np.sqrt(n_splits)
+
+
+def values_of(params, name):
+    """Return each candidate's value of a parameter.
+
+    Parameters
+    ----------
+    params : list of dict
+    name : str
+        Its prefix, such as `mlp__`, may be left out.
+
+    Returns
+    -------
+    list
+        None where a candidate does not set it.
+
+    Raises
+    ------
+    ValueError
+        If no candidate sets it, or several parameters have this name.
+    """
+    known = list(dict.fromkeys(key for one in params for key in one))
+    keys = [name] if name in known else [k for k in known if k.endswith(f"__{name}")]
+    if len(keys) != 1:
+        raise ValueError(
+            f"Expected the name of one parameter of the search, got {name!r}, which "
+            f"{'none has' if not keys else f'may be any of {keys}'}. Take one of {known}."
+        )
+    return [one.get(keys[0]) for one in params]
+
+
+def format_value(value):
+    """Write a parameter's value in few letters: estimators by their class.
+
+    Returns
+    -------
+    str
+    """
+    if hasattr(value, "get_params"):
+        return type(value).__name__
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, (tuple, list)):
+        return "-".join(map(str, value))
+    return str(value)
+
+
+def format_params(params):
+    """Write each candidate's parameters that vary, without prefixes.
+
+    Parameters
+    ----------
+    params : list of dict
+
+    Returns
+    -------
+    list of str
+    """
+    names = list(dict.fromkeys(key for one in params for key in one))
+    written = [{k: format_value(one[k]) for k in names if k in one} for one in params]
+    varying = [k for k in names if len({one.get(k) for one in written}) > 1]
+    return [
+        ", ".join(f"{k.rsplit('__', 1)[-1]}={one[k]}" for k in varying if k in one)
+        for one in written
+    ]
+
+
+def label_sparsely(ax, x, y, labels, obstacles):
+    """Label points where there is room: above to the left, else below to the right.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    x, y : ndarray of shape (n_points,)
+        The most important first.
+    labels : list of str
+    obstacles : ndarray of shape (n_obstacles, 2)
+        Points, in data coordinates, that no label may cover.
+
+    Returns
+    -------
+    list of matplotlib Annotation
+    """
+    # Extents in pixels are known once the layout is.
+    ax.figure.draw_without_rendering()
+    frame, points = ax.get_window_extent(), ax.transData.transform(obstacles)
+    placed = []
+    for *point, text in zip(x, y, labels, strict=True):
+        for offset, sides in (((-5, 5), ("right", "bottom")), ((5, -5), ("left", "top"))):
+            label = ax.annotate(
+                text, point, xytext=offset, textcoords="offset points", fontsize="x-small",
+                ha=sides[0], va=sides[1],
+            )  # fmt: skip
+            # A layout that moves later, for other axes of the figure, needs some room.
+            box = label.get_window_extent().padded(_ROOM)
+            is_inside = frame.containsx(box.x0) and frame.containsx(box.x1)
+            is_inside &= frame.containsy(box.y0) and frame.containsy(box.y1)
+            others = [other.get_window_extent() for other in placed]
+            if is_inside and not box.count_contains(points) and not box.count_overlaps(others):
+                placed.append(label)
+                break
+            label.remove()
+    return placed
