@@ -175,7 +175,7 @@ def test_classes_without_weight_keep_their_place_and_stay_finite(digits):
     assert len(fitted.classes_) == 10
     assert np.isfinite(fitted.predict_proba(X)).all()
     assert (fitted.predict(X) == 3).mean() < 0.02
-    with pytest.raises(ValueError, match="Rows of 1 class only have a positive weight"):
+    with pytest.raises(ValueError, match="Rows of 1 class only have a positive sample_weight"):
         ScaledMLPClassifier().fit(X, y, sample_weight=(y == 3).astype(float))
     with pytest.raises(ValueError, match="y has 1 class only"):
         ScaledMLPClassifier().fit(X, np.ones(len(X)))

@@ -234,7 +234,7 @@ def refuse_one_class(encoded, weights):
     left = np.unique(encoded.strata[weights > 0])
     if len(left) < 2:
         raise ValueError(
-            f"Rows of {len(left)} class only have a positive weight. A classifier needs "
+            f"Rows of {len(left)} class only have a positive sample_weight. A classifier needs "
             "at least two classes with weight."
         )
 

@@ -3,6 +3,7 @@
 import io
 import pickle
 import warnings
+from inspect import signature
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -174,6 +175,11 @@ class CostScoring:
                 )
         return scores
 
+    def _accept_sample_weight(self):
+        # scikit-learn asks its own scorers so. What an estimator's own score takes is not known
+        # before there is one; that of every estimator here takes weights.
+        return self.scoring is None or accepts_weights(self.scoring)
+
     def get_metadata_routing(self):
         """Return the routing of the scorer, where it has one.
 
@@ -189,6 +195,14 @@ class CostScoring:
         if hasattr(scorer, "get_metadata_routing"):
             return scorer.get_metadata_routing()
         return MetadataRequest(owner=self)
+
+
+def accepts_weights(scoring):
+    """Whether a scorer, its name or a function takes `sample_weight`."""
+    scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring
+    if hasattr(scorer, "_accept_sample_weight"):
+        return scorer._accept_sample_weight()
+    return "sample_weight" in signature(scorer).parameters
 
 
 def cost_scoring(

@@ -14,7 +14,7 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 from ..estimators.cnn import ScaledCNN
 from ..estimators.mlp import ScaledMLP
 from ._search_private import BaseSearchCV
-from .costs import cost_scoring
+from .costs import accepts_weights, cost_scoring
 from .grids import find_network, widths_up_to_rows
 from .rules import Rule, SmallestWithin
 
@@ -100,6 +100,9 @@ class _OfFitted:
 
     def __call__(self, climber, X, y=None, **params):
         return self.scorer(climber.fitted_, X, y, **params)
+
+    def _accept_sample_weight(self):
+        return accepts_weights(self.scorer)
 
     def get_metadata_routing(self):
         """Return the routing of the scorer."""
@@ -334,6 +337,11 @@ class GradualScaleSearchCV(BaseSearchCV):
         if not ladder:
             raise ValueError("ladder is empty. Expected parameters for each rung.")
         return ladder
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags = get_tags(self.estimator).input_tags
+        return tags
 
     def _run_search(self, evaluate_candidates):
         raise AssertionError("the search is that of _Ladder")

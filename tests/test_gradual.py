@@ -1,0 +1,270 @@
+"""The gradual search: from rung to rung, grown, and no further than its rule."""
+
+import copy
+import pickle
+
+import joblib
+import numpy as np
+import pytest
+import sklearn
+from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import make_scorer
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+from skscale import (
+    BestUnder,
+    GradualScaleSearchCV,
+    ScaledCNNClassifier,
+    ScaledMLPClassifier,
+    ScaledMLPRegressor,
+    ScaledNetworkClassifier,
+    SmallestWithin,
+    cost_scoring,
+    last_fused_run,
+    select,
+)
+from tests.test_network import Dense
+
+FAST = {"max_epochs": 4, "random_state": 0, "batch_size": 32}
+WIDTHS = {"width": [2, 4, 8, 16]}
+
+
+@pytest.fixture(scope="module")
+def iris():
+    X, y = load_iris(return_X_y=True)
+    return X, np.array(["setosa", "versicolor", "virginica"])[y]
+
+
+def climb(estimator, ladder, X, y):
+    """What a search should come to, done by hand."""
+    for rung in ladder:
+        estimator.set_params(**rung, warm_start=True).fit(X, y)
+    return estimator.set_params(warm_start=False)
+
+
+def network(**settings):
+    return ScaledMLPClassifier(depth=1, **FAST | settings)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 1, 2])
+def test_each_rung_is_grown_from_the_one_before(iris, n_jobs):
+    X, y = iris
+    # In float64 with full batches stacks and lone fits agree.
+    settings = {"precision": "float64", "batch_size": 200, "early_stopping": False}
+    model = network(**settings)
+    folds = KFold(2, shuffle=True, random_state=0)
+    search = GradualScaleSearchCV(
+        model, WIDTHS, cv=folds, refit=True, patience=4, n_jobs=n_jobs
+    ).fit(X, y)
+    ladder = [{"width": w} for w in WIDTHS["width"]]
+    assert search.ladder_ == ladder
+    assert search.cv_results_["params"] == ladder
+    np.testing.assert_array_equal(search.cv_results_["param_width"], WIDTHS["width"])
+    for fold, (train, test) in enumerate(folds.split(X)):
+        grown = clone(model)
+        for rung in range(4):
+            climb(grown, ladder[rung : rung + 1], X[train], y[train])
+            found = search.cv_results_[f"split{fold}_test_score"][rung]
+            assert found == pytest.approx(grown.score(X[test], y[test]))
+    best = climb(clone(model), ladder[: search.best_index_ + 1], X, y)
+    np.testing.assert_allclose(search.predict_proba(X), best.predict_proba(X), rtol=1e-7)
+    assert search.best_estimator_.warm_start is False
+    assert search.best_score_ == search.cv_results_["mean_test_score"].max()
+
+
+class Scores:
+    """A scoring that says what the test wants of each width."""
+
+    def __init__(self, by_width):
+        self.by_width = by_width
+
+    def __call__(self, estimator, X, y):
+        value = self.by_width[estimator.width]
+        # Folds differ by what the rows are.
+        return {"score": value + 1e-3 * X[0, 0], "n_parameters": estimator.width}
+
+
+@pytest.mark.parametrize(
+    ("scores", "patience", "n_rungs", "best"),
+    [
+        ({2: 0.5, 4: 0.7, 8: 0.8, 16: 0.9}, 1, 4, 16),
+        ({2: 0.5, 4: 0.7, 8: 0.7, 16: 0.9}, 1, 3, 4),
+        ({2: 0.5, 4: 0.7, 8: 0.7, 16: 0.9}, 2, 4, 16),
+        ({2: 0.5, 4: 0.4, 8: 0.3, 16: 0.9}, 2, 3, 2),
+    ],
+)
+def test_the_climb_ends_when_the_rule_passes_rungs_over(iris, scores, patience, n_rungs, best):
+    search = GradualScaleSearchCV(
+        network(max_epochs=1), WIDTHS, scoring=Scores(scores), patience=patience, cv=3
+    ).fit(*iris)
+    assert len(search.cv_results_["params"]) == n_rungs
+    assert search.best_params_ == {"width": best}
+    assert search.best_estimator_.width == best
+    assert search.best_score_ == search.cv_results_["mean_test_score"][search.best_index_]
+
+
+def test_costs_and_rules_and_the_surface_of_scikit_learns_searches(iris):
+    X, y = iris
+    search = GradualScaleSearchCV(network(max_epochs=15), WIDTHS, cv=3).fit(X, y)
+    results = search.cv_results_
+    plain = GridSearchCV(
+        network(max_epochs=15), WIDTHS, scoring=cost_scoring(costs=["n_parameters"]),
+        refit=SmallestWithin(), cv=3,
+    ).fit(X, y)  # fmt: skip
+    assert set(results) == set(plain.cv_results_)
+    assert {name for name in vars(search) if name.endswith("_")} == {
+        name for name in vars(plain) if name.endswith("_")
+    } | {"ladder_"}
+    n = len(results["params"])
+    np.testing.assert_array_equal(
+        results["mean_test_n_parameters"], [w * 5 + (w + 1) * 3 for w in WIDTHS["width"][:n]]
+    )
+    assert search.best_index_ == SmallestWithin()(results)
+    assert select(search, SmallestWithin(score_loss=1)).params == {"width": 2}
+    assert search.score(X, y) == search.best_estimator_.score(X, y)
+    assert list(search.classes_) == list(np.unique(y))
+    assert search.n_features_in_ == 4
+    np.testing.assert_array_equal(
+        pickle.loads(pickle.dumps(search)).predict(X), search.predict(X)
+    )
+    assert search.refit_time_ > 0
+    rule = BestUnder(n_parameters=30)
+    assert clone(search).set_params(refit=rule).fit(X, y).best_params_["width"] == 2
+
+
+def test_the_networks_of_a_rung_train_together(iris):
+    GradualScaleSearchCV(network(), {"width": [2, 4]}, cv=KFold(5), refit=False).fit(*iris)
+    run = last_fused_run()
+    assert run.n_fits == 5
+    assert sum(run.stack_sizes) == 5
+
+
+def test_several_scores_and_none_to_choose_by(iris):
+    X, y = iris
+    search = GradualScaleSearchCV(
+        network(), WIDTHS, scoring=["accuracy", "neg_log_loss"], refit="accuracy", cv=3
+    ).fit(X, y)
+    assert "mean_test_neg_log_loss" in search.cv_results_
+    assert search.score(X, y) == np.mean(search.predict(X) == y)
+    blind = GradualScaleSearchCV(network(), WIDTHS, refit=False, cv=3).fit(X, y)
+    assert not hasattr(blind, "best_estimator_")
+    assert len(blind.cv_results_["params"]) >= 3
+    made = GradualScaleSearchCV(
+        network(), WIDTHS, scoring=make_scorer(lambda y, p: np.mean(y == p)), cv=3
+    ).fit(X, y)
+    assert made.best_params_["width"] in WIDTHS["width"]
+
+
+def test_pipelines_ladders_of_many_parameters_and_of_none(digits):
+    X, y = digits[0][:400], digits[1][:400]
+    pipeline = make_pipeline(StandardScaler(), ScaledMLPClassifier(**FAST))
+    prefix = "scaledmlpclassifier__"
+    ladder = {f"{prefix}depth": [1, 2, 2], f"{prefix}width": [8, 8, 16]}
+    search = GradualScaleSearchCV(pipeline, ladder, cv=2, refit=True, patience=3).fit(X, y)
+    assert search.ladder_[1] == {f"{prefix}depth": 2, f"{prefix}width": 8}
+    widths = search.best_estimator_[-1].complexity_.widths
+    assert widths == [(8,), (8, 8), (16, 16)][search.best_index_]
+    own = GradualScaleSearchCV(pipeline, cv=2, patience=1).fit(X, y)
+    # About 30 parameters a row: 64 units have 9,500.
+    assert own.ladder_ == [{f"{prefix}width": w} for w in (8, 16, 32, 64)]
+    regressor = ScaledMLPRegressor(depth=1, **FAST)
+    own = GradualScaleSearchCV(regressor, cv=2).fit(*load_diabetes(return_X_y=True))
+    assert own.ladder_[-1] == {"width": 1024}
+
+
+def test_images_grow(digits):
+    X, y = digits[0][:200].reshape(-1, 8, 8), digits[1][:200]
+    model = ScaledCNNClassifier(width=8, **FAST | {"max_epochs": 2})
+    search = GradualScaleSearchCV(model, cv=2, refit=True, patience=1).fit(X, y)
+    assert search.ladder_ == [{"width": w} for w in (8, 16, 32)]
+
+
+def test_what_does_not_grow_is_trained_anew(iris, digits):
+    X, y = iris
+    module = ScaledNetworkClassifier(Dense, width=2, **FAST)
+    search = GradualScaleSearchCV(module, {"width": [2, 4]}, cv=2, refit=True, patience=2)
+    search.fit(X, y)
+    best = clone(module).set_params(**search.best_params_).fit(X, y)
+    np.testing.assert_allclose(search.predict_proba(X), best.predict_proba(X), atol=1e-6)
+    target = TransformedTargetRegressor(ScaledMLPRegressor(depth=1, **FAST))
+    search = GradualScaleSearchCV(target, {"regressor__width": [2, 4]}, cv=2, refit=True)
+    search.fit(*load_diabetes(return_X_y=True))
+    assert search.best_estimator_.regressor_.coefs_[0].shape[1] in (2, 4)
+
+
+def test_weights_and_routing_reach_the_networks(iris):
+    X, y = iris
+    weights = np.where(y == "setosa", 0.0, 1.0)
+    search = GradualScaleSearchCV(network(max_epochs=20), {"width": [4, 8]}, cv=3)
+    search.fit(X, y, sample_weight=weights)
+    assert not (search.predict(X[:50]) == "setosa").any()
+    with sklearn.config_context(enable_metadata_routing=True):
+        asked = network(max_epochs=20).set_fit_request(sample_weight=True)
+        asked.set_score_request(sample_weight=True)
+        routed = GradualScaleSearchCV(asked, {"width": [4, 8]}, cv=3)
+        routed.fit(X, y, sample_weight=weights)
+        assert not (routed.predict(X[:50]) == "setosa").any()
+        with pytest.raises(Exception, match="sample_weight"):
+            GradualScaleSearchCV(network(), {"width": [4, 8]}).fit(X, y, sample_weight=weights)
+
+
+def test_inside_other_searches_also_fused(iris):
+    X, y = iris
+    search = GradualScaleSearchCV(network(), {"width": [2, 4]}, cv=2)
+    plain = cross_val_score(search, X, y, cv=2)
+    with joblib.parallel_config(backend="skscale"):
+        fused = cross_val_score(search, X, y, cv=2)
+    np.testing.assert_allclose(fused, plain, atol=0.05)
+
+
+def test_a_rung_that_cannot_be_reached_is_said(iris):
+    model = network(normalization="layer")
+    ladder = {"width": [4, 6, 8]}  # from 4 to 6 nothing grows that is normalised
+    with pytest.raises(ValueError, match="must be a multiple of 4"):
+        GradualScaleSearchCV(model, ladder, cv=2).fit(*iris)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"ladder": []}, "ladder is empty"),
+        ({"ladder": {"width": [2], "depth": [1, 2]}}, "lists of one length"),
+        ({"patience": 0}, "patience must be an int of at least 1, got 0"),
+        ({"ladder": {"breadth": [2]}}, "Invalid parameter 'breadth'"),
+    ],
+)
+def test_what_is_wrong_is_said(iris, options, message):
+    search = GradualScaleSearchCV(network(), ladder=WIDTHS, error_score="raise")
+    with pytest.raises(ValueError, match=message):
+        search.set_params(**options).fit(*iris)
+
+
+def test_searches_without_a_network_or_a_known_ladder_are_refused(iris):
+    with pytest.raises(TypeError, match="an estimator of skscale"):
+        GradualScaleSearchCV(LogisticRegression(), {"C": [1, 2]}).fit(*iris)
+    with pytest.raises(ValueError, match="No ladder is known"):
+        GradualScaleSearchCV(ScaledNetworkClassifier(Dense)).fit(*iris)
+
+
+def test_nothing_of_the_climb_is_kept(iris):
+    search = GradualScaleSearchCV(network(), WIDTHS, cv=2).fit(*iris)
+    before = len(pickle.dumps(copy.deepcopy(search)))
+    assert len(pickle.dumps(search.best_estimator_)) < before < 30_000
+
+
+# scikit-learn's own `type_of_target`, of a target that holds infinity.
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning")
+def test_check_estimator_passes():
+    search = GradualScaleSearchCV(
+        ScaledMLPClassifier(depth=1, max_epochs=50, precision="float64", batch_size=10_000,
+                            early_stopping=False, learning_rate=0.01, lr_schedule="constant",
+                            random_state=0),
+        {"width": [8, 16]}, cv=2, error_score="raise",
+    )  # fmt: skip
+    check_estimator(search, on_skip=None)
