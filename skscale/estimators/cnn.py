@@ -301,7 +301,7 @@ class ScaledCNNClassifier(Classifies, ScaledCNN):
         learning_rate=0.012,
         lr_schedule="cycles",
         batch_size="auto",
-        max_epochs=15,
+        max_epochs=25,
         max_seconds=None,
         early_stopping=True,
         validation_fraction=0.1,
@@ -343,7 +343,7 @@ class ScaledCNNRegressor(Regresses, ScaledCNN):
     >>> from skscale import ScaledCNNRegressor
     >>> images = load_digits().images[:400]
     >>> ink = images.mean(axis=(1, 2))
-    >>> network = ScaledCNNRegressor(width=8, max_epochs=15, random_state=0)
+    >>> network = ScaledCNNRegressor(width=8, max_epochs=25, random_state=0)
     >>> bool(network.fit(images[:300], ink[:300]).score(images[300:], ink[300:]) > 0.5)
     True
     """
@@ -385,7 +385,7 @@ class ScaledCNNRegressor(Regresses, ScaledCNN):
         learning_rate=0.012,
         lr_schedule="cycles",
         batch_size="auto",
-        max_epochs=15,
+        max_epochs=25,
         max_seconds=None,
         early_stopping=True,
         validation_fraction=0.1,
