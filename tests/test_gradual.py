@@ -60,7 +60,7 @@ def test_each_rung_is_grown_from_the_one_before(iris, n_jobs):
     model = network(**settings)
     folds = KFold(2, shuffle=True, random_state=0)
     search = GradualScaleSearchCV(
-        model, WIDTHS, cv=folds, refit=True, patience=4, n_jobs=n_jobs
+        model, WIDTHS, keep=1, cv=folds, refit=True, patience=4, n_jobs=n_jobs
     ).fit(X, y)
     ladder = [{"width": w} for w in WIDTHS["width"]]
     assert search.ladder_ == ladder
@@ -230,11 +230,35 @@ def test_a_rung_that_cannot_be_reached_is_said(iris):
         GradualScaleSearchCV(model, ladder, cv=2).fit(*iris)
 
 
+@pytest.mark.parametrize("n_members", [1, 2])
+def test_nothing_kept_is_as_good_as_trained_anew_and_all_kept_goes_on(digits, n_members):
+    X, y = digits[0][:300], digits[1][:300]
+    model = ScaledMLPClassifier(
+        depth=1, n_members=n_members, early_stopping=False, **FAST | {"max_epochs": 1}
+    )
+
+    def first_losses(keep):
+        search = GradualScaleSearchCV(
+            model,
+            {"width": [16, 32]},
+            keep=keep,
+            cv=2,
+            refit="score",
+            scoring=Scores({16: 0, 32: 1}),
+        ).fit(X, y)
+        return search.best_estimator_.loss_curve_[0]
+
+    anew = clone(model).set_params(width=32).fit(X, y).loss_curve_[0]
+    assert first_losses(1) < first_losses(0.5) < first_losses(0)
+    assert first_losses(0) == pytest.approx(anew, rel=0.2)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"ladder": []}, "ladder is empty"),
         ({"ladder": {"width": [2], "depth": [1, 2]}}, "lists of one length"),
+        ({"keep": 1.5}, "keep must be a float from 0 to 1, got 1.5"),
         ({"patience": 0}, "patience must be an int of at least 1, got 0"),
         ({"ladder": {"breadth": [2]}}, "Invalid parameter 'breadth'"),
     ],

@@ -2,7 +2,7 @@
 
 import copy
 import threading
-from numbers import Integral
+from numbers import Integral, Real
 
 import joblib
 import numpy as np
@@ -12,13 +12,17 @@ from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import get_routing_for_object
 
 from ..estimators.cnn import ScaledCNN
+from ..estimators.description import draw_seed
 from ..estimators.mlp import ScaledMLP
+from ..training.random import initial_stream
 from ._search_private import BaseSearchCV
 from .costs import accepts_weights, cost_scoring
 from .grids import find_network, widths_up_to_rows
 from .rules import Rule, SmallestWithin
 
 _NARROWEST = 8
+# Sets the seeds of what networks are perturbed by apart from the others.
+_PERTURBED = 1 << 60
 
 
 class _Reached:
@@ -52,9 +56,10 @@ class _Reached:
 class _Climber(BaseEstimator):
     """The estimator of a rung: fitted on the lowest, grown and trained on from rung to rung."""
 
-    def __init__(self, estimator, ladder, reached, rung=None):
+    def __init__(self, estimator, ladder, keep, reached, rung=None):
         self.estimator = estimator
         self.ladder = ladder
+        self.keep = keep
         self.reached = reached
         self.rung = rung
 
@@ -75,6 +80,7 @@ class _Climber(BaseEstimator):
                 fitted = clone(self.estimator)
             else:
                 fitted = copy.deepcopy(fitted).set_params(**{f"{prefix}warm_start": True})
+                _shrink_and_perturb(find_network(fitted)[1], self.keep)
             fitted.set_params(**self.ladder[rung]).fit(X, y, **params)
             fitted.set_params(**{f"{prefix}warm_start": network.warm_start})
         self.reached.put(key, self.rung, fitted)
@@ -90,6 +96,40 @@ class _Climber(BaseEstimator):
     def get_metadata_routing(self):
         """Return the routing of the estimator."""
         return get_routing_for_object(self.estimator)
+
+
+def _shrink_and_perturb(network, keep):
+    """Mix the weights of a fitted network with new initial ones.
+
+    Ash and Adams (2020), "On warm-starting neural network training", section 4.
+    """
+    if keep == 1 or not hasattr(network, "coefs_"):  # a clone of it was fitted
+        return
+    from ..training.families import family_of  # needs torch
+
+    architecture, is_ensemble = network.architecture_, network._n_held > 1
+    family, seed = family_of(architecture), draw_seed(network.random_state)
+    mixed = []
+    for member in range(network._n_held):
+        arrays = [[a[member] for a in part] if is_ensemble else part
+                  for part in (network.coefs_, network.intercepts_)]  # fmt: skip
+        stream = initial_stream((seed, _PERTURBED + member))
+        drawn = family.draw(architecture, stream, arrays[0][0].dtype)[:2]
+        mixed.append(
+            [
+                # Weights that are pruned stay so.
+                [keep * a + (1 - keep) * new.astype(a.dtype) * (a != 0) for a, new in pair]
+                for pair in (
+                    zip(*parts, strict=True) for parts in zip(arrays, drawn, strict=True)
+                )
+            ]
+        )
+    if is_ensemble:
+        coefs, intercepts = ([np.stack(a) for a in zip(*part, strict=True)]
+                             for part in zip(*mixed, strict=True))  # fmt: skip
+    else:
+        coefs, intercepts = mixed[0]
+    network.coefs_, network.intercepts_ = coefs, intercepts
 
 
 class _OfFitted:
@@ -157,10 +197,11 @@ class GradualScaleSearchCV(BaseSearchCV):
     """Search a scale from small to large, and stop where more no longer pays.
 
     The networks of a rung (one a fold, trained together) begin as those of the rung below,
-    grown without changing what they compute (Chen et al. 2016, "Net2Net"), and are trained on.
-    The search ends when its rule no longer chooses the newest rung. A pipeline's other steps
-    are fitted on each rung. What trains clones of its estimator (TransformedTargetRegressor,
-    say), and a module of your own, is trained anew on each.
+    grown (Chen et al. 2016, "Net2Net") and, since what is only trained on generalises worse,
+    shrunk towards new initial weights (Ash and Adams 2020). The search ends when its rule no
+    longer chooses the newest rung. A pipeline's other steps are fitted on each rung. What
+    trains clones of its estimator (TransformedTargetRegressor, say), and a module of your own,
+    is trained anew on each.
 
     Parameters
     ----------
@@ -171,6 +212,11 @@ class GradualScaleSearchCV(BaseSearchCV):
         place in them. None doubles the width: of dense networks from 8 to about 30 parameters
         a row (250,000 and 1,024 units at most), of convolutional ones from 8 to four times the
         estimator's.
+    keep : float, default=0.3
+        What is kept of the weights of the rung below, 0 to 1; the rest is new initial weights.
+        With 1 a network grows without changing what it computes. Mean over the ladder 16 to 128
+        (two splits, five folds) of 1, 0.5, 0.3 and 0: churn .903, .906, .911, .919; california
+        .764, .767, .768, .766; casp .450, .455, .453, .449; letter .890, .894, .897, .897.
     scoring : str, callable, list, tuple, dict or None, default=None
         As in scikit-learn, or `cost_scoring`; where `refit` is a rule a single score is
         joined by the number of parameters.
@@ -207,6 +253,8 @@ class GradualScaleSearchCV(BaseSearchCV):
 
     References
     ----------
+    Ash, Adams (2020). On warm-starting neural network training. NeurIPS, section 4.
+
     Chen, Goodfellow, Shlens (2016). Net2Net: accelerating learning via knowledge transfer.
     ICLR.
 
@@ -225,6 +273,7 @@ class GradualScaleSearchCV(BaseSearchCV):
         estimator,
         ladder=None,
         *,
+        keep=0.3,
         scoring=None,
         n_jobs=None,
         refit=SmallestWithin(),  # noqa: B008 (it cannot be changed)
@@ -245,6 +294,7 @@ class GradualScaleSearchCV(BaseSearchCV):
             return_train_score=return_train_score,
         )
         self.ladder = ladder
+        self.keep = keep
         self.patience = patience
 
     def fit(self, X, y=None, **params):
@@ -266,14 +316,16 @@ class GradualScaleSearchCV(BaseSearchCV):
         TypeError
             If the estimator holds no network of skscale.
         ValueError
-            If the ladder has no rungs, or `patience` is less than 1.
+            If the ladder has no rungs, `patience` is less than 1, or `keep` not from 0 to 1.
         """
         if not isinstance(self.patience, Integral) or self.patience < 1:
             raise ValueError(f"patience must be an int of at least 1, got {self.patience!r}.")
+        if not isinstance(self.keep, Real) or not 0 <= self.keep <= 1:
+            raise ValueError(f"keep must be a float from 0 to 1, got {self.keep!r}.")
         self.ladder_ = self._list_rungs(X, y)
         scorer = check_scoring(self.estimator, self._scoring, raise_exc=False)
         search = _Ladder(
-            _Climber(self.estimator, self.ladder_, _Reached()),
+            _Climber(self.estimator, self.ladder_, self.keep, _Reached()),
             patience=self.patience,
             scoring=_OfFitted(scorer),
             n_jobs=self.n_jobs,

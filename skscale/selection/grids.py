@@ -110,7 +110,9 @@ def widths_up_to_rows(X, y, estimator, narrowest):
     depth, largest = max(1, len(network._scale.widths)), _most_parameters(X)
     widths = [narrowest]
     while len(widths) < 3 or (
-        2 * widths[-1] <= _WIDEST and count(depth, 2 * widths[-1]) <= largest
+        2 * widths[-1] <= _WIDEST
+        # The rung that is nearest, on a scale of factors.
+        and count(depth, 2 * widths[-1]) <= np.sqrt(2) * largest
     ):
         widths.append(2 * widths[-1])
     return widths
