@@ -1,21 +1,47 @@
-"""The README's Python runs as it is written."""
+"""The Python of the README and of the guide runs as it is written."""
 
 import pathlib
 import re
 
-README = pathlib.Path(__file__).parents[1] / "README.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
+BLOCKS = {
+    page.stem: re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S)
+    for page in PAGES
+}
+WITHOUT_PYTHON = {"index", "speed"}
 
 
-def test_the_readme_has_python_in_it():
-    assert BLOCKS
+def run_blocks(page):
+    """Run the blocks of a page one after the other, and return their names."""
+    names = {"__name__": "__main__"}
+    for number, code in enumerate(BLOCKS[page]):
+        exec(compile(code, f"{page}.md, Python block {number}", "exec"), names)
+    return names
 
 
-def test_the_blocks_run_one_after_the_other(tmp_path, monkeypatch, capsys):
+def test_the_pages_have_python_in_them():
+    assert {page for page, blocks in BLOCKS.items() if not blocks} == WITHOUT_PYTHON
+
+
+@pytest.mark.parametrize("page", sorted(BLOCKS.keys() - WITHOUT_PYTHON - {"README"}))
+def test_the_blocks_of_the_guide_run_one_after_the_other(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names = {}
-    for number, code in enumerate(BLOCKS):
-        exec(compile(code, f"README.md, Python block {number}", "exec"), names)
+    assert run_blocks(page)
+
+
+def test_the_readme_finds_a_small_network(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names = run_blocks("README")
     assert "n_parameters" in capsys.readouterr().out
     assert names["search"].best_score_ > 0.9
-    assert names["network"].complexity_.n_parameters > 0
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_relative_links_lead_to_files(page):
+    prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
+    links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", prose)
+    missing = [link for link in links if not (page.parent / link).exists()]
+    assert not missing

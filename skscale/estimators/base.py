@@ -143,20 +143,19 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
 
     @property
     def loss_curve_(self):
-        """ndarray of shape (n_iter_,): mean training loss of each epoch."""
+        """Mean training loss of each epoch."""
         check_is_fitted(self)
         return self.history_["train_loss"]
 
     @property
     def validation_scores_(self):
-        """ndarray of shape (n_iter_,): negative mean validation loss of each epoch, NaN
-        without early stopping."""
+        """Negative mean loss on the validation rows after each epoch."""
         check_is_fitted(self)
         return self.history_["validation_score"]
 
     @property
     def net_(self):
-        """skorch.NeuralNet: a net that holds a copy of the fitted network."""
+        """A skorch net with a copy of the fitted network, not of an ensemble."""
         check_is_fitted(self)
         if self._n_held > 1:
             raise AttributeError(

@@ -79,7 +79,7 @@ class ScaledMLP(ScaledEstimator):
 
     @property
     def complexity_(self):
-        """Complexity: parameters, multiply-accumulates, depth and widths."""
+        """Parameters, multiply-accumulates a row, depth and widths."""
         check_is_fitted(self)
         return count(self.coefs_, self.intercepts_)
 

@@ -47,7 +47,7 @@ class ScaledModule(ScaledEstimator):
 
     @property
     def complexity_(self):
-        """Complexity: parameters, multiply-accumulates, depth and widths."""
+        """Parameters, multiply-accumulates a row, depth and widths."""
         check_is_fitted(self)
         arrays, architecture = [*self.coefs_, *self.intercepts_], self.architecture_
         return Complexity(

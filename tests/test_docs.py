@@ -1,0 +1,58 @@
+"""The site's reference has every public name, and the gallery every example."""
+
+import ast
+import importlib.util
+import pathlib
+import re
+
+import pytest
+
+import skscale
+
+ROOT = pathlib.Path(__file__).parents[1]
+REFERENCE = (ROOT / "docs" / "api" / "index.rst").read_text()
+
+
+def test_the_reference_has_every_public_name_once():
+    listed = re.findall(r"^   ([A-Za-z_]+)$", REFERENCE, re.M)
+    listed += re.findall(r"^\.\. py:data:: (\w+)$", REFERENCE, re.M)
+    assert sorted(listed) == sorted(skscale.__all__)
+
+
+def test_what_else_the_reference_lists_can_be_imported():
+    for path in re.findall(r"^   ([a-z_.]+\.\w+)$", REFERENCE, re.M):
+        module, _, name = f"skscale.{path}".rpartition(".")
+        assert hasattr(__import__(module, fromlist=[name]), name), path
+
+
+def test_the_gallery_orders_every_example():
+    tree = ast.parse((ROOT / "docs" / "skscale_site.py").read_text())
+    (ordered,) = (
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and node.targets[0].id == "EXAMPLES"
+    )
+    assert sorted(ordered) == sorted(path.name for path in (ROOT / "examples").glob("*.py"))
+
+
+@pytest.mark.parametrize(
+    ("written", "is_loaded"),
+    [
+        ('<script defer src="https://cdn.example/x.js"></script>', True),
+        ("<img alt='x' src='//cdn.example/x.png'>", True),
+        ('<link href="https://cdn.example/x.css" rel="stylesheet">', True),
+        ("<style>@import 'https://cdn.example/x.css';</style>", True),
+        ("<style>a { src: url(https://cdn.example/x.woff2) }</style>", True),
+        ('<a href="https://example.org">to be followed</a>', False),
+        ('<link rel="canonical" href="https://example.org/page">', False),
+        ('<script src="_static/x.js"></script><img src="x.png">', False),
+    ],
+)
+def test_what_a_page_loads_from_other_hosts_is_found(written, is_loaded, tmp_path):
+    spec = importlib.util.spec_from_file_location(
+        "check_offline", ROOT / "docs" / "check_offline.py"
+    )
+    check_offline = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(check_offline)
+    (tmp_path / "page.html").write_text(written)
+    assert bool(list(check_offline.find_loaded(tmp_path))) == is_loaded
