@@ -34,7 +34,8 @@ def test_parameters_and_defaults_are_those_of_the_signature(thing):
     for name, parameter in signature.parameters.items():
         if parameter.default is not inspect.Parameter.empty:
             written = re.search(r"default=(.+)$", documented[name]).group(1)
-            assert ast.literal_eval(written) == parameter.default, name
+            if written != repr(parameter.default):
+                assert ast.literal_eval(written) == parameter.default, name
 
 
 @pytest.mark.parametrize("thing", PUBLIC, ids=lambda thing: thing.__name__)
