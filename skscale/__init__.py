@@ -35,6 +35,7 @@ _EXPORTS = {
     "last_fused_run": "skscale.training.fusion",
     "prune": "skscale.compression.fitted",
     "scale_grid": "skscale.selection.grids",
+    "scale_report": "skscale.inspection.report",
     "select": "skscale.selection.rules",
 }
 

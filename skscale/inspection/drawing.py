@@ -21,6 +21,7 @@ _COST_WORDS = {
     "n_macs": "multiply-accumulates a row",
     "size_bytes": "size of the pickle (bytes)",
     "latency_us": "latency of a prediction (µs)",
+    "loss": "loss, mean over the rows",
     "fit_seconds": "training time (s)",
     "peak_device_bytes": "peak memory of the device (bytes)",
 }

@@ -6,8 +6,8 @@ import warnings
 from inspect import signature
 
 import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.metrics import check_scoring, get_scorer
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.metrics import check_scoring, get_scorer, log_loss, mean_squared_error
 
 from .._sklearn_private import _num_samples, _safe_indexing
 from ..inspection.complexity import Complexity, count
@@ -30,9 +30,9 @@ class _Parts(pickle.Pickler):
 class _Estimator:
     # What the costs of one scored estimator have in common.
 
-    def __init__(self, estimator, X, n_rows):
+    def __init__(self, estimator, X, y, sample_weight, n_rows):
         self.estimator = estimator
-        self.X = X
+        self.X, self.y, self.sample_weight = X, y, sample_weight
         self.n_rows = n_rows
         self._counts = None
 
@@ -87,6 +87,20 @@ def _latency_us(scored):
     return measure_latency(scored.estimator, rows)
 
 
+def _loss(scored):
+    y = np.asarray(scored.y)
+    if is_classifier(scored.estimator):
+        if y.ndim != 1 or not hasattr(scored.estimator, "predict_proba"):
+            return None
+        labels = scored.estimator.classes_
+        predicted = scored.estimator.predict_proba(scored.X)
+        return log_loss(y, predicted, labels=labels, sample_weight=scored.sample_weight)
+    if not is_regressor(scored.estimator):
+        return None
+    predicted = scored.estimator.predict(scored.X)
+    return mean_squared_error(y, predicted, sample_weight=scored.sample_weight)
+
+
 def _of_networks(name):
     def total(scored):
         values = [getattr(part, name, None) for part in scored.take_apart()[1]]
@@ -101,6 +115,7 @@ _COSTS = {
     "n_macs": _n_macs,
     "size_bytes": _size_bytes,
     "latency_us": _latency_us,
+    "loss": _loss,
     "fit_seconds": _of_networks("fit_seconds_"),
     "peak_device_bytes": _of_networks("peak_device_bytes_"),
 }
@@ -154,7 +169,8 @@ class CostScoring:
         scorer = check_scoring(estimator, self.scoring)
         # A candidate that predicts nonsense is worth no measurement: it raises here first.
         scores = _Scores(score=scorer(estimator, X, y, **score_params))
-        scored = _Estimator(estimator, X, self.n_rows)
+        weights = score_params.get("sample_weight")
+        scored = _Estimator(estimator, X, y, weights, self.n_rows)
         for name in self.costs:
             value, why = None, "nothing in it says so"
             try:
@@ -228,6 +244,8 @@ def cost_scoring(
         - "latency_us": median microseconds of a prediction by the scored estimator (the
           whole pipeline), measured one at a time in the process and not while networks
           train in it;
+        - "loss": mean loss of the scored rows: log loss of a classifier's probabilities,
+          squared error of a regressor;
         - "fit_seconds": seconds that training took, without the checks of the input; a
           network of a fused search has its share of its stack (`mean_fit_time` of such a
           search contains the wait for the others);
