@@ -210,7 +210,7 @@ class ScaleReport:
         import matplotlib.pyplot as plt
 
         score, results = self.rule.score, results_of(self._search)
-        figure, axes = plt.subplots(1, 2, figsize=(13, 5), layout="constrained")
+        figure, axes = plt.subplots(1, 2, figsize=(11, 4.8), layout="constrained")
         ScaleCurveDisplay.from_cv_results(results, rule=self.rule, score=score, ax=axes[0])
         cost = "latency_us" if "latency_us" in self.table else "n_parameters"
         ParetoDisplay.from_cv_results(results, cost=cost, score=score, ax=axes[1])
@@ -340,7 +340,7 @@ class ScaleReport:
         factors = [
             f"{1 / share:.3g} times fewer {cost_label(name)}"
             if name in ("n_parameters", "n_macs")
-            else f"{share:.2f} of the {cost_label(name)}"
+            else f"{share:.2f} of the {cost_label(name).split(' (')[0]}"
             for name, share in self.savings.items()
             if np.isfinite(share) and share > 0
         ]
