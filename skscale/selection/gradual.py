@@ -227,7 +227,7 @@ class GradualScaleSearchCV(BaseSearchCV):
         The rule by which a candidate is chosen, and the climb ended: see `SmallestWithin`.
         True chooses the best mean score, str that of a score of several. The chosen estimator
         is fitted on all rows, from rung to rung as in the search. False fits none.
-    patience : int, default=2
+    patience : int, default=3
         Rungs in a row that the rule may pass over before the climb ends.
     cv : int, splitter, iterable or None, default=None
         As in scikit-learn.
@@ -277,7 +277,7 @@ class GradualScaleSearchCV(BaseSearchCV):
         scoring=None,
         n_jobs=None,
         refit=SmallestWithin(),  # noqa: B008 (it cannot be changed)
-        patience=2,
+        patience=3,
         cv=None,
         verbose=0,
         error_score=np.nan,
