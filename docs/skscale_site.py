@@ -21,6 +21,7 @@ PAGES = {"index": "README.md", "benchmarks": "benchmarks/README.md", "changes": 
 # The gallery, in the order of the guide.
 EXAMPLES = (
     "plot_quickstart.py",
+    "plot_trade.py",
     "plot_gradual.py",
     "plot_compound.py",
     "plot_images.py",
@@ -143,7 +144,7 @@ def _make_plain(app, what, name, obj, options, lines):
     """Docstrings of scikit-learn refer to its own site, and shapes look like references."""
     for number, line in enumerate(lines):
         line = re.sub(r":(?:ref|term|class|func|meth):`~?([^`<]+?)\s*<[^`]*>`", r"\1", line)
-        line = re.sub(r":(?:ref|term):`([^`]+)`", r"\1", line)
+        line = re.sub(r":(?:ref|term):`([^`]+)`", lambda m: m[1].replace("_", r"\_"), line)
         line = re.sub(r":math:`([^`]+)`", r"``\1``", line)  # MathJax would come from a host
         line = re.sub(r"shape \([^)]*\)", lambda m: re.sub(r"_(?=[,)])", r"\_", m[0]), line)
         lines[number] = line

@@ -35,6 +35,7 @@ class _Reached:
     def __init__(self):
         self._lock = threading.Lock()
         self._fitted = {}
+        self.is_over = False  # the climb; what is fitted then is the estimator that was chosen
 
     def __deepcopy__(self, memo):
         return self
@@ -70,11 +71,11 @@ class _Climber(BaseEstimator):
 
     def fit(self, X, y=None, **params):
         """Climb to the rung."""
-        key = joblib.hash((X, y, params))
-        start, fitted = self.reached.take(key, self.rung)
         prefix, network = find_network(self.estimator)
         # A module of the user's own is trained anew on each rung.
-        grows = isinstance(network, (ScaledMLP, ScaledCNN))
+        grows = isinstance(network, (ScaledMLP, ScaledCNN)) and not self.reached.is_over
+        key = joblib.hash((X, y, params)) if grows else None
+        start, fitted = self.reached.take(key, self.rung)
         for rung in range(start + 1 if grows else self.rung, self.rung + 1):
             if fitted is None or not grows:
                 fitted = clone(self.estimator)
@@ -83,7 +84,8 @@ class _Climber(BaseEstimator):
                 _shrink_and_perturb(find_network(fitted)[1], self.keep)
             fitted.set_params(**self.ladder[rung]).fit(X, y, **params)
             fitted.set_params(**{f"{prefix}warm_start": network.warm_start})
-        self.reached.put(key, self.rung, fitted)
+        if grows:
+            self.reached.put(key, self.rung, fitted)
         self.fitted_ = fitted
         return self
 
@@ -184,6 +186,7 @@ class _Ladder(BaseSearchCV):
             n_in_vain = 0 if self._choose(results) == rung else n_in_vain + 1
             if n_in_vain == self.patience:
                 break
+        self.estimator.reached.is_over = True
 
     def _choose(self, results):
         if callable(self.refit):
@@ -225,8 +228,9 @@ class GradualScaleSearchCV(BaseSearchCV):
         in scikit-learn (a process has to climb from the lowest rung each time).
     refit : bool, str or callable, default=SmallestWithin()
         The rule by which a candidate is chosen, and the climb ended: see `SmallestWithin`.
-        True chooses the best mean score, str that of a score of several. The chosen estimator
-        is fitted on all rows, from rung to rung as in the search. False fits none.
+        True chooses the best mean score, str that of a score of several. As in scikit-learn
+        an estimator of these parameters is then fitted on all rows, from its beginning. False
+        fits none.
     patience : int, default=3
         Rungs in a row that the rule may pass over before the climb ends.
     cv : int, splitter, iterable or None, default=None
