@@ -13,6 +13,7 @@ __version__ = "0.1.0.dev0"
 _EXPORTS = {
     "BestUnder": "skscale.selection.rules",
     "CompressionDisplay": "skscale.inspection.displays",
+    "FileError": "skscale.persistence.container",
     "GradualScaleSearchCV": "skscale.selection.gradual",
     "InconsistentVersionWarning": "skscale.estimators.pickling",
     "ParetoDisplay": "skscale.inspection.displays",
@@ -32,7 +33,9 @@ _EXPORTS = {
     "cost_scoring": "skscale.selection.costs",
     "diagnose": "skscale.selection.diagnosis",
     "fit_compound_coefficients": "skscale.selection.compound",
+    "freeze": "skscale.persistence.freezing",
     "last_fused_run": "skscale.training.fusion",
+    "load_frozen": "skscale.persistence.frozen",
     "prune": "skscale.compression.fitted",
     "scale_grid": "skscale.selection.grids",
     "scale_report": "skscale.inspection.report",

@@ -11,7 +11,7 @@ import skscale
 PUBLIC = [
     getattr(skscale, name)
     for name in skscale.__all__
-    if callable(getattr(skscale, name)) and not name.endswith("Warning")
+    if callable(getattr(skscale, name)) and not name.endswith(("Warning", "Error"))
 ]
 
 

@@ -10,7 +10,8 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 
 from skscale import ScaledMLPClassifier, ScaledMLPRegressor, complexity, last_fused_run
-from skscale.estimators.calibration import find_inverse_temperature, mean_of_logarithms
+from skscale.estimators.calibration import find_inverse_temperature
+from skscale.inference.outputs import mean_of_logarithms
 
 FAST = {"width": 8, "max_epochs": 4, "random_state": 0}
 

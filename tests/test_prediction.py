@@ -8,7 +8,7 @@ from sklearn.base import clone
 
 from skscale import ScaledMLPClassifier, ScaledMLPRegressor
 from skscale.estimators import mlp
-from skscale.estimators.features import is_plain_array
+from skscale.inference.inputs import is_plain_array
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The common part of all estimators: parameters, fitted state, prediction, pickles."""
 
 import copy
-import math
 import warnings
 from numbers import Integral, Real
 
@@ -12,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .. import __version__
 from .._sklearn_private import HasMethods, Interval, StrOptions
+from ..inference.outputs import check_finite
 from .fitting import Trains
 from .pickling import CallbacksLeftOut, InconsistentVersionWarning, TeacherLeftOut
 
@@ -187,12 +187,7 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
             outputs = self._compute(
                 x, self.architecture_, self.coefs_, self.intercepts_, buffers
             )
-        if not math.isfinite(np.vdot(outputs, outputs)) and not np.isfinite(outputs).all():
-            raise ValueError(
-                "The network's output is not finite for some rows of X. Expected values like "
-                "those of the training data: check the rows for extreme values, and the "
-                "estimator's weights."
-            )
+        check_finite(outputs)
         return self._join_members(outputs) if outputs.ndim == 3 else outputs
 
     def __copy__(self):

@@ -88,18 +88,3 @@ def mean_loss(outputs, targets, weights):
         positive, negative = log_sigmoid(outputs), log_sigmoid(-outputs)
         losses = -(targets * positive + (1 - targets) * negative).mean(axis=1)
     return float(np.average(losses, weights=weights))
-
-
-def mean_of_logarithms(logarithms):
-    """Return the logarithm of the mean over the first axis of what logarithms are given of.
-
-    Parameters
-    ----------
-    logarithms : ndarray of shape (n_members, ...)
-
-    Returns
-    -------
-    ndarray of shape (...)
-    """
-    largest = logarithms.max(axis=0)
-    return largest + np.log(np.exp(logarithms - largest).mean(axis=0))

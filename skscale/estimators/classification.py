@@ -12,7 +12,8 @@ from .._sklearn_private import (
     _fit_context,
 )
 from ..inference import dense as inference
-from .calibration import find_inverse_temperature, mean_loss, mean_of_logarithms
+from ..inference.outputs import join_logits, labels_of, link, probabilities_of
+from .calibration import find_inverse_temperature, mean_loss
 from .fitting import restores_state
 from .targets import (
     encode_classes,
@@ -195,11 +196,7 @@ class Classifies(ClassifierMixin):
         return mean_loss(outputs * factor, targets, weights)
 
     def _join_members(self, outputs):
-        # Logits of the mean probabilities.
-        if outputs.shape[2] > 1 and not self._multilabel:
-            return mean_of_logarithms(inference.log_softmax(outputs))
-        positive = mean_of_logarithms(inference.log_sigmoid(outputs))
-        return positive - mean_of_logarithms(inference.log_sigmoid(-outputs))
+        return join_logits(outputs, self._multilabel)
 
     def decision_function(self, X):
         """Return the network's logits.
@@ -228,12 +225,7 @@ class Classifies(ClassifierMixin):
         ndarray of shape (n_samples,) or (n_samples, n_labels)
             In the dtype of the labels.
         """
-        outputs = self._outputs(X)
-        if self._multilabel:
-            return (outputs > 0).astype(np.int64)
-        if outputs.shape[1] == 1:
-            return self.classes_[(outputs[:, 0] > 0).astype(np.intp)]
-        return self.classes_[outputs.argmax(axis=1)]
+        return labels_of(self._outputs(X), self.classes_, self._multilabel)
 
     def predict_proba(self, X):
         """Predict probabilities.
@@ -247,7 +239,7 @@ class Classifies(ClassifierMixin):
         ndarray of shape (n_samples, n_classes)
             Of each class; for a multilabel y of each label, on its own.
         """
-        return self._link(self._outputs(X), inference.sigmoid, inference.softmax)
+        return probabilities_of(self._outputs(X), self._multilabel)
 
     def predict_log_proba(self, X):
         """Predict logarithms of probabilities, also of those that round to zero.
@@ -261,17 +253,10 @@ class Classifies(ClassifierMixin):
         ndarray of shape (n_samples, n_classes)
         """
         outputs = self._outputs(X)
-        log_p = self._link(outputs, inference.log_sigmoid, inference.log_softmax)
+        log_p = link(outputs, self._multilabel, inference.log_sigmoid, inference.log_softmax)
         # The logarithm of what predict_proba says, also where that was rounded to one.
-        p = self._link(outputs, inference.sigmoid, inference.softmax)
+        p = probabilities_of(outputs, self._multilabel)
         return np.log(p, out=log_p, where=p > 0.5)
-
-    def _link(self, outputs, of_each, of_all):
-        if self._multilabel:
-            return of_each(outputs)
-        if outputs.shape[1] == 1:
-            return np.hstack([of_each(-outputs), of_each(outputs)])
-        return of_all(outputs)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -16,9 +16,6 @@ from .categories import CategoryReader, find_categorical
 LOST_IN_FLOAT32 = 10_000
 # Up to here float64 holds every integer.
 _LARGEST_EXACT = 2**53
-# Rows whose values are all below the root of this are neither infinite nor too large for
-# float32.
-_LARGEST_SQUARES = 1e76
 _BLOCK_ROWS = 1 << 12
 
 
@@ -308,30 +305,6 @@ def refuse_beyond_float32(X):
             "Input X contains infinity or a value too large for dtype('float32'), in which "
             "networks are trained. Expected numbers of moderate size."
         )
-
-
-def is_plain_array(X, n_features):
-    """Whether hardly anything needs to be checked of X.
-
-    A plain array of numbers of the right shape, all finite and none too large, is what a
-    served estimator nearly always gets. scikit-learn's validation takes ten times as long
-    as the network.
-
-    Parameters
-    ----------
-    X : anything
-    n_features : int
-
-    Returns
-    -------
-    bool
-    """
-    if type(X) is not np.ndarray or X.ndim != 2 or X.shape[1] != n_features:
-        return False
-    if (X.dtype != np.float64 and X.dtype != np.float32) or not len(X):
-        return False
-    # One pass, no warnings; NaN is less than nothing.
-    return float(np.vdot(X, X)) < _LARGEST_SQUARES
 
 
 def count_inputs(X):

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._sklearn_private import Interval, StrOptions
 from ..inference import dense as inference
 from ..inference.encoding import fit_encoding
+from ..inference.inputs import is_plain_array
 from ..inspection.complexity import count
 from ..networks.architecture import ACTIVATIONS, NORMALIZATIONS, DenseArchitecture
 from ..scaling import compound_scale
@@ -25,7 +26,6 @@ from .documentation import (
 from .features import (
     count_inputs,
     encode_features,
-    is_plain_array,
     validate_features,
     warn_of_lost_digits,
 )

@@ -11,8 +11,7 @@ from .._sklearn_private import (
     StrOptions,
     _fit_context,
 )
-from ..inference import dense as inference
-from .calibration import mean_of_logarithms
+from ..inference.outputs import join_numbers, numbers_of
 from .fitting import restores_state
 from .targets import (
     EncodedTargets,
@@ -254,7 +253,7 @@ class Regresses(RegressorMixin):
         return self._scale_targets(encoded)
 
     def _join_members(self, outputs):
-        return mean_of_logarithms(outputs) if self._is_log else outputs.mean(axis=0)
+        return join_numbers(outputs, self._is_log)
 
     def _scale_targets(self, encoded):
         return scale_targets(
@@ -275,18 +274,14 @@ class Regresses(RegressorMixin):
             float32, and predictions are of that dtype; float64 also where the targets lie
             so far from zero that float32 would round them visibly.
         """
-        outputs = self._outputs(X, in_dtype_of_X=True)
-        if self._is_log:
-            predicted = inference.exp(outputs) * self.target_scale_
-            if self._float32_holds_targets:
-                predicted = predicted.astype(outputs.dtype, copy=False)
-        else:
-            predicted = outputs
-            if not self._float32_holds_targets:
-                predicted = outputs.astype(np.float64, copy=False)
-            predicted *= self.target_scale_
-            predicted += self.target_mean_
-        return predicted[:, 0] if self._is_column else predicted
+        return numbers_of(
+            self._outputs(X, in_dtype_of_X=True),
+            self.target_mean_,
+            self.target_scale_,
+            is_log=self._is_log,
+            is_column=self._is_column,
+            float32_holds_targets=self._float32_holds_targets,
+        )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -65,7 +65,7 @@ def _tanh(z):
     return np.tanh(z, out=z)
 
 
-_ACTIVATIONS = {
+ACTIVATIONS = {
     "relu": _relu,
     "gelu": _gelu,
     "silu": _silu,
@@ -111,7 +111,7 @@ def forward(X, coefs, intercepts, *, activation, normalization, residual):
         the input or the weights are.
     """
     n_rows = X.shape[0]
-    arithmetic = (_ACTIVATIONS[activation], normalization, residual)
+    arithmetic = (ACTIVATIONS[activation], normalization, residual)
     if n_rows <= _FEWEST_ROWS:
         return _forward(X, coefs, intercepts, *arithmetic)
     dtype = np.promote_types(X.dtype, coefs[0].dtype)
@@ -164,7 +164,7 @@ def forward_members(X, coefs, intercepts, **arithmetic):
     ndarray of shape (n_members, n_rows, n_outputs)
     """
     if isinstance(X, np.ndarray) and len(X) <= _FEW_ROWS:
-        activate = _ACTIVATIONS[arithmetic["activation"]]
+        activate = ACTIVATIONS[arithmetic["activation"]]
         intercepts = [b[:, None] for b in intercepts]
         return _forward(
             X, coefs, intercepts, activate, arithmetic["normalization"], arithmetic["residual"]

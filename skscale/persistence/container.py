@@ -1,0 +1,150 @@
+"""A file of one line that says what it is, and the bytes that this line vouches for.
+
+::
+
+    skscale frozen format=1 writer=0.1.0 bytes=<n> sha256=<hex>\\n<n bytes>
+
+The hash is of the line up to it, and of the bytes: a file that was truncated, or changed in
+one bit, is refused. It is no signature: who can write the file can write its hash.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import stat
+
+from .. import __version__
+
+# The line is at most so long; files are read as a whole, once their length is known to fit.
+_LONGEST_LINE = 256
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows
+_LINE = re.compile(
+    rb"skscale (?P<kind>[a-z]{1,16}) format=(?P<version>[1-9][0-9]{0,5}) "
+    rb"writer=(?P<writer>[0-9A-Za-z.+]{1,64}) bytes=(?P<size>0|[1-9][0-9]{0,15}) "
+    rb"sha256=(?P<digest>[0-9a-f]{64})\n"
+)
+
+
+class FileError(ValueError):
+    """A file that is not what it should be: damaged, of another kind, or not trusted."""
+
+
+def write(path, kind, version, content):
+    """Write a file, as a whole or not at all.
+
+    Parameters
+    ----------
+    path : str or path-like
+    kind : str
+        What the file holds, in one word.
+    version : int
+        Version of the format of such files.
+    content : bytes
+    """
+    said = _vouched_for(kind, version, __version__, len(content))
+    line = said + b" sha256=" + _digest(said, content).encode() + b"\n"
+    path = os.path.abspath(os.fspath(path))
+    # In the same folder, so that the file can be moved there in one step.
+    draft = os.path.join(os.path.dirname(path), f".skscale-{os.urandom(8).hex()}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(line)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileNotFoundError):
+            os.chmod(draft, stat.S_IMODE(os.stat(path).st_mode))  # as before
+        os.replace(draft, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(draft)
+        raise
+
+
+def read(path, kind, version):
+    """Return the content of a file, once all that its line says was found to be so.
+
+    Parameters
+    ----------
+    path : str or path-like
+    kind : str
+        What the file is expected to hold.
+    version : int
+        Newest version of the format that is understood; all before it are too.
+
+    Returns
+    -------
+    content : memoryview
+    version : int
+        Version of the format of this file.
+
+    Raises
+    ------
+    FileError
+        If the file is damaged, holds something else, or is of a newer format.
+    OSError
+        If it cannot be read.
+    """
+    path = os.fspath(path)
+    # Opening a pipe would wait for its writer, and a device has no end.
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise FileError(f"{path!r} is no regular file. Expected a file of skscale.")
+    with open(path, "rb") as file:
+        line = file.readline(_LONGEST_LINE)
+        found = _LINE.fullmatch(line)
+        if found is None:
+            raise FileError(
+                f"{path!r} does not begin as a file of skscale does. Expected one that "
+                f"{_writer_of(kind)} wrote; this is another, or damaged."
+            )
+        _check_kind(path, found, kind)
+        _check_version(path, found, version)
+        size = int(found["size"])
+        if os.fstat(file.fileno()).st_size != len(line) + size:
+            raise _damaged(path, f"it should hold {size} bytes after its first line")
+        content = memoryview(file.read(size))
+    said = line[: -len(b" sha256=\n") - 64]
+    if _digest(said, content) != found["digest"].decode():
+        raise _damaged(path, "its SHA-256 is not what its first line says")
+    return content, int(found["version"])
+
+
+def _vouched_for(kind, version, writer, size):
+    return f"skscale {kind} format={version} writer={writer} bytes={size}".encode()
+
+
+def _digest(said, content):
+    digest = hashlib.sha256(said)
+    digest.update(content)
+    return digest.hexdigest()
+
+
+def _writer_of(kind):
+    return {"frozen": "FrozenPredictor.save", "estimator": "skscale.save"}[kind]
+
+
+def _check_kind(path, found, kind):
+    if found["kind"] != kind.encode():
+        other = {b"frozen": "skscale.load_frozen", b"estimator": "skscale.load"}
+        remedy = other.get(found["kind"], "a newer skscale")
+        raise FileError(
+            f"{path!r} holds another kind of content: expected {kind!r}, got "
+            f"{found['kind'].decode()!r}. Read it by {remedy}."
+        )
+
+
+def _check_version(path, found, newest):
+    if int(found["version"]) > newest:
+        raise FileError(
+            f"{path!r} is of format {found['version'].decode()}, and skscale {__version__} "
+            f"reads formats up to {newest}. It was written by skscale "
+            f"{found['writer'].decode()}: install that version or a newer one."
+        )
+
+
+def _damaged(path, what):
+    return FileError(
+        f"{path!r} is damaged: {what}. Expected the file as it was written: copy it anew."
+    )

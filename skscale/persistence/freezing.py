@@ -1,0 +1,349 @@
+"""From fitted estimators and pipelines of scikit-learn to what needs NumPy alone."""
+
+from dataclasses import replace
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.compose import ColumnTransformer
+from sklearn.frozen import FrozenEstimator
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MaxAbsScaler,
+    MinMaxScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
+    RobustScaler,
+    StandardScaler,
+)
+from sklearn.utils.validation import check_is_fitted
+
+from ..estimators.mlp import ScaledMLPClassifier, ScaledMLPRegressor
+from .frozen import make_predictor
+from .network import Categories, Labels, Network, Numbers
+from .steps import Arithmetic, Branches, Chain, Impute, Lookup, OneHot, Ordinal
+
+_NETWORKS = (ScaledMLPClassifier, ScaledMLPRegressor)
+
+
+def freeze(estimator):
+    """Make a predictor that needs NumPy alone.
+
+    It predicts what the estimator predicts, to 1e-6. scikit-learn, SciPy and torch need not be
+    installed where it is loaded. Preprocessing is taken along where it is scikit-learn's own:
+    StandardScaler, MinMaxScaler, RobustScaler, MaxAbsScaler, OneHotEncoder, OrdinalEncoder,
+    SimpleImputer, ColumnTransformer, Pipeline, "passthrough" and FunctionTransformer without a
+    function.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted ScaledMLPClassifier or ScaledMLPRegressor, a pipeline that ends in one, or a
+        search (anything with `best_estimator_`) that found one of these.
+
+    Returns
+    -------
+    FrozenPredictor
+        With `predict`, `predict_proba` of a classifier, and `save`.
+
+    Raises
+    ------
+    NotFittedError
+        If something is not fitted.
+    TypeError
+        If a step is not among those above, or does what is not supported.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skscale import ScaledMLPClassifier, freeze, load_frozen
+    >>> X, y = load_iris(return_X_y=True)
+    >>> network = ScaledMLPClassifier(width=8, max_epochs=2, random_state=0)
+    >>> pipeline = make_pipeline(StandardScaler(), network).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "iris.skscale"
+    ...     freeze(pipeline).save(path)
+    ...     predictor = load_frozen(path)
+    >>> bool((predictor.predict(X) == pipeline.predict(X)).all())
+    True
+    """
+    inner = _unwrap(estimator)
+    *steps, network = _steps_of(inner)
+    if type(network) not in _NETWORKS:
+        names = " or ".join(kind.__name__ for kind in _NETWORKS)
+        raise TypeError(
+            f"Expected a fitted {names}, alone or at the end of a pipeline, got "
+            f"{_name(network)}. Keep the estimator itself, by skscale.save or pickle."
+        )
+    check_is_fitted(network)
+    chain = Chain(_convert_all(steps))
+    first = _first_that_knows([*steps, network])
+    names = getattr(first, "feature_names_in_", None)
+    names = None if names is None else np.array(names, dtype=object)
+    return make_predictor(chain, _convert_network(network), int(first.n_features_in_), names)
+
+
+def _unwrap(estimator):
+    while True:
+        if type(estimator) is FrozenEstimator:
+            estimator = estimator.estimator
+        elif hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        else:
+            return estimator
+
+
+def _steps_of(estimator):
+    """Return the steps of a pipeline, those of pipelines in it too."""
+    if type(estimator) is not Pipeline:
+        return [_unwrap(estimator)]
+    found = []
+    for _, step in estimator.steps:
+        found.extend(_steps_of(_unwrap(step)))
+    return found
+
+
+def _first_that_knows(steps):
+    """Return the first of the steps that knows the columns of X."""
+    return next(step for step in steps if hasattr(step, "n_features_in_"))
+
+
+def _convert_all(steps):
+    return [step for step in map(_convert, steps) if step is not None]
+
+
+def _convert(step):
+    """Return what a step of scikit-learn does, or None where it does nothing."""
+    if step is None or (isinstance(step, str) and step == "passthrough"):
+        return None
+    step = _unwrap(step)
+    if type(step) is Pipeline:
+        return Chain(_convert_all(_steps_of(step)))
+    if type(step) not in _CONVERTERS:
+        known = ", ".join(kind.__name__ for kind in _CONVERTERS)
+        raise TypeError(
+            f"{_name(step)} cannot be frozen. Expected steps of these: Pipeline, {known}. Keep "
+            "the whole pipeline by skscale.save or pickle, or leave the step out: the networks "
+            "scale, encode and impute by themselves."
+        )
+    check_is_fitted(step)
+    return _CONVERTERS[type(step)](step)
+
+
+def _name(step):
+    kind = type(step)
+    return (
+        f"{kind.__module__}.{kind.__name__}" if isinstance(step, BaseEstimator) else f"{step!r}"
+    )
+
+
+def _refuse(step, what, remedy):
+    raise TypeError(f"{_name(step)} with {what} cannot be frozen. {remedy}")
+
+
+def _arithmetic(step, operations, casts=False, bounds=None):
+    done = [(name, numbers) for name, numbers in operations if numbers is not None]
+    if not done:
+        return None
+    return Arithmetic(
+        operations=tuple(name for name, _ in done),
+        numbers=tuple(np.asarray(numbers, dtype=np.float64) for _, numbers in done),
+        casts=casts,
+        bounds=bounds,
+        n_columns=int(step.n_features_in_),
+    )
+
+
+def _convert_standard(step):
+    mean = step.mean_ if step.with_mean else None
+    scale = step.scale_ if step.with_std else None
+    return _arithmetic(step, [("subtract", mean), ("divide", scale)], casts=True)
+
+
+def _convert_robust(step):
+    center = step.center_ if step.with_centering else None
+    scale = step.scale_ if step.with_scaling else None
+    return _arithmetic(step, [("subtract", center), ("divide", scale)])
+
+
+def _convert_min_max(step):
+    bounds = tuple(float(bound) for bound in step.feature_range) if step.clip else None
+    return _arithmetic(step, [("multiply", step.scale_), ("add", step.min_)], bounds=bounds)
+
+
+def _convert_max_abs(step):
+    bounds = (-1.0, 1.0) if step.clip else None
+    return _arithmetic(step, [("divide", step.scale_)], bounds=bounds)
+
+
+def _convert_imputer(step):
+    fill = np.asarray(step.statistics_)
+    is_empty = np.array([value != value for value in fill.tolist()], dtype=bool)
+    kept = np.arange(len(fill)) if step.keep_empty_features else np.flatnonzero(~is_empty)
+    # Private: the type of what it was fitted on decides as what X is read.
+    if step._fit_dtype.kind == "O":
+        reads = "objects"
+    else:
+        reads = "numbers" if step.strategy in ("most_frequent", "constant") else "floats"
+        fill = fill.astype(step._fill_dtype)
+    indicator = step.indicator_
+    return Impute(
+        missing=_plain(step.missing_values, step),
+        reads=reads,
+        fill=fill,
+        kept=kept,
+        indicated=None if indicator is None else np.asarray(indicator.features_, dtype=np.intp),
+    )
+
+
+def _plain(value, step):
+    """Return a value as one of Python's own; all that is missing is NaN or None."""
+    if type(value).__name__ == "NAType":
+        return float("nan")
+    value = value.item() if isinstance(value, np.generic) else value
+    if value is not None and not isinstance(value, (bool, int, float, str)):
+        _refuse(step, f"the value {value!r}", "Expected strings, numbers, None or NaN.")
+    return value
+
+
+def _rank(known, rare):
+    """Return the code of each category: those that are rare have the last in common."""
+    rare = set() if rare is None else {_key(value) for value in rare}
+    codes, n = [], 0
+    for value in known:
+        codes.append(None if _key(value) in rare else n)
+        n += _key(value) not in rare
+    return [n if code is None else code for code in codes], n if rare else None
+
+
+def _key(value):
+    return "NaN" if value != value else (value,)
+
+
+def _known_of(encoder, place):
+    known = [_plain(value, encoder) for value in encoder.categories_[place].tolist()]
+    if not hasattr(encoder, "infrequent_categories_"):  # none are taken together
+        return known, None
+    rare = encoder.infrequent_categories_[place]
+    return known, None if rare is None else [_plain(value, encoder) for value in rare.tolist()]
+
+
+def _convert_one_hot(step):
+    lookups, widths = [], []
+    for place in range(len(step.categories_)):
+        known, rare = _known_of(step, place)
+        codes, rare_code = _rank(known, rare)
+        n_codes = len(set(codes))
+        drop = None if step.drop_idx_ is None else step.drop_idx_[place]
+        dropped = None if drop is None else codes[drop]
+        kept = [code for code in range(n_codes) if code != dropped]
+        place_of = {code: float(i) for i, code in enumerate(kept)}
+        unknown = -1.0
+        if step.handle_unknown in ("infrequent_if_exist", "warn"):
+            unknown = place_of.get(rare_code, -1.0)
+        codes = np.array([place_of.get(code, -1.0) for code in codes])
+        is_error = step.handle_unknown == "error"
+        lookups.append(Lookup(known, codes, None if is_error else unknown, None))
+        widths.append(len(kept))
+    return OneHot(lookups, tuple(widths), np.dtype(step.dtype).str[1:])
+
+
+def _convert_ordinal(step):
+    unknown = None
+    if step.handle_unknown == "use_encoded_value":
+        unknown = float(step.unknown_value)
+    lookups = []
+    for place in range(len(step.categories_)):
+        known, rare = _known_of(step, place)
+        # A missing value is no category: it has a number of its own.
+        there = [value for value in known if value == value]
+        codes = dict(zip(map(_key, there), _rank(there, rare)[0], strict=True))
+        missing = float(step.encoded_missing_value)
+        numbers = [float(codes.get(_key(value), missing)) for value in known]
+        lookups.append(Lookup(known, np.array(numbers), unknown, None))
+    return Ordinal(lookups, np.dtype(step.dtype).str[1:])
+
+
+def _convert_columns(step):
+    if step.transformer_weights:
+        _refuse(step, "transformer_weights", "Leave them out: a network learns its weights.")
+    columns, chains = [], []
+    for name, inner, _ in step.transformers_:
+        # Private: where the columns stand that were chosen by name, mask, slice or function.
+        places = np.asarray(step._transformer_to_input_indices[name], dtype=np.intp)
+        if not len(places) or (isinstance(inner, str) and inner == "drop"):
+            continue
+        columns.append(places)
+        inner = _convert(inner)
+        chains.append(Chain([] if inner is None else [inner]))
+    return Branches(columns, chains, int(step.n_features_in_))
+
+
+def _convert_function(step):
+    if step.func is not None:
+        _refuse(step, f"func={step.func!r}", "A function is code, which is not frozen.")
+
+
+_CONVERTERS = {
+    StandardScaler: _convert_standard,
+    MinMaxScaler: _convert_min_max,
+    RobustScaler: _convert_robust,
+    MaxAbsScaler: _convert_max_abs,
+    OneHotEncoder: _convert_one_hot,
+    OrdinalEncoder: _convert_ordinal,
+    SimpleImputer: _convert_imputer,
+    ColumnTransformer: _convert_columns,
+    FunctionTransformer: _convert_function,
+}
+
+
+def _convert_network(network):
+    architecture = network.architecture_
+    return Network(
+        n_columns=int(network.n_features_in_),
+        categories=_convert_categories(network),
+        encoding=_convert_encoding(network.encoding_),
+        coefs=list(network.coefs_),
+        intercepts=list(network.intercepts_),
+        activation=architecture.activation,
+        normalization=architecture.normalization,
+        residual=bool(architecture.residual),
+        head=_convert_head(network),
+    )
+
+
+def _convert_encoding(encoding):
+    if encoding is None:
+        return None
+    # Counts may be integers of NumPy's.
+    plain = {name: tuple(map(int, getattr(encoding, name))) for name in ("n_codes", "other")}
+    return replace(encoding, **plain)
+
+
+def _convert_categories(network):
+    reader = network._category_reader
+    if reader is None:
+        return None
+    lookups = []
+    for codes, missing in reader.codes:
+        known = [_plain(value, network) for value in codes]
+        numbers = np.array(list(codes.values()), dtype=np.float64)
+        lookups.append(Lookup(known, numbers, -1.0, missing))
+    return Categories(np.asarray(reader.categorical, dtype=np.intp), lookups)
+
+
+def _convert_head(network):
+    if isinstance(network, ScaledMLPClassifier):
+        return Labels(network.classes_, bool(network._multilabel))
+    return Numbers(
+        mean=np.asarray(network.target_mean_, dtype=np.float64),
+        scale=np.asarray(network.target_scale_, dtype=np.float64),
+        is_log=bool(network._is_log),
+        is_column=bool(network._is_column),
+        float32_holds_targets=network._float32_holds_targets,
+    )

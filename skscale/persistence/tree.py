@@ -1,0 +1,188 @@
+"""Parts as JSON and plain arrays, and back. NumPy only.
+
+A content is the length of the JSON (8 bytes), the JSON, and the bytes of the arrays, one after
+the other and no more. A part is its name and its fields; arrays of numbers are referred to by
+their place, and all others are lists in the JSON. Nothing is looked up but in `_PARTS`.
+"""
+
+import json
+import math
+from dataclasses import fields
+
+import numpy as np
+
+from ..inference.encoding import TableEncoding
+from .network import Categories, Labels, Network, Numbers
+from .steps import Arithmetic, Branches, Chain, Impute, Lookup, OneHot, Ordinal, expect
+
+_PARTS = {
+    kind.__name__: kind
+    for kind in (
+        Arithmetic,
+        Branches,
+        Categories,
+        Chain,
+        Impute,
+        Labels,
+        Lookup,
+        Network,
+        Numbers,
+        OneHot,
+        Ordinal,
+        TableEncoding,
+    )
+}
+_LENGTH_BYTES = 8
+_MOST_DIMENSIONS = 3
+# A type of strings takes the room of its longest for each of them.
+_LARGEST_STRINGS = 1 << 26
+
+
+def pack(tree):
+    """Return the bytes of a tree.
+
+    Parameters
+    ----------
+    tree : dict of str to anything
+        Of parts, arrays, lists, tuples (which become lists where no part says otherwise) and
+        plain values.
+
+    Returns
+    -------
+    bytes
+    """
+    arrays = []
+    plain = _encode(tree, arrays)
+    header = [[a.dtype.str, list(a.shape)] for a in arrays]
+    text = json.dumps({"tree": plain, "arrays": header}, allow_nan=False).encode()
+    length = len(text).to_bytes(_LENGTH_BYTES, "little")
+    return b"".join([length, text, *(a.tobytes() for a in arrays)])
+
+
+def unpack(content):
+    """Return the tree of some bytes.
+
+    Parameters
+    ----------
+    content : memoryview
+
+    Returns
+    -------
+    dict of str to anything
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError, IndexError, RecursionError
+        If they are none.
+    """
+    length = int.from_bytes(content[:_LENGTH_BYTES], "little")
+    start = _LENGTH_BYTES + length
+    expect(start <= len(content), "a header within the file")
+    text = str(content[_LENGTH_BYTES:start], "utf-8")
+    found = json.loads(text, parse_constant=_refuse_constant)
+    arrays = []
+    for dtype, shape in found["arrays"]:
+        array, start = _read_array(content, start, dtype, shape)
+        arrays.append(array)
+    expect(start == len(content), "nothing behind the arrays")
+    # Each is used once, in order: the work of a prediction is in proportion to the file.
+    unused = iter(enumerate(arrays))
+    tree = _decode(found["tree"], unused)
+    expect(next(unused, None) is None, "no array that nobody uses")
+    return tree
+
+
+def _read_array(content, start, dtype, shape):
+    expect(isinstance(dtype, str) and len(dtype) == 3, "the type of an array")
+    dtype = np.dtype(dtype)
+    expect(dtype.kind in "biuf", "an array of numbers")
+    expect(isinstance(shape, list) and len(shape) <= _MOST_DIMENSIONS, "a shape")
+    expect(all(type(n) is int and n >= 0 for n in shape), "a shape")
+    n_bytes = math.prod(shape) * dtype.itemsize
+    expect(n_bytes <= len(content) - start, "an array within the file")
+    # Of a single empty axis the others could be of any length.
+    expect(all(n <= len(content) for n in shape), "a shape that fits the file")
+    if dtype.kind == "b":
+        flags = np.frombuffer(content[start : start + n_bytes], np.uint8)
+        expect(not (flags > 1).any(), "true or false")
+    # A copy lies where the processor likes it, and lets the file go.
+    array = np.frombuffer(content[start : start + n_bytes], dtype).reshape(shape).copy()
+    return array.astype(dtype.newbyteorder("="), copy=False), start + n_bytes
+
+
+def _refuse_constant(name):
+    raise ValueError(f"expected no {name}")
+
+
+def _encode(value, arrays):
+    if type(value) in _PARTS.values():
+        names = [field.name for field in fields(value)]
+        own = {name: _encode(getattr(value, name), arrays) for name in names}
+        return {"part": type(value).__name__, "fields": own}
+    if isinstance(value, dict):
+        return {"dict": {key: _encode(of_key, arrays) for key, of_key in value.items()}}
+    if isinstance(value, tuple):
+        return {"tuple": [_encode(item, arrays) for item in value]}
+    if isinstance(value, list):
+        return [_encode(item, arrays) for item in value]
+    if isinstance(value, np.ndarray):
+        return _encode_array(value, arrays)
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"number": repr(value)}
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    raise TypeError(f"expected a plain value, got {value!r} of {type(value).__name__}")
+
+
+def _encode_array(array, arrays):
+    if array.dtype.kind in "biuf" and array.dtype.itemsize <= 8:
+        arrays.append(np.ascontiguousarray(array))
+        return {"array": len(arrays) - 1}
+    if array.dtype.kind in "OU" and array.ndim == 1:
+        dtype = "O" if array.dtype.kind == "O" else array.dtype.str[1:]
+        expect(dtype == "O" or array.nbytes <= _LARGEST_STRINGS, "strings of moderate size")
+        return {"values": [_encode(v, arrays) for v in map(_plain, array)], "dtype": dtype}
+    raise TypeError(f"expected numbers or strings, got an array of {array.dtype}")
+
+
+def _plain(value):
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _decode(value, arrays):
+    if isinstance(value, list):
+        return [_decode(item, arrays) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "part" in value:
+        kind = _PARTS[value["part"]]
+        own = {name: _decode(of, arrays) for name, of in value["fields"].items()}
+        expect(own.keys() == {field.name for field in fields(kind)}, "the fields of the part")
+        return kind(**own)
+    if "dict" in value:
+        return {key: _decode(of_key, arrays) for key, of_key in value["dict"].items()}
+    if "tuple" in value:
+        return tuple(_decode(item, arrays) for item in value["tuple"])
+    if "array" in value:
+        place, array = next(arrays, (None, None))
+        expect(place is not None and value["array"] == place, "the next array")
+        return array
+    if "values" in value:
+        return _decode_values(value, arrays)
+    expect(value["number"] in ("nan", "inf", "-inf"), "a number")
+    return float(value["number"])
+
+
+def _decode_values(value, arrays):
+    values = [_decode(item, arrays) for item in value["values"]]
+    plain = (bool, int, float, str, type(None))
+    expect(all(isinstance(item, plain) for item in values), "plain values")
+    if value["dtype"] == "O":
+        array = np.empty(len(values), dtype=object)
+        array[:] = values
+        return array
+    expect(all(isinstance(item, str) for item in values), "strings")
+    width = max(1, int(value["dtype"][1:]))
+    expect(max(map(len, values), default=0) <= width, "strings of that width")
+    expect(4 * width * len(values) <= _LARGEST_STRINGS, "strings of moderate size")
+    return np.array(values, dtype=f"U{width}")

@@ -1,0 +1,654 @@
+"""Frozen predictors: what the pipeline predicts, by NumPy alone, from checked files."""
+
+import contextlib
+import json
+import os
+import pickle
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MaxAbsScaler,
+    MinMaxScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
+    RobustScaler,
+    StandardScaler,
+)
+
+from skscale import (
+    FileError,
+    ScaledMLPClassifier,
+    ScaledMLPRegressor,
+    freeze,
+    load_frozen,
+)
+from skscale.persistence import container, frozen, tree
+
+N = 160
+NUMBERS = ["age", "fare", "speed"]
+WORDS = ["town", "colour"]
+
+
+def make_frame(n=N, seed=0):
+    """Numbers of several types, one with gaps, and two columns of words."""
+    rng = np.random.default_rng(seed)
+    fare = rng.lognormal(3, 1, n)
+    fare[::7] = np.nan
+    return pd.DataFrame(
+        {
+            "age": rng.integers(0, 90, n),
+            "town": rng.choice(["Ulm", "Graz", "Bern", "Chur"], n, p=[0.5, 0.3, 0.17, 0.03]),
+            "fare": fare,
+            "colour": pd.Categorical(rng.choice(["red", "green"], n)),
+            "speed": rng.normal(1e3, 1, n).astype(np.float32),
+        }
+    )
+
+
+def make_target(frame, kind):
+    rng = np.random.default_rng(1)
+    score = (frame["age"] - 45) / 20 + (frame["town"] == "Ulm") + rng.normal(0, 0.3, len(frame))
+    score = score.to_numpy()
+    return {
+        "strings": np.where(score > 0, "yes", "no"),
+        "objects": np.digitize(score, [-1, 1]).astype(str).astype(object),
+        "ints": np.array([7, 3, 11])[np.digitize(score, [-1, 1])],
+        "bools": score > 0,
+        "floats": np.digitize(score, [0]).astype(float),
+        "labels": np.column_stack([score > 0, score > 1, score > -1]).astype(int),
+        "number": 1e3 + score,
+        "numbers": np.column_stack([score, -3 * score]),
+        "far": 1e7 + score,
+        "counts": np.floor(np.exp(score / 2)),
+    }[kind]
+
+
+def numbers_and_words(numbers, words, **options):
+    parts = [("numbers", numbers, NUMBERS), ("words", words, WORDS)]
+    return ColumnTransformer(parts, **options)
+
+
+def quick(kind, **parameters):
+    is_number = kind in ("number", "numbers", "far", "counts")
+    cls = ScaledMLPRegressor if is_number else ScaledMLPClassifier
+    if kind == "counts":
+        parameters["loss"] = "poisson"
+    return cls(width=8, max_epochs=2, random_state=0, **parameters)
+
+
+def assert_predicts_the_same(predictor, fitted, *inputs):
+    for X in inputs:
+        expected = fitted.predict(X)
+        predicted = predictor.predict(X)
+        assert predicted.dtype == expected.dtype
+        assert predicted.shape == expected.shape
+        if expected.dtype.kind == "f" and not hasattr(fitted, "predict_proba"):
+            np.testing.assert_allclose(predicted, expected, rtol=1e-6, atol=1e-6)
+            continue
+        np.testing.assert_array_equal(predicted, expected)
+        probabilities = fitted.predict_proba(X)
+        np.testing.assert_allclose(predictor.predict_proba(X), probabilities, atol=1e-6, rtol=0)
+        np.testing.assert_array_equal(predictor.classes_, fitted.classes_)
+
+
+def through_a_file(predictor, tmp_path):
+    predictor.save(tmp_path / "predictor")
+    return load_frozen(tmp_path / "predictor")
+
+
+KINDS = [
+    "strings", "objects", "ints", "bools", "floats", "labels", "number", "numbers", "far",
+    "counts",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("n_members", [1, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_frozen_estimator_predicts_a_raw_frame_as_itself(kind, n_members, tmp_path):
+    frame = make_frame()
+    fitted = quick(kind, n_members=n_members, resolution=3).fit(frame, make_target(frame, kind))
+    predictor = through_a_file(freeze(fitted), tmp_path)
+    unseen = frame.iloc[:9].copy()
+    unseen["town"] = ["Linz", *unseen["town"][1:-1], None]
+    unseen["colour"] = unseen["colour"].astype(object)
+    unseen.loc[2, "colour"] = "blue"
+    unseen.loc[3, "age"] = 500
+    assert_predicts_the_same(predictor, fitted, frame, frame.iloc[:1], unseen)
+    np.testing.assert_array_equal(predictor.feature_names_in_, fitted.feature_names_in_)
+    assert predictor.n_features_in_ == 5
+
+
+@pytest.mark.parametrize("kind", ["strings", "ints", "labels", "number", "far", "counts"])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"depth": 0},
+        {"preprocessing": None, "activation": "mish", "normalization": "layer"},
+        {"depth": 3, "precision": "float64", "activation": "gelu", "resolution": 4},
+    ],
+    ids=str,
+)
+def test_a_frozen_estimator_predicts_arrays_and_lists_of_either_precision(
+    kind, parameters, tmp_path
+):
+    frame = make_frame()
+    X = frame[["age", "speed"]].to_numpy(np.float64)
+    fitted = quick(kind, **parameters).fit(X, make_target(frame, kind))
+    predictor = through_a_file(freeze(fitted), tmp_path)
+    short, ints = X.astype(np.float32), X.astype(np.int64)
+    inputs = (X, short, ints, X[:3].tolist(), X[:1], short[::-2], np.asfortranarray(X))
+    assert_predicts_the_same(predictor, fitted, *inputs)
+    assert not hasattr(predictor, "feature_names_in_")
+    assert hasattr(predictor, "predict_proba") == hasattr(fitted, "predict_proba")
+
+
+ONE_HOT = [
+    {"handle_unknown": "ignore"},
+    {"handle_unknown": "ignore", "drop": "if_binary"},
+    {"drop": "first"},
+    {"handle_unknown": "infrequent_if_exist", "min_frequency": 12, "sparse_output": False},
+    {"handle_unknown": "infrequent_if_exist", "max_categories": 2, "dtype": np.float32},
+    {"handle_unknown": "ignore", "min_frequency": 12},
+    {"drop": "first", "min_frequency": 12},
+    {"categories": [["Chur", "Ulm", "Graz", "Bern", "Linz"], ["red", "green"]]},
+]
+
+
+@pytest.mark.parametrize("options", ONE_HOT, ids=str)
+@pytest.mark.filterwarnings("ignore:Found unknown categories")
+def test_one_hot_encoding_is_frozen_with_all_its_options(options):
+    frame = make_frame()
+    encoder = OneHotEncoder(**options)
+    impute = make_pipeline(SimpleImputer(), StandardScaler())
+    columns = numbers_and_words(impute, encoder)
+    fitted = make_pipeline(columns, quick("strings")).fit(frame, make_target(frame, "strings"))
+    predictor = freeze(fitted)
+    assert_predicts_the_same(predictor, fitted, frame)
+    unseen = frame.iloc[:5].assign(town="Wien")
+    if encoder.handle_unknown == "error":
+        with pytest.raises(ValueError, match=r"unknown categories \['Wien'\] in column 0"):
+            predictor.predict(unseen)
+    else:
+        assert_predicts_the_same(predictor, fitted, unseen)
+
+
+ORDINAL = [
+    {"handle_unknown": "use_encoded_value", "unknown_value": -1},
+    {"handle_unknown": "use_encoded_value", "unknown_value": np.nan, "min_frequency": 12},
+    {"encoded_missing_value": -5, "dtype": np.float32},
+    {"max_categories": 2, "handle_unknown": "use_encoded_value", "unknown_value": 9},
+]
+
+
+@pytest.mark.parametrize("options", ORDINAL, ids=str)
+def test_ordinal_encoding_is_frozen_with_all_its_options(options):
+    frame = make_frame()
+    frame["town"] = frame["town"].astype(object)
+    frame.loc[3, "town"] = np.nan
+    encoder = OrdinalEncoder(**options)
+    columns = numbers_and_words("passthrough", encoder)
+    fitted = make_pipeline(columns, quick("ints")).fit(frame, make_target(frame, "ints"))
+    predictor = freeze(fitted)
+    assert_predicts_the_same(predictor, fitted, frame)
+    unseen = frame.iloc[:5].assign(town="Wien")
+    if encoder.handle_unknown == "error":
+        with pytest.raises(ValueError, match="unknown categories"):
+            predictor.predict(unseen)
+    else:
+        assert_predicts_the_same(predictor, fitted, unseen)
+
+
+def test_numbers_are_categories_too():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.integers(3, 6, N), rng.normal(size=N)]).astype(float)
+    X[5, 0] = np.nan
+    y = X[:, 1] > 0
+    one_hot = ColumnTransformer(
+        [("codes", OneHotEncoder(handle_unknown="ignore"), [0])], remainder="passthrough"
+    )
+    fitted = make_pipeline(one_hot, quick("bools")).fit(X, y)
+    unseen = np.vstack([X, [[99, 0.5]]])
+    assert_predicts_the_same(freeze(fitted), fitted, X, unseen, unseen.astype(np.float32))
+    fitted = quick("bools", categorical_features=[0]).fit(X, y)
+    assert_predicts_the_same(freeze(fitted), fitted, X, unseen)
+
+
+IMPUTERS = [
+    SimpleImputer(),
+    SimpleImputer(strategy="median", add_indicator=True),
+    SimpleImputer(strategy="most_frequent"),
+    SimpleImputer(strategy="constant", fill_value=-3, keep_empty_features=True),
+    SimpleImputer(missing_values=-1, strategy="mean"),
+]
+
+
+@pytest.mark.parametrize("imputer", IMPUTERS, ids=str)
+@pytest.mark.filterwarnings("ignore:Skipping features without")
+def test_imputing_is_frozen(imputer):
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 50, (N, 4)).astype(float)
+    X[:, 3] = X[::5, 1] = imputer.missing_values
+    y = X[:, 0] > 25
+    fitted = make_pipeline(imputer, quick("bools", preprocessing=None)).fit(X, y)
+    predictor = freeze(fitted)
+    assert_predicts_the_same(predictor, fitted, X, X.astype(np.float32), X[:4].tolist())
+
+
+def test_missing_words_are_imputed():
+    frame = make_frame()
+    frame["town"] = frame["town"].astype(object)
+    frame.loc[::5, "town"] = np.nan
+    frame["colour"] = frame["colour"].astype(object)
+    words = make_pipeline(
+        SimpleImputer(strategy="most_frequent", add_indicator=False),
+        OneHotEncoder(sparse_output=False),
+    )
+    columns = numbers_and_words(SimpleImputer(), words)
+    fitted = make_pipeline(columns, quick("strings")).fit(frame, make_target(frame, "strings"))
+    assert_predicts_the_same(freeze(fitted), fitted, frame, frame.iloc[:5])
+    nothing = SimpleImputer(missing_values=None, strategy="constant", fill_value="none")
+    columns = numbers_and_words(SimpleImputer(), make_pipeline(nothing, words[1]))
+    frame["town"] = frame["town"].where(frame["town"].notna(), None)
+    fitted = make_pipeline(columns, quick("strings")).fit(frame, make_target(frame, "strings"))
+    assert_predicts_the_same(freeze(fitted), fitted, frame, frame.iloc[:5])
+
+
+SCALERS = [
+    StandardScaler(),
+    StandardScaler(with_mean=False),
+    StandardScaler(with_mean=False, with_std=False),
+    MinMaxScaler((-1, 2), clip=True),
+    MinMaxScaler(),
+    RobustScaler(),
+    RobustScaler(with_centering=False, unit_variance=True),
+    MaxAbsScaler(),
+    MaxAbsScaler(clip=True),
+    FunctionTransformer(),
+    "passthrough",
+]
+
+
+@pytest.mark.parametrize("scaler", SCALERS, ids=str)
+def test_scaling_is_frozen_bit_by_bit(scaler):
+    X = make_frame()[["age", "speed", "fare"]].to_numpy(np.float64)
+    y = X[:, 0] > 45
+    fitted = make_pipeline(scaler, quick("bools")).fit(X, y)
+    predictor = freeze(fitted)
+    for some in (X, X.astype(np.float32), X * 3):
+        expected = fitted.predict_proba(some)
+        np.testing.assert_array_equal(predictor.predict_proba(some), expected)
+
+
+COLUMNS = {
+    "names": (["age", "fare"], ["speed"]),
+    "places": ([0, 2], [-1]),
+    "slice": (slice(0, 3, 2), [4]),
+    "slice of names": (slice("fare", "fare"), ["age"]),
+    "mask": ([True, False, True, False, False], [4]),
+    "callable": (lambda X: ["age", "speed"], ["fare"]),
+    "none": ([], ["speed", "age", "fare"]),
+}
+
+
+@pytest.mark.parametrize("remainder", ["drop", "passthrough", "encode"])
+@pytest.mark.parametrize("chosen", COLUMNS.values(), ids=COLUMNS)
+def test_columns_are_chosen_however_they_are_named(chosen, remainder):
+    frame = make_frame()
+    if remainder == "passthrough":
+        frame = frame.assign(town=1.0, colour=frame["colour"].cat.codes)
+    rest = OrdinalEncoder() if remainder == "encode" else remainder
+    columns = ColumnTransformer(
+        [
+            ("a", make_pipeline(MinMaxScaler(), "passthrough"), chosen[0]),
+            ("b", StandardScaler(), chosen[1]),
+            ("c", "drop", ["fare"]),
+        ],
+        remainder=rest,
+    )
+    fitted = make_pipeline(columns, quick("number")).fit(frame, make_target(frame, "number"))
+    predictor = freeze(fitted)
+    assert_predicts_the_same(predictor, fitted, frame)
+    shuffled = frame[["speed", "colour", "fare", "age", "town"]].assign(more=1)
+    np.testing.assert_allclose(predictor.predict(shuffled), fitted.predict(frame), rtol=1e-6)
+
+
+@pytest.mark.parametrize("output", ["default", "pandas", "polars"])
+def test_nested_pipelines_and_frames_of_either_kind_are_taken(output):
+    frame = make_frame()
+    words = make_pipeline(
+        SimpleImputer(strategy="most_frequent"),
+        OneHotEncoder(sparse_output=False, handle_unknown="ignore"),
+    )
+    frame["colour"] = frame["colour"].astype(str)
+    numbers = make_pipeline(make_pipeline("passthrough", SimpleImputer()), RobustScaler())
+    columns = numbers_and_words(numbers, words)
+    fitted = make_pipeline(make_pipeline(columns, MaxAbsScaler()), quick("strings"))
+    fitted.set_output(transform=output)
+    fitted.fit(frame, make_target(frame, "strings"))
+    predictor = freeze(fitted)
+    assert_predicts_the_same(predictor, fitted, frame)
+    in_polars = pl.from_pandas(frame)
+    np.testing.assert_allclose(
+        predictor.predict_proba(in_polars), fitted.predict_proba(frame), atol=1e-6
+    )
+
+
+def test_a_frame_of_polars_with_gaps_is_taken_by_an_estimator_as_by_its_frozen_one():
+    frame = make_frame()
+    in_polars = pl.from_pandas(frame).with_columns(
+        age=pl.when(pl.col("age") > 80).then(None).otherwise(pl.col("age"))
+    )
+    fitted = quick("strings").fit(in_polars, make_target(frame, "strings"))
+    assert_predicts_the_same(freeze(fitted), fitted, in_polars, in_polars[:3])
+
+
+def test_pandas_types_with_missing_values_are_taken():
+    frame = make_frame().assign(age=lambda f: f["age"].astype("Int64"))
+    frame.loc[4, "age"] = pd.NA
+    frame["town"] = frame["town"].astype("string")
+    frame["colour"] = frame["colour"].cat.remove_categories("red")
+    fitted = quick("strings").fit(frame, make_target(make_frame(), "strings"))
+    assert_predicts_the_same(freeze(fitted), fitted, frame, frame.iloc[:6])
+
+
+def test_a_search_is_frozen_as_what_it_found(digits):
+    X, y = digits
+    search = GridSearchCV(quick("ints"), {"depth": [1, 2]}, cv=2).fit(X[:200], y[:200])
+    assert_predicts_the_same(freeze(search), search, X)
+
+
+def test_large_inputs_are_computed_in_pieces(monkeypatch):
+    frame = make_frame()
+    fitted = quick("strings").fit(frame, make_target(frame, "strings"))
+    predictor = freeze(fitted)
+    monkeypatch.setattr(frozen, "_BLOCK_ROWS", 50)
+    assert_predicts_the_same(predictor, fitted, frame)
+
+
+def test_a_frozen_predictor_holds_no_row_and_can_be_pickled(digits, tmp_path):
+    X, y = digits
+    fitted = quick("ints").fit(X, y)
+    predictor = freeze(fitted)
+    again = pickle.loads(pickle.dumps(predictor))
+    np.testing.assert_array_equal(again.predict(X), fitted.predict(X))
+    predictor.save(tmp_path / "digits")
+    n_bytes = 4 * fitted.complexity_.n_parameters + 3 * 8 * X.shape[1]
+    assert (tmp_path / "digits").stat().st_size <= n_bytes + 2_500
+
+
+REFUSED = {
+    "PCA": make_pipeline(PCA(), quick("number")),
+    "func=": make_pipeline(FunctionTransformer(np.log1p), quick("number")),
+    "transformer_weights": make_pipeline(
+        ColumnTransformer([("a", StandardScaler(), [0])], transformer_weights={"a": 2}),
+        quick("number"),
+    ),
+    "TransformedTargetRegressor": TransformedTargetRegressor(quick("number"), func=np.log1p,
+                                                             inverse_func=np.expm1),
+    "StandardScaler": StandardScaler(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_frozen_is_refused_by_name(name):
+    X = np.abs(np.random.default_rng(0).normal(size=(60, 2)))
+    with pytest.raises(TypeError, match=name):
+        freeze(REFUSED[name].fit(X, X[:, 0]))
+
+
+def test_a_subclass_may_do_otherwise_and_is_refused():
+    class Shifted(StandardScaler):
+        pass
+
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    with pytest.raises(TypeError, match=r"Shifted cannot be frozen\. Expected steps of these"):
+        freeze(make_pipeline(Shifted(), quick("number")).fit(X, X[:, 0]))
+
+
+def test_only_what_is_fitted_is_frozen():
+    with pytest.raises(NotFittedError):
+        freeze(quick("number"))
+    with pytest.raises(NotFittedError):
+        freeze(make_pipeline(StandardScaler(), quick("number")))
+
+
+BAD = [
+    (None, ValueError, "X is None"),
+    (np.ones(4), ValueError, r"Expected 2D array, got 1D array.*Reshape your data"),
+    (np.ones((2, 3)), ValueError, "X has 3 features, but FrozenClassifier is expecting 2"),
+    (np.ones((0, 2)), ValueError, r"0 sample\(s\)"),
+    ([[1.0, np.nan]], ValueError, "Input X contains NaN"),
+    ([[1.0, np.inf]], ValueError, "infinity"),
+    ([[1.0, 1e300]], ValueError, "too large"),
+    ([["a", 1.0]], ValueError, "could not convert string to float"),
+    (np.ones((2, 2), complex), ValueError, "complex"),
+    (iter([[1, 2]]), TypeError, "read but once"),
+    (np.ma.masked_array([[1.0, 2.0]], [[True, False]]), ValueError, "masked"),
+    (pd.DataFrame([[1, 2]], columns=["a", "a"]), ValueError, "two columns of one name"),
+]
+
+
+@pytest.mark.parametrize(("X", "kind", "message"), BAD, ids=[m for _, _, m in BAD])
+def test_bad_input_is_refused(X, kind, message):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(60, 2))
+    fitted = quick("bools", preprocessing=None).fit(rows, rows[:, 0] > 0)
+    with pytest.raises(kind, match=message):
+        freeze(fitted).predict(X)
+
+
+def test_sparse_rows_are_refused():
+    from scipy.sparse import csr_array
+
+    rows = np.random.default_rng(0).normal(size=(60, 2))
+    fitted = quick("bools", preprocessing=None).fit(csr_array(rows), rows[:, 0] > 0)
+    predictor = freeze(fitted)
+    assert_predicts_the_same(predictor, fitted, rows)
+    with pytest.raises(TypeError, match="takes dense data"):
+        predictor.predict(csr_array(rows))
+
+
+def test_columns_that_are_not_there_are_named():
+    frame = make_frame()
+    fitted = quick("strings").fit(frame, make_target(frame, "strings"))
+    predictor = freeze(fitted)
+    with pytest.raises(ValueError, match=r"expected \['age'\], got \['years'"):
+        predictor.predict(frame.rename(columns={"age": "years"}))
+    with pytest.warns(UserWarning, match="does not have feature names"):
+        predictor.predict(frame.to_numpy())
+    assert len(predictor.predict(frame.to_numpy().tolist())) == N
+
+
+# Files
+
+
+@pytest.fixture(scope="module")
+def a_file(tmp_path_factory):
+    frame = make_frame()
+    words = OneHotEncoder(handle_unknown="ignore")
+    columns = numbers_and_words(make_pipeline(SimpleImputer(), StandardScaler()), words)
+    fitted = make_pipeline(columns, quick("strings")).fit(frame, make_target(frame, "strings"))
+    path = tmp_path_factory.mktemp("frozen") / "predictor"
+    freeze(fitted).save(path)
+    return path, frame, fitted.predict_proba(frame)
+
+
+def _read_mutant(tmp_path, data):
+    path = tmp_path / "mutant"
+    path.write_bytes(data)
+    return load_frozen(path)
+
+
+def test_no_truncated_and_no_bit_flipped_file_is_read(a_file, tmp_path):
+    data = a_file[0].read_bytes()
+    rng = np.random.default_rng(0)
+    mutants = [data[:n] for n in rng.integers(0, len(data), 150)]
+    # Half of them in the first line, of which every bit counts.
+    places = [*rng.integers(0, 8 * len(data), 150), *rng.integers(0, 8 * 140, 150)]
+    for place in places:
+        mutant = bytearray(data)
+        mutant[place // 8] ^= 1 << (place % 8)
+        mutants.append(bytes(mutant))
+    mutants += [data + b"\0", data + data, b"", b"\0" * len(data), data[::-1]]
+    for _ in range(50):
+        a, b = sorted(rng.integers(0, len(data), 2))
+        mutants.append(data[:a] + data[b:] + data[a:b])  # swapped
+    for mutant in mutants:
+        if mutant != data:
+            with pytest.raises(FileError):
+                _read_mutant(tmp_path, mutant)
+    assert len(mutants) >= 500
+
+
+def _rehash(tmp_path, content, kind="frozen", version=1):
+    path = tmp_path / "hostile"
+    container.write(path, kind, version, content)
+    return path
+
+
+def test_no_hostile_content_with_a_right_hash_does_harm(a_file, tmp_path):
+    """Any single field changed: refused when read, or a predictor that still only computes."""
+    content, _ = container.read(a_file[0], "frozen", 1)
+    length = int.from_bytes(content[:8], "little")
+    header, arrays = json.loads(bytes(content[8 : 8 + length])), bytes(content[8 + length :])
+    rng = np.random.default_rng(0)
+    places = list(_places(header))
+    hostile = [
+        None, True, -1, 0, 1 << 62, 1.5, "", "os.system", [], {}, [[[]]], {"part": "Chain"},
+        {"part": "os", "fields": {}}, {"array": 0}, {"number": "nan"}, {"tuple": [1]},
+        {"values": [], "dtype": "O"}, {"values": ["a"], "dtype": "U999999999"},
+        ["<f4", [1 << 40]],
+    ]  # fmt: skip
+    n_refused = 0
+    for _ in range(500):
+        path, value = places[rng.integers(len(places))], hostile[rng.integers(len(hostile))]
+        mutant = json.loads(json.dumps(header))
+        at = mutant
+        for key in path[:-1]:
+            at = at[key]
+        at[path[-1]] = value
+        text = json.dumps(mutant).encode()
+        file = _rehash(tmp_path, len(text).to_bytes(8, "little") + text + arrays)
+        try:
+            predictor = load_frozen(file)
+        except FileError:
+            n_refused += 1
+            continue
+        with contextlib.suppress(ValueError, TypeError), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            assert len(predictor.predict(a_file[1])) == N
+    assert 400 < n_refused < 500
+
+
+def _places(value, path=()):
+    keys = value if isinstance(value, dict) else range(len(value))
+    for key in keys:
+        yield (*path, key)
+        if isinstance(value[key], (dict, list)):
+            yield from _places(value[key], (*path, key))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff" * 8,
+        (2).to_bytes(8, "little") + b"{}",
+        (100_000).to_bytes(8, "little") + b"[" * 100_000,
+        (20_000).to_bytes(8, "little") + b"9" * 20_000,
+        pickle.dumps(os.system),
+        b"\0" * (1 << 20),
+    ],
+    ids=["empty", "endless header", "no tree", "deep", "large int", "a pickle", "zeros"],
+)
+def test_content_of_no_predictor_is_refused(content, tmp_path):
+    with pytest.raises(FileError, match="holds no predictor, though its hash is right"):
+        load_frozen(_rehash(tmp_path, content))
+
+
+def test_an_array_claims_no_more_than_the_file_holds(tmp_path):
+    for dtype, shape in (
+        ("<f4", [1 << 40]),
+        ("<f8", [0, 1 << 60]),
+        ("|O8", [1]),
+        ("|V8", [1]),
+        ("<f4", [-1]),
+        ("<f4", [True]),
+    ):
+        text = json.dumps({"tree": None, "arrays": [[dtype, shape]]}).encode()
+        with pytest.raises(ValueError, match="expected"):
+            tree.unpack(memoryview(len(text).to_bytes(8, "little") + text + b"\0" * 8))
+
+
+def test_a_newer_format_is_refused_by_name_and_another_kind_too(a_file, tmp_path):
+    content, version = container.read(a_file[0], "frozen", 1)
+    assert version == frozen.FORMAT_VERSION == 1
+    with pytest.raises(FileError, match=r"format 2, and skscale .* up to 1.*install that"):
+        load_frozen(_rehash(tmp_path, content, version=2))
+    with pytest.raises(FileError, match=r"expected 'frozen', got 'estimator'.*skscale\.load\."):
+        load_frozen(_rehash(tmp_path, content, kind="estimator"))
+
+
+def test_what_is_no_regular_file_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, "/dev/zero"):
+        with pytest.raises(FileError, match="no regular file"):
+            load_frozen(path)
+    with pytest.raises(FileNotFoundError):
+        load_frozen(tmp_path / "nothing")
+
+
+def test_a_write_that_fails_leaves_the_file_as_it_was(a_file, tmp_path, monkeypatch):
+    path = tmp_path / "predictor"
+    path.write_bytes(a_file[0].read_bytes())
+    path.chmod(0o600)
+    predictor = load_frozen(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: (_ for _ in ()).throw(OSError("disk full")))
+        with pytest.raises(OSError, match="disk full"):
+            predictor.save(path)
+    assert path.read_bytes() == a_file[0].read_bytes()
+    assert os.listdir(tmp_path) == ["predictor"]
+    predictor.save(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert os.listdir(tmp_path) == ["predictor"]
+
+
+_ALONE = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {refused}:
+            raise ImportError(name)
+sys.meta_path.insert(0, Refuse())
+import skscale
+predictor = skscale.load_frozen({path!r})
+print(predictor.predict([[30, "Ulm", 7.5, "red", 1000.0]])[0])
+print([name for name in {refused} if name in sys.modules])
+"""
+
+
+def test_a_frozen_predictor_is_served_by_numpy_alone(a_file):
+    refused = ("torch", "skorch", "sklearn", "scipy", "joblib", "pandas", "skops")
+    code = _ALONE.format(path=str(a_file[0]), refused=refused)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    label, loaded = done.stdout.split()
+    assert label in ("yes", "no")
+    assert loaded == "[]"
