@@ -1,5 +1,6 @@
 """Frozen predictors: what the pipeline predicts, by NumPy alone, from checked files."""
 
+import base64
 import contextlib
 import json
 import os
@@ -7,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+import zlib
 
 import numpy as np
 import pandas as pd
@@ -30,6 +32,7 @@ from sklearn.preprocessing import (
 
 from skscale import (
     FileError,
+    ScaledCNNRegressor,
     ScaledMLPClassifier,
     ScaledMLPRegressor,
     freeze,
@@ -400,6 +403,7 @@ REFUSED = {
     "TransformedTargetRegressor": TransformedTargetRegressor(quick("number"), func=np.log1p,
                                                              inverse_func=np.expm1),
     "StandardScaler": StandardScaler(),
+    "ScaledCNNRegressor": ScaledCNNRegressor(image_shape=(1, 2), width=4, max_epochs=1),
 }  # fmt: skip
 
 
@@ -601,6 +605,32 @@ def test_a_newer_format_is_refused_by_name_and_another_kind_too(a_file, tmp_path
         load_frozen(_rehash(tmp_path, content, version=2))
     with pytest.raises(FileError, match=r"expected 'frozen', got 'estimator'.*skscale\.load\."):
         load_frozen(_rehash(tmp_path, content, kind="estimator"))
+
+
+# Of format 1, compressed: a missing x is 3, and the logit of "yes" is
+# 2 (x - 1) / 2 + 0.5 code + 1, where a word has the code 0 for "a", 1 for "b", else -1.
+FORMAT_1 = (
+    "eNqNVM1u2zAM7g4Dhr3CLobOXWHZaWoPC7qf04BifYAgCGibaoTIkqGfdGlhYI/cR5ikOMjs9FBfIpIfxY8f"
+    "qZitqUFgwrR6QpkwpVuwC5o8am5RL9IrepVeNbhLk2pv0SxoXtLEbCC7ni9KVhZ5yVhOgZZZVc/zIoUUiobO"
+    "ZjclZCzPs3mFbEY9Zt7klN1UaXldVJDSEuvs46f3F/F7JlYjki/JM2l4beOh3gCX8dSBDi7yM3ouE8I4isbE"
+    "mLHYhdPyBPuhQdYbNBNkrYRr5YAFrWHvj2l/mZws2q98Tiw8ufONpX+1nbM4wbXcGC4f4lm6tkIdoBIk8cWJ"
+    "Rog4woQCO5AWIqKPvLIA3GJnR948eLn0goHFxjukE6KPDR35fPdD3LRoeT3hpDrUYLmSB9O6TgT5l8S4ymrw"
+    "I/D4hu94g2QV6hyIT9AnLrORjtd9zKnB2JBhtUNvVsrJWD7wDFeuTyOhvU8ZUX+j4ve64RLEBCiU2rop9C46"
+    "J8gdCIcRSCCEKhJXQDVoRmLPQ0NObqV6DEv52b8K7ziN9qB9yG3svsM40ILErlaTXrOhVyLRPiq9He3478E3"
+    "ZjlKj8pafFCa439yovSsT2RiF8gm+34T2XDpn3bt92kSLWLUT5/v4nIEQhqFC2xk+GMQ/OkYGGpoNLxxEPaV"
+    "gTBhzhu/0aOe7qBCcfYcBRiDZ0OQKuD23hppeR/fCjfr1gnLRbjwWLHvD2KuGYJ1Go8aDeZaQntexmvchEJ/"
+    "zsrEy6IgEbkkX3nhkUu68sgzi7059pqVHa1ZtC4TOnJ4a9W/u3jt+/BtbL/cDofX/MHnf//e/gMDSb2O"
+)
+
+
+def test_a_file_of_format_1_predicts_what_it_was_written_to(tmp_path):
+    (tmp_path / "old").write_bytes(zlib.decompress(base64.b64decode(FORMAT_1)))
+    predictor = load_frozen(tmp_path / "old")
+    X = [["a", 1.0], ["b", -3.0], ["c", None]]
+    logits = np.array([1.0, -2.5, 2.5])
+    expected = 1 / (1 + np.exp(-logits))
+    np.testing.assert_allclose(predictor.predict_proba(X)[:, 1], expected, rtol=1e-6)
+    assert predictor.predict(X).tolist() == ["yes", "no", "yes"]
 
 
 def test_what_is_no_regular_file_is_refused_and_not_waited_for(tmp_path):

@@ -1,7 +1,5 @@
 """From fitted estimators and pipelines of scikit-learn to what needs NumPy alone."""
 
-from dataclasses import replace
-
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
@@ -21,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..estimators.mlp import ScaledMLPClassifier, ScaledMLPRegressor
 from .frozen import make_predictor
-from .network import Categories, Labels, Network, Numbers
+from .network import Categories, Labels, Network, Numbers, plain_encoding
 from .steps import Arithmetic, Branches, Chain, Impute, Lookup, OneHot, Ordinal
 
 _NETWORKS = (ScaledMLPClassifier, ScaledMLPRegressor)
@@ -307,7 +305,7 @@ def _convert_network(network):
     return Network(
         n_columns=int(network.n_features_in_),
         categories=_convert_categories(network),
-        encoding=_convert_encoding(network.encoding_),
+        encoding=plain_encoding(network.encoding_),
         coefs=list(network.coefs_),
         intercepts=list(network.intercepts_),
         activation=architecture.activation,
@@ -315,14 +313,6 @@ def _convert_network(network):
         residual=bool(architecture.residual),
         head=_convert_head(network),
     )
-
-
-def _convert_encoding(encoding):
-    if encoding is None:
-        return None
-    # Counts may be integers of NumPy's.
-    plain = {name: tuple(map(int, getattr(encoding, name))) for name in ("n_codes", "other")}
-    return replace(encoding, **plain)
 
 
 def _convert_categories(network):

@@ -1,6 +1,6 @@
 """A dense network from a table to labels or numbers, in NumPy alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -257,6 +257,14 @@ class Network:
 
 def _fits_float32(dtype):
     return dtype.kind == "b" or (dtype.kind in "iuf" and dtype.itemsize <= 2)
+
+
+def plain_encoding(encoding):
+    """Return an encoding whose counts are ints of Python, which may be NumPy's; or None."""
+    if encoding is None:
+        return None
+    counts = {name: tuple(map(int, getattr(encoding, name))) for name in ("n_codes", "other")}
+    return replace(encoding, **counts)
 
 
 def check_encoding(encoding, n_columns):

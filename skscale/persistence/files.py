@@ -1,0 +1,331 @@
+"""Files of estimators, pipelines and searches, on skops: arrays and plain values, no pickle.
+
+A file is the line of `container` before an archive of skops, which `skops.io.load` and `unzip`
+read as well. What skops leaves open to a hostile file is closed here, before it sees one:
+archives and arrays that claim more than the file holds, references that would be followed for
+ever, older and looser readers, bytes that might be a pickle.
+"""
+
+import io
+import json
+import os
+import warnings
+import zipfile
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from ..estimators.mlp import ScaledMLP
+from . import container
+from .network import check_encoding, plain_encoding
+from .steps import expect
+from .trusted import TRUSTED_TYPES
+
+# Raise it when a file that is written now could not be read, or be read otherwise, by the
+# skscale before; keep reading all formats up to it, and keep a file of each in the tests.
+FORMAT_VERSION = 1
+_KIND = "estimator"
+_SCHEMA = "schema.json"
+# A file says by which protocol of skops it is to be read: none before that of skops 0.16,
+# whose readers are stricter.
+_OLDEST_PROTOCOL = 2
+# Bytes may be a pickle, sparse matrices are an archive in the archive, references to what was
+# read before are of older protocols.
+_REFUSED_NODES = {"BytesNode", "BytearrayNode", "SparseMatrixNode", "CachedNode"}
+# skops trusts these, and compiled code follows their indices unchecked.
+_UNCHECKED = ("sklearn.svm.", "sklearn.tree._tree.")
+_READERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+)
+
+
+def save(estimator, path):
+    """Write an estimator, a pipeline or a search to a file, without pickle.
+
+    The file holds arrays and plain values, and is written as a whole or not at all. It is read
+    back before it takes the place of another. Needs skops: `pip install skscale[serve]`.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Of skscale or scikit-learn, fitted or not.
+    path : str or path-like
+
+    Raises
+    ------
+    ImportError
+        If skops is not installed.
+    TypeError
+        If it is no estimator, or holds what cannot be read again: a function without a name of
+        its own, a type that cannot be imported, bytes, or a sparse matrix.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> import skscale
+    >>> X, y = load_iris(return_X_y=True)
+    >>> network = skscale.ScaledMLPClassifier(width=8, max_epochs=2, random_state=0)
+    >>> pipeline = make_pipeline(StandardScaler(), network).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "iris.skops"
+    ...     skscale.save(pipeline, path)
+    ...     again = skscale.load(path)
+    >>> bool((again.predict(X) == pipeline.predict(X)).all())
+    True
+    """
+    skops = _import_skops()
+    if not isinstance(estimator, BaseEstimator):
+        raise TypeError(
+            f"Expected an estimator, a pipeline or a search, got {type(estimator).__name__}."
+        )
+    try:
+        content = skops.dumps(estimator)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they are for who loads it
+            held = {*_check_archive(content), *skops.get_untrusted_types(data=content)}
+            _construct(skops, content, held)
+    except (*_ERRORS, skops.exceptions.UnsupportedTypeException) as error:
+        raise TypeError(
+            f"This {type(estimator).__name__} cannot be kept in a file without pickle: "
+            f"{error}. Expected arrays, plain values, and types and functions that can be "
+            "imported by their names. Replace what is named, or use pickle, which executes "
+            "what it reads."
+        ) from error
+    container.write(path, _KIND, FORMAT_VERSION, content)
+
+
+def load(path, trusted=()):
+    """Read what `skscale.save` wrote. Nothing is constructed before all of it is audited.
+
+    Needs skops: `pip install skscale[serve]`. The hash in the file finds damage; it does not
+    say who wrote the file.
+
+    Parameters
+    ----------
+    path : str or path-like
+    trusted : list of (str or type), default=()
+        Types to trust beside `skscale.TRUSTED_TYPES` and what skops trusts: your own modules
+        and functions. Trust only what you know: their code is what will be executed.
+
+    Returns
+    -------
+    estimator
+
+    Raises
+    ------
+    FileError
+        If the file is damaged, holds something else, is of a newer format, or holds types that
+        are not trusted, which are named.
+    ImportError
+        If skops is not installed.
+    OSError
+        If the file cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import skscale
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "network.skops"
+    ...     skscale.save(skscale.ScaledMLPRegressor(width=8), path)
+    ...     skscale.load(path)
+    ScaledMLPRegressor(width=8)
+    """
+    skops = _import_skops()
+    names = _names_of(trusted)
+    content, _ = container.read(path, _KIND, FORMAT_VERSION)
+    try:
+        return _construct(skops, bytes(content), names)
+    except container.FileError as error:
+        raise container.FileError(f"{os.fspath(path)!r} {error}") from None
+    except (*_ERRORS, skops.exceptions.UntrustedTypesFoundException) as error:
+        raise container.FileError(
+            f"{os.fspath(path)!r} holds no estimator that can be read, though its hash is "
+            f"right: {type(error).__name__}: {error}. Expected a file that skscale.save wrote, "
+            "and the versions of the packages that it was written with."
+        ) from error
+
+
+def _import_skops():
+    try:
+        import skops.io
+        import skops.io.exceptions
+    except ImportError as error:
+        raise ImportError(
+            "skscale.save and skscale.load need skops: pip install 'skscale[serve]'. Without "
+            f"it there are skscale.freeze, and pickle. What failed: {error}"
+        ) from error
+    return skops.io
+
+
+def _names_of(trusted):
+    if isinstance(trusted, (str, bytes, bool)) or not hasattr(trusted, "__iter__"):
+        raise TypeError(
+            f"trusted must be a list of types or of their names, got {trusted!r}. Pass "
+            'trusted=["package.module.Name"].'
+        )
+    # A type has one name, wherever it was imported from.
+    return [
+        kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
+        for kind in trusted
+    ]
+
+
+def _construct(skops, content, trusted):
+    trusted = {*TRUSTED_TYPES, *trusted}
+    unknown = _check_archive(content) - trusted
+    if not unknown:  # else skops need not see the file
+        unknown = set(skops.get_untrusted_types(data=content)) - trusted
+    if unknown:
+        names = ", ".join(sorted(unknown))
+        raise container.FileError(
+            f"holds types that are not trusted: {names}. Expected those of "
+            "skscale.TRUSTED_TYPES. If you know where the file comes from and what they do, "
+            f"pass trusted={sorted(unknown)}."
+        )
+    estimator = skops.loads(content, trusted=sorted(trusted))
+    expect(isinstance(estimator, BaseEstimator), f"an estimator, not {type(estimator)}")
+    _check_networks(estimator)
+    return estimator
+
+
+def _check_archive(content):
+    """Refuse an archive that takes more room than its file; see `_check_schema`."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = archive.infolist()
+        names = [member.filename for member in members]
+        expect(len(set(names)) == len(names), "members of different names")
+        is_stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
+        expect(is_stored, "members that are not compressed")
+        # Members may lie over one another.
+        total = sum(member.file_size for member in members)
+        expect(total <= len(content), "members within the file")
+        for member in members:
+            if member.filename != _SCHEMA:
+                _check_array(archive, member)
+        return _check_schema(json.loads(archive.read(_SCHEMA)))
+
+
+def _check_array(archive, member):
+    expect(member.filename.endswith(".npy"), f"arrays and a schema, not {member.filename!r}")
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        expect(version in _READERS, "an array of a known format")
+        shape, _, dtype = _READERS[version](file)
+        expect(not dtype.hasobject, "an array without objects")
+        n_bytes = dtype.itemsize
+        for n in shape:
+            expect(type(n) is int and 0 <= n <= member.file_size, "a shape within the file")
+            n_bytes *= n
+        expect(n_bytes == member.file_size - file.tell(), "an array of the size of its shape")
+
+
+def _check_schema(schema):
+    """Refuse what skops would follow for too long, or read too loosely.
+
+    Returns
+    -------
+    set of str
+        Types that skops trusts, and we do not.
+    """
+    protocol = schema["protocol"]
+    expect(type(protocol) is int and protocol >= _OLDEST_PROTOCOL, "a protocol from 2 on")
+    nodes, n_values = _find_nodes(schema)
+    expect(not {node["__loader__"] for node in nodes} & _REFUSED_NODES, "arrays and values")
+    expect(_expand(schema, nodes) <= 2 * n_values, "parts that are written out")
+    names = {f"{node['__module__']}.{node['__class__']}" for node in nodes}
+    return {name for name in names if name.startswith(_UNCHECKED)}
+
+
+def _is_node(value):
+    return isinstance(value, dict) and "__loader__" in value
+
+
+def _parts_of(value):
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _find_nodes(schema):
+    """Return the nodes of a schema, and how many values it has in all."""
+    nodes, n_values, waiting = [], 0, [schema]
+    while waiting:
+        value = waiting.pop()
+        n_values += 1
+        if _is_node(value):
+            nodes.append(value)
+        waiting.extend(_parts_of(value))
+    return nodes, n_values
+
+
+def _expand(schema, nodes):
+    """Return how many values a schema has where nodes of one number stand for one another.
+
+    skops takes the first of them for all, and walks through it each time: a few that hold one
+    another twice would take for ever.
+    """
+    of_number, sizes = {}, {}
+    for node in nodes:
+        of_number.setdefault(node.get("__id__"), []).append(node)
+
+    def size_of(value):
+        number = value.get("__id__") if _is_node(value) else None
+        if number is None:
+            return size_inside(value)
+        if number not in sizes:
+            sizes[number] = None
+            sizes[number] = max(map(size_inside, of_number[number]))
+        expect(sizes[number] is not None, "no part within itself")
+        return sizes[number]
+
+    def size_inside(value):
+        return 1 + sum(map(size_of, _parts_of(value)))
+
+    return size_of(schema)
+
+
+def _check_networks(estimator):
+    """Refuse dense networks that would claim more memory than their weights account for."""
+    seen, waiting = set(), [estimator]
+    while waiting:
+        thing = waiting.pop()
+        if id(thing) in seen:
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, dict):
+            waiting.extend(thing.values())
+        elif isinstance(thing, (list, tuple)):
+            waiting.extend(thing)
+        elif isinstance(thing, BaseEstimator):
+            waiting.extend(vars(thing).values())
+            if isinstance(thing, ScaledMLP) and "coefs_" in vars(thing):
+                _check_network(thing)
+
+
+def _check_network(network):
+    n_inputs = network.n_features_in_
+    if network.encoding_ is not None:
+        encoding = plain_encoding(network.encoding_)
+        check_encoding(encoding, network.n_features_in_)
+        n_inputs = encoding.n_inputs
+    expect(network.coefs_[0].shape[-2] == n_inputs, f"weights of {n_inputs} inputs")
