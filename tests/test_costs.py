@@ -304,3 +304,12 @@ def test_shares_of_a_stack_add_up_to_its_time(digits):
     alone = networks[0].fit(X, y)
     assert alone.fit_seconds_ > 0
     assert alone.peak_device_bytes_ is None
+
+
+def test_a_class_that_was_not_trained_on_has_no_loss(iris):
+    X, y = iris
+    fitted = LogisticRegression(max_iter=1000).fit(X[:100], y[:100])
+    with pytest.warns(UserWarning, match="The cost 'loss'"):
+        scores = cost_scoring("accuracy", costs=["loss"])(fitted, X, y)
+    assert scores["score"] <= 2 / 3
+    assert "loss" not in scores

@@ -3,7 +3,6 @@
 import builtins
 import html.parser
 import re
-import warnings
 
 import joblib
 import numpy as np
@@ -21,6 +20,7 @@ from skscale import (
     ScaledCNNClassifier,
     ScaledMLPClassifier,
     ScaledMLPRegressor,
+    ScalingLaw,
     SmallestWithin,
     cost_scoring,
     scale_report,
@@ -71,6 +71,11 @@ HAND = table(
 )
 
 
+def unwrapped(report):
+    """The text with its paragraphs in one line."""
+    return " ".join(str(report).split())
+
+
 def test_the_numbers_are_those_of_the_table():
     report = scale_report(HAND, rule=SmallestWithin(score_loss=0.015))
     assert report.recommended.index == 2
@@ -79,20 +84,74 @@ def test_the_numbers_are_those_of_the_table():
     assert difference == pytest.approx(0.01)
     assert error == pytest.approx(0, abs=1e-12)
     assert report.savings == {"n_parameters": 0.5, "latency_us": 0.5}
+    assert "50% of its parameters, 50% of its latency" in unwrapped(report)
+    row = report.table["index"].index(2)
+    assert report.best == 3
+    assert report.table["difference"][row] == pytest.approx(-0.01)
+    assert report.table["score_error"][row] == pytest.approx(0.02)  # .90 and .94
     assert [a.index for a in report.smaller] == [1, 0]
     assert report.smaller[0].difference == pytest.approx(-0.11)
     # The differences of the folds are .10 and .12.
     assert report.smaller[0].standard_error == pytest.approx(0.01)
     width, depth = report.dimensions
-    assert (width.name, width.n_steps, width.is_of_doubling) == ("width", 3, True)
-    assert width.gain == pytest.approx((0.09 + 0.11 + 0.01) / 3)
+    assert (width.name, width.n_steps) == ("width", 3)
+    assert width.step_gain == pytest.approx((0.09 + 0.11 + 0.01) / 3)
+    # Gains of the folds are .21 and .21.
+    assert width.step_error == pytest.approx(0, abs=1e-12)
+    assert width.doubling_gain == pytest.approx(width.step_gain)
     assert (depth.name, depth.n_steps) == ("depth", 1)
-    assert depth.gain == pytest.approx(-0.2)
-    assert "The best candidate is the largest" in report.analysis
-    assert (
-        report.doublings["the recommended"].mean > report.doublings["the largest"].mean - 0.05
-    )
+    assert depth.doubling_gain == pytest.approx(-0.2)
+    assert "It is the largest: larger ones" in report.analysis
+    assert "The smallest (depth=1, width=8; 0.12 times its parameters)" in report.analysis
     assert report.law.n_parameters[-1] == pytest.approx(800)
+
+
+def test_forecasts_are_those_of_the_law():
+    report = scale_report(HAND, rule=SmallestWithin(score_loss=0.015))
+    law = ScalingLaw.from_cv_results(HAND)
+    expected = {"recommended": law.gain(n_from=400.0), "largest": law.gain()}
+    assert report.doublings == expected
+    text = unwrapped(report)
+    for gain in expected.values():
+        assert f"would change it by {gain.mean:+.4f} (80% interval {gain.low:+.4f} to" in text
+    report = scale_report(HAND, rule=BestUnder(latency_us=30))
+    assert report.recommended.index == 3
+    assert list(report.doublings) == ["recommended"]  # it is the largest
+
+
+def test_a_doubling_is_the_gain_over_all_steps_of_any_size():
+    """Half a doubling gains .02, two doublings lose .01: .01 in 2.5 doublings."""
+    sizes = [100, 100 * np.sqrt(2), 400 * np.sqrt(2)]
+    results = table(
+        [[0.80, 0.80], [0.82, 0.82], [0.81, 0.81]], sizes, [{"width": w} for w in (1, 2, 3)]
+    )
+    (width,) = scale_report(results).dimensions
+    assert width.step_gain == pytest.approx(0.005)
+    assert width.doubling_gain == pytest.approx(0.01 / 2.5)
+
+
+def test_what_changes_no_parameters_gains_by_the_step_and_stands_last():
+    params = [{"resolution": r, "width": w} for r in (16, 32) for w in (8, 16)]
+    results = table([[0.7, 0.7], [0.71, 0.71], [0.9, 0.8], [0.91, 0.91]], [1, 2, 1, 2], params)
+    width, resolution = scale_report(results).dimensions
+    assert resolution.name == "resolution"
+    assert resolution.step_gain == pytest.approx((0.15 + 0.20) / 2)
+    assert np.isnan(resolution.doubling_gain)
+    assert width.doubling_gain == pytest.approx((0.01 + 0.06) / 2)
+
+
+def test_parameters_of_equal_short_names_keep_their_prefix():
+    params = [{"a__width": a, "b__width": b} for a in (1, 2) for b in (1, 2)]
+    results = table([[0.7], [0.8], [0.75], [0.85]], [1, 2, 3, 4], params)
+    names = [d.name for d in scale_report(results).dimensions]
+    assert sorted(names) == ["a__width", "b__width"]
+
+
+def test_pairs_that_gain_nothing_are_said_to_gain_nothing():
+    results = table([[0.9, 0.9], [0.8, 0.8]], [1, 2], [{"width": 1}, {"width": 2}])
+    text = unwrapped(scale_report(results))
+    assert "none gains more than its standard error" in text
+    assert "gains most" not in text
 
 
 def test_a_best_within_the_range_is_said_with_its_evidence():
@@ -100,16 +159,85 @@ def test_a_best_within_the_range_is_said_with_its_evidence():
         [[0.7, 0.7], [0.9, 0.9], [0.8, 0.8]], [1, 2, 4], [{"width": w} for w in "abc"]
     )
     report = scale_report(results)
-    assert "lies within the range: the largest, with 2 times" in report.analysis
-    assert "scores 0.1000 (± 0.0000) less" in report.analysis
+    assert "The best candidate is width=b." in report.analysis
+    assert "The largest (width=c; 2 times its parameters) scores" in report.analysis
+    assert "0.1000 ± 0.0000 less, beyond one standard error" in unwrapped(report)
     assert report.dimensions == []
-    assert "No parameter was varied by itself" in str(report)
+    assert "the search tells no dimension" in unwrapped(report)
     smallest = table([[0.9, 0.9], [0.8, 0.8]], [1, 2], [{"width": 1}, {"width": 2}])
     report = scale_report(smallest)
-    assert "The best candidate is the smallest" in report.analysis
+    assert "It is the smallest: smaller ones" in report.analysis
     assert report.law is None
-    assert any("at least 3 sizes" in note for note in report.notes)
+    assert "at least 3 sizes" in report.notes["forecast"]
     assert report.smaller == []
+    assert "It is the smallest candidate" in unwrapped(report)
+
+
+def test_within_noise_is_within_one_standard_error():
+    """Differences to the best are .00 and .02: .01 with an error of .01."""
+    results = table([[0.90, 0.92], [0.90, 0.90]], [1, 2], [{"width": 1}, {"width": 2}])
+    text = unwrapped(scale_report(results))
+    assert "scores 0.0100 ± 0.0100 less, within one standard error" in text
+    results = table([[0.90, 0.92], [0.89, 0.90]], [1, 2], [{"width": 1}, {"width": 2}])
+    text = unwrapped(scale_report(results))  # .01 and .02: .015 with an error of .005
+    assert "scores 0.0150 ± 0.0050 less, beyond one standard error" in text
+    results = table([[0.900, 0.920], [0.901, 0.901]], [1, 2], [{"width": 1}, {"width": 2}])
+    text = unwrapped(scale_report(results))  # -.001 and .019: .009 with an error of .01
+    assert "scores 0.0090 ± 0.0100 less, within one standard error" in text
+    results = table([[0.90, 0.92], [0.90, 0.895]], [1, 2], [{"width": 1}, {"width": 2}])
+    text = unwrapped(scale_report(results))  # 0 and .025: equal to its error
+    assert "within one standard error" in text
+    results = table([[0.90, 0.93], [0.895, 0.90]], [1, 2], [{"width": 1}, {"width": 2}])
+    text = unwrapped(scale_report(results))  # .005 and .03: 1.4 errors
+    assert "beyond one standard error" in text
+
+
+def test_the_gap_to_the_training_rows_is_that_of_the_best():
+    results = HAND | {"mean_train_score": np.array([0.7, 0.8, 0.95, 0.99, 0.6])}
+    analysis = scale_report(results).analysis
+    assert "On its training rows the best scores 0.99, on the others 0.93." in analysis
+    assert "training rows" not in scale_report(HAND).analysis
+
+
+def test_of_equal_candidates_the_smallest_is_the_best_and_alone():
+    results = table([[0.9, 0.9], [0.9, 0.9]], [400, 100], [{"width": 32}, {"width": 8}])
+    report = scale_report(results)
+    assert report.best == report.recommended.index == 1
+    assert "It is the best candidate." in unwrapped(report)
+    assert re.findall(r"width=32 .*", str(report))[-1].split()[1:4] == [
+        "0.9000",
+        "0.0000",
+        "+0.0000",
+    ]
+    assert len(re.findall(r"^[* ] width.*the best", str(report), re.M)) == 1
+
+
+def test_one_split_has_no_standard_errors():
+    report = scale_report(table([[0.7], [0.9]], [1, 2], [{"width": 1}, {"width": 2}]))
+    assert np.isnan(report.table["standard_error"]).all()
+    assert np.isnan(report.loss[1])
+    assert "±" not in str(report)
+    assert "nan" not in str(report)
+
+
+def test_an_unknown_size_is_a_question_mark_and_neither_small_nor_large():
+    params = [{"width": w} for w in (8, 16, 32)]
+    results = table([[0.7, 0.8], [0.9, 0.95], [0.91, 0.95]], [100, np.nan, 400], params)
+    report = scale_report(results)
+    assert "It is the largest" in report.analysis
+    assert re.search(r"width=16 .*\?$", str(report), re.M)
+    assert "inf" not in str(report)
+    assert np.isnan(report.table["n_parameters"][-1])
+
+
+def test_digits_are_those_of_the_magnitude_of_the_score():
+    params = [{"width": 1}, {"width": 2}]
+    assert "-2,705 ± 5" in str(
+        scale_report(table([[-3456, -3400], [-2700, -2710]], [1, 2], params))
+    )
+    assert "0.001234 ± 0.000004" in str(
+        scale_report(table([[0.001, 0.001], [0.00123, 0.001238]], [1, 2], params))
+    )
 
 
 def test_what_failed_is_left_out_and_counted():
@@ -122,7 +250,7 @@ def test_what_failed_is_left_out_and_counted():
     report = scale_report(results)
     assert report.n_failed == 1
     assert report.table["index"] == [1, 2, 4, 3]
-    assert "1 have no score and are left out" in str(report)
+    assert "1 has no score and is left out" in unwrapped(report)
 
 
 def test_losses_are_those_of_the_rows(iris, search):
@@ -155,17 +283,68 @@ def test_the_text_is_narrow_and_says_all_five_steps(search):
         "Recommendation",
     ):
         assert f". {step}" in text
-    assert re.search(r"depth=\d, width=\d+\*", text)
-    assert "Twice the parameters of the largest would gain" in text
-    assert "was not diagnosed" in text
-    assert "Not measured" not in text
+    assert len(re.findall(r"^\* depth=\d, width=\d+ ", text, re.M)) == 1
+    assert "The score is accuracy." in text
+    assert "diagnose was not run." in text
+    assert "scale_report(search, X, y)" in text
+    assert "Not measured: n_macs, fit_seconds." in text
+
+
+def test_a_table_too_wide_for_the_text_names_what_it_leaves_out():
+    names = ["loss", "latency_us", "size_bytes", "n_macs", "fit_seconds"]
+    rows, sizes = HAND["params"], [10**7, 10**8, 10**9, 10**10, 10**8]
+    results = HAND | {f"mean_test_{name}": np.array(sizes, float) for name in names}
+    long = [{f"{k}_{'x' * 40}": v for k, v in one.items()} for one in rows]
+    report = scale_report(results | {"params": long})
+    text = str(report)
+    assert max(map(len, text.splitlines())) <= 96
+    assert re.search(r"No room here for ±, fit s, .*: to_frame\(\) has them", text)
+    heading = next(
+        line for line in text.splitlines() if "to the best" in line and "score" in line
+    )
+    assert heading.split()[:3] == ["candidate", "score", "to"]
+    assert len(re.findall(r"^\* depth_x+", text, re.M)) == 1  # the mark is not cut off
+    for name in names:
+        assert sorted(report.table[name]) == sorted(sizes)
+    assert "<th>fit s</th>" in report._repr_html_()
+
+
+def test_twelve_rows_hold_the_recommended_the_best_and_the_front():
+    means = np.concatenate([[0.5, 0.9, 0.91], np.full(20, 0.8)])
+    params = [{"width": w} for w in range(1, 24)]
+    report = scale_report(table(means[:, None], np.arange(1, 24), params))
+    rows = re.findall(r"^[* ] width=(\d+) ", str(report), re.M)
+    assert len(rows) == 12
+    assert {"1", "2", "3"} <= set(rows)
+    assert "11 more stand in to_frame()" in str(report)
+    assert "width 1 to 23, 23 values" in str(report)
 
 
 def test_with_data_the_recommended_network_is_diagnosed(iris, search):
     report = scale_report(search, *iris, cv=3)
     assert report.diagnosis.state in report.analysis
     assert "half the rows" in str(report)
-    assert not any("diagnosed" in note for note in report.notes)
+    assert "analysis" not in report.notes
+    assert "By the diagnosis of the recommended network" in str(report)
+
+
+@pytest.mark.parametrize(
+    "scoring", [["accuracy", "n"], lambda e, X, y: {"accuracy": e.score(X, y), "n": 5}]
+)
+def test_a_score_of_several_is_what_the_network_is_diagnosed_by(iris, monkeypatch, scoring):
+    asked = {}
+    monkeypatch.setattr(
+        "skscale.inspection.report.diagnose",
+        lambda *args, scoring, **kwargs: asked.update(by=scoring),
+    )
+    if isinstance(scoring, list):
+        scoring = {"accuracy": "accuracy", "n": lambda e, X, y: e.complexity_.n_parameters}
+    found = GridSearchCV(network(), GRID, scoring=scoring, refit=False, cv=2).fit(*iris)
+    rule = SmallestWithin(cost="n", score="accuracy")
+    report = scale_report(found, *iris, rule=rule)
+    fitted = network(width=8).fit(*iris)
+    assert asked["by"](fitted, *iris) == pytest.approx(fitted.score(*iris))
+    assert report.rule == rule
 
 
 def random_search(estimator, grid):
@@ -178,7 +357,7 @@ def random_search(estimator, grid):
 def halving_search(estimator, grid):
     return HalvingGridSearchCV(
         estimator, grid, scoring=cost_scoring(costs=COSTS), refit="score", cv=3, factor=1.5,
-        min_resources=80, random_state=0,
+        min_resources=40, random_state=0,
     )  # fmt: skip
 
 
@@ -190,25 +369,43 @@ def test_every_search_of_scikit_learns_kind_is_read(iris, make):
     report = scale_report(found)
     assert report.recommended.params["width"] in (2, 8, 32)
     assert "<table>" in report._repr_html_()
+    n_rows = len(report.table["index"]) + report.n_earlier + report.n_failed
+    assert n_rows == len(found.cv_results_["params"])
+    assert ("the last iteration counts" in unwrapped(report)) == ("iter" in found.cv_results_)
 
 
-def test_optunas_search_is_read(iris):
+def optuna_search(scoring):
     optuna = pytest.importorskip("optuna")
     integration = pytest.importorskip("optuna_integration")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # experimental
-        found = integration.OptunaSearchCV(
-            network(), {"width": optuna.distributions.IntDistribution(2, 64, log=True)},
-            n_trials=4, random_state=0, cv=3,
-            scoring=lambda e, X, y: e.score(X, y),
-        )  # fmt: skip
-        found.fit(*iris)
+    return integration.OptunaSearchCV(
+        network(), {"width": optuna.distributions.IntDistribution(2, 64, log=True)},
+        n_trials=4, random_state=0, cv=3, scoring=scoring,
+    )  # fmt: skip
+
+
+# What its search is, and what it calls, is experimental or deprecated in Optuna.
+@pytest.mark.filterwarnings("ignore")
+def test_optunas_search_is_read(iris, tmp_path):
+    found = optuna_search(scoring=lambda e, X, y: e.score(X, y)).fit(*iris)
     with pytest.raises(ValueError, match="has no cost 'n_parameters'"):
         scale_report(found)
     report = scale_report(found, rule=Best())
     assert report.recommended.params["width"] >= 2
     assert "Not measured: n_parameters" in str(report)
+    with pytest.raises(ValueError, match=r"no cost to draw .*cost_scoring"):
+        report.plot()
+    report.save(tmp_path / "report.html")
+    assert "<img" not in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_optunas_search_with_costs_is_read_diagnosed_and_drawn(iris, tmp_path):
+    found = optuna_search(scoring=cost_scoring(costs=["n_parameters"])).fit(*iris)
+    report = scale_report(found, *iris, cv=2)
+    assert report.diagnosis is not None
+    report.save(tmp_path / "report.html")
+    assert "<img" in (tmp_path / "report.html").read_text()
 
 
 class Best(SmallestWithin):
@@ -235,7 +432,7 @@ def test_pipelines_regressors_images_and_several_scores(iris, digits):
     ).fit(images, digits[1][:120])
     report = scale_report(found, images, digits[1][:120])
     assert report.diagnosis is None
-    assert any("dense networks" in note for note in report.notes)
+    assert "dense networks" in report.notes["analysis"]
 
 
 def test_another_rule_and_another_score():
@@ -247,6 +444,36 @@ def test_another_rule_and_another_score():
         scale_report(renamed)
     with pytest.raises(TypeError, match="Expected a fitted search"):
         scale_report(network())
+    with pytest.raises(TypeError, match=r"no rule of skscale. Expected one such as"):
+        scale_report(HAND, rule="best")
+    with pytest.raises(ValueError, match=r"score='f1' is not the score of SmallestWithin\(\)"):
+        scale_report(HAND, rule=SmallestWithin(), score="f1")
+    without = {k: v for k, v in HAND.items() if "n_parameters" not in k}
+    with pytest.raises(ValueError, match=r"no cost 'n_parameters'.*cost_scoring"):
+        scale_report(without)
+
+
+def test_the_searchs_own_rule_counts_where_it_is_about_the_score(search):
+    assert scale_report(search).rule is search.refit
+    both = search.cv_results_
+    both = both | {k.replace("test_score", "test_f1"): v for k, v in both.items()}
+
+    class Other:
+        cv_results_, refit = both, SmallestWithin(standard_errors=3)
+
+    assert scale_report(Other).rule is Other.refit
+    assert scale_report(Other, score="f1").rule == SmallestWithin(score="f1")
+
+
+def test_without_counted_parameters_another_cost_says_what_is_smaller(tmp_path):
+    results = {k: v for k, v in HAND.items() if "n_parameters" not in k}
+    report = scale_report(results, rule=BestUnder(latency_us=30))
+    assert report.size_name == "latency_us"
+    assert report.law is None
+    assert "did not count parameters" in report.notes["forecast"]
+    assert [a.size for a in report.smaller] == [12, 11, 10]
+    report.save(tmp_path / "report.html")
+    assert "<img" in (tmp_path / "report.html").read_text()
 
 
 def test_the_frame_has_all_candidates(search):
@@ -284,9 +511,9 @@ class Page(html.parser.HTMLParser):
         self.open, self.sources = [], []
 
     def handle_starttag(self, tag, attributes):
-        if tag not in ("meta", "img"):
+        if tag not in ("meta", "img", "source"):
             self.open.append(tag)
-        self.sources += [v for k, v in attributes if k in ("src", "href")]
+        self.sources += [v for k, v in attributes if k in ("src", "srcset", "href")]
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
@@ -302,11 +529,42 @@ def test_the_page_stands_by_itself(search, tmp_path):
     page = Page()
     page.feed(text)
     assert page.open == []
-    assert len(page.sources) == 1
-    assert page.sources[0].startswith("data:image/png;base64,")
-    assert "http" not in re.sub(r"base64,[^\"]*", "", text)
+    light, dark = page.sources
+    assert light != dark
+    for source in page.sources:
+        assert source.startswith("data:image/png;base64,")
+    assert "prefers-color-scheme: dark" in text
+    outside = re.sub(r"base64,[^\"]*", "", text)
+    assert not re.search(r"http|url\(|@import|//", outside)
     assert list(tmp_path.iterdir()) == [path]
     assert len(plt.get_fignums()) == n_figures
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no folder '.*nowhere'"):
+        scale_report(HAND).save(tmp_path / "nowhere" / "report.html")
+
+
+def test_a_page_that_cannot_be_written_leaves_the_old_one(search, tmp_path, monkeypatch):
+    path = tmp_path / "report.html"
+    path.write_text("before")
+
+    def fail(*args):
+        raise OSError("full")
+
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(OSError, match="full"):
+        scale_report(search).save(path)
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_text() == "before"
+
+
+def test_the_styles_of_a_notebook_stay_as_they_are():
+    style = re.search(r"<style>(.*?)</style>", scale_report(HAND)._repr_html_(), re.S).group(1)
+    style = re.sub(r"@media[^{]*{", "", style)
+    selectors = re.findall(r"([^{}]+){", style)
+    assert all(part.strip().startswith(".skscale-report")
+               for selector in selectors for part in selector.split(","))  # fmt: skip
 
 
 def test_what_stands_in_parameters_is_escaped(tmp_path):
@@ -316,9 +574,19 @@ def test_what_stands_in_parameters_is_escaped(tmp_path):
     assert "&lt;b&gt;0" in page
 
 
-def test_the_figure_shows_score_and_front(search):
+def test_the_figure_has_a_heat_map_of_two_dimensions_and_the_training(search):
     plt = pytest.importorskip("matplotlib.pyplot")
     figure = scale_report(search).plot()
+    labels = [ax.get_xlabel() for ax in figure.axes]
+    assert labels[:3] == ["parameters", "latency of a prediction (µs)", "epoch"]
+    assert {labels[3]} < {"depth", "width"}
+    assert figure.axes[0].get_ylabel() == "accuracy, mean of 3 splits"
+    plt.close(figure)
+    # Another network than the one that the search fitted has no training to show.
+    figure = scale_report(search, rule=BestUnder(n_parameters=30)).plot()
+    assert "epoch" not in [ax.get_xlabel() for ax in figure.axes]
+    plt.close(figure)
+    one = HAND | {"params": [{"width": w} for w in range(5)]}
+    figure = scale_report(one).plot()
     assert len(figure.axes) == 2
-    assert figure.axes[0].get_xlabel() == "parameters"
     plt.close(figure)

@@ -2,15 +2,14 @@
 
 Analyse, name the dimension to scale, list the candidates, compare them by score, loss, speed
 and size, recommend one; with what the next doubling would gain and going smaller would lose.
+How it reads is in `report_page`.
 """
 
 import base64
-import html
 import io
 import os
 import pathlib
-import tempfile
-import textwrap
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from numbers import Real
@@ -18,9 +17,12 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 
+from ..estimators.mlp import ScaledMLP
 from ..selection.costs import CostScoring
 from ..selection.diagnosis import Diagnosis, diagnose
+from ..selection.grids import find_network
 from ..selection.rules import (
     Candidates,
     Rule,
@@ -28,62 +30,43 @@ from ..selection.rules import (
     SmallestWithin,
     pareto_front,
     results_of,
+    select,
 )
-from .drawing import cost_label, format_number, format_params, standard_errors
+from .drawing import format_params, score_label, standard_errors, values_of
 from .law import ScalingLaw
+from .report_page import COSTS, SHARES, ScoreWriter, as_fragment, as_page, as_text, sections
 
-# Columns of the comparison: what is measured, as a heading.
-_COSTS = {
-    "n_parameters": "parameters",
-    "loss": "loss",
-    "latency_us": "µs",
-    "size_bytes": "bytes",
-    "n_macs": "MACs",
-    "fit_seconds": "fit s",
-}
-# Candidates that the text shows; `to_frame` has all.
-_MOST_ROWS = 12
 _MOST_SMALLER = 3
-_WIDTH = 96
-_CSS = """
-:root { color-scheme: light dark; --text: #1b1f24; --back: #ffffff; --line: #d0d7de;
-  --mark: #ddf4ff; }
-@media (prefers-color-scheme: dark) { :root { --text: #e6edf3; --back: #0d1117;
-  --line: #3d444d; --mark: #12324a; } }
-.skscale-report { color: var(--text); background: var(--back); max-width: 60rem;
-  font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; padding: 0 1rem; }
-.skscale-report table { border-collapse: collapse; font-size: 90%; }
-.skscale-report td, .skscale-report th { padding: .2rem .7rem; text-align: right;
-  border-bottom: 1px solid var(--line); }
-.skscale-report td:first-child, .skscale-report th:first-child { text-align: left; }
-.skscale-report tr.chosen { background: var(--mark); font-weight: 600; }
-.skscale-report img { max-width: 100%; background: #ffffff; border-radius: 4px; }
-"""
+# What "smaller" means: the first of these that the search measured.
+_SIZES = ("n_parameters", "size_bytes", "n_macs", "latency_us", "fit_seconds")
+# A parameter that changes the size by less, in doublings, changes something else.
+_NO_DOUBLING = 0.05
 
 
 class Dimension(NamedTuple):
-    """What one scale parameter alone changes.
+    """What one parameter alone changes.
 
     Attributes
     ----------
     name : str
-        The parameter.
+        The parameter, without its prefix where that is clear.
     n_steps : int
         Pairs of candidates that differ in nothing else, next to one another.
-    gain : float
-        Mean difference of the score of a step up; where parameters were counted, of a
-        doubling of them.
-    standard_error : float
-        Of `gain`, paired by split.
-    is_of_doubling : bool
-        Whether `gain` is that of a doubling.
+    step_gain, step_error : float
+        Mean difference of the score of a step up, and its standard error, paired by split;
+        the error is NaN with one split.
+    doubling_gain, doubling_error : float
+        The same for a doubling of the number of parameters: all gains over all doublings. NaN
+        where parameters were not counted, or their number does not change (`resolution` of
+        images, dropout).
     """
 
     name: str
     n_steps: int
-    gain: float
-    standard_error: float
-    is_of_doubling: bool
+    step_gain: float
+    step_error: float
+    doubling_gain: float
+    doubling_error: float
 
 
 class Alternative(NamedTuple):
@@ -95,14 +78,15 @@ class Alternative(NamedTuple):
         Its row of `cv_results_`.
     label : str
         Its parameters that vary.
-    n_parameters : float
+    size : float
+        In what the report's `size_name` says.
     difference, standard_error : float
         Of its score to that of the recommended one, paired by split.
     """
 
     index: int
     label: str
-    n_parameters: float
+    size: float
     difference: float
     standard_error: float
 
@@ -114,60 +98,66 @@ class ScaleReport:
     Attributes
     ----------
     analysis : str
-        State of the recommended network, and where a larger or smaller one would lead.
+        What `diagnose` says of the recommended network, and where its range left the search.
     diagnosis : Diagnosis or None
-        What `diagnose` found; None without data.
+        What `diagnose` found; None if it was not run.
     dimensions : list of Dimension
-        What each scale parameter that the search varied changes, the one that gains most first.
+        What each parameter that the search varied changes, that with the largest gain first.
     table : dict of str to list
-        The candidates, a column each: parameters, score, standard error, difference to the best
-        and its standard error, and the costs that were measured.
-    n_failed : int
-        Candidates that have no finite score.
+        The candidates from small to large, a column each: index, label, params, score,
+        score_error (standard error of the mean), difference to the best and its paired
+        standard_error, and the costs that were measured (NaN where one is not known).
+    best : int
+        Row of `cv_results_` of the best candidate, of several the smallest.
+    n_splits, n_failed, n_earlier : int
+        Splits; candidates without a finite score; candidates of a halving search that did not
+        reach its last iteration. The last two are left out.
     rule : Rule
     recommended : Selection
         What the rule chooses.
     loss : (float, float)
-        How much the recommended candidate scores below the best, and the standard error.
+        How much the recommended candidate scores below the best, and the paired standard error
+        (NaN with one split).
     savings : dict of str to float
-        Of each cost, how many times that of the best candidate is that of the recommended one.
+        Of each cost, what the recommended candidate has over what the best has.
+    size_name : str or None
+        The cost that says what is smaller; None if no cost was measured.
     law : ScalingLaw or None
     doublings : dict of str to Gain
-        What twice the parameters would gain, from "the recommended" and from "the largest".
+        What twice the parameters would gain, from "recommended" and from "largest".
     smaller : list of Alternative
         Candidates below the recommended one that no smaller one beats, the largest first.
-    notes : list of str
-        What could not be said, and how to have it.
+    notes : dict of str to str
+        What could not be said, and how to have it, by "analysis", "comparison", "forecast".
+    score_label : str
+        The score in words.
     """
 
     analysis: str
     diagnosis: Diagnosis | None
     dimensions: list
     table: dict = field(repr=False)
+    best: int
+    n_splits: int
     n_failed: int
+    n_earlier: int
     rule: Rule
     recommended: Selection
     loss: tuple
     savings: dict
+    size_name: str | None
     law: ScalingLaw | None
     doublings: dict
     smaller: list
-    notes: list
+    notes: dict
+    score_label: str
     _search: object = field(repr=False)
 
     def __str__(self):
-        parts = []
-        for title, paragraphs, rows in self._sections():
-            parts += [title, "-" * len(title)]
-            for paragraph in paragraphs:
-                parts += textwrap.wrap(paragraph, _WIDTH)
-            if rows:
-                parts += ["", *_as_text(rows)]
-            parts.append("")
-        return "\n".join(parts).rstrip()
+        return as_text(sections(self))
 
     def _repr_html_(self):
-        return _as_html(self, pictures=[])
+        return as_fragment(sections(self))
 
     def to_frame(self):
         """Return the comparison of all candidates.
@@ -192,7 +182,10 @@ class ScaleReport:
         return pd.DataFrame(self.table).set_index("index")
 
     def plot(self):
-        """Draw the score against the size, and the Pareto front of the latency where known.
+        """Draw the score against the size and along the Pareto front.
+
+        Where there are two dimensions a heat map of them joins, and where the search fitted
+        the recommended network the curve of its training.
 
         Returns
         -------
@@ -202,170 +195,97 @@ class ScaleReport:
         ------
         ImportError
             If matplotlib is not installed.
+        ValueError
+            If the search measured no cost.
         """
-        from .displays import ParetoDisplay, ScaleCurveDisplay
         from .drawing import new_axes
 
         new_axes(object(), self)  # raises without matplotlib
         import matplotlib.pyplot as plt
 
-        score, results = self.rule.score, results_of(self._search)
-        figure, axes = plt.subplots(1, 2, figsize=(11, 4.8), layout="constrained")
-        ScaleCurveDisplay.from_cv_results(results, rule=self.rule, score=score, ax=axes[0])
-        cost = "latency_us" if "latency_us" in self.table else "n_parameters"
-        ParetoDisplay.from_cv_results(results, cost=cost, score=score, ax=axes[1])
+        panels = self._panels()
+        n_rows = (len(panels) + 1) // 2
+        figure, axes = plt.subplots(
+            n_rows, 2, figsize=(11, 4.8 * n_rows), layout="constrained", squeeze=False
+        )
+        for ax, draw in zip(axes.flat, panels, strict=False):
+            draw(ax=ax)
+        if len(panels) % 2:
+            axes[-1, -1].remove()
         return figure
 
     def save(self, path):
         """Write the report to one HTML file that refers to nothing else.
 
-        With its pictures where matplotlib is installed. The file appears whole or not at all.
+        With its pictures, for light and dark screens, where matplotlib is installed. The file
+        appears whole or not at all.
 
         Parameters
         ----------
         path : str or path-like
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such folder.
         """
-        path = pathlib.Path(path)
-        page = (
-            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-            "<title>Scale report</title></head><body>"
-            f"{_as_html(self, self._draw_pictures())}</body></html>\n"
-        )
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".html")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(page)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        pictures = (self._picture(), self._picture("dark_background"))
+        _write_whole(pathlib.Path(path), as_page(sections(self), pictures))
 
-    def _draw_pictures(self):
+    def _picture(self, style=None):
+        """Return the figure as PNG in base64; None where it cannot be drawn."""
         try:
-            figure = self.plot()
+            import matplotlib.pyplot as plt
         except ImportError:
-            return []
-        import matplotlib.pyplot as plt
-
-        into = io.BytesIO()
-        figure.savefig(into, format="png", dpi=110)
-        plt.close(figure)
-        return [base64.b64encode(into.getvalue()).decode()]
-
-    def _sections(self):
-        """Return (title, paragraphs, rows of a table or None) of each step."""
-        chosen = self.recommended
-        evidence = None
-        if self.diagnosis is not None:
-            evidence = [["trial", "score", "train", "difference"]] + [
-                [t.name, f"{t.score:.4f}", f"{t.train_score:.4f}",
-                 _plus_minus(t.difference, t.standard_error) if t.name != "as it is" else ""]
-                for t in self.diagnosis.trials
-            ]  # fmt: skip
-        failed = f" {self.n_failed} have no score and are left out." if self.n_failed else ""
-        return [
-            ("1. Analysis", [self.analysis], evidence),
-            ("2. Dimension to scale", *self._dimension_section()),
-            (
-                "3. Candidates",
-                [f"{len(self.table['index'])} candidates, by parameters.{failed}"],
-                None,
-            ),
-            ("4. Comparison", ["* is recommended.", *self.notes], self._comparison()),
-            (
-                "5. Recommendation",
-                [
-                    f"By {self.rule!r}: candidate {chosen.index}, {chosen.params}, score "
-                    f"{chosen.score:.4f}. {self._price()}",
-                    *self._forecast(),
-                ],
-                self._smaller_rows(),
-            ),
-        ]
-
-    def _dimension_section(self):
-        if not self.dimensions:
-            return ["No parameter was varied by itself, in numbers."], None
-        first = self.dimensions[0]
-        unit = "doubling of the parameters" if first.is_of_doubling else "step"
-        text = f"Most is gained along {first.name}, mean over the whole search."
-        if self.diagnosis is not None and self.diagnosis.dimension:
-            text = (
-                f"{self.diagnosis.dimension}, {self.diagnosis.direction}, by the diagnosis. "
-                "Over the whole search:"
-            )
-        rows = [["along", "steps", f"gain of a {unit}"]]
-        rows += [
-            [d.name, str(d.n_steps), _plus_minus(d.gain, d.standard_error)]
-            for d in self.dimensions
-        ]
-        return [text], rows
-
-    def _comparison(self):
-        table = self.table
-        costs = [name for name in _COSTS if name in table]
-        rows = [["candidate", "score", "to the best", *(_COSTS[c] for c in costs)]]
-        shown = self._shown_rows()
-        for k in shown:
-            mark = "*" if table["index"][k] == self.recommended.index else ""
-            rows.append(
-                [
-                    table["label"][k] + mark,
-                    f"{table['score'][k]:.4f}",
-                    _plus_minus(table["difference"][k], table["standard_error"][k]),
-                    *(format_number(table[c][k]) for c in costs),
-                ]
-            )
-        n_left = len(table["index"]) - len(shown)
-        if n_left:
-            rows.append([f"({n_left} more)"] + [""] * (2 + len(costs)))
-        return rows
-
-    def _shown_rows(self):
-        """Return the rows of the text: the front, the recommended one, then the best."""
-        n = len(self.table["index"])
-        if n <= _MOST_ROWS:
-            return range(n)
-        score, index = np.array(self.table["score"]), self.table["index"]
-        cost = np.array(self.table.get("n_parameters", np.arange(n)), dtype=float)
-        order = [index.index(self.recommended.index), *pareto_front(score, cost)[::-1]]
-        order += list(np.argsort(-score, kind="stable"))
-        return sorted(list(dict.fromkeys(int(k) for k in order))[:_MOST_ROWS])
-
-    def _price(self):
-        difference, error = self.loss
-        if difference == 0 and error == 0:
-            return "It is the best."
-        factors = [
-            f"{1 / share:.3g} times fewer {cost_label(name)}"
-            if name in ("n_parameters", "n_macs")
-            else f"{share:.2f} of the {cost_label(name).split(' (')[0]}"
-            for name, share in self.savings.items()
-            if np.isfinite(share) and share > 0
-        ]
-        saved = f", with {', '.join(factors)}" if factors else ""
-        return f"It scores {difference:.4f} (± {error:.4f}) less than the best{saved}."
-
-    def _forecast(self):
-        return [
-            f"Twice the parameters of {of} would gain {gain.mean:+.4f} (80 % interval "
-            f"{gain.low:+.4f} to {gain.high:+.4f})."
-            for of, gain in self.doublings.items()
-        ]
-
-    def _smaller_rows(self):
-        if not self.smaller:
             return None
-        rows = [["going smaller", "parameters", "score would change by"]]
-        return rows + [
-            [
-                a.label,
-                format_number(a.n_parameters),
-                _plus_minus(a.difference, a.standard_error),
-            ]
-            for a in self.smaller
-        ]
+        if self.size_name is None:
+            return None
+        with nullcontext() if style is None else plt.style.context(style):
+            figure = self.plot()
+            into = io.BytesIO()
+            figure.savefig(into, format="png", dpi=130, transparent=True)
+            plt.close(figure)
+        return base64.b64encode(into.getvalue()).decode()
+
+    def _is_grid(self):
+        # At random places nearly every cell of a heat map is empty.
+        values = [values_of(self.table["params"], d.name) for d in self.dimensions]
+        n_cells = np.prod([len({repr(v) for v in column}) for column in values])
+        return 2 * len(self.table["params"]) >= n_cells
+
+    def _panels(self):
+        """Return what draws each panel on given axes."""
+        from functools import partial
+
+        from .displays import (
+            ParetoDisplay,
+            ScaleCurveDisplay,
+            ScaleHeatmapDisplay,
+            TrainingCurveDisplay,
+        )
+
+        if self.size_name is None:
+            raise ValueError(
+                "The search measured no cost to draw the score against. Expected one at least: "
+                "scoring=skscale.cost_scoring(scoring)."
+            )
+        of_search = {"search": self._search, "score": self.rule.score}
+        others = [c for c in ("latency_us", *_SIZES) if c in self.table and c != self.size_name]
+        cost = next((c for c in others if np.isfinite(self.table[c]).any()), self.size_name)
+        panels = [
+            partial(
+                ScaleCurveDisplay.from_cv_results,
+                **of_search, cost=self.size_name, rule=self.rule,
+            ),
+            partial(ParetoDisplay.from_cv_results, **of_search, cost=cost),
+        ]  # fmt: skip
+        if _has_fitted(self._search, self.recommended.params):
+            panels.append(partial(TrainingCurveDisplay.from_estimator, self._search))
+        # To the right, where its colour bar moves nothing apart.
+        if len(self.dimensions) == 2 and self._is_grid():
+            x, y = (d.name for d in self.dimensions)
+            panels.append(partial(ScaleHeatmapDisplay.from_cv_results, **of_search, x=x, y=y))
+        return panels
 
 
 def scale_report(search, X=None, y=None, *, rule=None, score="score", cv=5):
@@ -382,10 +302,10 @@ def scale_report(search, X=None, y=None, *, rule=None, score="score", cv=5):
         others on each fold.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs) or None, default=None
     rule : Rule or None, default=None
-        What recommends; None is the search's own `refit` where that is a rule, and else
-        `SmallestWithin(score=score)`.
+        What recommends; None is the search's own `refit` where that is a rule for this score,
+        and else `SmallestWithin(score=score)`.
     score : str, default="score"
-        What is good, of a search with several scores; a rule says it itself.
+        What is good, of a search with several scores. A rule that is given says it itself.
     cv : int or splitter, default=5
         Folds of the diagnosis.
 
@@ -397,9 +317,9 @@ def scale_report(search, X=None, y=None, *, rule=None, score="score", cv=5):
     Raises
     ------
     ValueError
-        If the search did not measure what the rule goes by.
+        If the search did not measure what the rule goes by, or `score` is not the rule's.
     TypeError
-        If `search` has no results.
+        If `search` has no results, or `rule` is no Rule.
 
     Examples
     --------
@@ -414,108 +334,158 @@ def scale_report(search, X=None, y=None, *, rule=None, score="score", cv=5):
     'width'
     """
     results = results_of(search)
-    if rule is None:
-        own = getattr(search, "refit", None)
-        rule = own if isinstance(own, Rule) else SmallestWithin(score=score)
-    candidates = Candidates(results, rule.score)
-    index = rule.select(results)
-    place = int(np.flatnonzero(candidates.index == index)[0])
-    params = [results["params"][k] for k in candidates.index]
-    table, notes = _compare(candidates, params, results)
-    best = int(np.lexsort((table.get("n_parameters", candidates.index), -candidates.mean))[0])
-    sizes = np.array(table["n_parameters"], float) if "n_parameters" in table else None
-    law, doublings = _forecast(results, rule.score, sizes, place, notes)
-    diagnosis = _diagnose(search, params[place], X, y, cv, notes)
-    analysis = _analyse(candidates, results, rule.score, sizes, best, diagnosis)
-    costs = {name: table[name] for name in _COSTS if name in table and name != "loss"}
-    means = {name: float(column[place]) for name, column in costs.items()}
-    errors = standard_errors(candidates.splits, best)
-    # Rows by size, so that what the table shows reads from small to large.
-    order = np.lexsort((candidates.index, sizes if sizes is not None else candidates.index))
+    rule = _rule_for(search, rule, score)
+    found = _Found(results, rule.score)
+    chosen = select(results, rule)
+    place = int(np.flatnonzero(found.index == chosen.index)[0])
+    notes = {}
+    table = found.compare()
+    missing = [name for name in COSTS if name not in table]
+    if missing:
+        notes["comparison"] = (
+            f"Not measured: {', '.join(missing)}. To have them: search with "
+            f"scoring=cost_scoring(scoring, costs={[*COSTS]})."
+        )
+    law, doublings = _forecast(found, place, notes)
+    diagnosis = _diagnose(search, chosen.params, X, y, cv, rule.score, notes)
+    costs = {name: np.array(table[name]) for name in COSTS if name in table and name != "loss"}
+    order = np.lexsort((found.index, found.sizes))
     return ScaleReport(
-        analysis=analysis,
+        analysis=_analyse(found, results.get(f"mean_train_{rule.score}"), diagnosis),
         diagnosis=diagnosis,
-        dimensions=_dimensions(params, candidates.splits, sizes),
+        dimensions=_dimensions(found.params, found.splits, found.n_parameters),
         table={name: [column[k] for k in order] for name, column in table.items()},
-        n_failed=len(results["params"]) - _n_finite(results, rule.score),
+        best=int(found.index[found.best]),
+        n_splits=found.splits.shape[1],
+        n_failed=found.n_failed,
+        n_earlier=found.n_earlier,
         rule=rule,
-        recommended=Selection(index, params[place], float(candidates.mean[place]), means),
-        loss=(float(candidates.mean[best] - candidates.mean[place]), float(errors[place])),
-        savings={n: float(c[place] / c[best]) if c[best] else np.nan for n, c in costs.items()},
+        recommended=chosen,
+        loss=(
+            float(found.mean[found.best] - found.mean[place]),
+            float(found.errors_to(found.best)[place]),
+        ),
+        savings={n: float(c[place] / c[found.best]) for n, c in costs.items() if c[found.best]},
+        size_name=found.size_name,
         law=law,
         doublings=doublings,
-        smaller=_find_smaller(candidates, table["label"], sizes, place),
+        smaller=_find_smaller(found, place),
         notes=notes,
+        score_label=score_label(search, rule.score, found.splits.shape[1]).split(", mean")[0],
         _search=search,
     )
 
 
-def _n_finite(results, score):
-    return int(np.isfinite(np.asarray(results[f"mean_test_{score}"], dtype=float)).sum())
+class _Found(Candidates):
+    # The candidates with their sizes, and which of them is the best.
+
+    def __init__(self, results, score):
+        super().__init__(results, score)
+        self.params = [results["params"][k] for k in self.index]
+        self.labels = [label or "the only one" for label in format_params(self.params)]
+        self.costs = {n: self.cost(n) for n in COSTS if f"mean_test_{n}" in results}
+        is_known = {n: np.isfinite(c).any() for n, c in self.costs.items()}
+        self.size_name = next((n for n in _SIZES if is_known.get(n)), None)
+        # Without a size the table keeps its order, and nothing is said of small and large.
+        self.sizes = self.costs.get(self.size_name, np.arange(len(self.index), dtype=float))
+        self.n_parameters = self.costs.get("n_parameters")
+        self.best = int(np.lexsort((self.sizes, -self.mean))[0])
+        means = np.asarray(results[f"mean_test_{score}"], dtype=float)
+        self.n_failed = int((~np.isfinite(means)).sum())
+        self.n_earlier = len(means) - self.n_failed - len(self.index)
+
+    def errors_to(self, place):
+        """Return the paired standard errors; NaN with one split, which tells no noise."""
+        if self.splits.shape[1] < 2:
+            return np.full(len(self.mean), np.nan)
+        return standard_errors(self.splits, place)
+
+    def compare(self):
+        """Return the columns of the comparison."""
+        n_splits = self.splits.shape[1]
+        own = np.full(len(self.mean), np.nan)
+        if n_splits > 1:
+            own = self.splits.std(axis=1, ddof=1) / np.sqrt(n_splits)
+        known = {n: c for n, c in self.costs.items() if np.isfinite(c).any()}
+        return {
+            "index": [int(k) for k in self.index],
+            "label": self.labels,
+            "params": self.params,
+            "score": self.mean.tolist(),
+            "score_error": own.tolist(),
+            "difference": (self.mean - self.mean[self.best]).tolist(),
+            "standard_error": self.errors_to(self.best).tolist(),
+            **{n: np.where(np.isfinite(c), c, np.nan).tolist() for n, c in known.items()},
+        }
 
 
-def _compare(candidates, params, results):
-    """Return the columns of the comparison, and what was not measured."""
-    best = int(candidates.mean.argmax())
-    table = {
-        "index": [int(k) for k in candidates.index],
-        "label": [label or "the only one" for label in format_params(params)],
-        "params": params,
-        "score": candidates.mean.tolist(),
-        "difference": (candidates.mean - candidates.mean[best]).tolist(),
-        "standard_error": standard_errors(candidates.splits, best).tolist(),
-    }
-    missing = []
-    for name in _COSTS:
-        if f"mean_test_{name}" in results:
-            table[name] = [float(c) for c in candidates.cost(name)]
-        elif name in ("n_parameters", "loss", "latency_us", "size_bytes"):
-            missing.append(name)
-    notes = []
-    if missing:
-        notes.append(
-            f"Not measured: {', '.join(missing)}. Search with "
-            f"scoring=cost_scoring(scoring, costs={[*_COSTS][:4]})."
+def _rule_for(search, rule, score):
+    if rule is None:
+        own = getattr(search, "refit", None)
+        is_about_it = isinstance(own, Rule) and score in ("score", own.score)
+        return own if is_about_it else SmallestWithin(score=score)
+    if not isinstance(rule, Rule):
+        raise TypeError(
+            f"rule={rule!r} is no rule of skscale. Expected one such as SmallestWithin(), "
+            "BestUnder(latency_us=200) or ParetoKnee()."
         )
-    return table, notes
+    if score not in ("score", rule.score):
+        raise ValueError(
+            f"score={score!r} is not the score of {rule!r}, which is {rule.score!r}. Expected "
+            f"one of them: {type(rule).__name__}(..., score={score!r}), without score=."
+        )
+    return rule
 
 
 def _dimensions(params, splits, sizes):
     """Return what each numeric parameter changes by itself, the most first."""
     names = list(dict.fromkeys(name for one in params for name in one))
+    shorts = [name.rsplit("__", 1)[-1] for name in names]
     found = []
-    for name in names:
-        steps = _steps_along(name, params)
-        if not steps:
+    for name, short in zip(names, shorts, strict=True):
+        low, high = np.array(_steps_along(name, params), dtype=int).reshape(-1, 2).T
+        if not low.size:
             continue
-        differences = []
-        for a, b in steps:
-            difference = splits[b] - splits[a]
-            if sizes is not None:
-                n_doublings = np.log2(sizes[b] / sizes[a])
-                if not np.isfinite(n_doublings) or abs(n_doublings) < 0.05:
-                    continue  # it changes no size: dropout, say
-                difference = difference / n_doublings
-            differences.append(difference)
-        if differences:
-            mean = np.mean(differences, axis=0)
-            error = mean.std(ddof=1) / np.sqrt(len(mean)) if len(mean) > 1 else np.nan
-            short = name.rsplit("__", 1)[-1]
-            found.append(
-                Dimension(short, len(differences), float(mean.mean()), float(error),
-                          sizes is not None)
-            )  # fmt: skip
-    return sorted(found, key=lambda d: -d.gain)
+        gains = splits[high] - splits[low]  # (n_steps, n_splits)
+        per_doubling = np.full(splits.shape[1], np.nan)
+        if sizes is not None:
+            with np.errstate(invalid="ignore"):
+                doublings = np.log2(sizes[high]) - np.log2(sizes[low])
+            known = np.isfinite(doublings)
+            # Over the sum, as a quotient by a step of hardly any size is noise alone.
+            total = doublings[known].sum()
+            if abs(total) >= _NO_DOUBLING * max(1, known.sum()):
+                per_doubling = gains[known].sum(axis=0) / total
+        words = short if shorts.count(short) == 1 else name
+        found.append(
+            Dimension(words, low.size, *_mean_and_error(gains.mean(axis=0)),
+                      *_mean_and_error(per_doubling))
+        )  # fmt: skip
+    # Those whose gain is that of a doubling compare; those that change no size come last.
+    return sorted(
+        found,
+        key=lambda d: (
+            np.isnan(d.doubling_gain),
+            -np.nan_to_num(d.doubling_gain),
+            -d.step_gain,
+        ),
+    )
+
+
+def _mean_and_error(of_splits):
+    n = len(of_splits)
+    error = of_splits.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
+    return float(of_splits.mean()), float(error)
 
 
 def _steps_along(name, params):
     """Return pairs of candidates, next to one another, that differ in one number alone."""
     lines = {}
     for k, one in enumerate(params):
-        value = one.get(name)
-        if isinstance(value, Real) and not isinstance(value, bool):
+        rank = _rank(one.get(name))
+        if rank is not None:
             others = repr(sorted((n, repr(v)) for n, v in one.items() if n != name))
-            lines.setdefault(others, []).append((value, k))
+            lines.setdefault(others, []).append((rank, k))
     steps = []
     for line in lines.values():
         line.sort()
@@ -523,128 +493,163 @@ def _steps_along(name, params):
     return steps
 
 
-def _forecast(results, score, sizes, place, notes):
-    try:
-        law = ScalingLaw.from_cv_results(results, score=score)
-    except ValueError as error:
-        notes.append(f"No forecast of the next doubling: {error}")
+def _rank(value):
+    """Return what a value is ordered by: the units of a tuple of widths; None for no number."""
+    if isinstance(value, (tuple, list)):
+        ranks = [_rank(v) for v in value]
+        return None if None in ranks else sum(ranks)
+    if isinstance(value, Real) and not isinstance(value, (bool, np.bool_)):
+        return float(value)
+    return None
+
+
+def _forecast(found, place, notes):
+    sizes = found.n_parameters
+    if sizes is None:
+        notes["forecast"] = (
+            "There is no forecast of the next doubling: the search did not count parameters. "
+            'To have it: scoring=cost_scoring(scoring, costs=["n_parameters"]).'
+        )
         return None, {}
-    gains = {"the largest": law.gain()}
-    if sizes[place] < 0.99 * law.n_parameters[-1]:
-        gains = {"the recommended": law.gain(n_from=float(sizes[place])), **gains}
+    is_known = np.isfinite(sizes)
+    try:
+        law = ScalingLaw.from_scores(sizes[is_known], found.splits[is_known])
+    except ValueError as error:
+        notes["forecast"] = f"There is no forecast of the next doubling. {error}"
+        return None, {}
+    gains = {}
+    if np.isfinite(sizes[place]):
+        gains["recommended"] = law.gain(n_from=float(sizes[place]))
+    if not sizes[place] >= 0.99 * law.n_parameters[-1]:
+        gains["largest"] = law.gain()
     return law, gains
 
 
-def _find_smaller(candidates, labels, sizes, place):
-    if sizes is None:
+def _find_smaller(found, place):
+    if found.size_name is None:
         return []
-    front = [k for k in pareto_front(candidates.mean, sizes) if sizes[k] < sizes[place]]
-    errors = standard_errors(candidates.splits, place)
+    front = pareto_front(found.mean, found.sizes)
+    front = [k for k in front if found.sizes[k] < found.sizes[place]]
+    errors = found.errors_to(place)
     return [
         Alternative(
-            int(candidates.index[k]),
-            labels[k],
-            float(sizes[k]),
-            float(candidates.mean[k] - candidates.mean[place]),
+            int(found.index[k]),
+            found.labels[k],
+            float(found.sizes[k]),
+            float(found.mean[k] - found.mean[place]),
             float(errors[k]),
         )
         for k in front[::-1][:_MOST_SMALLER]
     ]
 
 
-def _diagnose(search, params, X, y, cv, notes):
+def _diagnose(search, params, X, y, cv, score, notes):
     if X is None or y is None:
-        notes.append(
-            "The recommended network was not diagnosed. For its state and the evidence: "
-            "scale_report(search, X, y)."
+        notes["analysis"] = (
+            "diagnose was not run. To have the state of the recommended network with its "
+            "evidence: scale_report(search, X, y)."
         )
         return None
     if not hasattr(search, "estimator"):
-        notes.append("A table of results has no estimator to diagnose. Pass the search.")
-        return None
-    scoring = search.scoring
-    scoring = scoring.scoring if isinstance(scoring, CostScoring) else scoring
-    if isinstance(scoring, (list, tuple, dict, set)):
-        scoring = None
-    try:
-        return diagnose(
-            clone(search.estimator).set_params(**params), X, y, scoring=scoring, cv=cv
+        notes["analysis"] = (
+            "diagnose was not run: a table has no estimator. To have it, pass the search."
         )
-    except TypeError as error:
-        notes.append(f"Not diagnosed: {error}")
         return None
+    estimator = clone(search.estimator).set_params(**params)
+    try:
+        find_network(estimator, ScaledMLP)
+    except TypeError as error:
+        notes["analysis"] = f"diagnose was not run. {error}"
+        return None
+    return diagnose(estimator, X, y, scoring=_scorer_of(search, score), cv=cv)
 
 
-def _analyse(candidates, results, score, sizes, best, diagnosis):
+def _scorer_of(search, score):
+    """Return the scorer by which the search found a score."""
+    scoring = getattr(search, "scoring", None)
+    if isinstance(scoring, CostScoring):
+        return scoring.scoring if score == "score" else None
+    several = getattr(search, "scorer_", None)
+    if isinstance(several, dict):
+        return several[score]
+    if callable(scoring) and getattr(search, "multimetric_", False):
+        return lambda estimator, X, y: scoring(estimator, X, y)[score]
+    return scoring
+
+
+def _analyse(found, train, diagnosis):
     """Return what the search says of its own range, after the diagnosis if there is one."""
     words = []
     if diagnosis is not None:
         words.append(f"The recommended network is {diagnosis.state}: {diagnosis.advice}")
-    if sizes is not None and len(sizes) > 1 and np.isfinite(sizes[best]):
-        if sizes[best] == sizes.max():
-            words.append(
-                "The best candidate is the largest: larger ones, which were not tried, may be "
-                "better."
-            )
-        elif sizes[best] == sizes.min():
-            words.append("The best candidate is the smallest: smaller ones may do as well.")
-        else:
-            largest = int(np.argmax(sizes))
-            error = standard_errors(candidates.splits, best)[largest]
-            words.append(
-                "The best candidate lies within the range: the largest, with "
-                f"{sizes[largest] / sizes[best]:.3g} times its parameters, scores "
-                f"{candidates.mean[best] - candidates.mean[largest]:.4f} (± {error:.4f}) less."
-            )
-    train = results.get(f"mean_train_{score}")
+    if len(found.index) == 1:
+        words.append("One candidate says nothing of scale.")
+    elif found.size_name is None:
+        words.append("Without a measured size nothing is said of small and large.")
+    else:
+        words += _analyse_range(found)
     if train is not None:
-        gap = float(
-            np.asarray(train, dtype=float)[candidates.index[best]] - candidates.mean[best]
+        at_best = float(np.asarray(train, dtype=float)[found.index[found.best]])
+        words.append(
+            f"On its training rows the best scores {at_best:.4g}, on the others "
+            f"{found.mean[found.best]:.4g}."
         )
-        words.append(f"On its training rows the best scores {gap:.4f} more.")
-    return " ".join(words) or "One candidate says nothing of scale."
+    return " ".join(words)
 
 
-def _plus_minus(value, error):
-    if not np.isfinite(error):
-        return f"{value:+.4f}"
-    return f"{value:+.4f} ± {error:.4f}" if value or error else "the best"
+def _analyse_range(found):
+    """Return sentences on the largest and the smallest candidate against the best."""
+    best = found.best
+    largest = int(np.argmax(np.where(np.isfinite(found.sizes), found.sizes, -np.inf)))
+    smallest = int(np.argmin(found.sizes))
+    words = [f"The best candidate is {found.labels[best]}."]
+    for place, name, advice in (
+        (largest, "largest", "larger ones, which were not tried, may be better."),
+        (smallest, "smallest", "smaller ones, which were not tried, may do as well."),
+    ):
+        if found.sizes[place] == found.sizes[best]:
+            words.append(f"It is the {name}: {advice}")
+        else:
+            words.append(_against_the_best(found, place, name))
+    return words
 
 
-def _as_text(rows):
-    """Return a table as lines, the first column to the left, no wider than the page."""
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    # The first column gives way.
-    widths[0] = max(12, min(widths[0], _WIDTH - sum(widths[1:]) - 2 * (len(widths) - 1)))
-    lines = []
-    for row in rows:
-        first = row[0] if len(row[0]) <= widths[0] else row[0][: widths[0] - 1] + "…"
-        cells = [first.ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        lines.append("  ".join(cells).rstrip())
-    return lines
+def _against_the_best(found, place, name):
+    loss = found.mean[found.best] - found.mean[place]
+    error = found.errors_to(found.best)[place]
+    size = ""
+    if np.isfinite(found.sizes[found.best]):
+        share = found.sizes[place] / found.sizes[found.best]
+        size = f"; {share:.2g} times its {SHARES[found.size_name]}"
+    # As in SmallestWithin, a rounding error of the mean is no loss.
+    rounding = 8 * np.finfo(float).eps * abs(found.mean[found.best])
+    verdict = "within" if loss <= error + rounding else "beyond"
+    noise = "" if np.isnan(error) else f", {verdict} one standard error"
+    less = ScoreWriter(found.mean[found.best]).score(loss, error)
+    return f"The {name} ({found.labels[place]}{size}) scores {less} less{noise}."
 
 
-def _as_html(report, pictures):
-    parts = [f'<div class="skscale-report"><style>{_CSS}</style><h1>Scale report</h1>']
-    for title, paragraphs, rows in report._sections():
-        parts.append(f"<h2>{html.escape(title)}</h2>")
-        parts += [f"<p>{html.escape(paragraph)}</p>" for paragraph in paragraphs]
-        if rows:
-            parts.append(_html_table(rows))
-        if title.startswith("4"):
-            parts += [
-                f'<p><img alt="score against cost" src="data:image/png;base64,{picture}"></p>'
-                for picture in pictures
-            ]
-    return "".join([*parts, "</div>"])
+def _has_fitted(search, params):
+    """Whether the search holds the recommended network with the curve of its training."""
+    from .complexity import fitted_network
+
+    with suppress(AttributeError, TypeError, ValueError, NotFittedError):
+        is_the_one = search.best_params_ == params
+        return is_the_one and len(fitted_network(search).history_["epoch"]) > 1
+    return False
 
 
-def _html_table(rows):
-    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in rows[0])
-    body = []
-    for row in rows[1:]:
-        chosen = ' class="chosen"' if row[0].endswith("*") else ""
-        cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in row)
-        body.append(f"<tr{chosen}>{cells}</tr>")
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+def _write_whole(path, text):
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"There is no folder {str(path.parent)!r} for the report. Expected one: make it "
+            "first."
+        )
+    # In the same folder, so that the file can be moved there in one step.
+    draft = path.parent / f".skscale-{os.urandom(8).hex()}"
+    try:
+        draft.write_text(text, encoding="utf-8")
+        os.replace(draft, path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise

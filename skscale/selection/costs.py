@@ -93,6 +93,8 @@ def _loss(scored):
         if y.ndim != 1 or not hasattr(scored.estimator, "predict_proba"):
             return None
         labels = scored.estimator.classes_
+        if not np.isin(y, labels).all():  # of a class that was not trained on
+            return None
         predicted = scored.estimator.predict_proba(scored.X)
         return log_loss(y, predicted, labels=labels, sample_weight=scored.sample_weight)
     if not is_regressor(scored.estimator):

@@ -1,0 +1,516 @@
+"""How a report reads: its five sections, as plain text and as HTML.
+
+Sections hold paragraphs and tables; what is too wide for the text, its table leaves out.
+"""
+
+import html
+import textwrap
+from dataclasses import dataclass
+from numbers import Real
+
+import numpy as np
+
+from ..selection.rules import pareto_front
+from .drawing import format_number, format_value
+
+# Costs in the order of the comparison, and their headings.
+COSTS = {
+    "n_parameters": "parameters",
+    "loss": "loss",
+    "latency_us": "latency µs",
+    "size_bytes": "bytes",
+    "n_macs": "MACs",
+    "fit_seconds": "fit s",
+}
+SHARES = {
+    "n_parameters": "parameters",
+    "latency_us": "latency",
+    "size_bytes": "bytes",
+    "n_macs": "MACs",
+    "fit_seconds": "training time",
+}
+# Candidates that the comparison shows; `to_frame` has all.
+_MOST_ROWS = 12
+_MOST_VALUES = 8
+_WIDTH = 96
+# No line breaks at it.
+_PLUS_MINUS = "\u00a0±\u00a0"
+_CSS = """
+.skscale-report { color-scheme: light dark; --text: #1b1f24; --back: #ffffff;
+  --line: #d0d7de; --mark: #ddf4ff; color: var(--text); background: var(--back);
+  font: 16px/1.5 system-ui, sans-serif; padding: .5rem 1rem; }
+@media (prefers-color-scheme: dark) { .skscale-report { --text: #e6edf3; --back: #0d1117;
+  --line: #3d444d; --mark: #12324a; } }
+.skscale-report main { max-width: 62rem; margin: 0 auto; }
+.skscale-report h1, .skscale-report h2 { line-height: 1.2; }
+.skscale-report .wide { overflow-x: auto; }
+.skscale-report table { border-collapse: collapse; font-size: 85%; color: inherit;
+  font-variant-numeric: tabular-nums; margin: .5rem 0 1rem; }
+.skscale-report td, .skscale-report th { padding: .2rem .6rem; text-align: right;
+  border-bottom: 1px solid var(--line); white-space: nowrap; background: none; }
+.skscale-report td:first-child, .skscale-report th:first-child { text-align: left; }
+.skscale-report tr.chosen { background: var(--mark); font-weight: 600; }
+.skscale-report img { max-width: 100%; }
+"""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a section.
+
+    Attributes
+    ----------
+    rows : list of list of str
+        The headings first.
+    marked : int or None, default=None
+        Row that stands out.
+    dispensable : tuple of int, default=()
+        Columns that the text leaves out, in this order, until it is narrow enough.
+    """
+
+    rows: list
+    marked: int | None = None
+    dispensable: tuple = ()
+
+
+@dataclass(frozen=True)
+class Section:
+    """A step of the report.
+
+    Attributes
+    ----------
+    title : str
+    blocks : list of str or Table
+    has_pictures : bool, default=False
+        Whether the pictures follow.
+    """
+
+    title: str
+    blocks: list
+    has_pictures: bool = False
+
+
+class ScoreWriter:
+    """Writes scores with the digits that fit their magnitude.
+
+    Parameters
+    ----------
+    best : float
+        The best score.
+    """
+
+    def __init__(self, best):
+        magnitude = int(np.ceil(np.log10(abs(best)))) if best else 0
+        self.n_decimals = min(12, max(0, 4 - magnitude))
+
+    def score(self, value, error=np.nan):
+        """Return a score, with its standard error unless that is NaN."""
+        return self._with_error(f"{value:,.{self.n_decimals}f}", error)
+
+    def difference(self, value, error=np.nan):
+        """Return a difference with its sign, and its standard error unless that is NaN."""
+        # Without the sign of a zero that rounding left.
+        value = round(value, self.n_decimals) + 0.0
+        return self._with_error(f"{value:+,.{self.n_decimals}f}", error)
+
+    def _with_error(self, text, error):
+        return text if np.isnan(error) else f"{text}{_PLUS_MINUS}{error:,.{self.n_decimals}f}"
+
+
+def sections(report):
+    """Put a report into words.
+
+    Parameters
+    ----------
+    report : ScaleReport
+
+    Returns
+    -------
+    list of Section
+    """
+    index = report.table["index"]
+    write = ScoreWriter(report.table["score"][index.index(report.best)])
+    return [
+        Section("1. Analysis", _analysis(report, write)),
+        Section("2. Dimension to scale", _dimension(report, write)),
+        Section("3. Candidates", _candidates(report)),
+        Section("4. Comparison", _comparison(report, write), has_pictures=True),
+        Section("5. Recommendation", _recommendation(report, write)),
+    ]
+
+
+def _noted(report, step):
+    return [report.notes[step]] if step in report.notes else []
+
+
+def _analysis(report, write):
+    blocks = [report.analysis, *_noted(report, "analysis")]
+    if report.diagnosis is not None:
+        rows = [["trial", "score", "on training rows", "difference", "parameters"]]
+        for t in report.diagnosis.trials:
+            is_first = t.name == "as it is"
+            rows.append(
+                [
+                    t.name,
+                    write.score(t.score),
+                    write.score(t.train_score),
+                    "" if is_first else write.difference(t.difference, t.standard_error),
+                    f"{t.n_parameters:,}",
+                ]
+            )
+        blocks.append(Table(rows))
+    return blocks
+
+
+def _dimension(report, write):
+    if not report.dimensions:
+        text = "No two candidates differ in one number alone: the search tells no dimension."
+        return [*_diagnosed_dimension(report), text]
+    rows = [["along", "pairs", "gain of a step up", "gain of a doubling of parameters"]]
+    rows += [
+        [
+            d.name,
+            str(d.n_steps),
+            write.difference(d.step_gain, d.step_error),
+            "" if np.isnan(d.doubling_gain)
+            else write.difference(d.doubling_gain, d.doubling_error),
+        ]
+        for d in report.dimensions
+    ]  # fmt: skip
+    return [*_diagnosed_dimension(report), _most_gaining(report, write), Table(rows)]
+
+
+def _diagnosed_dimension(report):
+    found = report.diagnosis
+    if found is None:
+        return []
+    if found.dimension is None:
+        return ["By the diagnosis of the recommended network: none, it is well sized."]
+    return [
+        f"By the diagnosis of the recommended network: {found.dimension}, {found.direction}. "
+        "The evidence stands above."
+    ]
+
+
+def _most_gaining(report, write):
+    first = report.dimensions[0]
+    gain, error, unit = first.doubling_gain, first.doubling_error, "a doubling of parameters"
+    if np.isnan(gain):
+        gain, error, unit = first.step_gain, first.step_error, "a step up"
+    if gain <= (0 if np.isnan(error) else error):
+        return (
+            "Over the whole search, pairs of candidates that differ in one parameter alone: "
+            "none gains more than its standard error."
+        )
+    return (
+        f"Over the whole search {first.name} gains most: {unit} by it alone changes the score "
+        f"by {write.difference(gain, error)}, mean over pairs of candidates that differ in "
+        "nothing else, small networks included."
+    )
+
+
+def _candidates(report):
+    table = report.table
+    n = len(table["index"])
+    words = [
+        f"{n} {'candidate' if n == 1 else 'candidates'} in {report.n_splits} "
+        f"{'split' if report.n_splits == 1 else 'splits'}."
+    ]
+    varied = _varied(table["params"])
+    if varied:
+        words.append(f"Varied: {'; '.join(varied)}.")
+    if report.size_name is not None:
+        sizes = np.array(table[report.size_name])
+        low, high = np.nanmin(sizes), np.nanmax(sizes)
+        name = COSTS[report.size_name]
+        words.append(
+            f"{name[0].upper()}{name[1:]}: {format_number(low)} to {format_number(high)}."
+        )
+    if report.n_earlier:
+        words.append(
+            f"Of the halving search the last iteration counts: {report.n_earlier} rows of "
+            "earlier ones, with fewer resources, are left out."
+        )
+    if report.n_failed:
+        verb = "has no score and is" if report.n_failed == 1 else "have no score and are"
+        words.append(f"{report.n_failed} {verb} left out.")
+    return [" ".join(words)]
+
+
+def _varied(params):
+    """Return a phrase for each parameter that varies: its values, or their range."""
+    names = dict.fromkeys(name for one in params for name in one)
+    phrases = []
+    for name in names:
+        values = [one[name] for one in params if name in one]
+        is_numeric = all(isinstance(v, Real) and not isinstance(v, bool) for v in values)
+        written = [format_value(v) for v in (sorted(values) if is_numeric else values)]
+        written = list(dict.fromkeys(written))
+        if len(written) < 2:
+            continue
+        listed = ", ".join(written)
+        if len(written) > _MOST_VALUES:
+            listed = f"{written[0]} to {written[-1]}, " if is_numeric else ""
+            listed += f"{len(written)} values"
+        phrases.append(f"{name.rsplit('__', 1)[-1]} {listed}")
+    return phrases
+
+
+def _comparison(report, write):
+    table = report.table
+    costs = [name for name in COSTS if name in table]
+    decimals = {name: _decimals_of(table[name]) for name in costs}
+    rows = [["candidate", "score", "±", "to the best", *(COSTS[c] for c in costs)]]
+    shown, marked = _shown_rows(report), None
+    has_error = report.n_splits > 1
+    for k in shown:
+        if table["index"][k] == report.recommended.index:
+            marked = len(rows)
+        is_best = table["index"][k] == report.best
+        rows.append(
+            [
+                table["label"][k],
+                write.score(table["score"][k]),
+                write.score(table["score_error"][k]) if has_error else "",
+                "the best" if is_best
+                else write.difference(table["difference"][k], table["standard_error"][k]),
+                *(_cell(table[c][k], decimals[c]) for c in costs),
+            ]
+        )  # fmt: skip
+    n_left = len(table["index"]) - len(shown)
+    text = "* marks the recommended candidate."
+    if has_error:
+        text += (
+            " ± of the score is its standard error over the splits, ± of a difference that of "
+            "the differences in the same splits."
+        )
+    else:
+        rows = [[*row[:2], *row[3:]] for row in rows]
+    if report.score_label != "score":
+        text = f"The score is {report.score_label}. {text}"
+    if n_left:
+        text += f" {n_left} more stand in to_frame()."
+    # Rather than a measurement the score's own error goes, then the costs from the last.
+    n_columns = len(rows[0])
+    costs_back = range(n_columns - 1, n_columns - len(costs), -1)
+    dispensable = (2, *costs_back) if has_error else tuple(costs_back)
+    return [text, Table(rows, marked, dispensable), *_noted(report, "comparison")]
+
+
+def _shown_rows(report):
+    """Return the rows to show: the recommended, the best, the front, then others by score."""
+    table = report.table
+    n = len(table["index"])
+    if n <= _MOST_ROWS:
+        return range(n)
+    score = np.array(table["score"])
+    sizes = np.array(table.get(report.size_name, np.arange(n)), dtype=float)
+    front = pareto_front(score, np.where(np.isnan(sizes), np.inf, sizes))
+    order = [table["index"].index(i) for i in (report.recommended.index, report.best)]
+    order += [*front[::-1], *np.argsort(-score, kind="stable")]
+    return sorted(list(dict.fromkeys(int(k) for k in order))[:_MOST_ROWS])
+
+
+def _decimals_of(values):
+    """Return the decimals that show three digits of the least."""
+    known = [abs(v) for v in values if np.isfinite(v) and v]
+    return min(6, max(0, 3 - int(np.ceil(np.log10(min(known)))))) if known else 0
+
+
+def _cell(value, n_decimals):
+    if np.isnan(value):
+        return "?"
+    n_decimals = 0 if float(value).is_integer() and abs(value) >= 1 else n_decimals
+    return f"{value:,.{n_decimals}f}"
+
+
+def _recommendation(report, write):
+    chosen = report.recommended
+    row = report.table["index"].index(chosen.index)
+    score = write.score(chosen.score, report.table["score_error"][row])
+    blocks = [
+        f"{report.rule!r} recommends candidate {chosen.index} ({report.table['label'][row]}): "
+        f"{report.score_label} {score}. {_price(report, write)}",
+        *_noted(report, "forecast"),
+    ]
+    if report.doublings:
+        blocks.append("The score, by the law: " + " ".join(_forecast(report, write)))
+    return blocks + _going_smaller(report, write)
+
+
+def _price(report, write):
+    if report.recommended.index == report.best:
+        return "It is the best candidate."
+    row = report.table["index"].index(report.best)
+    loss, error = report.loss
+    less = "as much as" if loss == 0 else f"{write.score(loss, error)} less than"
+    shares = [
+        f"{share:.{0 if share >= 0.1 else 1}%} of its {SHARES[name]}"
+        for name, share in report.savings.items()
+        if np.isfinite(share) and share > 0
+    ]  # fmt: skip
+    saved = f", with {', '.join(shares)}" if shares else ""
+    return f"It scores {less} the best ({report.table['label'][row]}){saved}."
+
+
+def _forecast(report, write):
+    whose = {"recommended": "twice its parameters", "largest": "Twice those of the largest"}
+    if "recommended" not in report.doublings:
+        whose["largest"] = "twice the parameters of the largest"
+    for of, gain in report.doublings.items():
+        doubt = ""
+        if gain.low <= 0 <= gain.high:
+            doubt = ", so it may as well be nothing"
+        yield (
+            f"{whose[of]} would change it by {write.difference(gain.mean)} (80% interval "
+            f"{write.difference(gain.low)} to {write.difference(gain.high)}{doubt})."
+        )
+
+
+def _going_smaller(report, write):
+    if report.size_name is None:
+        return []
+    if not report.smaller:
+        return ["It is the smallest candidate: none tells what going smaller would lose."]
+    rows = [["smaller candidate", COSTS[report.size_name], "its score against this one's"]]
+    rows += [
+        [a.label, format_number(a.size), write.difference(a.difference, a.standard_error)]
+        for a in report.smaller
+    ]
+    return ["What going smaller would lose:", Table(rows)]
+
+
+def as_text(parts):
+    """Write sections as plain text, 96 characters wide.
+
+    Parameters
+    ----------
+    parts : list of Section
+
+    Returns
+    -------
+    str
+    """
+    lines = []
+    for part in parts:
+        lines += [part.title, "-" * len(part.title)]
+        for block in part.blocks:
+            if isinstance(block, Table):
+                lines += _table_lines(block)
+            else:
+                lines += textwrap.wrap(block, _WIDTH, break_on_hyphens=False)
+            lines.append("")
+        lines.append("")
+    return "\n".join(lines).rstrip().replace(_PLUS_MINUS, " ± ")
+
+
+def _table_lines(table):
+    """Return the lines of a table, the first column to the left, no wider than the page."""
+    rows, left_out = _narrowed(table)
+    star = 0 if table.marked is None else 2
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    # The first column gives way at last.
+    widths[0] = max(8, min(widths[0], _WIDTH - star - sum(widths[1:]) - 2 * len(widths[1:])))
+    lines = []
+    for number, row in enumerate(rows):
+        mark = ("* " if number == table.marked else "  ")[:star]
+        first = row[0] if len(row[0]) <= widths[0] else row[0][: widths[0] - 1] + "…"
+        cells = [mark + first.ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    if left_out:
+        lines += ["", f"No room here for {', '.join(left_out)}: to_frame() has them."]
+    return lines
+
+
+def _narrowed(table):
+    """Return the rows without the columns for which there is no room, and their headings."""
+    kept, left_out = list(range(len(table.rows[0]))), []
+    star = 0 if table.marked is None else 2
+
+    def width():
+        columns = [max(len(row[k]) for row in table.rows) for k in kept]
+        return star + sum(columns) + 2 * (len(columns) - 1)
+
+    for column in table.dispensable:
+        if width() <= _WIDTH:
+            break
+        kept.remove(column)
+        left_out.append(table.rows[0][column])
+    return [[row[k] for k in kept] for row in table.rows], left_out
+
+
+def as_fragment(parts):
+    """Write sections as HTML for a page of others.
+
+    Parameters
+    ----------
+    parts : list of Section
+
+    Returns
+    -------
+    str
+    """
+    return f'<div class="skscale-report"><style>{_CSS}</style>{_body(parts)}</div>'
+
+
+def as_page(parts, pictures):
+    """Write sections as a page that refers to nothing else.
+
+    Parameters
+    ----------
+    parts : list of Section
+    pictures : tuple of (str or None, str or None)
+        PNG in base64, for light and for dark screens; None for no picture.
+
+    Returns
+    -------
+    str
+    """
+    head = (
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>Scale report</title><style>{_CSS}body {{ margin: 0; }}</style>"
+    )
+    return (
+        f'<!doctype html>\n<html lang="en"><head>{head}</head>'
+        f'<body class="skscale-report">{_body(parts, _picture(*pictures))}</body></html>\n'
+    )
+
+
+def _body(parts, picture=""):
+    texts = ["<main><h1>Scale report</h1>"]
+    for part in parts:
+        texts.append(f"<h2>{html.escape(part.title)}</h2>")
+        texts += [
+            _html_table(block)
+            if isinstance(block, Table)
+            else f"<p>{html.escape(block)}</p>"
+            for block in part.blocks
+        ]  # fmt: skip
+        if part.has_pictures:
+            texts.append(picture)
+    return "\n".join([*texts, "</main>"])
+
+
+def _picture(light, dark):
+    if light is None:
+        return ""
+    return (
+        '<picture><source media="(prefers-color-scheme: dark)" '
+        f'srcset="data:image/png;base64,{dark}"><img alt="score against size and cost" '
+        f'src="data:image/png;base64,{light}"></picture>'
+    )
+
+
+def _html_table(table):
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in table.rows[0])
+    body = []
+    for number, row in enumerate(table.rows[1:], 1):
+        chosen = ' class="chosen"' if number == table.marked else ""
+        row = [f"* {row[0]}", *row[1:]] if chosen else row
+        cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in row)
+        body.append(f"<tr{chosen}>{cells}</tr>")
+    return (
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(body)}</tbody></table></div>"
+    )
