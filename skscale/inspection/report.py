@@ -7,8 +7,6 @@ How it reads is in `report_page`.
 
 import base64
 import io
-import os
-import pathlib
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -20,6 +18,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from ..estimators.mlp import ScaledMLP
+from ..persistence.container import write_whole
 from ..selection.costs import CostScoring
 from ..selection.diagnosis import Diagnosis, diagnose
 from ..selection.grids import find_network
@@ -230,7 +229,7 @@ class ScaleReport:
             If there is no such folder.
         """
         pictures = (self._picture(), self._picture("dark_background"))
-        _write_whole(pathlib.Path(path), as_page(sections(self), pictures))
+        write_whole(path, as_page(sections(self), pictures).encode())
 
     def _picture(self, style=None):
         """Return the figure as PNG in base64; None where it cannot be drawn."""
@@ -637,19 +636,3 @@ def _has_fitted(search, params):
         is_the_one = search.best_params_ == params
         return is_the_one and len(fitted_network(search).history_["epoch"]) > 1
     return False
-
-
-def _write_whole(path, text):
-    if not path.parent.is_dir():
-        raise FileNotFoundError(
-            f"There is no folder {str(path.parent)!r} for the report. Expected one: make it "
-            "first."
-        )
-    # In the same folder, so that the file can be moved there in one step.
-    draft = path.parent / f".skscale-{os.urandom(8).hex()}"
-    try:
-        draft.write_text(text, encoding="utf-8")
-        os.replace(draft, path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise

@@ -44,14 +44,33 @@ def write(path, kind, version, content):
     """
     said = _vouched_for(kind, version, __version__, len(content))
     line = said + b" sha256=" + _digest(said, content).encode() + b"\n"
+    write_whole(path, line, content)
+
+
+def write_whole(path, *parts):
+    """Write bytes to a file, as a whole or not at all.
+
+    Parameters
+    ----------
+    path : str or path-like
+    *parts : bytes
+        One after the other.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    """
     path = os.path.abspath(os.fspath(path))
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"There is no folder {folder!r}. Expected one: make it first.")
     # In the same folder, so that the file can be moved there in one step.
-    draft = os.path.join(os.path.dirname(path), f".skscale-{os.urandom(8).hex()}")
+    draft = os.path.join(folder, f".skscale-{os.urandom(8).hex()}")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(line)
-            file.write(content)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         with contextlib.suppress(FileNotFoundError):
