@@ -45,7 +45,8 @@ from skscale import (
     SmallestWithin,
     cost_scoring,
 )
-from skscale.persistence import container, files
+from skscale.persistence import files
+from skscale.storage import container
 
 QUICK = {"width": 8, "max_epochs": 2, "random_state": 0}
 

@@ -38,7 +38,8 @@ from skscale import (
     freeze,
     load_frozen,
 )
-from skscale.persistence import container, frozen, tree
+from skscale.persistence import frozen
+from skscale.storage import container, tree
 
 N = 160
 NUMBERS = ["age", "fare", "speed"]

@@ -18,7 +18,6 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from ..estimators.mlp import ScaledMLP
-from ..persistence.container import write_whole
 from ..selection.costs import CostScoring
 from ..selection.diagnosis import Diagnosis, diagnose
 from ..selection.grids import find_network
@@ -31,6 +30,7 @@ from ..selection.rules import (
     results_of,
     select,
 )
+from ..storage.container import write_whole
 from .drawing import format_params, score_label, standard_errors, values_of
 from .law import ScalingLaw
 from .report_page import COSTS, SHARES, ScoreWriter, as_fragment, as_page, as_text, sections

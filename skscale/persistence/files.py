@@ -16,9 +16,9 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from ..estimators.mlp import ScaledMLP
-from . import container
+from ..storage import container
+from ..storage.tree import expect
 from .network import check_encoding, plain_encoding
-from .steps import expect
 from .trusted import TRUSTED_TYPES
 
 # Raise it when a file that is written now could not be read, or be read otherwise, by the

@@ -6,15 +6,41 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from . import container
-from .network import Labels, Network
-from .steps import Branches, Chain, Columns, expect, rows_of
-from .tree import pack, unpack
+from ..inference.encoding import TableEncoding
+from ..storage import container
+from ..storage.tree import expect, pack, unpack
+from .network import Categories, Labels, Network, Numbers
+from .steps import (
+    Arithmetic,
+    Branches,
+    Chain,
+    Columns,
+    Impute,
+    Lookup,
+    OneHot,
+    Ordinal,
+    rows_of,
+)
 
 # Raise it when a file that is written now could not be read, or be read otherwise, by the
 # skscale before; keep reading all formats up to it, and keep a file of each in the tests.
 FORMAT_VERSION = 1
 _KIND = "frozen"
+# What a file may hold.
+PARTS = (
+    Arithmetic,
+    Branches,
+    Categories,
+    Chain,
+    Impute,
+    Labels,
+    Lookup,
+    Network,
+    Numbers,
+    OneHot,
+    Ordinal,
+    TableEncoding,
+)
 # Large inputs are computed in pieces, so that what lies between stays small.
 _BLOCK_ROWS = 1 << 13
 
@@ -233,7 +259,7 @@ def load_frozen(path):
     """
     content, _ = container.read(path, _KIND, FORMAT_VERSION)
     try:
-        tree = unpack(content)
+        tree = unpack(content, PARTS)
         expect(isinstance(tree, dict), "a predictor")
         return make_predictor(**tree)
     except (

@@ -15,10 +15,10 @@ from ..inference.outputs import (
     numbers_of,
     probabilities_of,
 )
+from ..storage.tree import expect
 from .steps import (
     Columns,
     column_of,
-    expect,
     expect_floats,
     expect_lookups,
     expect_places,

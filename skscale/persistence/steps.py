@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..storage.tree import expect
+
 _FLOATS = (np.float64, np.float32, np.float16)
 _OPERATIONS = {
     "subtract": np.subtract,
@@ -445,18 +447,6 @@ class Branches:
         if any(part.dtype.kind not in "biuf" for part in parts):
             parts = [part.astype(object) for part in parts]
         return np.hstack(parts) if parts else np.zeros((table.shape[0], 0))
-
-
-def expect(is_so, what):
-    """Refuse a part that is not what it should be.
-
-    Raises
-    ------
-    ValueError
-        If it is not.
-    """
-    if not is_so:
-        raise ValueError(f"expected {what}")
 
 
 def expect_floats(array, shape):

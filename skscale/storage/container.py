@@ -19,6 +19,13 @@ from .. import __version__
 # The line is at most so long; files are read as a whole, once their length is known to fit.
 _LONGEST_LINE = 256
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows
+# Of each kind of file, who writes and who reads it.
+_WRITERS = {
+    "frozen": "FrozenPredictor.save",
+    "estimator": "skscale.save",
+    "entry": "a fit with memory=",
+}
+_READERS = {"frozen": "skscale.load_frozen", "estimator": "skscale.load"}
 _LINE = re.compile(
     rb"skscale (?P<kind>[a-z]{1,16}) format=(?P<version>[1-9][0-9]{0,5}) "
     rb"writer=(?P<writer>[0-9A-Za-z.+]{1,64}) bytes=(?P<size>0|[1-9][0-9]{0,15}) "
@@ -30,7 +37,7 @@ class FileError(ValueError):
     """A file that is not what it should be: damaged, of another kind, or not trusted."""
 
 
-def write(path, kind, version, content):
+def write(path, kind, version, content, *, is_synced=True):
     """Write a file, as a whole or not at all.
 
     Parameters
@@ -41,13 +48,15 @@ def write(path, kind, version, content):
     version : int
         Version of the format of such files.
     content : bytes
+    is_synced : bool, default=True
+        See `write_whole`.
     """
     said = _vouched_for(kind, version, __version__, len(content))
     line = said + b" sha256=" + _digest(said, content).encode() + b"\n"
-    write_whole(path, line, content)
+    write_whole(path, line, content, is_synced=is_synced)
 
 
-def write_whole(path, *parts):
+def write_whole(path, *parts, is_synced=True):
     """Write bytes to a file, as a whole or not at all.
 
     Parameters
@@ -55,6 +64,8 @@ def write_whole(path, *parts):
     path : str or path-like
     *parts : bytes
         One after the other.
+    is_synced : bool, default=True
+        Whether to wait until the disk has them, so that they outlive a power cut.
 
     Raises
     ------
@@ -72,7 +83,8 @@ def write_whole(path, *parts):
         with os.fdopen(handle, "wb") as file:
             file.writelines(parts)
             file.flush()
-            os.fsync(file.fileno())
+            if is_synced:
+                os.fsync(file.fileno())
         with contextlib.suppress(FileNotFoundError):
             os.chmod(draft, stat.S_IMODE(os.stat(path).st_mode))  # as before
         os.replace(draft, path)
@@ -116,7 +128,7 @@ def read(path, kind, version):
         if found is None:
             raise FileError(
                 f"{path!r} does not begin as a file of skscale does. Expected one that "
-                f"{_writer_of(kind)} wrote; this is another, or damaged."
+                f"{_WRITERS[kind]} wrote; this is another, or damaged."
             )
         _check_kind(path, found, kind)
         _check_version(path, found, version)
@@ -140,14 +152,9 @@ def _digest(said, content):
     return digest.hexdigest()
 
 
-def _writer_of(kind):
-    return {"frozen": "FrozenPredictor.save", "estimator": "skscale.save"}[kind]
-
-
 def _check_kind(path, found, kind):
     if found["kind"] != kind.encode():
-        other = {b"frozen": "skscale.load_frozen", b"estimator": "skscale.load"}
-        remedy = other.get(found["kind"], "a newer skscale")
+        remedy = _READERS.get(found["kind"].decode(), "a newer skscale")
         raise FileError(
             f"{path!r} holds another kind of content: expected {kind!r}, got "
             f"{found['kind'].decode()!r}. Read it by {remedy}."

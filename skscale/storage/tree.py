@@ -1,41 +1,34 @@
-"""Parts as JSON and plain arrays, and back. NumPy only.
+"""Arrays and plain values as JSON and the bytes of the arrays, and back. NumPy only.
 
 A content is the length of the JSON (8 bytes), the JSON, and the bytes of the arrays, one after
-the other and no more. A part is its name and its fields; arrays of numbers are referred to by
-their place, and all others are lists in the JSON. Nothing is looked up but in `_PARTS`.
+the other and no more. Arrays of numbers are referred to by their place, and all others are
+lists in the JSON. A part is a dataclass, as its name and its fields: nothing is looked up but
+among those that the reader expects.
 """
 
 import json
 import math
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 
 import numpy as np
 
-from ..inference.encoding import TableEncoding
-from .network import Categories, Labels, Network, Numbers
-from .steps import Arithmetic, Branches, Chain, Impute, Lookup, OneHot, Ordinal, expect
-
-_PARTS = {
-    kind.__name__: kind
-    for kind in (
-        Arithmetic,
-        Branches,
-        Categories,
-        Chain,
-        Impute,
-        Labels,
-        Lookup,
-        Network,
-        Numbers,
-        OneHot,
-        Ordinal,
-        TableEncoding,
-    )
-}
 _LENGTH_BYTES = 8
-_MOST_DIMENSIONS = 3
+# Of the weights of a convolution in three dimensions.
+_MOST_DIMENSIONS = 5
 # A type of strings takes the room of its longest for each of them.
 _LARGEST_STRINGS = 1 << 26
+
+
+def expect(is_so, what):
+    """Refuse what is not as it should be.
+
+    Raises
+    ------
+    ValueError
+        If it is not.
+    """
+    if not is_so:
+        raise ValueError(f"expected {what}")
 
 
 def pack(tree):
@@ -44,8 +37,7 @@ def pack(tree):
     Parameters
     ----------
     tree : dict of str to anything
-        Of parts, arrays, lists, tuples (which become lists where no part says otherwise) and
-        plain values.
+        Of parts, arrays, dicts by strings, lists, tuples and plain values.
 
     Returns
     -------
@@ -59,12 +51,14 @@ def pack(tree):
     return b"".join([length, text, *(a.tobytes() for a in arrays)])
 
 
-def unpack(content):
+def unpack(content, parts=()):
     """Return the tree of some bytes.
 
     Parameters
     ----------
     content : memoryview
+    parts : sequence of type, default=()
+        Dataclasses that may be found.
 
     Returns
     -------
@@ -87,7 +81,7 @@ def unpack(content):
     expect(start == len(content), "nothing behind the arrays")
     # Each is used once, in order: the work of a prediction is in proportion to the file.
     unused = iter(enumerate(arrays))
-    tree = _decode(found["tree"], unused)
+    tree = _decode(found["tree"], unused, {kind.__name__: kind for kind in parts})
     expect(next(unused, None) is None, "no array that nobody uses")
     return tree
 
@@ -115,7 +109,7 @@ def _refuse_constant(name):
 
 
 def _encode(value, arrays):
-    if type(value) in _PARTS.values():
+    if is_dataclass(value):
         names = [field.name for field in fields(value)]
         own = {name: _encode(getattr(value, name), arrays) for name in names}
         return {"part": type(value).__name__, "fields": own}
@@ -149,32 +143,32 @@ def _plain(value):
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _decode(value, arrays):
+def _decode(value, arrays, parts):
     if isinstance(value, list):
-        return [_decode(item, arrays) for item in value]
+        return [_decode(item, arrays, parts) for item in value]
     if not isinstance(value, dict):
         return value
     if "part" in value:
-        kind = _PARTS[value["part"]]
-        own = {name: _decode(of, arrays) for name, of in value["fields"].items()}
+        kind = parts[value["part"]]
+        own = {name: _decode(of, arrays, parts) for name, of in value["fields"].items()}
         expect(own.keys() == {field.name for field in fields(kind)}, "the fields of the part")
         return kind(**own)
     if "dict" in value:
-        return {key: _decode(of_key, arrays) for key, of_key in value["dict"].items()}
+        return {key: _decode(of_key, arrays, parts) for key, of_key in value["dict"].items()}
     if "tuple" in value:
-        return tuple(_decode(item, arrays) for item in value["tuple"])
+        return tuple(_decode(item, arrays, parts) for item in value["tuple"])
     if "array" in value:
         place, array = next(arrays, (None, None))
         expect(place is not None and value["array"] == place, "the next array")
         return array
     if "values" in value:
-        return _decode_values(value, arrays)
+        return _decode_values(value, arrays, parts)
     expect(value["number"] in ("nan", "inf", "-inf"), "a number")
     return float(value["number"])
 
 
-def _decode_values(value, arrays):
-    values = [_decode(item, arrays) for item in value["values"]]
+def _decode_values(value, arrays, parts):
+    values = [_decode(item, arrays, parts) for item in value["values"]]
     plain = (bool, int, float, str, type(None))
     expect(all(isinstance(item, plain) for item in values), "plain values")
     if value["dtype"] == "O":
