@@ -4,7 +4,7 @@ But for that of its searches, which serving need not load: `selection._search_pr
 
 - `_fit_context` validates parameters by `_parameter_constraints` and, since 1.9, tears
   callbacks down after a fit: there is no public way to have both.
-- `HasMethods`, `Interval`, `Options`, `StrOptions` are the words of those constraints.
+- `Interval`, `Options`, `StrOptions` are the words of those constraints.
 - `_check_partial_fit_first_call` is what they check `classes` with.
 - `_check_categorical_features` reads the words of `categorical_features`.
 - `_check_sample_weight` is what scikit-learn's own estimators check weights with.
@@ -13,7 +13,7 @@ But for that of its searches, which serving need not load: `selection._search_pr
 
 from sklearn.base import _fit_context
 from sklearn.utils import _safe_indexing
-from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
+from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import (
     _check_categorical_features,
@@ -22,7 +22,6 @@ from sklearn.utils.validation import (
 )
 
 __all__ = [
-    "HasMethods",
     "Interval",
     "Options",
     "StrOptions",

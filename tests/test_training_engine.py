@@ -647,12 +647,14 @@ def test_a_lone_network_without_memory_tries_shorter_chunks(monkeypatch, error):
         return real(self)
 
     monkeypatch.setattr(stack.Stack, "train", train_in_little_memory)
-    network = train([make_task()])[0]
+    with pytest.warns(RuntimeWarning, match=r"does not do for so many steps.*Half as many"):
+        network = train([make_task()])[0]
     assert len(tried) == 4
     monkeypatch.undo()
     assert_equal_networks(network, train([make_task()])[0], rtol=1e-12, atol=1e-12)
     monkeypatch.setattr(stack.Stack, "train", lambda self: (_ for _ in ()).throw(error))
-    assert train([make_task()]) == [error]
+    with pytest.warns(RuntimeWarning, match="does not do for so many steps"):
+        assert train([make_task()]) == [error]
 
 
 def test_a_stack_that_fails_where_its_members_do_not_is_reported(monkeypatch):

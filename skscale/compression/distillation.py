@@ -12,6 +12,7 @@ from collections import OrderedDict
 
 import joblib
 import numpy as np
+import sklearn
 from scipy.sparse import issparse
 from scipy.special import logsumexp
 from sklearn import get_config
@@ -20,9 +21,11 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import KFold, StratifiedKFold, check_cv
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import check_memory, has_fit_parameter
+from sklearn.utils.validation import has_fit_parameter
 
+from .. import __version__
 from .._sklearn_private import _num_samples, _safe_indexing
+from ..storage.store import Store
 from ..training.fusion import blocked, current_job, unblock
 
 # Of a teacher that is sure: more would make all logits of the others infinite.
@@ -127,7 +130,7 @@ def labels_of(teacher, X, y, weights, *, classes, is_multilabel, cv, memory, X_n
     cv : int, cross-validation generator, iterable or None
         Labels of a row come from a teacher that did not see it; None asks the one that is
         fitted on all of them.
-    memory : joblib.Memory, str or None
+    memory : str, path-like, joblib.Memory or None
         Where teachers' labels are kept beyond the process.
     X_new : like X, or None
         Further rows, which the teacher fitted on all rows labels.
@@ -140,13 +143,31 @@ def labels_of(teacher, X, y, weights, *, classes, is_multilabel, cv, memory, X_n
     """
     arguments = (X, y, weights, classes, is_multilabel, cv, X_new)
     try:
-        own = _digest_once(teacher) if isinstance(teacher, FrozenEstimator) else teacher
-        key = joblib.hash((own, arguments))
+        is_frozen = isinstance(teacher, FrozenEstimator)
+        own = _digest_once(teacher) if is_frozen else _without_memory(teacher)
+        versions = (__version__, sklearn.__version__)
+        key = joblib.hash((own, arguments, versions))
     except (AttributeError, TypeError, pickle.PicklingError):
         # What cannot be pickled cannot be told apart: it is asked each time.
         return _make_labels(teacher, *arguments)
-    make = check_memory(memory).cache(_make_labels) if memory is not None else _make_labels
-    return labels_made.get(key, lambda: make(teacher, *arguments))
+    store = Store.at(memory)
+
+    def make():
+        kept = None if store is None else store.get("labels", key)
+        if kept is None:
+            labels, labels_new = _make_labels(teacher, *arguments)
+            kept = {"labels": labels, "labels_new": labels_new}
+            if store is not None:
+                store.put("labels", key, kept)
+        return kept["labels"], kept["labels_new"]
+
+    return labels_made.get(key, make)
+
+
+def _without_memory(teacher):
+    """Return a teacher without where it keeps things, which does not change what it says."""
+    places = [name for name in teacher.get_params() if name.rpartition("__")[2] == "memory"]
+    return clone(teacher).set_params(**dict.fromkeys(places)) if places else teacher
 
 
 def _digest_once(teacher):

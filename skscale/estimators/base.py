@@ -1,16 +1,18 @@
 """The common part of all estimators: parameters, fitted state, prediction, pickles."""
 
 import copy
+import os
 import warnings
 from numbers import Integral, Real
 
+import joblib
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .. import __version__
-from .._sklearn_private import HasMethods, Interval, StrOptions
+from .._sklearn_private import Interval, StrOptions
 from ..inference.outputs import check_finite
 from .fitting import Trains
 from .pickling import CallbacksLeftOut, InconsistentVersionWarning, TeacherLeftOut
@@ -56,7 +58,7 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
         "teacher": "no_validation",  # see _check_combinations
         "distillation_weight": [Interval(Real, 0, 1, closed="both")],
         "teacher_cv": ["cv_object"],
-        "memory": [str, HasMethods("cache"), None],
+        "memory": [str, os.PathLike, joblib.Memory, None],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "lr_schedule": [StrOptions({"constant", "cosine", "cycles"})],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -209,6 +211,7 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
             # A fitted estimator is pickled to be served.
             state.pop("_skl_callbacks", None)
             state.pop("_optimizer_state", None)
+            state["memory"] = None
             if state.get("callbacks"):
                 state["callbacks"] = CallbacksLeftOut.of(state["callbacks"])
             if state.get("teacher") is not None:

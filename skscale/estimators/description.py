@@ -1,15 +1,18 @@
 """What is to be trained: from the input of a fit to tasks of the engine."""
 
+import warnings
 from dataclasses import replace
 from numbers import Integral
 
 import numpy as np
 from scipy.sparse import csr_array, issparse
 from sklearn.base import is_classifier
+from sklearn.callback import ProgressBar
 from sklearn.utils import get_tags
 
 from .._sklearn_private import _safe_indexing
 from ..scaling import compound_dropout
+from ..storage.store import Store
 from ..training.random import split_random_state
 from ..training.task import Recipe, Task, ValidationSet
 from .targets import (
@@ -168,8 +171,28 @@ class DescribesTraining:
             validation=self._describe_validation(held_out),
             seed=seed,
             device=device,
+            store=self._store(),
         )
         return self._go_on(task) if continues else task
+
+    def _store(self):
+        """Return where networks are kept, or None."""
+        store = Store.at(self.memory)
+        # Others may stop a training, or want to see all of it.
+        callbacks = getattr(self, "_skl_callbacks", ())
+        if store is None or any(type(callback) is not ProgressBar for callback in callbacks):
+            return None
+        if self.random_state is None:
+            if self.teacher is None:
+                warnings.warn(
+                    "memory is set and random_state is None: every fit draws other random "
+                    "numbers, and no network that was kept would be found again. Set "
+                    "random_state to an int, or memory=None.",
+                    UserWarning,
+                    stacklevel=7,
+                )
+            return None
+        return store
 
     def _describe_pass(self, X, y, sample_weight):
         """Validate some rows and describe one pass over them; return a Task."""

@@ -160,8 +160,11 @@ PARAMETERS = {
         much. For dense X.
 """,
     "memory": """
-    memory : joblib.Memory, str or None, default=None
-        Where to keep what teachers said, beyond the process.
+    memory : str, path-like, joblib.Memory or None, default=None
+        Folder where `fit` keeps trained networks, unfinished trainings (each minute) and what
+        teachers said, so that a search that was stopped goes on where it was. What is kept
+        is found by the data, the parameters and the versions of skscale and torch, and
+        checked by a hash. Needs a `random_state` that is not None. A pickle leaves it out.
 """,
     "learning_rate": """
     learning_rate : float, default=0.08

@@ -52,7 +52,7 @@ def lent_generator(state, device="cpu"):
         try:
             for name, generator in generators.items():
                 if name in states:
-                    generator.set_state(states[name])
+                    generator.set_state(torch.as_tensor(states[name]))
                 else:
                     seed = state if not isinstance(state, dict) else state.get("seed", 0)
                     generator.manual_seed(seed % 2**63)

@@ -130,7 +130,7 @@ def _encode(value, arrays):
 
 def _encode_array(array, arrays):
     if array.dtype.kind in "biuf" and array.dtype.itemsize <= 8:
-        arrays.append(np.ascontiguousarray(array))
+        arrays.append(np.asarray(array, order="C"))
         return {"array": len(arrays) - 1}
     if array.dtype.kind in "OU" and array.ndim == 1:
         dtype = "O" if array.dtype.kind == "O" else array.dtype.str[1:]

@@ -13,8 +13,9 @@ from .gradient import WrittenOutGradient
 from .plan import plan_stacks
 from .quiet import gate
 from .stack import Member, Stack
-from .task import CancelledError, TrainedNetwork
+from .task import CancelledError
 from .threads import choose_threads, limit_threads, threads_allowed
+from .workers import end_with_parent, gpu_of_worker
 
 # A network alone for which memory does not do: its chunk is halved so many times.
 _MOST_HALVINGS = 6
@@ -26,7 +27,8 @@ def resolve_device(device):
     Parameters
     ----------
     device : str
-        "auto" is "cuda" where a CUDA device is available, else "cpu".
+        "auto" is "cuda" where a CUDA device is available, else "cpu". Where there are several,
+        the worker processes of a search take them in turn for "cuda".
 
     Returns
     -------
@@ -38,7 +40,7 @@ def resolve_device(device):
         If the device is not available here.
     """
     if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         resolved = torch.device(device)
     except RuntimeError as error:
@@ -52,6 +54,9 @@ def resolve_device(device):
             f"{torch.cuda.device_count() or 'no'} CUDA device here. "
             'Set device="auto" to use one only where there is one.'
         )
+    if device == "cuda":
+        index = gpu_of_worker(torch.cuda.device_count())
+        return device if index is None else f"cuda:{index}"
     if kind == "mps" and not torch.backends.mps.is_available():
         raise ValueError(
             f"device={device!r} was asked for, but torch finds no MPS device here. "
@@ -89,6 +94,7 @@ def train(tasks, gradient=WrittenOutGradient, *, n_threads=None, cancel=None, st
     """
     if not tasks:
         return []
+    end_with_parent()
     allowed = threads_allowed() if n_threads is None else n_threads
     on_cpu = all(torch.device(task.device).type == "cpu" for task in tasks)
     n_workers = allowed if on_cpu else 1
@@ -149,23 +155,20 @@ class _Session:
         try:
             results = self._train_stack(group, n_halvings)
         except Exception as error:
-            if len(group) == 1:
-                if not _is_out_of_memory(error) or n_halvings == _MOST_HALVINGS:
-                    return {group[0][0]: error}
-                return self.train(group, n_halvings + 1)
-            # Too little memory: in halves. Else, whose fault it was shows when each trains
-            # alone.
-            is_memory = _is_out_of_memory(error)
-            step = -(-len(group) // 2) if is_memory else 1
-            reason = None if is_memory else repr(error)
-            del error
+            is_memory, reason = _is_out_of_memory(error), repr(error)
+            if len(group) == 1 and (not is_memory or n_halvings == _MOST_HALVINGS):
+                return {group[0][0]: error}
         else:
             self.stack_sizes.append(len(group))
             return results
+        # The error is gone by now, and with it the memory that its frames held.
+        if is_memory:
+            return self._train_in_halves(group, n_halvings, reason)
+        # Whose fault it was shows when each trains alone.
         results = {}
-        for start in range(0, len(group), step):
-            results.update(self.train(group[start : start + step]))
-        if reason and not any(isinstance(r, Exception) for r in results.values()):
+        for member in group:
+            results.update(self.train([member]))
+        if not any(isinstance(r, Exception) for r in results.values()):
             warnings.warn(
                 f"{len(group)} networks were to train together, which failed ({reason}); each "
                 "of them trained alone, and slower. Please report this to skscale.",
@@ -173,6 +176,20 @@ class _Session:
                 stacklevel=2,
             )
         return results
+
+    def _train_in_halves(self, group, n_halvings, reason):
+        n = len(group)
+        what = f"{n} networks at once" if n > 1 else "so many steps of a network at once"
+        warnings.warn(
+            f"The memory of device {group[0][1].device!r} does not do for {what} ({reason}). "
+            "Half as many are tried, which takes longer. Free some memory, or set a smaller "
+            "batch_size or width.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+        if n == 1:
+            return self.train(group, n_halvings + 1)
+        return self.train(group[: -(-n // 2)]) | self.train(group[-(-n // 2) :])
 
     def _train_stack(self, group, n_halvings):
         task = group[0][1]
@@ -196,13 +213,7 @@ class _Session:
             if device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats(device)
             with gate.training(), limit_threads(choose_threads(macs, self.n_threads)):
-                results = stack.train()
-            if device.type == "cuda":
-                peak = torch.cuda.max_memory_allocated(device)
-                for network in results.values():
-                    if isinstance(network, TrainedNetwork):
-                        network.peak_device_bytes = peak // len(group)
-            return results
+                return stack.train()
 
 
 def _is_out_of_memory(error):

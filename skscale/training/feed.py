@@ -9,18 +9,21 @@ its own.
 from scipy.sparse import issparse
 
 from ..networks.sparse import SparseBatch
+from ..storage.tree import pack
 from .random import FeedRandom
 
 
 def feed_key(task):
     """Return what tasks must have in common to share a feed.
 
-    Arrays are told apart by identity: see `SharedArrays`.
+    Arrays are told apart by identity: see `SharedArrays`. Trainings that go on stand at the
+    same place.
     """
     arrays = (task.X, task.targets, task.weights, task.train_rows, task.valid_rows)
     if task.validation is not None:
         arrays += task.validation_data
-    return (*map(id, arrays), task.seed, task.augmentation)
+    place = None if task.progress is None else pack(task.progress["feed"])
+    return (*map(id, arrays), task.seed, task.augmentation, place)
 
 
 class Feed:
@@ -57,6 +60,8 @@ class Feed:
         self._train_rows = task.train_rows
         self._order = None
         self._position = 0
+        if task.progress is not None:
+            self._restore(task.progress["feed"])
 
     def batch(self, rows, dtype, device):
         """Return rows of sparse training data as a SparseBatch."""
@@ -72,10 +77,27 @@ class Feed:
         if self._position == 0:
             rows = self._train_rows
             # A single batch is the same in any order.
+            self._drawn_from = self.random.order_state
             self._order = rows if n_rows == self.n_train else self.random.order(rows)
         rows = self._order[self._position : self._position + n]
         self._position += n
         return rows
+
+    def state(self):
+        """Return where it stands, as a dict of arrays and plain values."""
+        is_within = self._position > 0
+        return {
+            "position": self._position,
+            "order": self._drawn_from if is_within else self.random.order_state,
+            "random": self.random.state(),
+        }
+
+    def _restore(self, state):
+        self.random.restore(state["random"], state["order"])
+        self._position = state["position"]
+        if self._position > 0:
+            self._drawn_from = state["order"]
+            self._order = self.random.order(self._train_rows)
 
     @property
     def n_left(self):

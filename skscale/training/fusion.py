@@ -31,6 +31,7 @@ from contextlib import contextmanager
 
 from .admission import Admission
 from .engine import train
+from .keeping import recall
 from .sharing import SharedArrays
 from .task import CancelledError
 
@@ -63,9 +64,19 @@ def train_together(tasks):
     list of TrainedNetwork or Exception
     """
     job = current_job()
-    if job is None:
-        return train(tasks)
-    return job.call.rendezvous.train(job, tasks)
+    arrays = SharedArrays() if job is None else job.call.rendezvous.arrays
+    if job is not None:
+        for k in range(len(tasks)):  # nobody holds the last one afterwards
+            arrays.share(tasks[k])
+    outcomes = recall(tasks, arrays.digest)
+    missing = [t for t, outcome in zip(tasks, outcomes, strict=True) if outcome is None]
+    tasks.clear()
+    if missing:
+        trained = iter(
+            train(missing) if job is None else job.call.rendezvous.train(job, missing)
+        )
+        outcomes = [next(trained) if o is None else o for o in outcomes]
+    return outcomes
 
 
 @contextmanager
@@ -280,7 +291,7 @@ class Rendezvous:
         self._is_training = False
         self._cancel = threading.Event()
         self._changed = time.monotonic()
-        self._arrays = SharedArrays()
+        self.arrays = SharedArrays()
 
     # Calls and jobs, from the backend.
 
@@ -368,10 +379,7 @@ class Rendezvous:
 
     def train(self, job, tasks):
         """Wait until the tasks are trained; return what came of them."""
-        for task in tasks:
-            self._arrays.share(task)
         entry = _Entry(job, list(tasks))
-        del task
         tasks.clear()  # the entry alone holds them
         with self._lock:
             if job.call.is_cancelled or self._cancel.is_set():

@@ -73,6 +73,8 @@ def _stack_key(task):
         issparse(task.X),
         # Adam counts the steps of a stack once.
         0 if task.optimizer_state is None else task.optimizer_state.n_steps,
+        # And the stack counts those of its training.
+        0 if task.progress is None else task.progress["n_steps"],
         task.recipe.batch_size,
         task.precision,
         task.device,

@@ -80,6 +80,31 @@ class FeedRandom:
         # What torch's default generator goes on from: see `networks.modules`.
         self.module_state = {"seed": int(module.generate_state(1, np.uint64)[0])}
 
+    @property
+    def order_state(self):
+        """dict: what the next order is drawn from."""
+        return self._order.bit_generator.state
+
+    def state(self):
+        """Return where the streams stand, but for that of the order."""
+        return {
+            "masks": self._masks.state,
+            "n_masks": self._n_masks,
+            "augmentation": self._augmentation.bit_generator.state,
+            "module": {
+                name: state if isinstance(state, int) else np.asarray(state)
+                for name, state in self.module_state.items()
+            },
+        }
+
+    def restore(self, state, order_state):
+        """Go on from where the streams stood."""
+        self._order.bit_generator.state = order_state
+        self._masks.state = state["masks"]
+        self._n_masks = state["n_masks"]
+        self._augmentation.bit_generator.state = state["augmentation"]
+        self.module_state = dict(state["module"])
+
     def augmentation(self, n_rows, n_numbers):
         """Return numbers from 0 to 1 for each row, as float32 of shape (n_rows, n_numbers)."""
         return self._augmentation.random((n_rows, n_numbers), np.float32)

@@ -18,8 +18,10 @@ from .families import family_of
 from .losses import UNDISTILLED, row_losses, stack_parameters
 from .optimizer import StackedAdamW
 from .random import initial_stream
-from .task import CancelledError, DivergedError, TrainedNetwork
+from .task import CancelledError, DivergedError, OptimizerState, TrainedNetwork
 
+# What is written down of a training that goes on is at most so old.
+SECONDS_BETWEEN_KEEPING = 60.0
 # Of weights and their gradients; "bfloat16" is the dtype of the products only.
 MASTER_DTYPES = {
     "float32": torch.float32,
@@ -52,8 +54,31 @@ class Member:
         self.early_stopping = None
         if task.valid_rows is not None:
             self.early_stopping = EarlyStopping(task.recipe.n_iter_no_change, task.recipe.tol)
-        self.started = self.epoch_started = time.perf_counter()
+        self.created = self.started = self.epoch_started = time.perf_counter()
         self.fit_seconds = 0.0
+        if task.progress is not None:
+            self._restore(task.progress["member"])
+
+    def state(self, now):
+        """Return how far it has come, as a dict of plain values."""
+        state = {
+            "epoch": self.epoch,
+            "history": list(self.history),
+            "seconds": now - self.started,
+            "epoch_seconds": now - self.epoch_started,
+            "fit_seconds": self.fit_seconds,
+        }
+        if self.early_stopping is not None:
+            state["early_stopping"] = dict(vars(self.early_stopping))
+        return state
+
+    def _restore(self, state):
+        self.epoch, self.history = state["epoch"], state["history"]
+        self.started -= state["seconds"]
+        self.epoch_started -= state["epoch_seconds"]
+        self.fit_seconds = state["fit_seconds"]
+        if self.early_stopping is not None:
+            vars(self.early_stopping).update(state["early_stopping"])
 
     def judge(self, record, now, get_weights):
         """Judge the epoch that has just ended.
@@ -129,6 +154,7 @@ class Stack:
             self.input_dtype = torch.int64
         self.batch_size = max(min(m.task.recipe.batch_size, m.feed.n_train) for m in members)
         self.n_steps = 0
+        self._n_at_first = len(members)
         self._gradient = self.family.gradient or gradient
         # The number of entries of a sparse batch is its own: neither graphs nor programs
         # can repeat such a step.
@@ -148,14 +174,11 @@ class Stack:
         )
         dtype = np.float64 if self.precision == "float64" else np.float32
         for k, member in enumerate(members):
-            coefs, intercepts, *buffers = member.task.initial or self.family.draw(
-                self.architecture, initial_stream(member.task.seed), dtype
-            )
-            buffers = member.task.buffers or (buffers[0] if buffers else ())
-            state = member.task.optimizer_state
-            scales = None if state is None else state.scales
-            trained = TrainedNumbers.of(self.architecture, coefs, intercepts, scales, buffers)
-            parameters.set_member_(k, trained)
+            if member.task.progress is None:
+                parameters.set_member_(k, self._begin(member.task, dtype))
+            else:
+                trained = TrainedNumbers(*member.task.progress["trained"])
+                parameters.set_member_(k, trained)
         if any(m.early_stopping is not None for m in members):
             self.best = parameters.like()
         self._adopt(parameters)
@@ -167,8 +190,47 @@ class Stack:
             self._stack_masks(),
         )
         for k, member in enumerate(members):
-            if member.task.optimizer_state is not None:
+            if member.task.progress is not None:
+                self._go_on(k, member.task.progress)
+            elif member.task.optimizer_state is not None:
                 self.optimizer.load_member_(k, member.task.optimizer_state)
+
+    def _begin(self, task, dtype):
+        """Return the numbers that the training of a task begins with."""
+        coefs, intercepts, *buffers = task.initial or self.family.draw(
+            self.architecture, initial_stream(task.seed), dtype
+        )
+        buffers = task.buffers or (buffers[0] if buffers else ())
+        state = task.optimizer_state
+        scales = None if state is None else state.scales
+        return TrainedNumbers.of(self.architecture, coefs, intercepts, scales, buffers)
+
+    def progress_of(self, k, now):
+        """Return how far a member has come, as a dict of arrays and plain values.
+
+        All that the rest of its training depends on and its task does not say.
+        """
+        member, state = self.members[k], self.optimizer.get_member(k)
+        has_best = member.early_stopping is not None and member.early_stopping.best_epoch > 0
+        return {
+            "n_steps": self.n_steps,
+            "loss_sum": float(self.loss_sums[k]),
+            "trained": tuple(self.parameters.get_member(k)),
+            "best": tuple(self.best.get_member(k)) if has_best else None,
+            "optimizer": [tuple(state.first), tuple(state.second), state.n_steps],
+            "member": member.state(now),
+            "feed": member.feed.state(),
+        }
+
+    def _go_on(self, k, progress):
+        """Set a member to where `progress_of` found it, but for its parameters."""
+        self.n_steps = progress["n_steps"]
+        self.loss_sums[k] = progress["loss_sum"]
+        if progress["best"] is not None:
+            self.best.set_member_(k, TrainedNumbers(*progress["best"]))
+        first, second, n_steps = progress["optimizer"]
+        state = OptimizerState(None, TrainedNumbers(*first), TrainedNumbers(*second), n_steps)
+        self.optimizer.load_member_(k, state)
 
     def _stack_masks(self):
         """Return the masks of all weights, in the form of the parameters, or None."""
@@ -250,7 +312,8 @@ class Stack:
         dict of int to TrainedNetwork or Exception
             By the members' `index`.
         """
-        since = self.members[0].started
+        since = self.members[0].created
+        to_keep = since + SECONDS_BETWEEN_KEEPING
         try:
             while self.members:
                 self.check_cancelled()
@@ -265,21 +328,42 @@ class Stack:
                     stopped = self._end_epoch(ended, now)
                     if stopped:
                         now = time.perf_counter()
-                        self._share_seconds(now - since, stopped)
+                        self._account(now - since, stopped)
                         since = now
+                        self._keep(stopped)
                         self._remove(stopped)
+                if now >= to_keep:
+                    self._account(now - since, ())
+                    since = now
+                    self._keep_progress(now)
+                    to_keep = time.perf_counter() + SECONDS_BETWEEN_KEEPING
         finally:
             # Chunks know their stack: cut the cycle, so that its memory is free at once.
             self._chunks = {}
         return self.results
 
-    def _share_seconds(self, seconds, stopped):
-        # Those that train at the same time have it in equal parts.
+    def _account(self, seconds, stopped):
+        """Note what training took: those that train at the same time have equal parts."""
+        peak = None
+        if self.device.type == "cuda":
+            peak = torch.cuda.max_memory_allocated(self.device) // self._n_at_first
         for member in self.members:
             member.fit_seconds += seconds / len(self.members)
         for member in (self.members[k] for k in stopped):
-            if isinstance(self.results[member.index], TrainedNetwork):
-                self.results[member.index].fit_seconds = member.fit_seconds
+            network = self.results[member.index]
+            if isinstance(network, TrainedNetwork):
+                network.fit_seconds, network.peak_device_bytes = member.fit_seconds, peak
+
+    def _keep(self, stopped):
+        """Keep what came of the members that stop, where there is a place for it."""
+        for member in (self.members[k] for k in stopped):
+            if member.task.keeper is not None:
+                member.task.keeper.keep(self.results[member.index])
+
+    def _keep_progress(self, now):
+        for k, member in enumerate(self.members):
+            if member.task.keeper is not None:
+                member.task.keeper.keep_progress(self.progress_of(k, now))
 
     def check_cancelled(self):
         """Raise a CancelledError if nobody wants the networks any more."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..networks.architecture import DenseArchitecture
+from ..storage.store import Store
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,11 @@ class Task:
         What the network keeps beside what is trained; None is what it begins with.
     augmentation : Augmentation or None
         How training rows are changed at random each time that they are seen.
+    store : Store or None
+        Where the network is kept: see `keeping`, which sets the following two.
+    keeper : Keeper or None
+    progress : dict or None
+        How far an earlier training of this task has come: see `Stack.progress_of`.
     """
 
     architecture: DenseArchitecture
@@ -191,6 +197,9 @@ class Task:
     kept_weights: list | None = None
     buffers: list | None = None
     augmentation: Augmentation | None = None
+    store: Store | None = None
+    keeper: object | None = None
+    progress: dict | None = None
 
     @property
     def validation_data(self):
@@ -244,6 +253,7 @@ class DivergedError(ValueError):
     """A loss, weight or score that is not finite: training went wrong."""
 
     def __init__(self, what, epoch, recipe):
+        self.what, self.epoch = what, epoch
         super().__init__(
             f"Training diverged: the {what} is not finite after epoch {epoch}. Expected "
             f"finite numbers throughout. Lower learning_rate (it is "

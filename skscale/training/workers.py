@@ -1,0 +1,65 @@
+"""The processes of a parallel search: which GPU is whose, and that none outlives its parent."""
+
+import multiprocessing
+import os
+import re
+import threading
+import time
+
+from joblib.parallel import get_active_backend
+
+_SECONDS_BETWEEN_LOOKS = 1.0
+_lock = threading.Lock()
+_watcher = None
+
+
+def worker_number():
+    """Return the number of this worker among its parent's, or None outside a worker process.
+
+    joblib's processes, and those of multiprocessing, have it in their names.
+    """
+    if get_active_backend()[0].nesting_level == 0:
+        return None
+    found = re.search(r"-(\d+)$", multiprocessing.current_process().name)
+    return None if found is None else int(found[1])
+
+
+def gpu_of_worker(n_gpus):
+    """Return the index of the GPU that this process trains on; None is torch's current one.
+
+    The workers of a search take the GPUs in turn.
+
+    Parameters
+    ----------
+    n_gpus : int
+
+    Returns
+    -------
+    int or None
+    """
+    number = worker_number()
+    return None if number is None or n_gpus < 2 else number % n_gpus
+
+
+def end_with_parent():
+    """See to it that a worker process ends soon after its parent, however that ended.
+
+    joblib's workers wait for work that will never come for minutes, and a GPU's memory is
+    theirs as long as they live. Where there are no parents to ask for (Windows) they still do.
+    """
+    global _watcher
+    if worker_number() is None or os.name != "posix":
+        return
+    with _lock:
+        # A fork has its parent's globals, and none of its threads.
+        if _watcher is None or not _watcher.is_alive():
+            _watcher = threading.Thread(
+                target=_watch, args=(os.getppid(),), name="skscale-watch", daemon=True
+            )
+            _watcher.start()
+
+
+def _watch(parent):
+    while os.getppid() == parent:
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+    os._exit(1)  # nobody is there to be told of an error

@@ -1,0 +1,559 @@
+"""Long work survives: networks and unfinished trainings kept on disk."""
+
+import errno
+import json
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from sklearn.base import clone
+from sklearn.callback import ProgressBar
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+from torch import nn
+
+from skscale import (
+    GradualScaleSearchCV,
+    ScaledCNNClassifier,
+    ScaledMLPClassifier,
+    ScaledMLPRegressor,
+    ScaledNetworkClassifier,
+    last_fused_run,
+)
+from skscale.compression.distillation import labels_made
+from skscale.storage import container, store
+from skscale.training import engine, fusion, stack, workers
+from skscale.training.task import CancelledError
+
+pytestmark = pytest.mark.filterwarnings("ignore:Without its teacher")
+
+FAST = {"width": 8, "max_epochs": 6, "random_state": 0}
+
+
+class Noisy(nn.Module):
+    """What a module may have beside its weights: dropout of its own, and running means."""
+
+    def __init__(self, n_features, n_outputs, width=8, activation=nn.ReLU):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(n_features, width),
+            nn.BatchNorm1d(width),
+            activation(),
+            nn.Dropout(0.3),
+            nn.Linear(width, n_outputs),
+        )
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+# (estimator, whether X is sparse)
+KINDS = {
+    "plain": (ScaledMLPClassifier(**FAST), False),
+    "regressor": (ScaledMLPRegressor(dropout=0.2, lr_schedule="cosine", **FAST), False),
+    "double": (ScaledMLPClassifier(precision="float64", dropout=0.1, **FAST), False),
+    "bfloat16": (ScaledMLPClassifier(precision="bfloat16", l1=1e-4, **FAST), False),
+    "normalised": (ScaledMLPClassifier(depth=3, normalization="layer", **FAST), False),
+    "members": (ScaledMLPClassifier(n_members=3, dropout=0.2, **FAST), False),
+    "pruned": (ScaledMLPClassifier(pruning=0.5, pruning_epochs=3, **FAST), False),
+    "masked": (
+        ScaledMLPClassifier(pruning=0.5, pruning_kind="weights", pruning_epochs=3, **FAST),
+        False,
+    ),
+    "taught": (
+        ScaledMLPClassifier(teacher=DecisionTreeClassifier(random_state=0), **FAST),
+        False,
+    ),
+    "to the end": (ScaledMLPClassifier(early_stopping=False, batch_size=7, **FAST), False),
+    "sparse": (ScaledMLPClassifier(dropout=0.2, **FAST), True),
+    "images": (ScaledCNNClassifier(augmentation="shift", dropout=0.1, **FAST), False),
+    "module": (
+        ScaledNetworkClassifier(Noisy, module__width=6, max_epochs=6, random_state=0),
+        False,
+    ),
+}
+
+
+@pytest.fixture(params=KINDS)
+def kind(request, digits):
+    estimator, is_sparse = KINDS[request.param]
+    X, y = digits[0][:150], digits[1][:150] % 3
+    if isinstance(estimator, ScaledCNNClassifier):
+        X = (X * 16).reshape(-1, 8, 8).astype(np.uint8)
+    return clone(estimator), sp.csr_array(X) if is_sparse else X, y
+
+
+class Stopped(CancelledError):
+    """Stands for a process that was killed."""
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """Count the advances of all stacks; with `steps.last` the next one is the end."""
+
+    class Steps:
+        n, last = 0, None
+
+    real, lock = stack.Stack._advance, fusion.threading.Lock()
+
+    def advance(self):
+        with lock:
+            if Steps.last is not None and Steps.n >= Steps.last:
+                raise Stopped
+            Steps.n += 1
+        real(self)
+
+    monkeypatch.setattr(stack.Stack, "_advance", advance)
+    Steps.n, Steps.last = 0, None
+    return Steps
+
+
+def assert_same_fit(one, other):
+    for name in ("coefs_", "intercepts_", "buffers_"):
+        for a, b in zip(getattr(one, name, ()), getattr(other, name, ()), strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert one.n_iter_ == other.n_iter_
+    assert one.best_epoch_ == other.best_epoch_
+    for name in ("epoch", "validation_score"):
+        np.testing.assert_array_equal(one.history_[name], other.history_[name])
+    np.testing.assert_allclose(
+        one.history_["train_loss"], other.history_["train_loss"], rtol=1e-6
+    )
+
+
+def test_what_was_trained_once_is_recalled(kind, tmp_path, steps):
+    estimator, X, y = kind
+    undisturbed = clone(estimator).fit(X, y)
+    first = clone(estimator).set_params(memory=tmp_path).fit(X, y)
+    assert_same_fit(first, undisturbed)
+    steps.last = 0  # nothing trains any more
+    again = clone(estimator).set_params(memory=str(tmp_path)).fit(X, y)
+    assert_same_fit(again, undisturbed)
+    np.testing.assert_array_equal(again.predict(X), first.predict(X))
+    assert again.fit_seconds_ == first.fit_seconds_
+    with pytest.raises(Stopped):
+        clone(estimator).fit(X, y)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_training_goes_on_where_it_was_stopped(kind, tmp_path, steps, monkeypatch, share):
+    estimator, X, y = kind
+    monkeypatch.setattr(stack, "CHUNK_BYTES", {"cpu": 1 << 13})  # a few steps at once
+    undisturbed = clone(estimator).fit(X, y)
+    n = steps.n
+    assert n >= 6
+    monkeypatch.setattr(stack, "SECONDS_BETWEEN_KEEPING", 0.0)
+    steps.n, steps.last = 0, max(1, int(n * share))
+    with pytest.raises(Stopped):
+        clone(estimator).set_params(memory=tmp_path).fit(X, y)
+    steps.last = None
+    resumed = clone(estimator).set_params(memory=tmp_path).fit(X, y)
+    assert_same_fit(resumed, undisturbed)
+    assert steps.n == n, "nothing was trained twice"
+    # What is finished needs no checkpoint.
+    assert not [p for p in tmp_path.glob("skscale/trainings/*/*") if p.is_file()]
+
+
+@pytest.mark.parametrize("share", [0.2, 0.6, 0.9])
+def test_a_fused_search_goes_on_where_it_was_stopped(
+    digits, tmp_path, steps, monkeypatch, share
+):
+    X, y = digits[0][:300], digits[1][:300]
+    monkeypatch.setattr(stack, "CHUNK_BYTES", {"cpu": 1 << 15})
+    network = ScaledMLPClassifier(precision="float64", **(FAST | {"n_iter_no_change": 3}))
+    grid = {
+        "scaledmlpclassifier__width": [4, 8], "scaledmlpclassifier__dropout": [0.0, 0.3],
+        "scaledmlpclassifier__learning_rate": [0.01, 0.1],
+    }  # fmt: skip
+
+    def search(memory):
+        pipeline = make_pipeline(StandardScaler(), clone(network).set_params(memory=memory))
+        with joblib.parallel_config(backend="skscale"):
+            return GridSearchCV(pipeline, grid, cv=3, error_score="raise").fit(X, y)
+
+    undisturbed, n = search(None), steps.n
+    monkeypatch.setattr(stack, "SECONDS_BETWEEN_KEEPING", 0.0)
+    steps.n, steps.last = 0, int(n * share)
+    with pytest.raises(Stopped):
+        search(tmp_path)
+    steps.last = None
+    resumed = search(tmp_path)
+    for name, values in undisturbed.cv_results_.items():
+        if "time" not in name:
+            np.testing.assert_array_equal(np.array(resumed.cv_results_[name]), np.array(values))
+    for a, b in zip(
+        resumed.best_estimator_[-1].coefs_, undisturbed.best_estimator_[-1].coefs_, strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+    # What threads had begun when the first was stopped is done again.
+    assert steps.n <= n * 1.25 + 4
+    assert last_fused_run() is not None
+
+
+def test_a_kept_network_is_found_by_what_decides_it_and_nothing_else(digits, tmp_path, steps):
+    X, y = digits[0][:150], digits[1][:150]
+    network = ScaledMLPClassifier(memory=tmp_path, **FAST)
+    clone(network).fit(X, y)
+    steps.last = steps.n
+    for parameters in ({"device": "cpu"}, {"memory": joblib.Memory(tmp_path, verbose=0)}):
+        clone(network).set_params(**parameters).fit(X, y)
+    clone(network).fit(np.asfortranarray(X), y)
+    clone(network).fit(X.astype(np.float64), y)
+    others = {
+        "learning_rate": 0.02, "lr_schedule": "cosine", "weight_decay": 0.1, "l1": 1e-3,
+        "dropout": 0.1, "batch_size": 30, "max_epochs": 7, "n_iter_no_change": 5, "tol": 1e-3,
+        "random_state": 1, "width": 9, "depth": 1, "activation": "relu", "residual": False,
+        "normalization": "layer", "label_smoothing": 0.0, "precision": "float64",
+        "validation_fraction": 0.2, "early_stopping": False, "class_weight": "balanced",
+        "preprocessing": None, "resolution": 4, "max_seconds": 1000.0,
+    }  # fmt: skip
+    for name, value in others.items():
+        with pytest.raises(Stopped):
+            clone(network).set_params(**{name: value}).fit(X, y)
+    changed = X.copy()
+    changed[77, 20] += 0.125
+    for arguments in ((changed, y), (X, (y + 1) % 10), (X, y, np.arange(150) + 1.0)):
+        with pytest.raises(Stopped):
+            clone(network).fit(*arguments)
+
+
+def test_a_network_of_another_version_is_not_found(digits, tmp_path, steps, monkeypatch):
+    X, y = digits[0][:150], digits[1][:150]
+    network = ScaledMLPClassifier(memory=tmp_path, **FAST).fit(X, y)
+    steps.last = steps.n
+    monkeypatch.setattr("skscale.training.keeping.__version__", "0.0.1")
+    with pytest.raises(Stopped):
+        network.fit(X, y)
+
+
+def kept_files(folder):
+    return sorted(p for p in Path(folder).rglob("*") if p.is_file())
+
+
+def test_a_damaged_entry_is_found_and_made_anew(digits, tmp_path, steps):
+    X, y = digits[0][:150], digits[1][:150]
+    student = ScaledMLPClassifier(
+        teacher=DecisionTreeClassifier(random_state=0), memory=tmp_path, **FAST
+    )
+    expected = clone(student).fit(X, y).predict_proba(X)
+    files = kept_files(tmp_path)
+    assert len(files) == 3  # labels, the student, and the student alone
+    generator = np.random.default_rng(0)
+    for path in files:
+        good = path.read_bytes()
+        damaged = [good[: len(good) // 2], b"", good + b"x"]
+        for place in generator.integers(len(good), size=4):
+            flipped = bytearray(good)
+            flipped[place] ^= 1 << int(generator.integers(8))
+            damaged.append(bytes(flipped))
+        for content in damaged:
+            path.write_bytes(content)
+            labels_made.clear()
+            store.Store._warned.clear()
+            with pytest.warns(RuntimeWarning, match=r"memory=.* has a damaged entry"):
+                again = clone(student).fit(X, y)
+            np.testing.assert_array_equal(again.predict_proba(X), expected)
+            assert kept_files(tmp_path) == files
+            # Of a network the seconds of its training differ.
+            container.read(path, "entry", 1)
+
+
+def test_entries_that_were_swapped_are_found(digits, tmp_path):
+    X, y = digits[0][:150], digits[1][:150]
+    network = ScaledMLPClassifier(memory=tmp_path, **FAST)
+    expected = clone(network).fit(X, y).predict_proba(X)
+    (own,) = kept_files(tmp_path)
+    clone(network).set_params(random_state=1).fit(X, y)
+    (other,) = {*kept_files(tmp_path)} - {own}
+    own.write_bytes(other.read_bytes())
+    with pytest.warns(RuntimeWarning, match="it is of another key"):
+        again = clone(network).fit(X, y)
+    np.testing.assert_array_equal(again.predict_proba(X), expected)
+
+
+@pytest.mark.parametrize("how", ["a file", "full"])
+@pytest.mark.parametrize("is_fused", [False, True])
+def test_what_cannot_be_kept_is_a_warning_and_no_lost_search(
+    digits, tmp_path, monkeypatch, how, is_fused
+):
+    X, y = digits[0][:150], digits[1][:150]
+    memory = tmp_path / "memory"
+    if how == "a file":
+        memory.write_text("no folder")
+        message = r"memory=.* cannot be (read|written) \(Not a directory\)"
+    else:
+
+        def write(*args, **kwargs):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(store.container, "write", write)
+        message = r"memory=.* cannot be written \(No space left on device\). Nothing is lost"
+    store.Store._warned.clear()
+    monkeypatch.setattr(stack, "SECONDS_BETWEEN_KEEPING", 0.0)
+    student = ScaledMLPClassifier(
+        teacher=DecisionTreeClassifier(random_state=0), precision="float64", **FAST
+    )
+    grid = {"dropout": [0.0, 0.2]}
+    expected = GridSearchCV(student, grid, cv=2, error_score="raise").fit(X, y)
+    labels_made.clear()
+    student.set_params(memory=memory)
+    backend = "skscale" if is_fused else "sequential"
+    with pytest.warns(RuntimeWarning, match=message), joblib.parallel_config(backend=backend):
+        search = GridSearchCV(student, grid, cv=2, error_score="raise").fit(X, y)
+    np.testing.assert_array_equal(
+        search.cv_results_["mean_test_score"], expected.cv_results_["mean_test_score"]
+    )
+
+
+def test_a_fitted_estimators_pickle_says_nothing_of_its_memory(digits, tmp_path):
+    X, y = digits[0][:150], digits[1][:150]
+    network = ScaledMLPClassifier(memory=str(tmp_path), **FAST)
+    # Workers of a search are sent what is not fitted.
+    assert pickle.loads(pickle.dumps(network)).memory == str(tmp_path)
+    fitted = clone(network).fit(X, y)
+    assert fitted.memory == str(tmp_path)
+    state = pickle.dumps(fitted)
+    assert str(tmp_path).encode() not in state
+    assert pickle.loads(state).memory is None
+
+
+def test_where_a_teacher_keeps_its_own_is_not_part_of_what_it_is(digits, tmp_path, steps):
+    X, y = digits[0][:150], digits[1][:150]
+    teacher = ScaledMLPClassifier(**FAST)
+    student = ScaledMLPClassifier(teacher=teacher, memory=tmp_path / "one", **FAST)
+    labels_made.clear()
+    first = clone(student).fit(X, y)
+    steps.last = steps.n
+    teacher.set_params(memory=tmp_path / "other")
+    labels_made.clear()
+    again = clone(student).fit(X, y)
+    assert_same_fit(again, first)
+
+
+def test_without_a_seed_nothing_is_kept_and_that_is_said(digits, tmp_path):
+    X, y = digits[0][:150], digits[1][:150]
+    network = ScaledMLPClassifier(memory=tmp_path, width=8, max_epochs=2)
+    with pytest.warns(UserWarning, match="memory is set and random_state is None"):
+        network.fit(X, y)
+    assert not kept_files(tmp_path)
+    # With a teacher it is what the teacher said that is kept.
+    network.set_params(teacher=DecisionTreeClassifier(random_state=0)).fit(X, y)
+    assert [p.parent.parent.name for p in kept_files(tmp_path)] == ["labels"]
+
+
+def test_that_a_training_diverged_is_kept_too(digits, tmp_path, steps):
+    X, y = digits[0][:150], digits[1][:150]
+    network = ScaledMLPClassifier(
+        memory=tmp_path, depth=0, preprocessing=None, **(FAST | {"learning_rate": 1e30})
+    )
+    messages = []
+    for _ in range(2):
+        with pytest.raises(ValueError, match="Training diverged") as caught:
+            clone(network).fit(X * 1e30, y)
+        messages.append(str(caught.value))
+        steps.last = steps.n
+    assert messages[0] == messages[1]
+
+
+class Stopper:
+    """A callback of scikit-learn that ends every training after its second epoch."""
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context, **seen):
+        pass
+
+    def on_fit_task_end(self, estimator, context, **seen):
+        return context.task_name == "epoch" and context.task_id >= 1
+
+
+def test_callbacks_that_may_stop_a_training_have_no_part_in_memory(digits, tmp_path, steps):
+    X, y = digits[0][:150], digits[1][:150]
+    network = ScaledMLPClassifier(memory=tmp_path, **FAST)
+    stopped = clone(network).set_callbacks(Stopper()).fit(X, y)
+    assert stopped.n_iter_ < 6
+    assert not kept_files(tmp_path)
+    full = clone(network).set_callbacks(ProgressBar()).fit(X, y)
+    assert full.n_iter_ == 6
+    assert clone(network).set_callbacks(Stopper()).fit(X, y).n_iter_ == stopped.n_iter_
+    steps.last = steps.n
+    assert clone(network).set_callbacks(ProgressBar()).fit(X, y).n_iter_ == 6
+
+
+def test_a_gradual_search_is_recalled(digits, tmp_path, steps):
+    X, y = digits[0][:200], digits[1][:200]
+    network = ScaledMLPClassifier(memory=tmp_path, depth=1, **FAST)
+    searches = []
+    for _ in range(2):
+        with joblib.parallel_config(backend="skscale"):
+            searches.append(GradualScaleSearchCV(network, {"width": [4, 8]}, cv=2).fit(X, y))
+        steps.last = steps.n
+    one, other = (s.cv_results_["mean_test_score"] for s in searches)
+    np.testing.assert_array_equal(one, other)
+
+
+def test_what_cannot_be_hashed_is_trained_and_not_kept(digits, tmp_path):
+    X, y = digits[0][:150], digits[1][:150]
+    network = ScaledNetworkClassifier(
+        Noisy, module__activation=lambda: nn.Tanh(), memory=tmp_path, max_epochs=2,
+        random_state=0,
+    )  # fmt: skip
+    with pytest.warns(UserWarning, match="not kept in `memory`.*cannot be hashed"):
+        network.fit(X, y)
+    assert not kept_files(tmp_path)
+
+
+# Processes that end at once.
+
+SEARCH = """
+import json, sys, warnings
+import joblib, numpy as np
+from sklearn.datasets import load_digits
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from skscale import ScaledMLPClassifier
+from skscale.training import stack
+
+backend, memory, seconds = sys.argv[1], sys.argv[2] or None, float(sys.argv[3])
+stack.SECONDS_BETWEEN_KEEPING = seconds
+real = stack.Stack._end_epoch
+
+def end_epoch(self, ended, now):
+    for k in ended:  # of which network, as far as it shows
+        print("epoch", flush=True)
+    return real(self, ended, now)
+
+stack.Stack._end_epoch = end_epoch
+X, y = load_digits(return_X_y=True)
+network = ScaledMLPClassifier(
+    random_state=0, memory=memory, precision="float64", max_epochs=60, n_iter_no_change=60
+)
+grid = {"scaledmlpclassifier__width": [32, 64], "scaledmlpclassifier__dropout": [0.0, 0.2],
+        "scaledmlpclassifier__weight_decay": [0.0, 0.02]}
+search = GridSearchCV(make_pipeline(StandardScaler(), network), grid, cv=3, refit=False)
+options = {"backend": backend} if backend == "skscale" else {"n_jobs": int(backend)}
+print("begins", flush=True)
+with joblib.parallel_config(**options):
+    search.fit(X, y)
+print(json.dumps({k: np.array(v).tolist() for k, v in search.cv_results_.items()
+                  if "time" not in k and "params" not in k}))
+"""
+
+
+def run_search(backend, memory="", seconds=0.5, kill_after=None):
+    """Run the search in a process; return its epochs, what it printed last, and its seconds."""
+    environment = dict(os.environ, OMP_NUM_THREADS="1", PYTHONPATH=os.getcwd())
+    with subprocess.Popen(
+        [sys.executable, "-c", SEARCH, backend, str(memory), str(seconds)],
+        stdout=subprocess.PIPE, text=True, env=environment,
+    ) as process:  # fmt: skip
+        assert process.stdout.readline() == "begins\n"
+        start = time.perf_counter()
+        if kill_after is not None:
+            time.sleep(kill_after)
+            process.send_signal(signal.SIGKILL)
+        lines = process.stdout.read().splitlines()
+        process.wait()
+        took = time.perf_counter() - start
+    if kill_after is not None and process.returncode != 0:
+        assert process.returncode == -signal.SIGKILL
+    return lines.count("epoch"), lines[-1] if lines else "", took
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
+@pytest.mark.parametrize("backend", ["1", "skscale", "2"])
+def test_a_search_that_is_killed_ten_times_ends_as_one_that_was_not(tmp_path, backend):
+    n_epochs, expected, took = run_search(backend)
+    generator = np.random.default_rng()
+    seconds, n_done, n_killed, spent = 0.5, 0, 0, []
+    while n_killed < 10:
+        kill_after = generator.uniform(0.2, 0.9) * took / 8
+        n, last, lasted = run_search(backend, tmp_path, seconds, kill_after)
+        n_done, n_killed = n_done + n, n_killed + 1
+        spent.append(lasted)
+    n, last, _ = run_search(backend, tmp_path, seconds)
+    assert json.loads(last) == json.loads(expected)
+    if backend == "2":
+        return  # workers print nowhere
+    n_done += n
+    # At most what is trained between two checkpoints is trained again, for each kill.
+    a_second = n_epochs / took
+    assert n_done - n_epochs <= 10 * (seconds + 0.5) * a_second * 2
+    assert n < n_epochs
+    print(f"{backend}: {n_epochs} epochs undisturbed, {n_done} with {n_killed} kills")
+
+
+def alive(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+def test_workers_end_soon_after_a_parent_that_was_killed():
+    code = """
+import os
+import joblib, numpy as np
+from skscale import ScaledMLPClassifier
+
+def fit(seed):
+    print("worker", os.getpid(), flush=True)
+    rng = np.random.default_rng(seed)
+    X, y = rng.standard_normal((400, 10)), rng.integers(2, size=400)
+    ScaledMLPClassifier(max_epochs=1_000_000, early_stopping=False).fit(X, y)
+
+joblib.Parallel(n_jobs=2)(joblib.delayed(fit)(s) for s in range(2))
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True,
+        env=dict(os.environ, PYTHONPATH=os.getcwd()),
+    ) as process:  # fmt: skip
+        found = [re.fullmatch(r"worker (\d+)\n", process.stdout.readline()) for _ in range(2)]
+        pids = [int(match[1]) for match in found]
+        time.sleep(3)  # they train
+        assert all(map(alive, pids))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        deadline = time.monotonic() + 10
+        while any(map(alive, pids)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+    assert not any(map(alive, pids))
+
+
+def test_workers_take_gpus_in_turn(monkeypatch):
+    assert workers.worker_number() is None
+    assert workers.gpu_of_worker(4) is None
+
+    class Backend:
+        nesting_level = 1
+
+    monkeypatch.setattr(workers, "get_active_backend", lambda: (Backend(), None))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    devices = []
+    for name in ("LokyProcess-1", "LokyProcess-2", "ForkPoolWorker-7", "MainProcess"):
+        monkeypatch.setattr(workers.multiprocessing.current_process(), "_name", name)
+        devices.append([engine.resolve_device(d) for d in ("auto", "cuda", "cuda:0", "cpu")])
+    assert [d[0] for d in devices] == ["cuda:1", "cuda:0", "cuda:1", "cuda"]
+    assert all(d[1:] == [d[0], "cuda:0", "cpu"] for d in devices)
