@@ -6,7 +6,6 @@ does without.
 
 import os
 import pathlib
-import threading
 import warnings
 
 from . import container
@@ -33,7 +32,6 @@ class Store:
     """
 
     _warned = set()
-    _lock = threading.Lock()
 
     def __init__(self, folder):
         self.folder = folder
@@ -120,9 +118,9 @@ class Store:
         return pathlib.Path(self.folder, _FOLDER, kind, key[:2], key)
 
     def _warn(self, what, so):
-        # Once a process: the next thousand networks have the same to say.
-        with self._lock:
-            if (self.folder, what) in self._warned:
-                return
-            self._warned.add((self.folder, what))
+        # Once a process: the next thousand networks have the same to say. (No lock, which a
+        # fork might find held: two threads may both say it.)
+        if (self.folder, what) in self._warned:
+            return
+        self._warned.add((self.folder, what))
         warnings.warn(f"memory={self.folder!r} {what}. {so}", RuntimeWarning, stacklevel=2)

@@ -9,7 +9,6 @@ import time
 from joblib.parallel import get_active_backend
 
 _SECONDS_BETWEEN_LOOKS = 1.0
-_lock = threading.Lock()
 _watcher = None
 
 
@@ -50,13 +49,12 @@ def end_with_parent():
     global _watcher
     if worker_number() is None or os.name != "posix":
         return
-    with _lock:
-        # A fork has its parent's globals, and none of its threads.
-        if _watcher is None or not _watcher.is_alive():
-            _watcher = threading.Thread(
-                target=_watch, args=(os.getppid(),), name="skscale-watch", daemon=True
-            )
-            _watcher.start()
+    # A fork has its parent's globals, and none of its threads.
+    if _watcher is None or not _watcher.is_alive():
+        _watcher = threading.Thread(
+            target=_watch, args=(os.getppid(),), name="skscale-watch", daemon=True
+        )
+        _watcher.start()
 
 
 def _watch(parent):
