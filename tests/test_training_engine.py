@@ -1,5 +1,6 @@
 """The engine: stacks against lone fits, written-out against derived gradients."""
 
+import pickle
 import subprocess
 import sys
 import threading
@@ -672,3 +673,11 @@ def test_a_stack_that_fails_where_its_members_do_not_is_reported(monkeypatch):
     with pytest.warns(RuntimeWarning, match="3 networks were to train together.*of ours"):
         networks = train(tasks, n_threads=1)
     assert all(len(network.coefs) == 3 for network in networks)
+
+
+def test_that_a_training_diverged_can_be_sent_to_another_process():
+    (error,) = train([make_task(learning_rate=1e300, lr_schedule="constant")])
+    assert isinstance(error, DivergedError)
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is DivergedError
+    assert str(again) == str(error)

@@ -253,10 +253,14 @@ class DivergedError(ValueError):
     """A loss, weight or score that is not finite: training went wrong."""
 
     def __init__(self, what, epoch, recipe):
-        self.what, self.epoch = what, epoch
+        self.what, self.epoch, self.recipe = what, epoch, recipe
         super().__init__(
             f"Training diverged: the {what} is not finite after epoch {epoch}. Expected "
             f"finite numbers throughout. Lower learning_rate (it is "
             f"{recipe.learning_rate:g}; weight_decay is {recipe.weight_decay:g}), and scale "
             "the features of X and weights to moderate numbers, as StandardScaler does."
         )
+
+    def __reduce__(self):
+        # A worker process sends it back to its search.
+        return type(self), (self.what, self.epoch, self.recipe)
