@@ -457,48 +457,49 @@ print(json.dumps({k: np.array(v).tolist() for k, v in search.cv_results_.items()
 """
 
 
-def run_search(backend, memory="", seconds=0.5, kill_after=None):
+def run_search(backend, log, memory="", seconds=0.5, kill_after=None):
     """Run the search in a process; return its epochs, what it printed last, and its seconds."""
     environment = dict(os.environ, OMP_NUM_THREADS="1", PYTHONPATH=os.getcwd())
-    with subprocess.Popen(
-        [sys.executable, "-c", SEARCH, backend, str(memory), str(seconds)],
-        stdout=subprocess.PIPE, text=True, env=environment,
-    ) as process:  # fmt: skip
-        assert process.stdout.readline() == "begins\n"
+    # Not by a pipe, which workers that are about to end would keep open.
+    with open(log, "w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-c", SEARCH, backend, str(memory), str(seconds)],
+            stdout=file, env=environment,
+        )  # fmt: skip
+        while not Path(log).read_text().startswith("begins\n"):
+            assert process.poll() is None
+            time.sleep(0.02)
         start = time.perf_counter()
         if kill_after is not None:
             time.sleep(kill_after)
             process.send_signal(signal.SIGKILL)
-        lines = process.stdout.read().splitlines()
         process.wait()
-        took = time.perf_counter() - start
-    if kill_after is not None and process.returncode != 0:
-        assert process.returncode == -signal.SIGKILL
-    return lines.count("epoch"), lines[-1] if lines else "", took
+    took = time.perf_counter() - start
+    assert process.returncode in (0, None if kill_after is None else -signal.SIGKILL)
+    lines = Path(log).read_text().splitlines()
+    return lines.count("epoch"), lines[-1], took
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
 @pytest.mark.parametrize("backend", ["1", "skscale", "2"])
 def test_a_search_that_is_killed_ten_times_ends_as_one_that_was_not(tmp_path, backend):
-    n_epochs, expected, took = run_search(backend)
+    log, memory, seconds = tmp_path / "log", tmp_path / "kept", 0.5
+    n_epochs, expected, took = run_search(backend, log)
     generator = np.random.default_rng()
-    seconds, n_done, n_killed, spent = 0.5, 0, 0, []
-    while n_killed < 10:
+    n_done = 0
+    for _ in range(10):
         kill_after = generator.uniform(0.2, 0.9) * took / 8
-        n, last, lasted = run_search(backend, tmp_path, seconds, kill_after)
-        n_done, n_killed = n_done + n, n_killed + 1
-        spent.append(lasted)
-    n, last, _ = run_search(backend, tmp_path, seconds)
-    assert json.loads(last) == json.loads(expected)
+        n_done += run_search(backend, log, memory, seconds, kill_after)[0]
+    n, found, _ = run_search(backend, log, memory, seconds)
+    assert json.loads(found) == json.loads(expected)
     if backend == "2":
-        return  # workers print nowhere
-    n_done += n
+        return  # workers count for themselves
+    assert n < n_epochs
     # At most what is trained between two checkpoints is trained again, for each kill.
     a_second = n_epochs / took
-    assert n_done - n_epochs <= 10 * (seconds + 0.5) * a_second * 2
-    assert n < n_epochs
-    print(f"{backend}: {n_epochs} epochs undisturbed, {n_done} with {n_killed} kills")
+    assert n_done + n - n_epochs <= 10 * (seconds + 0.5) * a_second * 2
+    print(f"{backend}: {n_epochs} epochs undisturbed, {n_done + n} with ten kills")
 
 
 def alive(pid):

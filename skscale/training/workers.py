@@ -44,20 +44,35 @@ def end_with_parent():
     """See to it that a worker process ends soon after its parent, however that ended.
 
     joblib's workers wait for work that will never come for minutes, and a GPU's memory is
-    theirs as long as they live. Where there are no parents to ask for (Windows) they still do.
+    theirs as long as they live. (On Windows, where nobody tells whether a parent lives.)
     """
     global _watcher
-    if worker_number() is None or os.name != "posix":
+    parent = multiprocessing.parent_process()
+    if parent is None or worker_number() is None or os.name != "posix":
         return
     # A fork has its parent's globals, and none of its threads.
     if _watcher is None or not _watcher.is_alive():
         _watcher = threading.Thread(
-            target=_watch, args=(os.getppid(),), name="skscale-watch", daemon=True
+            target=_watch, args=(parent.pid,), name="skscale-watch", daemon=True
         )
         _watcher.start()
 
 
 def _watch(parent):
-    while os.getppid() == parent:
+    while _is_alive(parent):
         time.sleep(_SECONDS_BETWEEN_LOOKS)
     os._exit(1)  # nobody is there to be told of an error
+
+
+def _is_alive(parent):
+    # joblib gives its workers no `parent_process().is_alive()`. A parent may have ended before
+    # anybody looked, and that of a fork server's children is not who forked them.
+    if os.getppid() == parent:
+        return True
+    try:
+        os.kill(parent, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
