@@ -611,6 +611,17 @@ def test_rows_of_pixels_agree_in_the_oldest_version(digits):
         )
 
 
+def test_images_of_another_shape_are_refused(pictures):
+    model = ScaledCNNRegressor(width=4, max_epochs=1).fit(pictures, pictures.mean((1, 2, 3)))
+    for shape in ([None, 3, 11, 8], [None, 8, 11, 3], [None, 88], [None, 11, 8]):
+        with pytest.raises(ValueError, match=r"Expected images of the shape \(11, 8, 3\)"):
+            open_session(model, [("X", FloatTensorType(shape))])
+    session = open_session(model, [("X", FloatTensorType([None, None, None, None]))])
+    X = pictures.astype(np.float32)
+    found = session.run(None, {"X": X})[0][:, 0]
+    np.testing.assert_allclose(found, model.predict(X), rtol=1e-5)
+
+
 class Own(torch.nn.Module):
     """A module that skl2onnx cannot know."""
 

@@ -22,6 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..estimators.classification import Classifies
 from ..estimators.cnn import ScaledCNNClassifier, ScaledCNNRegressor
+from ..estimators.images import find_image_shape
 from ..estimators.mlp import ScaledMLPClassifier, ScaledMLPRegressor
 from ..estimators.network import ScaledNetworkClassifier, ScaledNetworkRegressor
 from ..persistence.freezing import plain_head, plain_network
@@ -214,12 +215,30 @@ def _add_outputs(graph, model, inputs, dtype):
         network = plain_network(model)
         outputs = dense.add_network(graph, columns, network, dtype)
         return outputs, network.coefs[0].ndim == 3
+    _check_images(model, inputs)
+    fitted = (model.architecture_, model.coefs_, model.intercepts_, model.buffers_)
+    modules = model._build_modules(*fitted, model._n_held)
+    outputs = convolutional.add_network(graph, inputs[0].full_name, modules, model._factors)
+    return graph.cast(outputs, dtype), len(modules) > 1
+
+
+def _check_images(model, inputs):
+    """Refuse what are no images of the shape that a network was fitted on."""
     if len(inputs) > 1:
         raise ValueError(
             f"The images come in {len(inputs)} inputs. Expected one tensor of rows of pixels, "
             "or of images."
         )
-    fitted = (model.architecture_, model.coefs_, model.intercepts_, model.buffers_)
-    modules = model._build_modules(*fitted, model._n_held)
-    outputs = convolutional.add_network(graph, inputs[0].full_name, modules, model._factors)
-    return graph.cast(outputs, dtype), len(modules) > 1
+    shape = inputs[0].type.shape
+    if not all(isinstance(n, (int, np.integer)) for n in shape[1:]):
+        return  # it will be seen where the graph runs
+    if len(shape) == 2:
+        fits = shape[1] == model.n_features_in_
+    else:
+        fits = find_image_shape(shape, None, model.channels) == model.image_shape_
+    if not fits:
+        raise ValueError(
+            f"The input has the shape {list(shape)}. Expected images of the shape "
+            f"{model.image_shape_} that {type(model).__name__} was fitted on, or rows of "
+            f"{model.n_features_in_} pixels."
+        )
