@@ -80,10 +80,7 @@ def _parse_classifier(scope, model, inputs, custom_parsers=None):
     )
     if not options["zipmap"]:
         return outputs
-    zipped = _apply_zipmap(options["zipmap"], scope, model, tensor(), outputs)
-    if plain_head(model).is_multilabel:
-        zipped[0].type.shape = [None, len(model.classes_)]
-    return zipped
+    return _apply_zipmap(options["zipmap"], scope, model, tensor(), outputs)
 
 
 def _parse_regressor(scope, model, inputs, custom_parsers=None):
