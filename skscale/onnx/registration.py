@@ -51,7 +51,11 @@ _NUMBERS = (
     UInt8TensorType,
     BooleanTensorType,
 )
-_OPTIONS = {"zipmap": [True, False, "columns"], "nocl": [True, False]}
+_OPTIONS = {  # of classifiers
+    "zipmap": [True, False, "columns"],
+    "nocl": [True, False],
+    "raw_scores": [True, False],
+}
 _TENSORS = {np.dtype(np.float32): FloatTensorType, np.dtype(np.float64): DoubleTensorType}
 
 
@@ -65,7 +69,7 @@ def register():
             _shape_of_classifier if is_classifier else _shape_of_regressor,
             _convert_classifier if is_classifier else _convert_regressor,
             parser=_parse_classifier if is_classifier else _parse_regressor,
-            options={**_OPTIONS, "raw_scores": [True, False]} if is_classifier else None,
+            options=_OPTIONS if is_classifier else None,
         )
 
 
@@ -118,7 +122,7 @@ def _dtype_of_outputs(operator):
 
 
 def _check(model, inputs):
-    """Refuse what is not fitted, what has no operators, and inputs that hold neither."""
+    """Refuse what is not fitted, modules of the user's own, and inputs of other types."""
     check_is_fitted(model)
     if isinstance(model, _OWN):
         raise TypeError(
