@@ -123,7 +123,7 @@ def fit(reference, X, y, is_regression, seed, embeds=False, n_members=1, is_shar
     generator = torch.Generator().manual_seed(seed)
     encoding, n_numbers, groups = reference.encoding_, reference.encode(X[:1]).shape[1], []
     if embeds:
-        widths = [encoding._width(i) for i in range(len(encoding.categories))]
+        widths = [encoding.width_of(i) for i in range(len(encoding.categories))]
         stops = n_numbers - sum(widths) + np.cumsum(widths)
         groups = [(b - w, b) for b, w in zip(stops, widths, strict=True) if w > 8]
     embedded = np.concatenate([np.arange(a, b) for a, b in groups] or [[]]).astype(int)

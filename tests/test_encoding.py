@@ -264,6 +264,25 @@ def test_missing_values_of_any_kind_are_one():
         np.testing.assert_array_equal(got, expected)
 
 
+@pytest.mark.parametrize("learned", [None, np.nan])
+@pytest.mark.parametrize("given", [None, np.nan, pd.NA])
+def test_missing_categories_of_any_kind_are_one_in_a_row_as_in_many(learned, given):
+    X, y = frame(300)
+    is_missing = X["colour"].isna()
+
+    def missing_as(value):
+        colours = [value if gap else c for c, gap in zip(X["colour"], is_missing, strict=True)]
+        return X.assign(colour=pd.Series(colours, dtype=object))
+
+    options = {"categorical_features": ["colour", "kind"], **FAST}
+    fitted = ScaledMLPClassifier(**options).fit(missing_as(learned), y)
+    expected = fitted.predict_proba(missing_as(learned))
+    table = missing_as(given)
+    np.testing.assert_array_equal(fitted.predict_proba(table), expected)
+    np.testing.assert_allclose(fitted.predict_proba(table[:9]), expected[:9], atol=1e-6)
+    assert is_missing[:9].any()
+
+
 def test_names_are_checked_in_a_frame_with_categories():
     X, y = frame()
     fitted = ScaledMLPClassifier(**FAST).fit(X, y)

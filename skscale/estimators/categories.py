@@ -80,6 +80,7 @@ class CategoryReader:
             if none is not None:
                 is_none, is_other = column == none, column == none + 1
                 column[is_none], column[is_other] = np.nan, none
+        self._mark_missing(X, codes)
         if not len(self.numeric):
             return codes
         numbers = check_array(
@@ -93,6 +94,17 @@ class CategoryReader:
         table[:, self.categorical] = codes
         table[:, self.numeric] = numbers
         return table
+
+    def _mark_missing(self, X, codes):
+        # To scikit-learn None, NaN and pandas' NA are three values: of those that were not
+        # there to learn from, each is unknown.
+        for place, (_, missing) in enumerate(self.codes):
+            unknown = np.flatnonzero(codes[:, place] == -1)
+            if not len(unknown) or missing == -1:
+                continue
+            values = _safe_indexing(self._take(X, int(self.categorical[place])), unknown)
+            is_missing = [not _is_there(value) for value in values]
+            codes[unknown[is_missing], place] = missing
 
     def _read_few(self, X):
         try:
@@ -110,7 +122,8 @@ class CategoryReader:
 
 
 def _is_there(value):
-    return value is not None and value == value
+    # pandas' NA has no truth: it is told by its name, so that nobody needs pandas.
+    return value is not None and type(value).__name__ != "NAType" and value == value
 
 
 def find_categorical(X, categorical_features):

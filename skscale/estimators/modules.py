@@ -97,15 +97,7 @@ class ScaledModule(ScaledEstimator):
             if known is not None and known[0] is coefs:
                 modules = known[1]
         if modules is None:
-            each = [(coefs, intercepts, buffers)]
-            if n > 1:
-                each = [
-                    tuple([a[k] for a in arrays] for arrays in (coefs, intercepts, buffers))
-                    for k in range(n)
-                ]
-            modules = [
-                torch_side.load_arrays_(torch_side.build(architecture), *a).eval() for a in each
-            ]
+            modules = self._build_modules(architecture, coefs, intercepts, buffers, n)
             if is_own:
                 with _lock:
                     _modules[self] = (coefs, modules)
@@ -118,6 +110,20 @@ class ScaledModule(ScaledEstimator):
                 for o, f in zip(outputs, self._factors, strict=True)
             ]
         return outputs[0] if n == 1 else np.stack(outputs)
+
+    @staticmethod
+    def _build_modules(architecture, coefs, intercepts, buffers, n):
+        """Return the modules of a network, or of the `n` whose arrays are stacked."""
+        torch_side = _import_networks()
+        each = [(coefs, intercepts, buffers)]
+        if n > 1:
+            each = [
+                tuple([a[k] for a in arrays] for arrays in (coefs, intercepts, buffers))
+                for k in range(n)
+            ]
+        return [
+            torch_side.load_arrays_(torch_side.build(architecture), *a).eval() for a in each
+        ]
 
     def _prediction_device(self):
         """Return the device to predict on: a CPU where that of the fit is not here."""

@@ -10,7 +10,7 @@ import numpy as np
 
 # Smooth clipping keeps every value within this many units (Holzmueller et al. 2024, "Better
 # by default", section 3.1).
-_CLIP = 3
+CLIP = 3
 # A column whose values differ less is taken as constant.
 _SMALLEST_SPREAD = 1e-100
 # Rows are encoded in blocks, so that what lies between input and output stays small.
@@ -84,14 +84,15 @@ class TableEncoding:
         """int: inputs of the network."""
         n_numbers = len(self.numbers)
         n = n_numbers * (1 + self.n_bins) + len(self.missing)
-        return n + sum(map(self._width, range(len(self.categories))))
+        return n + sum(map(self.width_of, range(len(self.categories))))
 
-    def _width(self, place):
-        # Two values need one input, that is 1 or -1.
+    def width_of(self, place):
+        """Return how many inputs a column of categories has."""
         n = self.n_codes[place] + self.has_missing[place]
-        return 1 if self._is_pair(place) else n
+        return 1 if self.is_pair(place) else n
 
-    def _is_pair(self, place):
+    def is_pair(self, place):
+        """Whether a column of categories has two values: one input, that is 1 or -1."""
         is_closed = not self.has_missing[place] and self.other[place] < 0
         return is_closed and self.n_codes[place] == 2
 
@@ -147,26 +148,36 @@ class TableEncoding:
                 start, stop = stop, stop + n_numbers * self.n_bins
                 inputs[:, start:stop] = self._encode_bins(x)
         for place, column in enumerate(self.categories):
-            start, stop = stop, stop + self._width(place)
+            start, stop = stop, stop + self.width_of(place)
             self._encode_category(place, X[:, column], inputs[:, start:stop])
 
-    def _encode_bins(self, x):
+    @property
+    def bins(self):
+        """Each bin's left edge, slope and bounds: four ndarrays of shape (n_numbers, n_bins).
+
+        An input is `(x - left) * slope`, no lower than the third and no higher than the fourth.
+        """
         left, right = self.edges[:, :-1], self.edges[:, 1:]
         is_bin = np.isfinite(right)
         left = np.where(is_bin, left, 0)
-        inside = x[:, :, None] - left
-        inside *= np.where(is_bin, 1 / np.where(is_bin, right - left, 1), 0)
+        slope = np.where(is_bin, 1 / np.where(is_bin, right - left, 1), 0)
         lowest = np.zeros(left.shape)
         highest = np.ones(left.shape)
         # Beyond the outermost edges the encoding goes on, but not without end.
         lowest[:, 0] = -1
         last = is_bin.sum(axis=1) - 1
         highest[np.arange(len(last)), np.maximum(last, 0)] = 2
+        return left, slope, lowest, highest
+
+    def _encode_bins(self, x):
+        left, slope, lowest, highest = self.bins
+        inside = x[:, :, None] - left
+        inside *= slope
         np.clip(inside, lowest, highest, out=inside)
         return inside.reshape(len(x), -1)
 
     def _encode_category(self, place, codes, inputs):
-        if self._is_pair(place):
+        if self.is_pair(place):
             inputs[:, 0] = np.where(codes == 0, -1, np.where(codes == 1, 1, 0))
             return
         inputs[...] = 0
@@ -189,7 +200,7 @@ def smooth_clip(t):
     -------
     ndarray of the same shape
     """
-    divisor = t * (1 / _CLIP)
+    divisor = t * (1 / CLIP)
     divisor *= divisor
     divisor += 1
     np.sqrt(divisor, out=divisor)

@@ -17,6 +17,7 @@ from sklearn.preprocessing import (
 )
 from sklearn.utils.validation import check_is_fitted
 
+from ..estimators.classification import Classifies
 from ..estimators.mlp import ScaledMLPClassifier, ScaledMLPRegressor
 from .frozen import make_predictor
 from .network import Categories, Labels, Network, Numbers, plain_encoding
@@ -83,7 +84,7 @@ def freeze(estimator):
     first = _first_that_knows([*steps, network])
     names = getattr(first, "feature_names_in_", None)
     names = None if names is None else np.array(names, dtype=object)
-    return make_predictor(chain, _convert_network(network), int(first.n_features_in_), names)
+    return make_predictor(chain, plain_network(network), int(first.n_features_in_), names)
 
 
 def _unwrap(estimator):
@@ -300,7 +301,17 @@ _CONVERTERS = {
 }
 
 
-def _convert_network(network):
+def plain_network(network):
+    """Return the plain parts of a fitted dense network: what frozen and ONNX files hold.
+
+    Parameters
+    ----------
+    network : ScaledMLPClassifier or ScaledMLPRegressor
+
+    Returns
+    -------
+    Network
+    """
     architecture = network.architecture_
     return Network(
         n_columns=int(network.n_features_in_),
@@ -311,7 +322,7 @@ def _convert_network(network):
         activation=architecture.activation,
         normalization=architecture.normalization,
         residual=bool(architecture.residual),
-        head=_convert_head(network),
+        head=plain_head(network),
     )
 
 
@@ -327,8 +338,19 @@ def _convert_categories(network):
     return Categories(np.asarray(reader.categorical, dtype=np.intp), lookups)
 
 
-def _convert_head(network):
-    if isinstance(network, ScaledMLPClassifier):
+def plain_head(network):
+    """Return what a fitted estimator of any network makes of its outputs.
+
+    Parameters
+    ----------
+    network : estimator
+        One of the library's, classifier or regressor.
+
+    Returns
+    -------
+    Labels or Numbers
+    """
+    if isinstance(network, Classifies):
         return Labels(network.classes_, bool(network._multilabel))
     return Numbers(
         mean=np.asarray(network.target_mean_, dtype=np.float64),

@@ -1,0 +1,105 @@
+"""The columns of a table that comes to a graph as one tensor or as several."""
+
+import numpy as np
+from skl2onnx.common.data_types import StringTensorType
+
+# What a runtime makes of Python's missing values where it takes strings.
+MISSING_WORDS = ("", "nan", "None", "<NA>")
+
+
+class TensorColumns:
+    """Columns of one tensor, or of several side by side.
+
+    Parameters
+    ----------
+    graph : Graph
+    variables : list of skl2onnx.common._topology.Variable
+        Tensors of two axes.
+    n_columns : int
+        Columns that the estimator was fitted on.
+    names : ndarray of str or None
+        Their names, where it has seen any.
+
+    Raises
+    ------
+    ValueError
+        If these are other columns.
+    """
+
+    def __init__(self, graph, variables, n_columns, names):
+        self._graph = graph
+        self._variables = variables
+        self._widths = widths_of(variables, n_columns)
+        given = [variable.raw_name for variable in variables]
+        if names is not None and given != list(names) and set(given) == set(names):
+            raise ValueError(
+                f"The inputs come in the order {given}. Expected that of the columns which the "
+                f"estimator was fitted on: {list(names)}."
+            )
+
+    def numbers(self, places, dtype):
+        """Return the name of columns as numbers of a type.
+
+        Parameters
+        ----------
+        places : ndarray of int
+            Ascending.
+        dtype : numpy dtype
+        """
+        parts, start = [], 0
+        for variable, width in zip(self._variables, self._widths, strict=True):
+            inside = [p - start for p in places if start <= p < start + width]
+            start += width
+            if inside:
+                x = variable.full_name
+                if len(inside) < width:
+                    x = self._graph.take(x, inside)
+                parts.append(self._graph.cast(x, dtype))
+        return self._graph.join(parts)
+
+    def column(self, place):
+        """Return the name of a column, of shape (n, 1), and whether it holds strings."""
+        for variable, width in zip(self._variables, self._widths, strict=True):
+            if place < width:
+                x = variable.full_name
+                if width > 1:
+                    x = self._graph.take(x, [place])
+                return x, isinstance(variable.type, StringTensorType)
+            place -= width
+        raise AssertionError(place)
+
+
+def widths_of(variables, n_columns):
+    """Return how many columns each tensor has.
+
+    Parameters
+    ----------
+    variables : list of skl2onnx.common._topology.Variable
+    n_columns : int
+        Columns that the estimator was fitted on.
+
+    Returns
+    -------
+    list of int
+
+    Raises
+    ------
+    ValueError
+        If they are too many, too few, or not known.
+    """
+    shapes = [variable.type.shape for variable in variables]
+    if any(len(shape) not in (0, 2) for shape in shapes):
+        raise ValueError(
+            f"The inputs have the shapes {shapes}. Expected rows: two axes, the first of any "
+            "length (None)."
+        )
+    widths = [shape[1] if len(shape) == 2 else None for shape in shapes]
+    if len(widths) == 1 and not isinstance(widths[0], (int, np.integer)):
+        return [n_columns]
+    known = [width for width in widths if isinstance(width, (int, np.integer))]
+    if len(known) < len(widths) or sum(known) != n_columns:
+        raise ValueError(
+            f"The inputs have {widths} columns. Expected {n_columns} together, those which the "
+            "estimator was fitted on."
+        )
+    return [int(width) for width in widths]

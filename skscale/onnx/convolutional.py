@@ -1,0 +1,124 @@
+"""Convolutional networks as ONNX operators: `skscale.networks.convolutional`, said otherwise.
+
+In float32: ONNX Runtime convolves in no other type on a CPU.
+"""
+
+import numpy as np
+
+from .dense import add_activation
+
+_DTYPE = np.dtype(np.float32)
+
+
+def add_network(graph, images, modules, factors):
+    """Add convolutional networks to a graph.
+
+    Parameters
+    ----------
+    graph : Graph
+    images : str
+        The name of images, of any shape that begins with their number.
+    modules : list of ConvolutionalNetwork
+        The members of an ensemble, or one.
+    factors : ndarray of shape (n_members,)
+        What the outputs of each are multiplied by.
+
+    Returns
+    -------
+    str
+        The name of the outputs, of shape (n, n_outputs), or (n_members, n, n_outputs).
+    """
+    architecture = modules[0].architecture
+    x = graph.reshape(graph.cast(images, _DTYPE), 0, *architecture.image_shape)
+    if not architecture.channels_first:
+        x = graph.add("Transpose", x, perm=[0, 3, 1, 2])
+    outputs = []
+    for module, factor in zip(modules, factors.tolist(), strict=True):
+        z = _add_member(graph, x, module)
+        outputs.append(z if factor == 1 else graph.add("Mul", z, np.array(factor, _DTYPE)))
+    if len(outputs) == 1:
+        return outputs[0]
+    first = np.array([0], dtype=np.int64)
+    return graph.join([graph.add("Unsqueeze", z, first) for z in outputs], axis=0)
+
+
+def _array(tensor):
+    return tensor.detach().cpu().numpy().astype(_DTYPE)
+
+
+def _add_member(graph, x, module):
+    architecture = module.architecture
+    x = graph.add("Sub", x, _array(module.pixel_mean)[:, None, None])
+    x = graph.add("Mul", x, _array(module.pixel_scale)[:, None, None])
+    shape = _sides(architecture)
+    if architecture.side is not None:
+        x, shape = _add_resize(graph, x, shape, architecture.map_shape), architecture.map_shape
+    h = _add_convolution(graph, x, module.stem)
+    for block in module.blocks:
+        h, shape = _add_block(graph, h, block, shape, architecture.activation)
+    h = _add_norm(graph, h, module.norm, shape)
+    h = add_activation(graph, h, architecture.activation, _DTYPE)
+    places = _array(module.places) + np.array(1 / (shape[0] * shape[1]), _DTYPE)
+    h = graph.sum_of(graph.add("Mul", h, places), [2, 3], keepdims=0)
+    z = graph.add("MatMul", h, _array(module.output.weight).T)
+    return graph.add("Add", z, _array(module.output.bias))
+
+
+def _sides(architecture):
+    shape = architecture.image_shape
+    return shape[1:] if architecture.channels_first else shape[:2]
+
+
+def _add_resize(graph, x, shape, wanted):
+    # Linear, down as across: a matrix from each side. They are what the network's own resizing
+    # makes of the lines of an image, whichever way it does it.
+    import torch
+
+    from ..networks.convolutional import resize
+
+    height, width = shape
+    lines = torch.eye(height, dtype=torch.float64)[:, None, :, None].expand(-1, 1, -1, width)
+    down = resize(lines, wanted)[:, 0, :, 0].T
+    lines = torch.eye(width, dtype=torch.float64)[:, None, None, :].expand(-1, 1, height, -1)
+    across = resize(lines, wanted)[:, 0, 0, :]
+    return graph.add("MatMul", _array(down), graph.add("MatMul", x, _array(across)))
+
+
+def _add_block(graph, x, block, shape, activation):
+    inside = _add_norm(graph, x, block.norm, shape)
+    inside = _add_convolution(graph, inside, block.convolve)
+    inside = add_activation(graph, inside, activation, _DTYPE)
+    inside = _add_convolution(graph, inside, block.project)
+    if block.strides != (1, 1):
+        window = [min(s, n) for s, n in zip(block.strides, shape, strict=True)]
+        x = graph.add("AveragePool", x, kernel_shape=window, strides=window, ceil_mode=1)
+        shape = tuple(-(-n // w) for n, w in zip(shape, window, strict=True))
+    if block.shortcut is not None:
+        x = _add_convolution(graph, x, block.shortcut)
+    return graph.add("Add", x, inside), shape
+
+
+def _add_convolution(graph, x, convolution):
+    arrays = [_array(convolution.weight)]
+    if convolution.bias is not None:
+        arrays.append(_array(convolution.bias))
+    padding = list(convolution.padding)
+    return graph.add(
+        "Conv",
+        x,
+        *arrays,
+        kernel_shape=list(convolution.kernel_size),
+        pads=padding + padding,
+        strides=list(convolution.stride),
+    )
+
+
+def _add_norm(graph, x, norm, shape):
+    """Add a group normalisation: an instance is a group, whose channels stand in a row."""
+    n_groups, n_channels = norm.num_groups, norm.num_channels
+    rows = graph.reshape(x, 0, n_groups, n_channels // n_groups * shape[0] * shape[1])
+    ones, zeros = np.ones(n_groups, _DTYPE), np.zeros(n_groups, _DTYPE)
+    rows = graph.add("InstanceNormalization", rows, ones, zeros, epsilon=norm.eps)
+    x = graph.reshape(rows, 0, n_channels, *shape)
+    x = graph.add("Mul", x, _array(norm.weight)[:, None, None])
+    return graph.add("Add", x, _array(norm.bias)[:, None, None])

@@ -1,0 +1,213 @@
+"""Dense networks as ONNX operators: `skscale.inference.dense` and `.encoding`, said otherwise.
+
+What is encoded is computed in float64, as there: numbers may be as large as float32 holds, and
+smooth clipping squares them.
+"""
+
+import numpy as np
+
+from ..inference.dense import NORM_EPS
+from ..inference.encoding import CLIP
+from .columns import MISSING_WORDS
+
+
+def add_network(graph, columns, network, dtype):
+    """Add a dense network to a graph.
+
+    Parameters
+    ----------
+    graph : Graph
+    columns : TensorColumns
+    network : skscale.persistence.network.Network
+    dtype : numpy dtype
+        To compute in, which may be wider than that of the weights.
+
+    Returns
+    -------
+    str
+        The name of its outputs, of shape (n, n_outputs), or with n_members first.
+    """
+    if network.encoding is None:
+        h = columns.numbers(np.arange(network.n_columns), dtype)
+    else:
+        h = graph.cast(_add_encoding(graph, columns, network), dtype)
+    last = len(network.coefs) - 1
+    for layer, (coef, intercept) in enumerate(
+        zip(network.coefs, network.intercepts, strict=True)
+    ):
+        n_inputs, n_outputs = coef.shape[-2:]
+        # One unit alone is not normalised: it would always be zero.
+        is_normalised = network.normalization and layer and n_inputs > 1
+        x = _add_layer_norm(graph, h, dtype) if is_normalised else h
+        bias = intercept if intercept.ndim == 1 else intercept[:, None]
+        z = graph.add("MatMul", x, graph.weights(coef, dtype))
+        z = graph.add("Add", z, graph.weights(bias, dtype))
+        if layer == last:
+            return z
+        a = add_activation(graph, z, network.activation, dtype)
+        if network.residual and layer and n_inputs == n_outputs:
+            a = graph.add("Add", a, h)
+        h = a
+
+
+def _add_layer_norm(graph, h, dtype):
+    centred = graph.add("Sub", h, graph.mean(h, -1))
+    variance = graph.mean(graph.add("Mul", centred, centred), -1)
+    variance = graph.add("Add", variance, np.array(NORM_EPS, dtype))
+    # Activations whose squares overflow would all become zero: a constant prediction.
+    too_large = graph.add("IsInf", variance)
+    variance = graph.add("Where", too_large, np.array(np.nan, dtype), variance)
+    return graph.add("Div", centred, graph.add("Sqrt", variance))
+
+
+def add_activation(graph, z, activation, dtype):
+    """Add one of `skscale.inference.dense.ACTIVATIONS`.
+
+    Parameters
+    ----------
+    graph : Graph
+    z : str
+        The name of what goes in.
+    activation : str
+    dtype : numpy dtype
+        Of `z`.
+
+    Returns
+    -------
+    str
+        The name of what comes out.
+    """
+    return _ACTIVATIONS[activation](graph, z, dtype)
+
+
+def _add_gate(graph, z, gate, floor, dtype):
+    # Runtimes compute a sigmoid that is 1e-8 for all that is far below zero: times a large
+    # number it would not vanish. Where `floor` stands for z, the product is below 3e-7.
+    return graph.add("Mul", graph.add("Max", z, np.array(floor, dtype)), gate)
+
+
+def _add_silu(graph, z, dtype):
+    floor = -18 if dtype == np.float32 else -700
+    return _add_gate(graph, z, graph.add("Sigmoid", z), floor, dtype)
+
+
+def _add_gelu(graph, z, dtype):
+    # (1 + tanh(u)) / 2 is the sigmoid of 2 u = z (a + b z**2).
+    a = np.sqrt(8 / np.pi)
+    u = graph.add("Mul", graph.add("Mul", z, z), np.array(0.044715 * a, dtype))
+    u = graph.add("Mul", graph.add("Add", u, np.array(a, dtype)), z)
+    floor = -10 if dtype == np.float32 else -20
+    return _add_gate(graph, z, graph.add("Sigmoid", u), floor, dtype)
+
+
+def _add_mish(graph, z, dtype):
+    e = graph.add("Exp", graph.add("Min", z, np.array(20, dtype)))
+    two = np.array(2, dtype)
+    e = graph.add("Mul", e, graph.add("Add", e, two))
+    return graph.add("Mul", graph.add("Div", e, graph.add("Add", e, two)), z)
+
+
+_ACTIVATIONS = {
+    "relu": lambda graph, z, dtype: graph.add("Relu", z),
+    "gelu": _add_gelu,
+    "silu": _add_silu,
+    "mish": _add_mish,
+    "tanh": lambda graph, z, dtype: graph.add("Tanh", z),
+    "logistic": lambda graph, z, dtype: graph.add("Sigmoid", z),
+}
+
+
+def _add_encoding(graph, columns, network):
+    """Add what a network sees of a table, in float64."""
+    encoding, parts = network.encoding, []
+    if len(encoding.numbers):
+        x = columns.numbers(encoding.numbers, np.float64)
+        is_missing = graph.add("IsNaN", x)
+        x = graph.add("Where", is_missing, encoding.fill, x)
+        t = graph.add("Sub", x, encoding.center)
+        t = graph.add("Mul", t, encoding.scale)
+        parts.append(_add_smooth_clip(graph, t) if encoding.clips else t)
+        if len(encoding.missing):
+            where = graph.cast(is_missing, np.float64)
+            parts.append(graph.take(where, encoding.missing))
+        if encoding.n_bins:
+            parts.append(_add_bins(graph, x, encoding))
+    if network.categories is not None:
+        pairs = zip(network.categories.places, network.categories.lookups, strict=True)
+        lookups = {int(place): lookup for place, lookup in pairs}
+        for which, place in enumerate(encoding.categories.tolist()):
+            codes = _add_codes(graph, columns, place, lookups[place])
+            parts.append(_add_category(graph, codes, encoding, which))
+    return graph.join(parts)
+
+
+def _add_smooth_clip(graph, t):
+    divisor = graph.add("Mul", t, np.array(1 / CLIP))
+    divisor = graph.add("Mul", divisor, divisor)
+    divisor = graph.add("Sqrt", graph.add("Add", divisor, np.array(1.0)))
+    return graph.add("Div", t, divisor)
+
+
+def _add_bins(graph, x, encoding):
+    left, slope, lowest, highest = encoding.bins
+    n_numbers, n_bins = left.shape
+    inside = graph.reshape(x, 0, n_numbers, 1)
+    inside = graph.add("Mul", graph.add("Sub", inside, left), slope)
+    inside = graph.add("Min", graph.add("Max", inside, lowest), highest)
+    return graph.reshape(inside, 0, n_numbers * n_bins)
+
+
+def _add_codes(graph, columns, place, lookup):
+    """Add the codes of a column of categories, NaN where missing: see `Lookup.find`."""
+    x, is_string = columns.column(place)
+    # All are strings, or none is: they were sorted.
+    are_strings = any(isinstance(value, str) for value in lookup.values)
+    if are_strings != is_string and lookup.values:
+        expected, given = ("strings", "numbers")[:: 1 if are_strings else -1]
+        raise ValueError(
+            f"Column {place} holds {expected} as categories, but comes in a tensor of {given}. "
+            f"Expected {expected}: declare an input for each column, or for each type, in "
+            "initial_types (to_onnx(model, frame[:1]) does so), or encode the categories "
+            "before the network, by a OneHotEncoder in a ColumnTransformer."
+        )
+    if is_string:
+        return _add_codes_of_strings(graph, x, lookup)
+    values = np.array([float(value) for value in lookup.values]).reshape(1, -1)
+    x = graph.cast(x, np.float64)
+    is_it = graph.cast(graph.add("Equal", x, values), np.float64)  # (n, n_values)
+    # At most one is equal. None gives -1, unknown.
+    codes = graph.add("MatMul", is_it, lookup.codes[:, None] + 1)
+    codes = graph.add("Sub", codes, np.array(1.0))
+    return graph.add("Where", graph.add("IsNaN", x), np.array(lookup.missing), codes)
+
+
+def _add_codes_of_strings(graph, x, lookup):
+    known = dict(zip(lookup.values, lookup.codes.tolist(), strict=True))
+    missing = dict.fromkeys(MISSING_WORDS, lookup.missing)
+    known = missing | known  # a category may be called so
+    codes = graph.add(
+        "LabelEncoder",
+        x,
+        domain="ai.onnx.ml",
+        op_version=2,  # skl2onnx writes no later version than 3 of this domain
+        keys_strings=list(known),
+        values_floats=list(known.values()),
+        default_float=lookup.unknown,
+    )
+    return graph.cast(codes, np.float64)
+
+
+def _add_category(graph, codes, encoding, which):
+    """Add the inputs of one column of codes: see `TableEncoding`."""
+    if encoding.is_pair(which):
+        is_first = graph.add("Equal", codes, np.array(0.0))
+        is_second = graph.add("Equal", codes, np.array(1.0))
+        second = graph.add("Where", is_second, np.array(1.0), np.array(0.0))
+        return graph.add("Where", is_first, np.array(-1.0), second)
+    is_missing = graph.add("IsNaN", codes)
+    codes = graph.add("Where", is_missing, np.array(float(encoding.n_codes[which])), codes)
+    is_unknown = graph.add("Less", codes, np.array(0.0))
+    other = np.array(float(encoding.other[which]))
+    codes = graph.add("Where", is_unknown, other, codes)
+    each = np.arange(encoding.width_of(which), dtype=np.float64)
+    return graph.cast(graph.add("Equal", codes, each[None]), np.float64)

@@ -1,0 +1,139 @@
+"""What networks put out as labels, probabilities and numbers: `skscale.inference.outputs`."""
+
+import numpy as np
+
+
+def add_joined_logits(graph, outputs, head, dtype):
+    """Add the logits of an ensemble: see `join_logits`.
+
+    Parameters
+    ----------
+    graph : Graph
+    outputs : str
+        The name of those of its members, of shape (n_members, n, n_outputs).
+    head : skscale.persistence.network.Labels
+    dtype : numpy dtype
+
+    Returns
+    -------
+    str
+    """
+    if head.n_outputs > 1 and not head.is_multilabel:
+        return _add_mean_of_logarithms(graph, graph.add("LogSoftmax", outputs, axis=2))
+    one = np.array(1, dtype)
+    both = []
+    for z in (outputs, graph.add("Neg", outputs)):
+        # log sigmoid(z) = min(z, 0) - log(1 + exp(-|z|))
+        e = graph.add("Exp", graph.add("Neg", graph.add("Abs", z)))
+        logarithm = graph.add("Log", graph.add("Add", e, one))
+        below = graph.add("Min", z, np.array(0, dtype))
+        both.append(_add_mean_of_logarithms(graph, graph.add("Sub", below, logarithm)))
+    return graph.add("Sub", *both)
+
+
+def add_joined_numbers(graph, outputs, head):
+    """Add the numbers of an ensemble: see `join_numbers`.
+
+    Parameters
+    ----------
+    graph : Graph
+    outputs : str
+        The name of those of its members, of shape (n_members, n, n_outputs).
+    head : skscale.persistence.network.Numbers
+
+    Returns
+    -------
+    str
+    """
+    if head.is_log:
+        return _add_mean_of_logarithms(graph, outputs)
+    return graph.mean(outputs, 0, keepdims=0)
+
+
+def _add_mean_of_logarithms(graph, logarithms):
+    largest = graph.largest(logarithms, 0)
+    shares = graph.add("Exp", graph.add("Sub", logarithms, largest))
+    mean = graph.add("Log", graph.mean(shares, 0))
+    squeezed = np.array([0], dtype=np.int64)
+    return graph.add("Squeeze", graph.add("Add", largest, mean), squeezed)
+
+
+def add_labels(graph, logits, head, classes, dtype, output):
+    """Add the most probable labels.
+
+    Parameters
+    ----------
+    graph : Graph
+    logits : str
+    head : skscale.persistence.network.Labels
+    classes : ndarray of shape (n_classes,)
+        int64, or objects that are strings.
+    dtype : numpy dtype
+        Of the logits.
+    output : str
+        The name to be given to them.
+    """
+    if head.n_outputs == 1 or head.is_multilabel:
+        found = graph.cast(graph.add("Greater", logits, np.array(0, dtype)), np.int64)
+        if head.is_multilabel:
+            graph.add("Identity", found, output=output)
+            return
+        found = graph.add("Squeeze", found, np.array([1], dtype=np.int64))
+    else:
+        found = graph.add("ArgMax", logits, axis=1, keepdims=0)
+    graph.add("Gather", classes, found, output=output, axis=0)
+
+
+def add_scores(graph, logits, head):
+    """Return the name of the logits of each class: of two, the second's and its negative."""
+    if head.n_outputs > 1 or head.is_multilabel:
+        return logits
+    return graph.join([graph.add("Neg", logits), logits])
+
+
+def add_probabilities(graph, logits, head, dtype):
+    """Add the probability of each class.
+
+    Parameters
+    ----------
+    graph : Graph
+    logits : str
+    head : skscale.persistence.network.Labels
+    dtype : numpy dtype
+        Of the logits.
+
+    Returns
+    -------
+    str
+        The name of them, of shape (n, n_classes).
+    """
+    if head.n_outputs > 1 and not head.is_multilabel:
+        return graph.add("Softmax", logits, axis=1)
+    z, one = add_scores(graph, logits, head), np.array(1, dtype)
+    # As in `skscale.inference.dense.sigmoid`: the digits of small probabilities are kept.
+    e = graph.add("Exp", graph.add("Neg", graph.add("Abs", z)))
+    is_positive = graph.add("Greater", z, np.array(0, dtype))
+    return graph.add("Div", graph.add("Where", is_positive, one, e), graph.add("Add", e, one))
+
+
+def add_numbers(graph, outputs, head, dtype, output):
+    """Add what a regressor predicts, of shape (n, n_outputs).
+
+    Parameters
+    ----------
+    graph : Graph
+    outputs : str
+        Standardised numbers, or logarithms of rates.
+    head : skscale.persistence.network.Numbers
+    dtype : numpy dtype
+        Of the predictions.
+    output : str
+        The name to be given to them.
+    """
+    numbers = graph.cast(outputs, np.float64)
+    if head.is_log:
+        numbers = graph.add("Mul", graph.add("Exp", numbers), head.scale)
+    else:
+        numbers = graph.add("Mul", numbers, head.scale)
+        numbers = graph.add("Add", numbers, head.mean)
+    graph.cast(numbers, dtype, output=output)

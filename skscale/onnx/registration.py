@@ -1,0 +1,245 @@
+"""What skl2onnx asks of a converter: outputs and their types, and nodes."""
+
+import numpy as np
+from skl2onnx import get_model_alias, update_registered_converter
+
+# Private: skl2onnx has no other way to what its own classifiers do for the option zipmap, and
+# its parser for them takes the probabilities to be of the type of the input.
+from skl2onnx._parse import _apply_zipmap
+from skl2onnx.common.data_types import (
+    BooleanTensorType,
+    DoubleTensorType,
+    FloatTensorType,
+    Int8TensorType,
+    Int16TensorType,
+    Int32TensorType,
+    Int64TensorType,
+    StringTensorType,
+    UInt8TensorType,
+)
+from skl2onnx.common.utils_classifier import get_label_classes
+from sklearn.utils.validation import check_is_fitted
+
+from ..estimators.classification import Classifies
+from ..estimators.cnn import ScaledCNNClassifier, ScaledCNNRegressor
+from ..estimators.images import find_image_shape
+from ..estimators.mlp import ScaledMLPClassifier, ScaledMLPRegressor
+from ..estimators.network import ScaledNetworkClassifier, ScaledNetworkRegressor
+from ..persistence.freezing import plain_head, plain_network
+from . import convolutional, dense
+from .columns import TensorColumns
+from .graph import Graph
+from .heads import (
+    add_joined_logits,
+    add_joined_numbers,
+    add_labels,
+    add_numbers,
+    add_probabilities,
+    add_scores,
+)
+
+_DENSE = (ScaledMLPClassifier, ScaledMLPRegressor)
+_CONVOLUTIONAL = (ScaledCNNClassifier, ScaledCNNRegressor)
+_OWN = (ScaledNetworkClassifier, ScaledNetworkRegressor)
+_NUMBERS = (
+    FloatTensorType,
+    DoubleTensorType,
+    Int64TensorType,
+    Int32TensorType,
+    Int16TensorType,
+    Int8TensorType,
+    UInt8TensorType,
+    BooleanTensorType,
+)
+_OPTIONS = {  # of classifiers
+    "zipmap": [True, False, "columns"],
+    "nocl": [True, False],
+    "raw_scores": [True, False],
+}
+_TENSORS = {np.dtype(np.float32): FloatTensorType, np.dtype(np.float64): DoubleTensorType}
+
+
+def register():
+    """Register a converter of each estimator with skl2onnx; those of before are replaced."""
+    for kind in (*_DENSE, *_CONVOLUTIONAL, *_OWN):
+        is_classifier = issubclass(kind, Classifies)
+        update_registered_converter(
+            kind,
+            f"Skscale{kind.__name__}",
+            _shape_of_classifier if is_classifier else _shape_of_regressor,
+            _convert_classifier if is_classifier else _convert_regressor,
+            parser=_parse_classifier if is_classifier else _parse_regressor,
+            options=_OPTIONS if is_classifier else None,
+        )
+
+
+def _parse_classifier(scope, model, inputs, custom_parsers=None):
+    _check(model, inputs)
+    options = scope.get_options(model, {"zipmap": True})
+    # What maps of ONNX hold is float32, whatever is computed in.
+    dtype = np.dtype(np.float32) if options["zipmap"] is True else _dtype_of(model)
+    tensor = _TENSORS[dtype]
+    outputs = _declare(
+        scope, model, inputs, dtype, label=Int64TensorType(), probabilities=tensor()
+    )
+    if not options["zipmap"]:
+        return outputs
+    return _apply_zipmap(options["zipmap"], scope, model, tensor(), outputs)
+
+
+def _parse_regressor(scope, model, inputs, custom_parsers=None):
+    _check(model, inputs)
+    dtype = _dtype_of(model, inputs)
+    if not plain_head(model).float32_holds_targets:
+        dtype = np.dtype(np.float64)
+    return _declare(scope, model, inputs, dtype, variable=_TENSORS[dtype]())
+
+
+def _declare(scope, model, inputs, dtype, **outputs):
+    operator = scope.declare_local_operator(get_model_alias(type(model)), model)
+    operator.inputs = inputs
+    # Of probabilities and numbers, for the shape calculator and the converter.
+    operator.dtype = dtype
+    for name, kind in outputs.items():
+        operator.outputs.append(scope.declare_local_variable(name, kind))
+    return operator.outputs
+
+
+def _dtype_of(model, inputs=()):
+    """Return the type that a network computes in: a regressor's follows that of X."""
+    if any(isinstance(variable.type, DoubleTensorType) for variable in inputs):
+        return np.dtype(np.float64)
+    return model.coefs_[0].dtype
+
+
+def _dtype_of_outputs(operator):
+    # Where an estimator of estimators (voting, stacking, calibration) declares the operator,
+    # our parser is not asked, and what follows is declared by the type of the input.
+    if hasattr(operator, "dtype"):
+        return operator.dtype
+    is_double = isinstance(operator.inputs[0].type, DoubleTensorType)
+    return np.dtype(np.float64 if is_double else np.float32)
+
+
+def _check(model, inputs):
+    """Refuse what is not fitted, modules of the user's own, and inputs of other types."""
+    check_is_fitted(model)
+    if isinstance(model, _OWN):
+        raise TypeError(
+            f"{type(model).__name__} holds a module of your own ("
+            f"{getattr(model.module, '__name__', repr(model.module))}), whose operators only "
+            "torch knows. Convert its network by torch.onnx.export(estimator.net_.module_, "
+            '(rows,), path, dynamic_shapes=({0: "n"},)), and steps before it by skl2onnx.'
+        )
+    has_categories = vars(model).get("_category_reader") is not None
+    kinds = (*_NUMBERS, StringTensorType) if has_categories else _NUMBERS
+    for variable in inputs:
+        if not isinstance(variable.type, kinds):
+            raise TypeError(
+                f"The input {variable.raw_name!r} is of type {variable.type}. Expected "
+                + (
+                    "numbers or strings."
+                    if has_categories
+                    else f"numbers: this {type(model).__name__} was fitted without columns of "
+                    "categories (see categorical_features)."
+                )
+            )
+
+
+def _labels_of(scope, model):
+    """Return the labels as ONNX has them: int64, or objects that are strings."""
+    classes = np.asarray(get_label_classes(scope, model))
+    if classes.dtype.kind in "UO" and all(isinstance(label, str) for label in classes):
+        return classes.astype(object)
+    if classes.dtype.kind in "biuf":
+        with np.errstate(invalid="ignore"):
+            numbers = classes.astype(np.int64)
+        if (numbers == classes).all():
+            return numbers
+    raise ValueError(
+        f"The labels {classes[:5].tolist()!r} are neither strings nor whole numbers, and ONNX "
+        "has no others as classes. Encode them before fitting (sklearn.preprocessing."
+        'LabelEncoder), or pass options={"nocl": True} for their places in classes_.'
+    )
+
+
+def _shape_of_classifier(operator):
+    model = operator.raw_operator
+    _check(model, operator.inputs)
+    n = operator.inputs[0].get_first_dimension()
+    labels = _labels_of(operator.scope_inst, model)
+    shape = [n, len(labels)] if plain_head(model).is_multilabel else [n]
+    kind = StringTensorType if labels.dtype == object else Int64TensorType
+    operator.outputs[0].set_type(kind(shape))
+    tensor = _TENSORS[_dtype_of_outputs(operator)]
+    operator.outputs[1].set_type(tensor([n, len(labels)]))
+
+
+def _shape_of_regressor(operator):
+    model = operator.raw_operator
+    _check(model, operator.inputs)
+    n = operator.inputs[0].get_first_dimension()
+    tensor = _TENSORS[_dtype_of_outputs(operator)]
+    operator.outputs[0].set_type(tensor([n, len(model.target_mean_)]))
+
+
+def _convert_classifier(scope, operator, container):
+    model, graph = operator.raw_operator, Graph(scope, container)
+    label, probabilities = (variable.full_name for variable in operator.outputs)
+    head, dtype = plain_head(model), _dtype_of(model)
+    logits, are_many = _add_outputs(graph, model, operator.inputs, dtype)
+    if are_many:
+        logits = add_joined_logits(graph, logits, head, dtype)
+    add_labels(graph, logits, head, _labels_of(scope, model), dtype, label)
+    if container.get_options(model, {"raw_scores": False})["raw_scores"]:
+        scores = add_scores(graph, logits, head)
+    else:
+        scores = add_probabilities(graph, logits, head, dtype)
+    graph.cast(scores, _dtype_of_outputs(operator), output=probabilities)
+
+
+def _convert_regressor(scope, operator, container):
+    model, graph = operator.raw_operator, Graph(scope, container)
+    (variable,) = (variable.full_name for variable in operator.outputs)
+    head, dtype = plain_head(model), _dtype_of(model, operator.inputs)
+    outputs, are_many = _add_outputs(graph, model, operator.inputs, dtype)
+    if are_many:
+        outputs = add_joined_numbers(graph, outputs, head)
+    add_numbers(graph, outputs, head, _dtype_of_outputs(operator), variable)
+
+
+def _add_outputs(graph, model, inputs, dtype):
+    """Add the outputs of a network in a type, and say whether those of members come first."""
+    if isinstance(model, _DENSE):
+        names = getattr(model, "feature_names_in_", None)
+        columns = TensorColumns(graph, inputs, model.n_features_in_, names)
+        network = plain_network(model)
+        outputs = dense.add_network(graph, columns, network, dtype)
+        return outputs, network.coefs[0].ndim == 3
+    _check_images(model, inputs)
+    fitted = (model.architecture_, model.coefs_, model.intercepts_, model.buffers_)
+    modules = model._build_modules(*fitted, model._n_held)
+    outputs = convolutional.add_network(graph, inputs[0].full_name, modules, model._factors)
+    return graph.cast(outputs, dtype), len(modules) > 1
+
+
+def _check_images(model, inputs):
+    """Refuse what are no images of the shape that a network was fitted on."""
+    if len(inputs) > 1:
+        raise ValueError(
+            f"The images come in {len(inputs)} inputs. Expected one tensor of rows of pixels, "
+            "or of images."
+        )
+    shape = inputs[0].type.shape
+    if not all(isinstance(n, (int, np.integer)) for n in shape[1:]):
+        return  # it will be seen where the graph runs
+    if len(shape) == 2:
+        fits = shape[1] == model.n_features_in_
+    else:
+        fits = find_image_shape(shape, None, model.channels) == model.image_shape_
+    if not fits:
+        raise ValueError(
+            f"The input has the shape {list(shape)}. Expected images of the shape "
+            f"{model.image_shape_} that {type(model).__name__} was fitted on, or rows of "
+            f"{model.n_features_in_} pixels."
+        )
