@@ -11,7 +11,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 
-from skscale import ScaledMLPClassifier, ScaledMLPRegressor
+from skscale import ScaledMLPClassifier, ScaledMLPRegressor, freeze
 from skscale.inference.encoding import find_quantiles, fit_encoding, smooth_clip
 
 FAST = {"max_epochs": 3, "width": 8, "random_state": 0}
@@ -312,3 +312,27 @@ def test_columns_chosen_outside_work_as_before():
         make_column_transformer(("passthrough", ["size"])), ScaledMLPClassifier(**FAST)
     )
     assert model.fit(X, y).predict(X).shape == y.shape
+
+
+def test_pandas_missing_values_are_one_whatever_the_column_is():
+    rng = np.random.default_rng(0)
+    words = rng.choice(["u", "v", "w"], 80).astype(object)
+    words[3] = None
+    numbers = rng.standard_normal(80)
+    y = (numbers + (words == "u") > 0).astype(int)
+    found = []
+    for kind in ("string", "category", "object", "str"):
+        X = pd.DataFrame({"words": pd.Series(words).astype(kind), "numbers": numbers})
+        if kind == "object":
+            X.loc[3, "words"] = pd.NA
+        network = ScaledMLPClassifier(width=8, max_epochs=2, random_state=0).fit(X, y)
+        found.append(network.predict_proba(X))
+        np.testing.assert_allclose(network.predict_proba(X[:6]), found[-1][:6], atol=1e-6)
+        np.testing.assert_allclose(freeze(network).predict_proba(X), found[-1], atol=1e-6)
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
+    X = X.to_numpy(dtype=object)
+    X[[1, 2, 4], 0] = None, np.nan, pd.NA
+    with pytest.warns(UserWarning, match="feature names"):
+        few, many = network.predict_proba(X[:6]), network.predict_proba(X)
+    np.testing.assert_allclose(few, many[:6], atol=1e-6)

@@ -67,7 +67,17 @@ class CategoryReader:
 
     @staticmethod
     def _take(X, columns):
-        return _safe_indexing(X, columns, axis=1)
+        taken = _safe_indexing(X, columns, axis=1)
+        if not hasattr(taken, "isna"):
+            return taken
+        # pandas' NA can be neither sorted nor compared.
+        is_missing = taken.isna()
+        if taken.ndim == 1:
+            return taken.astype(object).where(~is_missing, np.nan)
+        has_missing = is_missing.any()
+        names = list(has_missing.index[has_missing])
+        as_objects = {n: taken[n].astype(object).where(~is_missing[n], np.nan) for n in names}
+        return taken.assign(**as_objects) if names else taken
 
     def read(self, X):
         """Return the table as a float ndarray; NaN is missing, -1 an unknown category."""

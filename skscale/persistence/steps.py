@@ -111,7 +111,8 @@ def floats_of(table, dtypes=_FLOATS):
 
 def is_there(value):
     """Whether a value is not missing."""
-    return value is not None and value == value
+    # pandas' NA has no truth: it is told by its name.
+    return value is not None and type(value).__name__ != "NAType" and value == value
 
 
 @dataclass(frozen=True, eq=False)
