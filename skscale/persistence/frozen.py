@@ -52,6 +52,14 @@ class FrozenPredictor:
             expect(all(type(name) is str for name in feature_names.tolist()), "strings")
             self.feature_names_in_ = feature_names
 
+    @property
+    def is_categorical_(self):
+        """bool ndarray of shape (n_features,): whether a column may hold what is no number."""
+        numbers = set()
+        columns = list(range(self.n_features_in_))
+        self.network.trace(self.chain.trace(columns, numbers), numbers)
+        return np.array([column not in numbers for column in columns])
+
     def predict(self, X):
         """Predict labels or numbers.
 

@@ -209,6 +209,11 @@ class Network:
             expect(intercept.shape == (*members, coef.shape[-1]), "a bias of each unit")
             n_inputs = coef.shape[-1]
 
+    def trace(self, columns, numbers):
+        """Note which columns it takes as numbers: see `skscale.persistence.steps`."""
+        coded = set() if self.categories is None else set(self.categories.places.tolist())
+        numbers.update(c for place, c in enumerate(columns) if place not in coded)
+
     def outputs(self, table):
         """Return the network's outputs of a table, of shape (n_rows, n_outputs)."""
         inputs = self._read(table)

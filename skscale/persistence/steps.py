@@ -3,7 +3,9 @@
 A table is a two-dimensional array, or `Columns`: those of a frame, each with its own type.
 Steps compute in the order and in the types of scikit-learn, so that nothing is rounded
 otherwise. Every step says how many columns it makes of how many (`width_of`), by which a file
-is checked before it predicts.
+is checked before it predicts, and which columns it takes as numbers (`trace`): of those that
+it is given, by the columns of the table that came first, or None for one that a step made, it
+adds these to a set, and returns what stands where afterwards.
 """
 
 from dataclasses import dataclass
@@ -150,6 +152,11 @@ class Arithmetic:
         expect(n_columns == self.n_columns, f"{self.n_columns} columns to scale")
         return n_columns
 
+    def trace(self, columns, numbers):
+        """Note which columns it takes as numbers."""
+        numbers.update(columns)
+        return [None] * len(columns)
+
     def apply(self, table):
         """Return the scaled table."""
         X = floats_of(table).copy()
@@ -198,6 +205,13 @@ class Impute:
         """Return how many columns it makes."""
         expect(n_columns == len(self.fill), f"{len(self.fill)} columns to impute")
         return len(self.kept) + (0 if self.indicated is None else len(self.indicated))
+
+    def trace(self, columns, numbers):
+        """Note which columns it takes as numbers."""
+        if self.reads != "objects":
+            numbers.update(columns)
+        made = [None] * (0 if self.indicated is None else len(self.indicated))
+        return [columns[place] for place in self.kept.tolist()] + made
 
     def apply(self, table):
         """Return the table without missing values."""
@@ -315,6 +329,10 @@ class Ordinal:
         expect(n_columns == len(self.lookups), f"{len(self.lookups)} columns of categories")
         return n_columns
 
+    def trace(self, columns, numbers):
+        """Note which columns it takes as numbers: none."""
+        return [None] * len(columns)
+
     def apply(self, table):
         """Return the numbers."""
         numbers = np.empty(table.shape, dtype=np.float64)
@@ -361,6 +379,10 @@ class OneHot:
         expect(n_columns == len(self.lookups), f"{len(self.lookups)} columns of categories")
         return sum(self.widths)
 
+    def trace(self, columns, numbers):
+        """Note which columns it takes as numbers: none."""
+        return [None] * sum(self.widths)
+
     def apply(self, table):
         """Return zeros and ones."""
         n_rows = table.shape[0]
@@ -395,6 +417,12 @@ class Chain:
         for step in self.steps:
             n_columns = step.width_of(n_columns)
         return n_columns
+
+    def trace(self, columns, numbers):
+        """Note which columns its steps take as numbers."""
+        for step in self.steps:
+            columns = step.trace(columns, numbers)
+        return columns
 
     def apply(self, table):
         """Return what the last step makes."""
@@ -437,6 +465,13 @@ class Branches:
         expect(n_columns == self.n_columns, f"{self.n_columns} columns to choose from")
         pairs = zip(self.columns, self.chains, strict=True)
         return sum(chain.width_of(len(places)) for places, chain in pairs)
+
+    def trace(self, columns, numbers):
+        """Note which columns its branches take as numbers."""
+        found = []
+        for places, chain in zip(self.columns, self.chains, strict=True):
+            found += chain.trace([columns[place] for place in places.tolist()], numbers)
+        return found
 
     def apply(self, table):
         """Return what the branches make, joined."""
