@@ -19,11 +19,13 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
+from ..forks import hold_while_forking
 from .architecture import ModuleArchitecture
 from .parameters import ParameterShapes
 
-# One at a time: the default generator is the process's.
-_lending = threading.RLock()
+# One at a time: the default generator is the process's. A child would find it lent to a thread
+# that it does not have, in the state of that thread's training.
+_lending = hold_while_forking(threading.RLock())
 
 
 @contextlib.contextmanager
