@@ -106,7 +106,9 @@ class FrozenPredictor:
         return np.concatenate([of_outputs(self._outputs(block)) for block in blocks])
 
     def _outputs(self, table):
-        return self.network.outputs(self.chain.apply(table))
+        # What comes of it raises: see `Network.outputs`. Once, as it takes 2 us.
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            return self.network.outputs(self.chain.apply(table))
 
     def _read(self, X):
         # Of the class: a frame takes long to find out that it has no column of some name.
