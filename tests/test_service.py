@@ -202,6 +202,7 @@ def test_health_says_what_is_served(server, trained):
     with server.client() as client:
         response = client.get("/health")
         assert client.get("/docs").status_code == 200
+        assert client.get("/live").json() == {"status": "alive"}
         schema = client.get("/openapi.json").json()["components"]["schemas"]["Row"]
     assert response.status_code == 200
     said = response.json()

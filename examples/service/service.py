@@ -10,8 +10,9 @@ fitted on an array); null is a missing value::
     {"rows": [{"age": 39, "town": "Ulm"}, {"age": null, "town": "Graz"}]}
 
 What is wrong with a request is said with a 422, and more than may wait is refused with a 503.
-`GET /health` answers 200 while requests are taken in and 503 while they are not, and says by
-its SHA-256 which file is served; `/docs` is a page about all of it.
+`GET /health` answers 200 while requests are taken in and 503 while they are not (readiness),
+and says by its SHA-256 which file is served. `GET /live` answers 200 as long as the process
+does (liveness: one that is busy is not to be restarted). `/docs` is a page about all of it.
 
 On SIGTERM no connection is accepted any more, every request that came before is answered, and
 the process ends with 0. A model file that is missing ends it with 66, a damaged one with 65,
@@ -148,6 +149,10 @@ def make_app(predictor, settings, about):
             "counts": count(),
         }
         return JSONResponse(said, 200 if is_ready else 503)
+
+    @app.get("/live")
+    async def live():
+        return JSONResponse({"status": "alive"})
 
     def add_route(method, key, **more):
         predict = getattr(predictor, method)
