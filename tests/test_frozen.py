@@ -364,6 +364,38 @@ def test_nested_pipelines_and_frames_of_either_kind_are_taken(output):
     )
 
 
+def test_a_frozen_predictor_says_which_columns_may_hold_what_is_no_number():
+    frame = make_frame()
+    one_hot = OneHotEncoder(sparse_output=False, handle_unknown="ignore")
+    places = {name: place for place, name in enumerate(frame.columns)}
+
+    def find(numbers, words, **options):
+        columns = numbers_and_words(numbers, words, **options)
+        steps = make_pipeline(columns, MaxAbsScaler(), quick("strings"))
+        found = freeze(steps.fit(frame, make_target(frame, "strings"))).is_categorical_
+        return [name for name, place in places.items() if found[place]]
+
+    assert find(SimpleImputer(), one_hot) == WORDS
+    words = make_pipeline(SimpleImputer(strategy="most_frequent"), one_hot)
+    frame["colour"] = frame["colour"].astype(str)
+    assert find(make_pipeline("passthrough", SimpleImputer()), words) == WORDS
+    # A column that is dropped may hold anything; one that is read both ways is a number.
+    assert find(make_pipeline(SimpleImputer(), StandardScaler()), "drop") == WORDS
+    both = [("a", SimpleImputer(), ["age", "fare"]), ("b", one_hot, ["age", "town"])]
+    steps = make_pipeline(ColumnTransformer(both), quick("strings"))
+    steps.fit(frame, make_target(frame, "strings"))
+    assert freeze(steps).is_categorical_.tolist() == [False, True, False, True, True]
+    # Those that the network encodes itself, also behind a step that leaves them in place.
+    assert freeze(
+        quick("strings").fit(frame, make_target(frame, "strings"))
+    ).is_categorical_.tolist() == [name in WORDS for name in frame]
+    for rest in ("passthrough", OrdinalEncoder()):
+        columns = ColumnTransformer([("words", rest, WORDS)], remainder="passthrough")
+        behind = make_pipeline(columns, quick("strings"))
+        behind.set_output(transform="pandas").fit(frame, make_target(frame, "strings"))
+        assert freeze(behind).is_categorical_.tolist() == [name in WORDS for name in frame]
+
+
 def test_a_frame_of_polars_with_gaps_is_taken_by_an_estimator_as_by_its_frozen_one():
     frame = make_frame()
     in_polars = in_polars_of(frame).with_columns(

@@ -214,6 +214,21 @@ def test_a_lent_generator_goes_on_where_it_was():
         assert torch.equal(torch.cat(drawn), torch.rand(6)[[0, 1, 2, 3, 4, 5]])
 
 
+class Attending(nn.Module):
+    """Two heads that look at all of a sequence."""
+
+    def __init__(self, input_shape, n_outputs):
+        super().__init__()
+        self.heads = nn.MultiheadAttention(input_shape[1], 2, batch_first=True)
+        self.output = nn.Linear(input_shape[1], n_outputs)
+
+    def forward(self, x):
+        # Where the whole process would compute otherwise meanwhile, its threads would.
+        assert torch.backends.mkldnn.enabled
+        assert torch.backends.cuda.flash_sdp_enabled()
+        return self.output(self.heads(x, x, x, need_weights=False)[0][:, -1])
+
+
 def test_what_it_costs_is_counted_through_fused_kernels():
     with_lstm = describe(Reader, {"input_shape": (7, 3), "n_outputs": 2}, (7, 3), 2, False)
     of_step = 4 * 12 * (3 + 12) + 4 * 12 * (12 + 12)
@@ -221,6 +236,9 @@ def test_what_it_costs_is_counted_through_fused_kernels():
     assert not with_lstm.draws
     arguments = {"input_shape": (7, 3), "n_outputs": 2, "dropout": 0.1}
     assert describe(Reader, arguments, (7, 3), 2, False).draws
+    attending = describe(Attending, {"input_shape": (7, 6), "n_outputs": 2}, (7, 6), 2, False)
+    # Four projections of each vector; scores and their sums for each pair of vectors.
+    assert attending.n_macs == 7 * 4 * 6 * 6 + 2 * 7 * 7 * 6 + 6 * 2
 
 
 def test_networks_that_can_train_together_do_as_alone(monkeypatch):

@@ -4,6 +4,7 @@ A teacher is fitted once for each set of training rows in a process, however man
 (`labels_of`): candidates of a search, one after the other or in threads at the same time.
 """
 
+import os
 import pickle
 import threading
 import warnings
@@ -25,6 +26,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from .. import __version__
 from .._sklearn_private import _num_samples, _safe_indexing
+from ..forks import hold_while_forking
 from ..storage.store import Store
 from ..training.fusion import blocked, current_job, unblock
 
@@ -107,11 +109,22 @@ class LabelCache:
         with self._lock:
             self._entries.clear()
 
+    def forget_unfinished(self):
+        """Forget what is being made."""
+        with self._lock:
+            unfinished = [k for k, entry in self._entries.items() if not entry.is_done.is_set()]
+            for key in unfinished:
+                del self._entries[key]
+
 
 labels_made = LabelCache()
+hold_while_forking(labels_made._lock)
+if hasattr(os, "register_at_fork"):
+    # In a child nobody makes them.
+    os.register_at_fork(after_in_child=labels_made.forget_unfinished)
 # Of each fused run, what frozen teachers hash to.
 _digests = weakref.WeakKeyDictionary()
-_digests_lock = threading.Lock()
+_digests_lock = hold_while_forking(threading.Lock())
 
 
 def labels_of(teacher, X, y, weights, *, classes, is_multilabel, cv, memory, X_new=None):

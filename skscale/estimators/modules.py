@@ -6,13 +6,14 @@ import weakref
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from ..forks import hold_while_forking
 from ..inspection.complexity import Complexity
 from .base import ScaledEstimator
 
 # The modules of fitted estimators, made when they first predict. Not in the estimators: a
 # pickle is arrays, and a copy makes its own.
 _modules = weakref.WeakKeyDictionary()
-_lock = threading.Lock()
+_lock = hold_while_forking(threading.Lock())
 
 
 def _import_networks():

@@ -12,18 +12,20 @@ LSTM knows no other. They are lent ours: see `lent_generator`.
 import contextlib
 import threading
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
+from ..forks import hold_while_forking
 from .architecture import ModuleArchitecture
 from .parameters import ParameterShapes
 
-# One at a time: the default generator is the process's.
-_lending = threading.RLock()
+# One at a time: the default generator is the process's. A child would find it lent to a thread
+# that it does not have, in the state of that thread's training.
+_lending = hold_while_forking(threading.RLock())
 
 
 @contextlib.contextmanager
@@ -323,16 +325,25 @@ def in_shape(out, module, n_outputs):
     return out
 
 
+def _count_lstm(x, weight_ih, weight_hh, *_, **__):
+    return 2 * x[0] * x[1] * (prod(weight_ih) + prod(weight_hh))
+
+
+def _count_attention(query, key, value, *_, **__):
+    return sdpa_flop_count(query, key, value)
+
+
+# Fused kernels of the CPU that torch does not count. (To switch them off meanwhile, as it can,
+# would do so in all threads: others would predict by other kernels, and round otherwise.)
+_COUNTED = {
+    torch.ops.aten.mkldnn_rnn_layer: _count_lstm,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _count_attention,
+}
+
+
 def _count_macs(module, x):
-    # As torch counts them. Of fused kernels it knows nothing: oneDNN's LSTM, and those of the
-    # transformer in evaluation. (`torch.backends.mkldnn.flags` warns of Intel's GPUs.)
-    enabled = torch._C._get_mkldnn_enabled()
-    torch._C._set_mkldnn_enabled(False)
-    try:
-        with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
-            module.train()(x)
-    finally:
-        torch._C._set_mkldnn_enabled(enabled)
+    with FlopCounterMode(display=False, custom_mapping=_COUNTED) as counter:
+        module.train()(x)
     return counter.get_total_flops() // 2 // len(x)
 
 

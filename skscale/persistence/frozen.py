@@ -78,6 +78,14 @@ class FrozenPredictor:
             expect(all(type(name) is str for name in feature_names.tolist()), "strings")
             self.feature_names_in_ = feature_names
 
+    @property
+    def is_categorical_(self):
+        """bool ndarray of shape (n_features,): whether a column may hold what is no number."""
+        numbers = set()
+        columns = list(range(self.n_features_in_))
+        self.network.trace(self.chain.trace(columns, numbers), numbers)
+        return np.array([column not in numbers for column in columns])
+
     def predict(self, X):
         """Predict labels or numbers.
 
@@ -124,7 +132,9 @@ class FrozenPredictor:
         return np.concatenate([of_outputs(self._outputs(block)) for block in blocks])
 
     def _outputs(self, table):
-        return self.network.outputs(self.chain.apply(table))
+        # What comes of it raises: see `Network.outputs`. Once, as it takes 2 us.
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            return self.network.outputs(self.chain.apply(table))
 
     def _read(self, X):
         # Of the class: a frame takes long to find out that it has no column of some name.

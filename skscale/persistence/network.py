@@ -209,19 +209,26 @@ class Network:
             expect(intercept.shape == (*members, coef.shape[-1]), "a bias of each unit")
             n_inputs = coef.shape[-1]
 
+    def trace(self, columns, numbers):
+        """Note which columns it takes as numbers: see `skscale.persistence.steps`."""
+        coded = set() if self.categories is None else set(self.categories.places.tolist())
+        numbers.update(c for place, c in enumerate(columns) if place not in coded)
+
     def outputs(self, table):
-        """Return the network's outputs of a table, of shape (n_rows, n_outputs)."""
+        """Return the network's outputs of a table, of shape (n_rows, n_outputs).
+
+        Numbers that are too large on the way raise here: nobody needs to be warned of them.
+        """
         inputs = self._read(table)
         compute = dense.forward_members if self.coefs[0].ndim == 3 else dense.forward
-        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it raises below
-            outputs = compute(
-                inputs,
-                self.coefs,
-                self.intercepts,
-                activation=self.activation,
-                normalization=self.normalization,
-                residual=self.residual,
-            )
+        outputs = compute(
+            inputs,
+            self.coefs,
+            self.intercepts,
+            activation=self.activation,
+            normalization=self.normalization,
+            residual=self.residual,
+        )
         check_finite(outputs)
         return self.head.join_members(outputs) if outputs.ndim == 3 else outputs
 

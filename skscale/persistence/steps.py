@@ -3,9 +3,12 @@
 A table is a two-dimensional array, or `Columns`: those of a frame, each with its own type.
 Steps compute in the order and in the types of scikit-learn, so that nothing is rounded
 otherwise. Every step says how many columns it makes of how many (`width_of`), by which a file
-is checked before it predicts.
+is checked before it predicts, and which columns it takes as numbers (`trace`): of those that
+it is given, by the columns of the table that came first, or None for one that a step made, it
+adds these to a set, and returns what stands where afterwards.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,12 +104,17 @@ def floats_of(table, dtypes=_FLOATS):
             X = X.astype(dtypes[0])
         except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"{error}. Expected numbers in these columns of X.") from None
-    if np.isinf(X).any():
+    if _may_be_infinite(X) and np.isinf(X).any():
         raise ValueError(
             f"Input X contains infinity or a value too large for {X.dtype!r}. Expected "
             "numbers of moderate size."
         )
     return X
+
+
+def _may_be_infinite(X):
+    # One pass without another array. (float16 has no product in BLAS, and would overflow.)
+    return X.dtype.itemsize < 4 or not math.isfinite(np.vdot(X, X))
 
 
 def is_there(value):
@@ -153,13 +161,18 @@ class Arithmetic:
         expect(n_columns == self.n_columns, f"{self.n_columns} columns to scale")
         return n_columns
 
+    def trace(self, columns, numbers):
+        """Note which columns it takes as numbers."""
+        numbers.update(columns)
+        return [None] * len(columns)
+
     def apply(self, table):
         """Return the scaled table."""
         X = floats_of(table).copy()
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            for operation, numbers in zip(self.operations, self.numbers, strict=True):
-                operand = numbers.astype(X.dtype) if self.casts else numbers
-                _OPERATIONS[operation](X, operand, out=X, casting="same_kind")
+        x = X[0] if len(X) == 1 else X  # of two vectors it takes half the time
+        for operation, numbers in zip(self.operations, self.numbers, strict=True):
+            operand = numbers.astype(X.dtype, copy=False) if self.casts else numbers
+            _OPERATIONS[operation](x, operand, out=x, casting="same_kind")
         if self.bounds is not None:
             np.clip(X, *(X.dtype.type(bound) for bound in self.bounds), out=X)
         return X
@@ -201,6 +214,13 @@ class Impute:
         """Return how many columns it makes."""
         expect(n_columns == len(self.fill), f"{len(self.fill)} columns to impute")
         return len(self.kept) + (0 if self.indicated is None else len(self.indicated))
+
+    def trace(self, columns, numbers):
+        """Note which columns it takes as numbers."""
+        if self.reads != "objects":
+            numbers.update(columns)
+        made = [None] * (0 if self.indicated is None else len(self.indicated))
+        return [columns[place] for place in self.kept.tolist()] + made
 
     def apply(self, table):
         """Return the table without missing values."""
@@ -318,6 +338,10 @@ class Ordinal:
         expect(n_columns == len(self.lookups), f"{len(self.lookups)} columns of categories")
         return n_columns
 
+    def trace(self, columns, numbers):
+        """Note which columns it takes as numbers: none."""
+        return [None] * len(columns)
+
     def apply(self, table):
         """Return the numbers."""
         numbers = np.empty(table.shape, dtype=np.float64)
@@ -364,6 +388,10 @@ class OneHot:
         expect(n_columns == len(self.lookups), f"{len(self.lookups)} columns of categories")
         return sum(self.widths)
 
+    def trace(self, columns, numbers):
+        """Note which columns it takes as numbers: none."""
+        return [None] * sum(self.widths)
+
     def apply(self, table):
         """Return zeros and ones."""
         n_rows = table.shape[0]
@@ -398,6 +426,12 @@ class Chain:
         for step in self.steps:
             n_columns = step.width_of(n_columns)
         return n_columns
+
+    def trace(self, columns, numbers):
+        """Note which columns its steps take as numbers."""
+        for step in self.steps:
+            columns = step.trace(columns, numbers)
+        return columns
 
     def apply(self, table):
         """Return what the last step makes."""
@@ -440,6 +474,13 @@ class Branches:
         expect(n_columns == self.n_columns, f"{self.n_columns} columns to choose from")
         pairs = zip(self.columns, self.chains, strict=True)
         return sum(chain.width_of(len(places)) for places, chain in pairs)
+
+    def trace(self, columns, numbers):
+        """Note which columns its branches take as numbers."""
+        found = []
+        for places, chain in zip(self.columns, self.chains, strict=True):
+            found += chain.trace([columns[place] for place in places.tolist()], numbers)
+        return found
 
     def apply(self, table):
         """Return what the branches make, joined."""

@@ -25,6 +25,7 @@ import collections
 import functools
 import heapq
 import itertools
+import os
 import threading
 import time
 from contextlib import contextmanager
@@ -38,6 +39,10 @@ from .task import CancelledError
 PATIENCE = 10.0
 
 _thread = threading.local()
+
+if hasattr(os, "register_at_fork"):
+    # A process that a job forks is no job: those that it would wait for are not in it.
+    os.register_at_fork(after_in_child=lambda: vars(_thread).clear())
 
 
 def current_job():

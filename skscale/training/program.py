@@ -16,8 +16,10 @@ import threading
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from ..forks import hold_while_forking
+
 _compiled = {}
-_lock = threading.Lock()
+_lock = hold_while_forking(threading.Lock())
 
 
 class StepProgram:

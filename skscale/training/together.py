@@ -11,6 +11,7 @@ import time
 
 import torch
 
+from ..forks import hold_while_forking
 from ..networks.modules import parameter_shapes
 from ..networks.parameters import StackedParameters
 from .gradient import ModuleGradient
@@ -19,7 +20,8 @@ from .losses import UNDISTILLED, count_targets, stack_parameters
 # Members of the stack that is tried, and steps of each kind: the fastest counts.
 _N_MEMBERS, _N_STEPS = 4, 3
 _measured = {}
-_lock = threading.Lock()
+# Outside that of the default generator, which measuring takes.
+_lock = hold_while_forking(threading.RLock())
 
 
 def pays(task):

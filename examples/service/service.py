@@ -1,0 +1,297 @@
+"""Serve a frozen predictor over HTTP: FastAPI, uvicorn and NumPy, no torch, no scikit-learn.
+
+    python examples/service/train.py model.skscale
+    SERVICE_MODEL=model.skscale python examples/service/service.py
+
+Settings are environment variables: see `Settings`. `POST /predict`, and `/predict_proba` of a
+classifier, take rows as objects keyed by the features' names (`x0`, `x1`, ... where it was
+fitted on an array); null is a missing value::
+
+    {"rows": [{"age": 39, "town": "Ulm"}, {"age": null, "town": "Graz"}]}
+
+What is wrong with a request is said with a 422, and more than may wait is refused with a 503.
+`GET /health` answers 200 while requests are taken in and 503 while they are not (readiness),
+and says by its SHA-256 which file is served. `GET /live` answers 200 as long as the process
+does (liveness: one that is busy is not to be restarted). `/docs` is a page about all of it.
+
+On SIGTERM no connection is accepted any more, every request that came before is answered, and
+the process ends with 0. A model file that is missing ends it with 66, a damaged one with 65,
+and a setting that makes no sense with 78, as in sysexits.h, with a line that says why.
+
+A request is read as a whole: let what stands before the service (a proxy, the ingress of a
+cluster) limit its bytes, and do the encryption. One process uses one core: start several.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import math
+import os
+import reprlib
+import signal
+import sys
+from dataclasses import dataclass, fields
+from typing import Annotated, Any
+
+import uvicorn
+from batching import Batcher, OverloadedError
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import AfterValidator, ConfigDict, Field, create_model
+from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict
+
+import skscale
+
+BAD_DATA, NO_INPUT, BAD_SETTING = 65, 66, 78
+# Of what is wrong with a request so many points are told.
+_MOST_POINTS = 5
+_brief = reprlib.Repr()
+_brief.maxlist, _brief.maxstring = 20, 80
+
+logger = logging.getLogger("uvicorn.error")  # the server's: one log in one form
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be set, by environment variables: `SERVICE_MODEL`, `SERVICE_HOST` and so on.
+
+    Parameters
+    ----------
+    model : str
+        Path of a file that `FrozenPredictor.save` wrote.
+    host : str
+        Address to listen on; "0.0.0.0" is all of a container.
+    port : int
+        0 takes a free one, which the log names.
+    most_rows : int
+        Rows of a request, and of a batch.
+    most_waiting : int
+        Rows that may wait to be predicted.
+    stop_seconds : int
+        What requests may still take after SIGTERM.
+    """
+
+    model: str = "model.skscale"
+    host: str = "127.0.0.1"
+    port: int = 8000
+    most_rows: int = 1000
+    most_waiting: int = 10_000
+    stop_seconds: int = 30
+
+    @classmethod
+    def from_environment(cls, environment):
+        """Return the settings that a dict of environment variables has.
+
+        Raises
+        ------
+        ValueError
+            If one is not what it should be.
+        """
+        found = {}
+        for field in fields(cls):
+            name = f"SERVICE_{field.name.upper()}"
+            if name not in environment:
+                continue
+            value = found[field.name] = environment[name]
+            if field.type is int:
+                least = 0 if field.name == "port" else 1
+                if not (value.isascii() and value.isdigit() and int(value) >= least):
+                    raise ValueError(
+                        f"{name} must be an integer from {least} on, got {value!r}."
+                    )
+                found[field.name] = int(value)
+        return cls(**found)
+
+
+def make_app(predictor, settings, about):
+    """Return the application.
+
+    Parameters
+    ----------
+    predictor : FrozenPredictor
+        Or what else has `predict` and perhaps `predict_proba` of lists, and their attributes.
+    settings : Settings
+    about : dict
+        What `/health` says of the model.
+
+    Returns
+    -------
+    FastAPI
+    """
+    names = getattr(predictor, "feature_names_in_", None)
+    if names is None:
+        names = [f"x{place}" for place in range(predictor.n_features_in_)]
+    names = [str(name) for name in names]
+    is_categorical = getattr(predictor, "is_categorical_", [False] * len(names))
+    Body = make_body(names, is_categorical, settings.most_rows)
+    batchers = {}
+
+    @contextlib.asynccontextmanager
+    async def run(app):
+        yield
+        logger.info("Stopped: %s", count())
+
+    def count():
+        return {method: batcher.counts for method, batcher in batchers.items()}
+
+    app = FastAPI(title="A frozen predictor", version=skscale.__version__, lifespan=run)
+
+    @app.get("/health")
+    async def health():
+        is_ready = not any(batcher.is_full for batcher in batchers.values())
+        said = {
+            "status": "ready" if is_ready else "full",
+            "model": about,
+            "features": names,
+            "counts": count(),
+        }
+        return JSONResponse(said, 200 if is_ready else 503)
+
+    @app.get("/live")
+    async def live():
+        return JSONResponse({"status": "alive"})
+
+    def add_route(method, key, **more):
+        predict = getattr(predictor, method)
+        batcher = Batcher(predict, settings.most_rows, settings.most_waiting)
+        batchers[method] = batcher
+
+        @app.post(f"/{method}", name=method)
+        async def answer(body: Body):
+            rows = [[row[name] for name in names] for row in body.rows]
+            try:
+                predicted = await batcher.answer(rows)
+            except OverloadedError as error:
+                return refuse(503, str(error), headers={"Retry-After": "1"})
+            except (ValueError, TypeError) as error:  # as where no value may be missing
+                return refuse(422, str(error))
+            return JSONResponse({key: predicted.tolist(), **more})
+
+    add_route("predict", "predictions")
+    if hasattr(predictor, "predict_proba"):
+        add_route("predict_proba", "probabilities", classes=predictor.classes_.tolist())
+
+    @app.exception_handler(RequestValidationError)
+    async def refuse_body(request, error):
+        # Not as FastAPI does, which repeats the input: of one with NaN it can make no JSON.
+        return refuse(422, explain(error.errors(), names))
+
+    return app
+
+
+def make_body(names, is_categorical, most_rows):
+    """Return the pydantic model of a request, made of the features' names and kinds."""
+    kinds = {
+        name: Annotated[Any, AfterValidator(_check_category)] if categorical else float | None
+        for name, categorical in zip(names, is_categorical, strict=True)
+    }
+    Row = TypedDict("Row", kinds)
+    # Strict: a number in quotes is no number.
+    Row.__pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    rows = Annotated[list[Row], Field(min_length=1, max_length=most_rows)]
+    return create_model("Rows", __config__=ConfigDict(extra="forbid"), rows=rows)
+
+
+def _check_category(value):
+    is_finite = not isinstance(value, float) or math.isfinite(value)
+    if isinstance(value, str | float | int | None) and is_finite:
+        return value
+    raise PydanticCustomError("category", "Input should be a string, a finite number or null")
+
+
+def explain(errors, names):
+    """Return in words what pydantic found wrong with a request."""
+    points = []
+    for error in errors[:_MOST_POINTS]:
+        first, *rest = error["loc"][1:] or ["the body"]
+        where = str(first) + "".join(f"[{part!r}]" for part in rest)
+        if error["type"] == "missing":
+            points.append(f"{where} is missing")
+        elif error["type"] == "extra_forbidden":
+            points.append(f"{where} is not known")
+        elif error["type"] == "json_invalid":
+            points.append(f"the body is no JSON from character {where} on")
+        elif error["type"] in ("too_short", "too_long"):
+            points.append(f"{where}: {error['msg']}")
+        else:
+            points.append(f"{where}: {error['msg']}, got {_brief.repr(error['input'])}")
+    if len(errors) > _MOST_POINTS:
+        points.append(f"and {len(errors) - _MOST_POINTS} more")
+    expected = f'{{"rows": [...]}}, each row an object with the features {_brief.repr(names)}'
+    return f"{'; '.join(points)}. Expected {expected}."
+
+
+def refuse(status, detail, **more):
+    """Return a response that says why."""
+    return JSONResponse({"detail": detail}, status, **more)
+
+
+def read_model(path):
+    """Return the predictor of a file, and what `/health` says of it."""
+    predictor = skscale.load_frozen(path)
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return predictor, {
+        "file": os.path.basename(path),
+        "sha256": digest,
+        "kind": type(predictor).__name__,
+        "skscale": skscale.__version__,
+    }
+
+
+class Server(uvicorn.Server):
+    """A server that reads what has been sent before it closes idle connections."""
+
+    async def shutdown(self, sockets=None):
+        """Accept no connection more, answer what came, end."""
+        for server in self.servers:
+            server.close()
+        # While a batch is predicted nothing is read: a connection may seem idle whose request
+        # has come already, and would be lost. Now the loop comes round to it.
+        await asyncio.sleep(0.05)
+        await super().shutdown(sockets)
+
+
+def serve(app, settings):
+    """Serve until SIGTERM or Ctrl-C, and answer what was asked until then."""
+    server = Server(
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            timeout_graceful_shutdown=settings.stop_seconds,
+            access_log=False,
+        )
+    )
+    # Once it has stopped, the server raises the signal again for the handler before its own.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
+
+
+def main():
+    """Serve what the environment says."""
+    try:
+        settings = Settings.from_environment(os.environ)
+    except ValueError as error:
+        return _fail(BAD_SETTING, error)
+    try:
+        predictor, about = read_model(settings.model)
+    except OSError as error:
+        return _fail(NO_INPUT, error)
+    except skscale.FileError as error:
+        return _fail(BAD_DATA, error)
+    serve(make_app(predictor, settings, about), settings)
+    return 0
+
+
+def _fail(code, error):
+    print(f"The service did not start: {error}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
