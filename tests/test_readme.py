@@ -45,3 +45,15 @@ def test_relative_links_lead_to_files(page):
     links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", prose)
     missing = [link for link in links if not (page.parent / link).exists()]
     assert not missing
+
+
+def test_the_tests_that_promises_name_are_there():
+    readme = (ROOT / "README.md").read_text()
+    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", readme)
+    assert len(named) > 20
+    missing = [
+        f"{file}::{name}"
+        for file, name in named
+        if f"\ndef {name}(" not in (ROOT / "tests" / file).read_text()
+    ]
+    assert not missing
