@@ -1,5 +1,6 @@
 """X as the engine takes it: checked, in one dtype, copied at most once."""
 
+import contextlib
 import warnings
 from collections.abc import Iterator
 
@@ -81,16 +82,13 @@ def validate_features(estimator, X, y=None, *, reset=False, min_samples=1, sampl
                 estimator._category_reader = CategoryReader(X, is_categorical, present)
     elif estimator._category_reader is not None:
         _check_names(estimator, X, reset=False)
-    try:
+    with explaining_types(X):
         if estimator._category_reader is None:
             checked = validate_data(estimator, X, **targets, reset=reset, **options)
         else:
             X = estimator._category_reader.read(X)
             check = check_array if y is None else check_X_y
             checked = check(X, **targets, estimator=estimator, **options)
-    except TypeError:
-        refuse_misleading(X)  # where it knows better what was wrong
-        raise
     X, *rest = (checked,) if y is None else checked
     if issparse(X):
         assert_all_finite(X.data, input_name="X")
@@ -152,6 +150,16 @@ def refuse_misleading(X, is_prediction=False):
         values = getattr(X, "data", X) if issparse(X) else X
         if isinstance(values, np.ndarray):
             _refuse_values("X", values)
+
+
+@contextlib.contextmanager
+def explaining_types(X):
+    """Say of a TypeError of scikit-learn's validation what was wrong, where that is known."""
+    try:
+        yield
+    except TypeError:
+        refuse_misleading(X)
+        raise
 
 
 def _refuse_columns(X):

@@ -6,7 +6,12 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_consistent_length, column_or_1d, validate_data
 
-from .features import input_dtypes, refuse_beyond_float32, refuse_misleading
+from .features import (
+    explaining_types,
+    input_dtypes,
+    refuse_beyond_float32,
+    refuse_misleading,
+)
 
 # Values at a time that means and deviations are taken of.
 _BLOCK = 1 << 22
@@ -137,7 +142,8 @@ def validate_images(estimator, X, y=None, *, reset=False, min_samples=1):
         if reset:
             estimator.n_features_in_ = X.shape[1]
     else:
-        checked = validate_data(estimator, X, **targets, reset=reset, **options)
+        with explaining_types(X):
+            checked = validate_data(estimator, X, **targets, reset=reset, **options)
         X, y = checked if targets else (checked, None)
         if reset:
             estimator.image_shape_ = find_image_shape(

@@ -21,7 +21,12 @@ from .documentation import (
     REGRESSOR_ATTRIBUTES,
     document,
 )
-from .features import input_dtypes, refuse_beyond_float32, refuse_misleading
+from .features import (
+    explaining_types,
+    input_dtypes,
+    refuse_beyond_float32,
+    refuse_misleading,
+)
 from .images import check_targets
 from .modules import ScaledModule
 from .regression import Regresses
@@ -237,7 +242,8 @@ class ScaledNetwork(ScaledModule):
         options = {"ensure_min_samples": min_samples, "dtype": self._dtypes_of(X)}
         if len(X.shape) < 3:
             targets = {} if y is None else {"y": y, "multi_output": True}
-            checked = validate_data(self, X, **targets, reset=reset, **options)
+            with explaining_types(X):
+                checked = validate_data(self, X, **targets, reset=reset, **options)
             X, y = checked if targets else (checked, None)
         else:
             X = check_array(
