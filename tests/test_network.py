@@ -154,6 +154,10 @@ def test_parameters_of_the_module_are_parameters():
         ScaledNetworkClassifier(dict).fit(X, y)
     with pytest.raises(ValueError, match=r"here \(n_rows, 1\), got \(2, 1, 1\)"):
         ScaledNetworkClassifier(Wrong).fit(X, y)
+    with pytest.raises(
+        ValueError, match=r'Normalized keeps buffers .* Set precision="float32"'
+    ):
+        ScaledNetworkClassifier(Normalized, precision="bfloat16").fit(X, y)
 
 
 def test_a_fit_is_that_of_a_plain_loop():

@@ -223,7 +223,14 @@ class ScaledNetwork(ScaledModule):
         )
 
     def _describe_architecture(self, inputs, encoded, continues):
-        return self._describe_module(encoded.n_outputs)
+        architecture = self._describe_module(encoded.n_outputs)
+        if architecture.has_buffers and self.precision == "bfloat16":
+            raise ValueError(
+                'precision="bfloat16" computes by copies of the weights, and '
+                f"{_name(self.module)} keeps buffers beside them (as batch normalisation its "
+                'running means), which would stay in float32. Set precision="float32".'
+            )
+        return architecture
 
     def _describe_recipe(self, n_rows):
         recipe = super()._describe_recipe(n_rows)
