@@ -18,6 +18,8 @@ LOST_IN_FLOAT32 = 10_000
 # Up to here float64 holds every integer.
 _LARGEST_EXACT = 2**53
 _BLOCK_ROWS = 1 << 12
+# A decorator. scikit-learn looks for NaN by a sum, which overflows near the largest numbers.
+ignoring_overflow = np.errstate(over="ignore", invalid="ignore")
 
 
 def input_dtypes(X):
@@ -35,6 +37,7 @@ def input_dtypes(X):
     return [np.float64, np.float32]
 
 
+@ignoring_overflow
 def validate_features(estimator, X, y=None, *, reset=False, min_samples=1, sample_weight=None):
     """Check X, and y where given: see `sklearn.utils.validation.validate_data`.
 
@@ -61,6 +64,10 @@ def validate_features(estimator, X, y=None, *, reset=False, min_samples=1, sampl
     refuse_misleading(X, is_prediction=y is None)
     if hasattr(type(X), "requires_grad") and X.requires_grad:
         X = X.detach()  # torch makes no array of such a tensor
+    by_place = estimator.categorical_features
+    is_by_place = by_place is not None and not isinstance(by_place, str)
+    if is_by_place if reset else estimator._category_reader is not None:
+        X = _as_table(X)
     targets = {} if y is None else {"y": y}
     options = {
         "accept_sparse": "csr",
@@ -91,11 +98,20 @@ def validate_features(estimator, X, y=None, *, reset=False, min_samples=1, sampl
             checked = check(X, **targets, estimator=estimator, **options)
     X, *rest = (checked,) if y is None else checked
     if issparse(X):
-        assert_all_finite(X.data, input_name="X")
+        _refuse_missing(X.data)
         X = csr_array(X)
     if X.dtype == np.float64:
         refuse_beyond_float32(X)
     return (X, rest[0]) if rest else X
+
+
+def _as_table(X):
+    # Columns are told apart by place before scikit-learn's validation.
+    if issparse(X) or hasattr(type(X), "columns"):
+        return X
+    options = {"ensure_all_finite": False, "ensure_min_samples": 0, "input_name": "X"}
+    # A list of words and numbers would become words altogether.
+    return check_array(X, dtype=None if hasattr(X, "shape") else object, **options)
 
 
 def _check_names(estimator, X, reset):
@@ -209,6 +225,11 @@ def _refuse_times(what, dtype):
     )
 
 
+@ignoring_overflow
+def _refuse_missing(X):
+    assert_all_finite(X, input_name="X")
+
+
 def encode_features(X, encoding, dtype):
     """Turn checked features into the inputs of the network.
 
@@ -231,7 +252,7 @@ def encode_features(X, encoding, dtype):
     """
     if encoding is None:
         if not issparse(X):
-            assert_all_finite(X, input_name="X")
+            _refuse_missing(X)
         return to_network_dtype(X, dtype)
     if not issparse(X):
         return encoding.encode(X, dtype)
@@ -265,6 +286,7 @@ def warn_of_lost_digits(X, encoding):
         )
 
 
+@ignoring_overflow
 def to_network_dtype(X, dtype):
     """Cast, and see that nothing became infinite.
 
@@ -289,8 +311,7 @@ def to_network_dtype(X, dtype):
     if issparse(X):
         values = to_network_dtype(X.data, dtype)
         return csr_array((values, X.indices, X.indptr), shape=X.shape)
-    with np.errstate(over="ignore"):
-        cast = X.astype(dtype)
+    cast = X.astype(dtype)
     assert_all_finite(cast, input_name="X")
     return cast
 

@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_consistent_length, column_or_1d, vali
 
 from .features import (
     explaining_types,
+    ignoring_overflow,
     input_dtypes,
     refuse_beyond_float32,
     refuse_misleading,
@@ -87,6 +88,7 @@ def _with_grey(shape, channels):
     return (1, *shape) if channels == "first" else (*shape, 1)
 
 
+@ignoring_overflow
 def validate_images(estimator, X, y=None, *, reset=False, min_samples=1):
     """Check images, and y where given.
 
@@ -204,7 +206,8 @@ def pixel_moments(X, shape, channels_first, rows, weights, dtype):
         weight += w.sum()
     mean = total / weight
     variance = np.maximum(squares / weight - np.square(mean), 0.0)
-    # What rounding makes of a constant is no variation.
+    # What rounding makes of a constant is no variation, nor is what has no inverse.
     is_constant = variance <= 1e-20 * np.square(mean + shift)
+    is_constant |= variance < np.square(float(np.finfo(dtype).tiny))
     deviation = np.where(is_constant, 1.0, np.sqrt(variance))
     return (mean + shift).astype(dtype), (1 / deviation).astype(dtype)

@@ -23,6 +23,7 @@ from .documentation import (
 )
 from .features import (
     explaining_types,
+    ignoring_overflow,
     input_dtypes,
     refuse_beyond_float32,
     refuse_misleading,
@@ -240,6 +241,7 @@ class ScaledNetwork(ScaledModule):
             recipe = replace(recipe, batch_size=size + 1)
         return recipe
 
+    @ignoring_overflow
     def _validate_features(self, X, y=None, *, reset=False, min_samples=1, sample_weight=None):
         refuse_misleading(X, is_prediction=y is None)
         if hasattr(type(X), "requires_grad"):
