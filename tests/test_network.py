@@ -246,6 +246,20 @@ def test_networks_that_can_train_together_do_as_alone(monkeypatch):
     np.testing.assert_allclose(found[True], found[False], rtol=1e-9)
 
 
+def test_what_was_measured_longest_ago_is_forgotten(monkeypatch):
+    monkeypatch.setattr(together, "_measured", {})
+    monkeypatch.setattr(together, "_MOST_MEASURED", 2)
+    monkeypatch.setattr(together, "_is_faster", lambda *_: False)
+    X, y = make_regression(30, 5, random_state=0)
+    for width in (3, 4, 5):
+        with joblib.parallel_config(backend="skscale"):
+            model = ScaledNetworkRegressor(Dense, width=width, **FAST)
+            GridSearchCV(model, {"l1": [0.0, 0.1]}, cv=2).fit(X, y)
+    widths = [key[0].arguments["width"] for key in together._measured]
+    assert len(widths) == 2
+    assert widths[-1] == 5
+
+
 def test_what_draws_or_keeps_buffers_trains_alone():
     of = {"n_features": 4, "n_outputs": 1}
     assert describe(Dense, of, (4,), 1, False).can_stack
