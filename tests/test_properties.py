@@ -500,7 +500,7 @@ def check_fit(case):
     assert global_states() == before
 
 
-@effort(quick=30, long=1_500)
+@effort(quick=30, long=600)
 @of_all
 def test_a_fit_raises_on_purpose_or_predicts_finite_values_the_same_each_time(subject, effort):
     effort(given(fits(subject))(check_fit))()
@@ -535,7 +535,7 @@ def check_fused(case):
         assert np.mean(np.asarray(fused == alone)) >= 0.9
 
 
-@effort(quick=8, long=400)
+@effort(quick=8, long=200)
 @of_all
 def test_folds_that_train_together_predict_what_they_do_alone(subject, effort):
     effort(given(fits(subject))(check_fused))()
