@@ -578,3 +578,16 @@ def test_pixels_that_hardly_differ_are_constant():
     network = ScaledCNNClassifier(width=4, max_epochs=1, random_state=0)
     assert network.fit(X, np.arange(30) % 2).pixel_scale_ == 1
     assert np.isfinite(network.predict_proba(X)).all()
+
+
+def test_a_score_that_only_float64_holds_is_kept_as_it_is():
+    rng = np.random.default_rng(0)
+    network = ScaledMLPRegressor(
+        precision="float64", weight_decay=1e30, learning_rate=0.01, batch_size=19, width=6,
+        max_epochs=2, random_state=0,
+    )  # fmt: skip
+    X, y = np.clip(rng.standard_normal((12, 8)) * 10, 0, None), rng.random(12)
+    fitted, error = attempt(lambda: network.fit(X, y))
+    assert error is None
+    assert np.isfinite(fitted.validation_scores_).all()
+    assert fitted.validation_scores_.min() < -float(FLOAT32.max)
