@@ -154,6 +154,10 @@ def test_parameters_of_the_module_are_parameters():
         ScaledNetworkClassifier(dict).fit(X, y)
     with pytest.raises(ValueError, match=r"here \(n_rows, 1\), got \(2, 1, 1\)"):
         ScaledNetworkClassifier(Wrong).fit(X, y)
+    with pytest.raises(
+        ValueError, match=r'Normalized keeps buffers .* Set precision="float32"'
+    ):
+        ScaledNetworkClassifier(Normalized, precision="bfloat16").fit(X, y)
 
 
 def test_a_fit_is_that_of_a_plain_loop():
@@ -258,6 +262,20 @@ def test_networks_that_can_train_together_do_as_alone(monkeypatch):
     together._measured.clear()
     assert sizes[True] > 1 == sizes[False]
     np.testing.assert_allclose(found[True], found[False], rtol=1e-9)
+
+
+def test_what_was_measured_longest_ago_is_forgotten(monkeypatch):
+    monkeypatch.setattr(together, "_measured", {})
+    monkeypatch.setattr(together, "_MOST_MEASURED", 2)
+    monkeypatch.setattr(together, "_is_faster", lambda *_: False)
+    X, y = make_regression(30, 5, random_state=0)
+    for width in (3, 4, 5):
+        with joblib.parallel_config(backend="skscale"):
+            model = ScaledNetworkRegressor(Dense, width=width, **FAST)
+            GridSearchCV(model, {"l1": [0.0, 0.1]}, cv=2).fit(X, y)
+    widths = [key[0].arguments["width"] for key in together._measured]
+    assert len(widths) == 2
+    assert widths[-1] == 5
 
 
 def test_what_draws_or_keeps_buffers_trains_alone():

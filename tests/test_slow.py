@@ -1,11 +1,7 @@
 """Longer tests: python -m pytest -m slow."""
 
-import gc
-
-import numpy as np
 import pytest
 
-from skscale import ScaledMLPClassifier
 from skscale.training.engine import train
 from tests.conftest import ESTIMATORS
 from tests.test_estimators_contract import SAMPLE_WEIGHT_EQUIVALENCE, _failures
@@ -71,22 +67,3 @@ def test_a_large_stack_of_long_fits_equals_lone_fits():
         assert len(together.history) == len(alone.history)
         # Rounding grows over the steps of 60 epochs.
         assert_equal_networks(together, alone, rtol=1e-6, atol=1e-8)
-
-
-def test_a_thousand_fits_leave_no_memory_behind(digits):
-    import resource
-
-    def resident():
-        gc.collect()
-        with open("/proc/self/statm") as statm:
-            return int(statm.read().split()[1]) * resource.getpagesize()
-
-    X, y = digits[0][:300], digits[1][:300]
-    estimator = ScaledMLPClassifier(max_epochs=2, dropout=0.1, random_state=0)
-    for _ in range(100):
-        estimator.fit(X, y)
-    before = resident()
-    for _ in range(1000):
-        estimator.fit(X, y).predict(X)
-    assert resident() < before * 1.05
-    assert np.isfinite(estimator.predict_proba(X)).all()

@@ -1,5 +1,6 @@
 """X as the engine takes it: checked, in one dtype, copied at most once."""
 
+import contextlib
 import warnings
 from collections.abc import Iterator
 
@@ -17,6 +18,8 @@ LOST_IN_FLOAT32 = 10_000
 # Up to here float64 holds every integer.
 _LARGEST_EXACT = 2**53
 _BLOCK_ROWS = 1 << 12
+# A decorator. scikit-learn looks for NaN by a sum, which overflows near the largest numbers.
+ignoring_overflow = np.errstate(over="ignore", invalid="ignore")
 
 
 def input_dtypes(X):
@@ -34,6 +37,7 @@ def input_dtypes(X):
     return [np.float64, np.float32]
 
 
+@ignoring_overflow
 def validate_features(estimator, X, y=None, *, reset=False, min_samples=1, sample_weight=None):
     """Check X, and y where given: see `sklearn.utils.validation.validate_data`.
 
@@ -60,6 +64,10 @@ def validate_features(estimator, X, y=None, *, reset=False, min_samples=1, sampl
     refuse_misleading(X, is_prediction=y is None)
     if hasattr(type(X), "requires_grad") and X.requires_grad:
         X = X.detach()  # torch makes no array of such a tensor
+    by_place = estimator.categorical_features
+    is_by_place = by_place is not None and not isinstance(by_place, str)
+    if is_by_place if reset else estimator._category_reader is not None:
+        X = _as_table(X)
     targets = {} if y is None else {"y": y}
     options = {
         "accept_sparse": "csr",
@@ -81,23 +89,29 @@ def validate_features(estimator, X, y=None, *, reset=False, min_samples=1, sampl
                 estimator._category_reader = CategoryReader(X, is_categorical, present)
     elif estimator._category_reader is not None:
         _check_names(estimator, X, reset=False)
-    try:
+    with explaining_types(X):
         if estimator._category_reader is None:
             checked = validate_data(estimator, X, **targets, reset=reset, **options)
         else:
             X = estimator._category_reader.read(X)
             check = check_array if y is None else check_X_y
             checked = check(X, **targets, estimator=estimator, **options)
-    except TypeError:
-        refuse_misleading(X)  # where it knows better what was wrong
-        raise
     X, *rest = (checked,) if y is None else checked
     if issparse(X):
-        assert_all_finite(X.data, input_name="X")
+        _refuse_missing(X.data)
         X = csr_array(X)
     if X.dtype == np.float64:
         refuse_beyond_float32(X)
     return (X, rest[0]) if rest else X
+
+
+def _as_table(X):
+    # Columns are told apart by place before scikit-learn's validation.
+    if issparse(X) or hasattr(type(X), "columns"):
+        return X
+    options = {"ensure_all_finite": False, "ensure_min_samples": 0, "input_name": "X"}
+    # A list of words and numbers would become words altogether.
+    return check_array(X, dtype=None if hasattr(X, "shape") else object, **options)
 
 
 def _check_names(estimator, X, reset):
@@ -154,6 +168,16 @@ def refuse_misleading(X, is_prediction=False):
             _refuse_values("X", values)
 
 
+@contextlib.contextmanager
+def explaining_types(X):
+    """Say of a TypeError of scikit-learn's validation what was wrong, where that is known."""
+    try:
+        yield
+    except TypeError:
+        refuse_misleading(X)
+        raise
+
+
 def _refuse_columns(X):
     names, dtypes = list(X.columns), list(X.dtypes)
     if len(set(names)) < len(names):
@@ -201,6 +225,11 @@ def _refuse_times(what, dtype):
     )
 
 
+@ignoring_overflow
+def _refuse_missing(X):
+    assert_all_finite(X, input_name="X")
+
+
 def encode_features(X, encoding, dtype):
     """Turn checked features into the inputs of the network.
 
@@ -223,7 +252,7 @@ def encode_features(X, encoding, dtype):
     """
     if encoding is None:
         if not issparse(X):
-            assert_all_finite(X, input_name="X")
+            _refuse_missing(X)
         return to_network_dtype(X, dtype)
     if not issparse(X):
         return encoding.encode(X, dtype)
@@ -257,6 +286,7 @@ def warn_of_lost_digits(X, encoding):
         )
 
 
+@ignoring_overflow
 def to_network_dtype(X, dtype):
     """Cast, and see that nothing became infinite.
 
@@ -281,8 +311,7 @@ def to_network_dtype(X, dtype):
     if issparse(X):
         values = to_network_dtype(X.data, dtype)
         return csr_array((values, X.indices, X.indptr), shape=X.shape)
-    with np.errstate(over="ignore"):
-        cast = X.astype(dtype)
+    cast = X.astype(dtype)
     assert_all_finite(cast, input_name="X")
     return cast
 

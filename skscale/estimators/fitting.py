@@ -236,7 +236,7 @@ class Trains(DescribesTraining):
         self.history_ = {
             name: np.array(
                 [epoch.get(name, np.nan) for epoch in history],
-                dtype=np.int32 if name == "epoch" else np.float32,
+                dtype=np.int32 if name == "epoch" else self._network_dtype,
             )
             for name in names
         }

@@ -6,7 +6,13 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_consistent_length, column_or_1d, validate_data
 
-from .features import input_dtypes, refuse_beyond_float32, refuse_misleading
+from .features import (
+    explaining_types,
+    ignoring_overflow,
+    input_dtypes,
+    refuse_beyond_float32,
+    refuse_misleading,
+)
 
 # Values at a time that means and deviations are taken of.
 _BLOCK = 1 << 22
@@ -82,6 +88,7 @@ def _with_grey(shape, channels):
     return (1, *shape) if channels == "first" else (*shape, 1)
 
 
+@ignoring_overflow
 def validate_images(estimator, X, y=None, *, reset=False, min_samples=1):
     """Check images, and y where given.
 
@@ -137,7 +144,8 @@ def validate_images(estimator, X, y=None, *, reset=False, min_samples=1):
         if reset:
             estimator.n_features_in_ = X.shape[1]
     else:
-        checked = validate_data(estimator, X, **targets, reset=reset, **options)
+        with explaining_types(X):
+            checked = validate_data(estimator, X, **targets, reset=reset, **options)
         X, y = checked if targets else (checked, None)
         if reset:
             estimator.image_shape_ = find_image_shape(
@@ -198,7 +206,8 @@ def pixel_moments(X, shape, channels_first, rows, weights, dtype):
         weight += w.sum()
     mean = total / weight
     variance = np.maximum(squares / weight - np.square(mean), 0.0)
-    # What rounding makes of a constant is no variation.
+    # What rounding makes of a constant is no variation, nor is what has no inverse.
     is_constant = variance <= 1e-20 * np.square(mean + shift)
+    is_constant |= variance < np.square(float(np.finfo(dtype).tiny))
     deviation = np.where(is_constant, 1.0, np.sqrt(variance))
     return (mean + shift).astype(dtype), (1 / deviation).astype(dtype)

@@ -21,7 +21,13 @@ from .documentation import (
     REGRESSOR_ATTRIBUTES,
     document,
 )
-from .features import input_dtypes, refuse_beyond_float32, refuse_misleading
+from .features import (
+    explaining_types,
+    ignoring_overflow,
+    input_dtypes,
+    refuse_beyond_float32,
+    refuse_misleading,
+)
 from .images import check_targets
 from .modules import ScaledModule
 from .regression import Regresses
@@ -218,7 +224,14 @@ class ScaledNetwork(ScaledModule):
         )
 
     def _describe_architecture(self, inputs, encoded, continues):
-        return self._describe_module(encoded.n_outputs)
+        architecture = self._describe_module(encoded.n_outputs)
+        if architecture.has_buffers and self.precision == "bfloat16":
+            raise ValueError(
+                'precision="bfloat16" computes by copies of the weights, and '
+                f"{_name(self.module)} keeps buffers beside them (as batch normalisation its "
+                'running means), which would stay in float32. Set precision="float32".'
+            )
+        return architecture
 
     def _describe_recipe(self, n_rows):
         recipe = super()._describe_recipe(n_rows)
@@ -228,6 +241,7 @@ class ScaledNetwork(ScaledModule):
             recipe = replace(recipe, batch_size=size + 1)
         return recipe
 
+    @ignoring_overflow
     def _validate_features(self, X, y=None, *, reset=False, min_samples=1, sample_weight=None):
         refuse_misleading(X, is_prediction=y is None)
         if hasattr(type(X), "requires_grad"):
@@ -237,7 +251,8 @@ class ScaledNetwork(ScaledModule):
         options = {"ensure_min_samples": min_samples, "dtype": self._dtypes_of(X)}
         if len(X.shape) < 3:
             targets = {} if y is None else {"y": y, "multi_output": True}
-            checked = validate_data(self, X, **targets, reset=reset, **options)
+            with explaining_types(X):
+                checked = validate_data(self, X, **targets, reset=reset, **options)
             X, y = checked if targets else (checked, None)
         else:
             X = check_array(

@@ -57,7 +57,7 @@ def encode_classes(y, dtype):
     ValueError
         If y is not a classification target, or has one class only.
     """
-    _refuse_mixed_labels(y)
+    refuse_mixed_labels(y)
     kind = type_of_target(y, input_name="y")
     if kind not in ("binary", "multiclass"):  # it finds the kind once more
         check_classification_targets(y)
@@ -82,8 +82,20 @@ def encode_classes(y, dtype):
     return EncodedTargets(codes.astype(np.int64), "cross_entropy", len(classes), classes, codes)
 
 
-def _refuse_mixed_labels(y):
-    # They cannot be sorted, which scikit-learn's helpers find out in the middle of a sort.
+def refuse_mixed_labels(y):
+    """Refuse labels that cannot be sorted.
+
+    scikit-learn's helpers find out in the middle of a sort.
+
+    Parameters
+    ----------
+    y : ndarray
+
+    Raises
+    ------
+    ValueError
+        If strings or None are among labels of another type.
+    """
     if y.dtype != object or y.ndim != 1:
         return
     kinds = {type(label) for label in y}
@@ -117,7 +129,7 @@ def encode_known_classes(y, classes, is_multilabel, dtype):
     ValueError
         If y is not a classification target, or holds other classes.
     """
-    _refuse_mixed_labels(y)
+    refuse_mixed_labels(y)
     kind = type_of_target(y, input_name="y")
     if kind not in ("binary", "multiclass"):
         check_classification_targets(y)

@@ -134,8 +134,7 @@ class TableEncoding:
         if n_numbers:
             x = X if is_all else X[:, self.numbers]
             is_missing = None
-            # NaN is unlike itself; a sum finds one in a single pass.
-            if not is_complete and np.isnan(np.add.reduce(x, axis=None)):
+            if not is_complete and _may_have_missing(x):
                 is_missing = np.isnan(x)
                 x = np.where(is_missing, self.fill, x)
             t = x - self.center
@@ -236,7 +235,7 @@ def fit_encoding(X, n_categories, rows, weights, *, preprocessing, n_bins):
     categories = np.array(sorted(n_categories), dtype=np.intp)
     numbers = np.setdiff1d(np.arange(n_columns), categories)
     is_plain = preprocessing is None and not n_bins and not len(categories)
-    if is_plain and not np.isnan(np.add.reduce(X, axis=None)):
+    if is_plain and not _may_have_missing(X):
         return None
     n_missing = _count_missing(X, rows, numbers)
     some_rows = rows
@@ -285,11 +284,17 @@ def fit_encoding(X, n_categories, rows, weights, *, preprocessing, n_bins):
 def _count_missing(X, rows, numbers):
     """Return how many of the rows have no value in each numeric column."""
     n_missing = np.zeros(len(numbers), dtype=np.intp)
-    # NaN is unlike itself; a sum finds one in a single pass.
-    if np.isnan(np.add.reduce(X, axis=None)):
+    if _may_have_missing(X):
         for place, column in enumerate(numbers):
             n_missing[place] = np.isnan(X[rows, column]).sum()
     return n_missing
+
+
+def _may_have_missing(X):
+    # NaN is unlike itself; a sum finds one in a single pass. That of numbers next to the
+    # largest overflows, and may be NaN without one.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.isnan(np.add.reduce(X, axis=None))
 
 
 def find_quantiles(columns, probabilities, weights, n_missing):

@@ -132,9 +132,9 @@ class ConvolutionalNetwork(nn.Module):
         if not self.architecture.channels_first:
             x = x.permute(0, 3, 1, 2)
         x = (x - self.pixel_mean[:, None, None]) * self.pixel_scale[:, None, None]
-        if self.architecture.side is None:
-            return x
-        return resize(x, self.architecture.map_shape)
+        if self.architecture.side is not None:
+            x = resize(x, self.architecture.map_shape)
+        return x.to(self.stem.weight.dtype)  # buffers are float32 beside weights in bfloat16
 
     def head(self, h, masks=None):
         """Return the outputs of the last map."""

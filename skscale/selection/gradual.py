@@ -6,14 +6,16 @@ from numbers import Integral, Real
 
 import joblib
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import get_routing_for_object
 
 from ..estimators.cnn import ScaledCNN
 from ..estimators.description import draw_seed
+from ..estimators.fitting import restores_state
 from ..estimators.mlp import ScaledMLP
+from ..estimators.targets import refuse_mixed_labels
 from ..training.random import initial_stream
 from ._search_private import BaseSearchCV
 from .costs import accepts_weights, cost_scoring
@@ -74,7 +76,7 @@ class _Climber(BaseEstimator):
         prefix, network = find_network(self.estimator)
         # A module of the user's own is trained anew on each rung.
         grows = isinstance(network, (ScaledMLP, ScaledCNN)) and not self.reached.is_over
-        key = joblib.hash((X, y, params)) if grows else None
+        key = joblib.hash((_plain(X), y, params)) if grows else None
         start, fitted = self.reached.take(key, self.rung)
         for rung in range(start + 1 if grows else self.rung, self.rung + 1):
             if fitted is None or not grows:
@@ -98,6 +100,11 @@ class _Climber(BaseEstimator):
     def get_metadata_routing(self):
         """Return the routing of the estimator."""
         return get_routing_for_object(self.estimator)
+
+
+def _plain(X):
+    # joblib's hash knows no masks.
+    return (X.data, X.mask) if isinstance(X, np.ma.MaskedArray) else X
 
 
 def _shrink_and_perturb(network, keep):
@@ -301,6 +308,7 @@ class GradualScaleSearchCV(BaseSearchCV):
         self.keep = keep
         self.patience = patience
 
+    @restores_state
     def fit(self, X, y=None, **params):
         """Climb, choose a rung and fit it on all rows.
 
@@ -326,6 +334,9 @@ class GradualScaleSearchCV(BaseSearchCV):
             raise ValueError(f"patience must be an int of at least 1, got {self.patience!r}.")
         if not isinstance(self.keep, Real) or not 0 <= self.keep <= 1:
             raise ValueError(f"keep must be a float from 0 to 1, got {self.keep!r}.")
+        if is_classifier(self) and y is not None:
+            # The splitter is the first to sort them.
+            refuse_mixed_labels(y if hasattr(y, "dtype") else np.asarray(y, dtype=object))
         self.ladder_ = self._list_rungs(X, y)
         scorer = check_scoring(self.estimator, self._scoring, raise_exc=False)
         search = _Ladder(

@@ -20,6 +20,8 @@ from .losses import UNDISTILLED, count_targets, stack_parameters
 # Members of the stack that is tried, and steps of each kind: the fastest counts.
 _N_MEMBERS, _N_STEPS = 4, 3
 _measured = {}
+# Architectures that are remembered: a process may search for ever.
+_MOST_MEASURED = 1_000
 # Outside that of the default generator, which measuring takes.
 _lock = hold_while_forking(threading.RLock())
 
@@ -46,6 +48,8 @@ def pays(task):
     key = (architecture, task.loss, n_rows, task.precision, device, torch.get_num_threads())
     with _lock:
         if key not in _measured:
+            if len(_measured) >= _MOST_MEASURED:
+                del _measured[next(iter(_measured))]
             _measured[key] = _is_faster(task, n_rows)
         return _measured[key]
 
