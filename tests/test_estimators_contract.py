@@ -1,5 +1,6 @@
 """scikit-learn's own checks, with nothing expected to fail."""
 
+import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import check_estimator
 
@@ -10,6 +11,25 @@ from tests.conftest import ESTIMATORS
 SAMPLE_WEIGHT_EQUIVALENCE = {
     f"check_sample_weight_equivalence_on_{kind}_data" for kind in ("dense", "sparse")
 }
+
+
+def _float32_products_depend_on_order():
+    # OpenBLAS's kernels for processors without AVX-512 sum the last rows of a product in another
+    # order than those before: a row is predicted to 1e-7, not to the bit, wherever it stands.
+    rng = np.random.default_rng(0)
+    order = rng.permutation(20)
+    x = rng.standard_normal((20, 128), dtype=np.float32)
+    for n_outputs in (3, 10, 128):
+        w = rng.standard_normal((128, n_outputs), dtype=np.float32)
+        if not np.array_equal((x @ w)[order], x[order] @ w):
+            return True
+    return False
+
+
+# What need not pass in float32: the check of order compares at 1e-9.
+FLOAT32 = set(SAMPLE_WEIGHT_EQUIVALENCE)
+if _float32_products_depend_on_order():
+    FLOAT32.add("check_methods_sample_order_invariance")
 
 
 def _failures(estimator):
@@ -42,4 +62,4 @@ def test_all_checks_pass_when_pruned(Estimator):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("Estimator", ESTIMATORS)
 def test_all_checks_but_weight_equivalence_pass_with_defaults(Estimator):
-    assert set(_failures(Estimator())) <= SAMPLE_WEIGHT_EQUIVALENCE
+    assert set(_failures(Estimator())) <= FLOAT32

@@ -823,7 +823,7 @@ def test_ctrl_c_ends_a_search_at_once_with_no_thread_left():
     assert rest.splitlines()[-1] == "interrupted 0"
 
 
-@pytest.mark.parametrize("n_fit", [1, 2, 5])
+@pytest.mark.parametrize("n_fit", [1, 2])
 def test_too_little_memory_halves_the_stack_not_the_search(data, monkeypatch, n_fit):
     from skscale.training import stack
 
