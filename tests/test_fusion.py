@@ -2,6 +2,7 @@
 they belong. A watchdog ends the process if anything hangs."""
 
 import faulthandler
+import itertools
 import os
 import signal
 import subprocess
@@ -110,9 +111,17 @@ def results_of(search):
     }
 
 
-@pytest.mark.parametrize("n_threads", [1, 2])
-@pytest.mark.parametrize("precision", ["float64", "float32"])
-@pytest.mark.parametrize("dataset", ["digits", "wide"])
+# Those that the rest adds little to are slow.
+_QUICK = {("digits", "float64", 2), ("digits", "float32", 1), ("wide", "float64", 1)}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "precision", "n_threads"),
+    [
+        pytest.param(*case, marks=[] if case in _QUICK else pytest.mark.slow)
+        for case in itertools.product(["digits", "wide"], ["float64", "float32"], [1, 2])
+    ],
+)
 def test_a_fused_search_has_the_results_of_a_plain_one(digits, dataset, precision, n_threads):
     if dataset == "digits":
         X, y = digits[0][:400], digits[1][:400]

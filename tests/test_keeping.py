@@ -147,7 +147,12 @@ def test_what_was_trained_once_is_recalled(kind, tmp_path, steps):
         clone(estimator).fit(X, y)
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "share", [pytest.param(0.1, marks=SLOW), 0.5, pytest.param(0.9, marks=SLOW)]
+)
 def test_a_training_goes_on_where_it_was_stopped(kind, tmp_path, steps, monkeypatch, share):
     estimator, X, y = kind
     monkeypatch.setattr(stack, "CHUNK_BYTES", {"cpu": 1 << 13})  # a few steps at once
@@ -166,7 +171,9 @@ def test_a_training_goes_on_where_it_was_stopped(kind, tmp_path, steps, monkeypa
     assert not [p for p in tmp_path.glob("skscale/trainings/*/*") if p.is_file()]
 
 
-@pytest.mark.parametrize("share", [0.2, 0.6, 0.9])
+@pytest.mark.parametrize(
+    "share", [pytest.param(0.2, marks=SLOW), 0.6, pytest.param(0.9, marks=SLOW)]
+)
 def test_a_fused_search_goes_on_where_it_was_stopped(
     digits, tmp_path, steps, monkeypatch, share
 ):
