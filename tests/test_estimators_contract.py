@@ -14,8 +14,8 @@ SAMPLE_WEIGHT_EQUIVALENCE = {
 
 
 def _float32_products_depend_on_order():
-    # OpenBLAS's kernels for processors without AVX-512 sum the last rows of a product in another
-    # order than those before: a row is predicted to 1e-7, not to the bit, wherever it stands.
+    # OpenBLAS's kernels for processors without AVX-512 sum the last rows of a product in
+    # another order than those before: a row's outputs depend on its place by some 1e-7.
     rng = np.random.default_rng(0)
     order = rng.permutation(20)
     x = rng.standard_normal((20, 128), dtype=np.float32)
