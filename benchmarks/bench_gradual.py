@@ -1,6 +1,6 @@
 """Up a ladder of scales or through a whole grid: time, score, parameters.
 
-    python benchmarks/bench_gradual.py [--rows 4000] [--seeds 3] [--sets casp] [--quick]
+    python benchmarks/bench_gradual.py [--rows 4000] [--seeds 3] [--sets casp ...] [--quick]
 
 On each table, for each seed: `GradualScaleSearchCV` with its own ladder (widths that double, at
 depth 3, each network grown from the one before) against GridSearchCV over `scale_grid` (25
@@ -16,7 +16,7 @@ import warnings
 import joblib
 import numpy as np
 from _bench import parse_arguments, print_table, write_json
-from _data import LOADERS, PACKAGES, REGRESSION
+from _data import HELD_OUT, LOADERS, PACKAGES, REGRESSION
 from bench_right_size import MOST_TEST_ROWS, rowwise
 from sklearn.model_selection import GridSearchCV, train_test_split
 
@@ -99,14 +99,14 @@ def main():
         __doc__.splitlines()[0],
         rows={"type": int, "default": 4000},
         seeds={"type": int, "default": 3},
-        sets={"nargs": "+", "default": SETS, "choices": list(LOADERS)},
+        sets={"nargs": "+", "default": SETS, "choices": [*LOADERS, *HELD_OUT]},
     )
     warnings.simplefilter("ignore")  # of categories unseen in a fold
     rows, results = [], {}
     for name in options.sets:
-        data = LOADERS[name]()
+        data = (LOADERS | HELD_OUT)[name]()
         if data is None:
-            print(f"{name}: needs {PACKAGES[name]}, see _data.py")
+            print(f"{name}: needs {PACKAGES.get(name, 'a package')}, see _data.py")
             continue
         n_seeds = 1 if options.quick else options.seeds
         runs = [run(name, *data, seed, options.rows) for seed in range(n_seeds)]
