@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -34,8 +35,9 @@ from skscale import (
 )
 from skscale.compression.distillation import labels_made
 from skscale.storage import container, store
-from skscale.training import engine, fusion, stack, workers
+from skscale.training import engine, fusion, keeping, stack, workers
 from skscale.training.task import CancelledError
+from tests.test_training_engine import make_task
 
 pytestmark = pytest.mark.filterwarnings("ignore:Without its teacher")
 
@@ -59,9 +61,22 @@ class Noisy(nn.Module):
         return self.layers(x)
 
 
+class Plain(nn.Module):
+    """What others may be made of."""
+
+    def __init__(self, n_features, n_outputs, activation=torch.tanh):
+        super().__init__()
+        self.layer = nn.Linear(n_features, n_outputs)
+        self.activation = activation
+
+    def forward(self, x):
+        return self.activation(self.layer(x))
+
+
 # (estimator, whether X is sparse)
 KINDS = {
     "plain": (ScaledMLPClassifier(**FAST), False),
+    "weighted": (ScaledMLPClassifier(class_weight="balanced", **FAST), False),
     "regressor": (ScaledMLPRegressor(dropout=0.2, lr_schedule="cosine", **FAST), False),
     "double": (ScaledMLPClassifier(precision="float64", dropout=0.1, **FAST), False),
     "bfloat16": (ScaledMLPClassifier(precision="bfloat16", l1=1e-4, **FAST), False),
@@ -105,6 +120,9 @@ def steps(monkeypatch):
 
     class Steps:
         n, last = 0, None
+
+    # Written down as often as a test says, however long that takes.
+    monkeypatch.setattr(stack, "_SHARE_OF_KEEPING", 0)
 
     real, lock = stack.Stack._advance, fusion.threading.Lock()
 
@@ -415,15 +433,164 @@ def test_a_gradual_search_is_recalled(digits, tmp_path, steps):
     np.testing.assert_array_equal(one, other)
 
 
+class Locked:
+    """Cannot be pickled."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def __call__(self, x):
+        return torch.tanh(x)
+
+
 def test_what_cannot_be_hashed_is_trained_and_not_kept(digits, tmp_path):
     X, y = digits[0][:150], digits[1][:150]
     network = ScaledNetworkClassifier(
-        Noisy, module__activation=lambda: nn.Tanh(), memory=tmp_path, max_epochs=2,
-        random_state=0,
-    )  # fmt: skip
-    with pytest.warns(UserWarning, match="not kept in `memory`.*cannot be hashed"):
+        Plain, module__activation=Locked(), memory=tmp_path, max_epochs=2, random_state=0
+    )
+    with pytest.warns(UserWarning, match="not kept in `memory`.*cannot be hashed.*TypeError"):
         network.fit(X, y)
     assert not kept_files(tmp_path)
+
+
+CODE = """
+import torch
+from torch import nn
+
+SCALE = 1.0
+
+def twice(x):
+    return 2 * x
+
+class Base(nn.Module):
+    def begin(self, x):
+        return torch.tanh(x)
+
+class Network(Base):
+    def __init__(self, n_features, n_outputs, f=None):
+        super().__init__()
+        self.layer, self.f = nn.Linear(n_features, n_outputs), f
+
+    def forward(self, x):
+        return self.layer(twice(self.begin(x)) * SCALE)
+
+def make(n_features, n_outputs):
+    return Network(n_features, n_outputs)
+
+def f(x):
+    return x + 1
+"""
+CHANGES = {
+    "the class": ("self.layer(twice(", "-self.layer(twice("),
+    "its base": ("torch.tanh(x)", "torch.sin(x)"),
+    "a function that it names": ("2 * x", "3 * x"),
+    "a constant that it names": ("SCALE = 1.0", "SCALE = 1.5"),
+    "a function that it is given": ("x + 1", "x + 2"),
+}
+
+
+@pytest.mark.parametrize("change", [None, *CHANGES])
+def test_a_module_is_known_by_its_code(digits, tmp_path, steps, change):
+    X, y = digits[0][:150], digits[1][:150] % 2
+
+    def fit(code):
+        names = {"__name__": "typed_in"}
+        exec(code, names)  # another class of the same name each time
+        ScaledNetworkClassifier(
+            names["Network"],
+            module__f=names["f"],
+            memory=tmp_path,
+            max_epochs=2,
+            random_state=0,
+        ).fit(X, y)
+
+    fit(CODE)
+    steps.last = steps.n
+    fit(CODE)
+    if change is not None:
+        old, new = CHANGES[change]
+        assert old in CODE
+        with pytest.raises(Stopped):
+            fit(CODE.replace(old, new))
+
+
+def test_tensors_and_modules_are_arguments_like_others(digits, tmp_path, steps):
+    X, y = digits[0][:150], digits[1][:150]
+
+    def fit(bias):
+        inner = nn.Linear(10, 10)
+        with torch.no_grad():
+            inner.weight.copy_(torch.eye(10))
+            inner.bias.fill_(bias)
+        ScaledNetworkClassifier(
+            Plain, module__activation=inner, memory=tmp_path, max_epochs=2, random_state=0
+        ).fit(X, y)
+
+    fit(0.0)
+    steps.last = steps.n
+    fit(0.0)
+    with pytest.raises(Stopped):
+        fit(0.5)
+    one, same, other = (
+        keeping._key_of(make_task(architecture={}, loss_parameter=value), {})
+        for value in (torch.arange(3.0), torch.arange(3.0), torch.arange(1.0, 4.0))
+    )
+    assert one == same != other
+
+
+def test_too_little_memory_goes_on_from_what_is_kept(digits, tmp_path, steps, monkeypatch):
+    X, y = digits[0][:150], digits[1][:150]
+    monkeypatch.setattr(stack, "CHUNK_BYTES", {"cpu": 1 << 13})
+    monkeypatch.setattr(stack, "SECONDS_BETWEEN_KEEPING", 0.0)
+    network = ScaledMLPClassifier(n_members=4, precision="float64", **FAST)
+    real, calls = stack.Stack._advance, []
+
+    def advance(self):
+        calls.append(len(self.members))
+        if advance.fails_at == len(calls):
+            raise MemoryError("none left")
+        real(self)
+
+    monkeypatch.setattr(stack.Stack, "_advance", advance)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)  # one stack
+    advance.fails_at = None
+    undisturbed = clone(network).fit(X, y)
+    n = len(calls)
+    assert set(calls) == {4}
+    network.set_params(memory=tmp_path)
+    steps.n, steps.last = 0, n // 4
+    with pytest.raises(Stopped):
+        clone(network).fit(X, y)
+    steps.last = None
+    calls.clear()
+    advance.fails_at = n // 4
+    with pytest.warns(RuntimeWarning, match="does not do for 4 networks at once"):
+        resumed = clone(network).fit(X, y)
+    assert_same_fit(resumed, undisturbed)
+    assert calls.count(4) == n // 4
+    assert calls.count(2) == 2 * (n - n // 4 - n // 4 + 1)
+
+
+def test_a_job_that_changes_its_rows_in_place_has_a_network_of_the_new_ones(digits, tmp_path):
+    y = digits[1][:150]
+    network = ScaledMLPClassifier(preprocessing=None, memory=tmp_path, **FAST)
+
+    def fit_twice(X):
+        first = clone(network).fit(X, y).predict_proba(X)
+        X[:, 7] += 1
+        return first, clone(network).fit(X, y).predict_proba(X)
+
+    found = []
+    for backend in ("skscale", "sequential"):
+        X = digits[0][:150].astype(np.float32)
+        with joblib.parallel_config(backend=backend):
+            found += joblib.Parallel()([joblib.delayed(fit_twice)(X)])
+    assert not np.array_equal(*found[0])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
 
 
 # Processes that end at once.

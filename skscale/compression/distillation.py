@@ -6,6 +6,7 @@ A teacher is fitted once for each set of training rows in a process, however man
 
 import os
 import pickle
+import sys
 import threading
 import warnings
 import weakref
@@ -158,7 +159,8 @@ def labels_of(teacher, X, y, weights, *, classes, is_multilabel, cv, memory, X_n
     try:
         is_frozen = isinstance(teacher, FrozenEstimator)
         own = _digest_once(teacher) if is_frozen else _without_memory(teacher)
-        versions = (__version__, sklearn.__version__)
+        package = sys.modules.get(type(teacher).__module__.partition(".")[0])
+        versions = (__version__, sklearn.__version__, getattr(package, "__version__", None))
         key = joblib.hash((own, arguments, versions))
     except (AttributeError, TypeError, pickle.PicklingError):
         # What cannot be pickled cannot be told apart: it is asked each time.

@@ -49,7 +49,8 @@ def lent_generator(state, device="cpu"):
         generators = {"cpu": torch.default_generator}
         if kind.type == "cuda":
             index = torch.cuda.current_device() if kind.index is None else kind.index
-            generators[f"cuda:{index}"] = torch.cuda.default_generators[index]
+            # By its kind: a training may go on where there is another GPU.
+            generators["cuda"] = torch.cuda.default_generators[index]
         former = {name: g.get_state() for name, g in generators.items()}
         try:
             for name, generator in generators.items():

@@ -51,7 +51,7 @@ class Store:
             None where nothing is to be kept.
         """
         location = getattr(memory, "location", memory)
-        return None if location is None else cls(os.fspath(location))
+        return None if location is None else cls(os.path.expanduser(os.fspath(location)))
 
     def get(self, kind, key):
         """Return an entry, or None.
@@ -78,7 +78,8 @@ class Store:
         except FileNotFoundError:
             return None
         except OSError as failure:
-            self._warn(f"cannot be read ({failure.strerror})", "What it may hold is made anew.")
+            reason = failure.strerror or failure
+            self._warn(f"cannot be read ({reason})", "What it may hold is made anew.")
             return None
         except _ERRORS as failure:
             error = str(failure)
@@ -93,25 +94,33 @@ class Store:
         kind, key : str
         value : dict
             Of arrays and plain values: see `tree.pack`.
+
+        Returns
+        -------
+        bool
+            Whether it is kept.
         """
-        content = pack({"kind": kind, "key": key, "value": value})
-        path = self._path(kind, key)
         try:
+            content = pack({"kind": kind, "key": key, "value": value})
+            path = self._path(kind, key)
             path.parent.mkdir(parents=True, exist_ok=True)
             container.write(path, _KIND, FORMAT_VERSION, content, is_synced=False)
-        except OSError as error:
+        except (OSError, *_ERRORS) as error:
             self._warn(
-                f"cannot be written ({error.strerror or error})",
+                f"cannot be written ({getattr(error, 'strerror', None) or error})",
                 "Nothing is lost but what would be kept there: make room, or name another "
                 "folder.",
             )
+            return False
+        return True
 
     def remove(self, kind, key):
         """Forget an entry, if there is one."""
         try:
             self._path(kind, key).unlink(missing_ok=True)
         except OSError as error:
-            self._warn(f"cannot be written ({error.strerror})", "An old entry stays there.")
+            reason = error.strerror or error
+            self._warn(f"cannot be written ({reason})", "An old entry stays there.")
 
     def _path(self, kind, key):
         # Folders of moderate size.

@@ -130,6 +130,7 @@ def _encode(value, arrays):
 
 def _encode_array(array, arrays):
     if array.dtype.kind in "biuf" and array.dtype.itemsize <= 8:
+        expect(array.ndim <= _MOST_DIMENSIONS, f"arrays of {_MOST_DIMENSIONS} axes at most")
         arrays.append(np.asarray(array, order="C"))
         return {"array": len(arrays) - 1}
     if array.dtype.kind in "OU" and array.ndim == 1:

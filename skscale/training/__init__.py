@@ -8,7 +8,8 @@ shape into stacks and trains each stack by batched products.
 - `sharing`: equal arrays of many tasks become one.
 - `admission`: how many jobs may be in flight, by what those before them hold.
 - `memory`: what is free and what is held.
-- `keeping`: networks and unfinished trainings kept on disk.
+- `keeping`: networks and unfinished trainings kept on disk; `code`: what functions and classes
+  of the user's own compute, for their keys.
 - `workers`: the processes of a search that runs in several.
 - `engine`: trains stacks, a thread each.
 - `plan`: which tasks train in one stack.

@@ -10,6 +10,7 @@ import torch
 from .data import DeviceData
 from .feed import Feed, feed_key
 from .gradient import WrittenOutGradient
+from .keeping import recall_again
 from .plan import plan_stacks
 from .quiet import gate
 from .stack import Member, Stack
@@ -162,10 +163,10 @@ class _Session:
             self.stack_sizes.append(len(group))
             return results
         # The error is gone by now, and with it the memory that its frames held.
+        results, group = _take_kept(group)
         if is_memory:
-            return self._train_in_halves(group, n_halvings, reason)
+            return results | self._train_in_halves(group, n_halvings, reason)
         # Whose fault it was shows when each trains alone.
-        results = {}
         for member in group:
             results.update(self.train([member]))
         if not any(isinstance(r, Exception) for r in results.values()):
@@ -179,6 +180,8 @@ class _Session:
 
     def _train_in_halves(self, group, n_halvings, reason):
         n = len(group)
+        if n == 0:  # all were kept before it failed
+            return {}
         what = f"{n} networks at once" if n > 1 else "so many steps of a network at once"
         warnings.warn(
             f"The memory of device {group[0][1].device!r} does not do for {what} ({reason}). "
@@ -214,6 +217,13 @@ class _Session:
                 torch.cuda.reset_peak_memory_stats(device)
             with gate.training(), limit_threads(choose_threads(macs, self.n_threads)):
                 return stack.train()
+
+
+def _take_kept(group):
+    """Return what was kept, by index, and the (index, task) that go on from where they were."""
+    kept = {index: recall_again(task) for index, task in group}
+    kept = {index: outcome for index, outcome in kept.items() if outcome is not None}
+    return kept, [member for member in group if member[0] not in kept]
 
 
 def _is_out_of_memory(error):

@@ -53,7 +53,7 @@ class Feed:
         # What the mean validation loss is divided by.
         self.valid_weight = self.n_valid
         if task.valid_rows is not None and valid_weights is not None:
-            self.valid_weight = valid_weights[task.valid_rows].sum()
+            self.valid_weight = float(valid_weights[task.valid_rows].sum())
         self.host_valid_rows = task.valid_rows
         self.random = FeedRandom(task.seed)
         self.augmentation = task.augmentation

@@ -69,11 +69,7 @@ def train_together(tasks):
     list of TrainedNetwork or Exception
     """
     job = current_job()
-    arrays = SharedArrays() if job is None else job.call.rendezvous.arrays
-    if job is not None:
-        for k in range(len(tasks)):  # nobody holds the last one afterwards
-            arrays.share(tasks[k])
-    outcomes = recall(tasks, arrays.digest)
+    outcomes = recall(tasks)
     missing = [t for t, outcome in zip(tasks, outcomes, strict=True) if outcome is None]
     tasks.clear()
     if missing:
@@ -296,7 +292,7 @@ class Rendezvous:
         self._is_training = False
         self._cancel = threading.Event()
         self._changed = time.monotonic()
-        self.arrays = SharedArrays()
+        self._arrays = SharedArrays()
 
     # Calls and jobs, from the backend.
 
@@ -384,7 +380,10 @@ class Rendezvous:
 
     def train(self, job, tasks):
         """Wait until the tasks are trained; return what came of them."""
+        for task in tasks:
+            self._arrays.share(task)
         entry = _Entry(job, list(tasks))
+        del task
         tasks.clear()  # the entry alone holds them
         with self._lock:
             if job.call.is_cancelled or self._cancel.is_set():

@@ -5,7 +5,6 @@ numbers, in many copies. Found equal, they are stored on the device once, and th
 candidates of a fold can share their batches.
 """
 
-import hashlib
 import threading
 import weakref
 
@@ -26,7 +25,6 @@ class SharedArrays:
     def __init__(self):
         self._lock = threading.Lock()
         self._known = {}
-        self._digests = {}
 
     def share(self, task):
         """Replace what the task holds by what is known; count what it holds of its own."""
@@ -37,18 +35,6 @@ class SharedArrays:
             task.validation = ValidationSet(
                 *(self._share(task, array) for array in task.validation_data)
             )
-
-    def digest(self, array):
-        """Return a hash of all that an array holds, which must not change any more."""
-        reference, digest = self._digests.get(id(array), (lambda: None, None))
-        if reference() is not array:
-            in_order = array if array.flags.c_contiguous else array.T
-            content = np.ascontiguousarray(in_order)
-            digest = hashlib.sha256(b"C" if in_order is array else b"F")
-            digest.update(content.reshape(-1).view(np.uint8))
-            digest = digest.digest()
-            self._digests[id(array)] = weakref.ref(array), digest
-        return digest
 
     def _share(self, task, array):
         if array is None:

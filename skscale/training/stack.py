@@ -22,6 +22,8 @@ from .task import CancelledError, DivergedError, OptimizerState, TrainedNetwork
 
 # What is written down of a training that goes on is at most so old.
 SECONDS_BETWEEN_KEEPING = 60.0
+# Times that writing it down takes; in between the stack trains.
+_SHARE_OF_KEEPING = 20
 # Of weights and their gradients; "bfloat16" is the dtype of the products only.
 MASTER_DTYPES = {
     "float32": torch.float32,
@@ -73,7 +75,7 @@ class Member:
         return state
 
     def _restore(self, state):
-        self.epoch, self.history = state["epoch"], state["history"]
+        self.epoch, self.history = state["epoch"], list(state["history"])
         self.started -= state["seconds"]
         self.epoch_started -= state["epoch_seconds"]
         self.fit_seconds = state["fit_seconds"]
@@ -336,7 +338,11 @@ class Stack:
                     self._account(now - since, ())
                     since = now
                     self._keep_progress(now)
-                    to_keep = time.perf_counter() + SECONDS_BETWEEN_KEEPING
+                    # What takes long to write is written less often.
+                    then = time.perf_counter()
+                    to_keep = then + max(
+                        SECONDS_BETWEEN_KEEPING, _SHARE_OF_KEEPING * (then - now)
+                    )
         finally:
             # Chunks know their stack: cut the cycle, so that its memory is free at once.
             self._chunks = {}

@@ -9,17 +9,19 @@ import time
 from joblib.parallel import get_active_backend
 
 _SECONDS_BETWEEN_LOOKS = 1.0
+_WORKER = re.compile(r"(?:LokyProcess|\w*PoolWorker)-(?:\d+:)*(\d+)")
 _watcher = None
 
 
 def worker_number():
     """Return the number of this worker among its parent's, or None outside a worker process.
 
-    joblib's processes, and those of multiprocessing, have it in their names.
+    joblib's processes, and those of pools of multiprocessing, have it in their names. Others
+    are the user's own.
     """
     if get_active_backend()[0].nesting_level == 0:
         return None
-    found = re.search(r"-(\d+)$", multiprocessing.current_process().name)
+    found = _WORKER.fullmatch(multiprocessing.current_process().name)
     return None if found is None else int(found[1])
 
 
