@@ -222,9 +222,12 @@ def test_a_fused_search_goes_on_where_it_was_stopped(
         resumed.best_estimator_[-1].coefs_, undisturbed.best_estimator_[-1].coefs_, strict=True
     ):
         np.testing.assert_array_equal(a, b)
+    assert last_fused_run().n_fits + last_fused_run().n_kept == 24
+    steps.last = steps.n
+    search(tmp_path)
+    assert (last_fused_run().n_fits, last_fused_run().n_kept) == (0, 24)
     # What threads had begun when the first was stopped is done again.
     assert steps.n <= n * 1.25 + 4
-    assert last_fused_run() is not None
 
 
 def test_a_kept_network_is_found_by_what_decides_it_and_nothing_else(digits, tmp_path, steps):

@@ -270,3 +270,8 @@ def test_what_is_no_search_is_refused():
     assert select(table(FOUR, COSTS), lambda results: 2).index == 2
     with pytest.raises(TypeError, match="Expected a fitted search"):
         select(GridSearchCV(MODEL, GRID), SmallestWithin())
+
+
+def test_a_class_in_place_of_a_rule_is_told():
+    with pytest.raises(TypeError, match=r"refit must be a rule, SmallestWithin\(\)"):
+        SmallestWithin({"mean_test_score": np.array([1.0])})

@@ -217,7 +217,9 @@ def explain(errors, names):
         elif error["type"] in ("too_short", "too_long"):
             points.append(f"{where}: {error['msg']}")
         else:
-            points.append(f"{where}: {error['msg']}, got {_brief.repr(error['input'])}")
+            # Clients in Python send NaN for what is missing.
+            null = " (null is a missing value)" if error["type"] == "finite_number" else ""
+            points.append(f"{where}: {error['msg']}, got {_brief.repr(error['input'])}{null}")
     if len(errors) > _MOST_POINTS:
         points.append(f"and {len(errors) - _MOST_POINTS} more")
     expected = f'{{"rows": [...]}}, each row an object with the features {_brief.repr(names)}'

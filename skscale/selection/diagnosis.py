@@ -292,8 +292,9 @@ def _judge(trials, n_splits):
         is_over |= is_better("smaller", _CHANCE_OTHER) or bool(regularised)
         share = smaller.n_parameters / now.n_parameters
         advice = (
-            f"with {share:.0%} of the parameters it scores {smaller.difference:+.4f} (standard "
-            f"error {smaller.standard_error:.4f}). Scale the width down.{regularised}{rows}"
+            f"with {share:.0%} of the parameters the score changes by "
+            f"{smaller.difference:+.4f} (standard error {smaller.standard_error:.4f}): no loss "
+            f"beyond doubt. Scale the width down.{regularised}{rows}"
         )
         state = "over-fitted" if is_over else "saturated"
         return Diagnosis(state, "down", "width", advice, trials)

@@ -210,6 +210,8 @@ class SmallestWithin(Rule):
             )
         for name in ("standard_errors", "score_loss"):
             value = getattr(self, name)
+            if isinstance(value, dict):  # refit= calls what it is given with the results
+                raise TypeError("refit must be a rule, SmallestWithin(), and not its class.")
             if value is not None and not value >= 0:
                 raise ValueError(f"{name} must be at least 0, got {value!r}.")
 

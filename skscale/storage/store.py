@@ -108,8 +108,8 @@ class Store:
         except (OSError, *_ERRORS) as error:
             self._warn(
                 f"cannot be written ({getattr(error, 'strerror', None) or error})",
-                "Nothing is lost but what would be kept there: make room, or name another "
-                "folder.",
+                "Nothing is lost but what would be kept there. Expected a folder that can be "
+                "made and written to, with room left.",
             )
             return False
         return True

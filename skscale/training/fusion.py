@@ -71,6 +71,8 @@ def train_together(tasks):
     job = current_job()
     outcomes = recall(tasks)
     missing = [t for t, outcome in zip(tasks, outcomes, strict=True) if outcome is None]
+    if job is not None:
+        job.call.rendezvous.count_kept(len(tasks) - len(missing))
     tasks.clear()
     if missing:
         trained = iter(
@@ -111,6 +113,8 @@ class FusedRun:
         Tasks that were gathered at the rendezvous each time.
     most_in_flight : int
         Largest number of jobs in flight at once.
+    n_kept : int
+        Networks that were not trained, since `memory` had them.
     training_seconds : float
         Time spent training.
     """
@@ -119,6 +123,7 @@ class FusedRun:
         self.stack_sizes = []
         self.n_gathered = []
         self.most_in_flight = 0
+        self.n_kept = 0
         self.training_seconds = 0.0
 
     @property
@@ -129,7 +134,7 @@ class FusedRun:
     def __repr__(self):
         return (
             f"FusedRun(n_fits={self.n_fits}, stack_sizes={self.stack_sizes}, "
-            f"most_in_flight={self.most_in_flight}, "
+            f"most_in_flight={self.most_in_flight}, n_kept={self.n_kept}, "
             f"training_seconds={self.training_seconds:.3f})"
         )
 
@@ -377,6 +382,11 @@ class Rendezvous:
         self._report_dropped()
 
     # Training, from the jobs' threads.
+
+    def count_kept(self, n):
+        """Note how many networks need no training."""
+        with self._lock:
+            self.run.n_kept += n
 
     def train(self, job, tasks):
         """Wait until the tasks are trained; return what came of them."""

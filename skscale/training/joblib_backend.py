@@ -122,8 +122,9 @@ class FusedBackend(ParallelBackendBase):
         if self._guard is not None:
             self._guard.__exit__(None, None, None)
             self._guard = None
-        if call.parent is None and call.rendezvous.run.stack_sizes:
-            _thread.last_run = call.rendezvous.run
+        run = call.rendezvous.run
+        if call.parent is None and (run.stack_sizes or run.n_kept):
+            _thread.last_run = run
 
     def abort_everything(self, ensure_ready=True):
         """End the jobs of the current call, and wait for their threads."""
