@@ -70,7 +70,7 @@ for k, phi in enumerate(grid["phi"]):
     ax.annotate(
         f"phi={phi}" if k == 0 else f"{phi}",
         (size[k], score[k] - error[k]),
-        (0, -19 if k == search.best_index_ else -13),
+        (8, -19) if k == search.best_index_ else (0, -13),  # beside the ring
         textcoords="offset points",
         ha="center",
     )
@@ -80,7 +80,7 @@ ax.scatter(
     size[search.best_index_], score[search.best_index_], **ring, zorder=3, label="chosen"
 )
 ax.set(xscale="log", xlabel="parameters", ylabel="R2")
-ax.margins(y=0.15)
+ax.margins(x=0.08, y=0.15)
 ax.grid(alpha=0.3)
 ax.legend(frameon=False, loc="lower right")
 plt.show()
