@@ -452,3 +452,11 @@ def test_constraints_are_said_in_words(images):
         ScaledCNNClassifier(image_shape=(64,)).fit(X, y)
     with pytest.raises(ValueError, match="NaN"):
         ScaledCNNClassifier().fit(np.full((20, 4, 4), np.nan), np.arange(20) % 2)
+
+
+def test_reversed_images_are_predicted_in_either_precision(images):
+    X, y = images[0][:60].astype(np.float64), images[1][:60]
+    for precision in ("float32", "float64"):
+        network = ScaledCNNRegressor(precision=precision, **FAST).fit(X[::-1], y[::-1])
+        expected = network.predict(X[::-1].copy())
+        np.testing.assert_array_equal(network.predict(X[::-1]), expected)
