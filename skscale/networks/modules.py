@@ -478,7 +478,7 @@ def compute(architecture, network, x, device="cpu"):
     lent = lent_generator(0, device) if architecture.draws else contextlib.nullcontext()
     with torch.inference_mode(), lent:
         for start in range(0, max(1, len(x)), n_block):
-            # torch has no strides below zero
+            # torch has no strides below zero.
             block = np.ascontiguousarray(x[start : start + n_block])
             rows = torch.tensor(block, device=device)
             out = network(as_input(architecture, network, rows))
