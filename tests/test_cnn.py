@@ -81,6 +81,13 @@ def test_counts_and_names_are_those_of_torch(shape):
     assert 2 * shape.n_macs == counter.get_total_flops()
 
 
+def test_a_side_of_one_pixel_is_not_halved():
+    for across in (False, True):
+        shape = architecture(image_shape=(1, 9, 2) if across else (9, 1, 2))
+        assert {s[not across] for _, _, _, s, _ in shape.blocks} == {1}
+        assert shape.final_shape == ((1, 3) if across else (3, 1))
+
+
 def test_an_image_alone_is_the_image_in_a_batch():
     module = build(ARCHITECTURES[0], 1).double()
     torch.nn.init.normal_(module.output.weight, generator=torch.Generator().manual_seed(0))

@@ -210,7 +210,10 @@ class ConvolutionalArchitecture:
         found, n_in = [], self.stem_width
         for stage in self.stages:
             for k, hidden in enumerate(stage.hidden):
-                strides = (1, 1) if k else stage.strides
+                # A side of one pixel cannot be halved. (oneDNN 3.12, of torch 2.13, reads what
+                # nothing was written to for the gradient of such a stride in bfloat16.)
+                strides = tuple(min(s, n) for s, n in zip(stage.strides, shape, strict=True))
+                strides = (1, 1) if k else strides
                 shape = _strided(shape, strides)
                 found.append((n_in, hidden, stage.width, strides, shape))
                 n_in = stage.width
@@ -348,6 +351,25 @@ class ModuleArchitecture:
     def build(self):
         """Construct the module."""
         return self.module(**self.arguments)
+
+    def __eq__(self, other):
+        return type(other) is type(self) and _are_equal(vars(self), vars(other))
+
+
+def _are_equal(a, b):
+    """Whether arguments are equal, tensors and arrays among them."""
+    if a is b:
+        return True
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(_are_equal(a[key], b[key]) for key in a)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(_are_equal, a, b))
+    if hasattr(a, "shape") and a.shape != b.shape:
+        return False
+    equal = a == b
+    return bool(equal.all() if hasattr(equal, "all") else equal)
 
 
 def _strided(shape, strides):

@@ -55,9 +55,7 @@ class ConvolutionalBlock(nn.Module):
     def outer(self, x, inside):
         """Return what a block puts out of what is inside."""
         if self.strides != (1, 1):
-            # A side of one pixel cannot be halved.
-            window = [min(s, n) for s, n in zip(self.strides, x.shape[2:], strict=True)]
-            x = functional.avg_pool2d(x, window, ceil_mode=True)
+            x = functional.avg_pool2d(x, self.strides, ceil_mode=True)
         if self.shortcut is not None:
             x = self.shortcut(x)
         return x + self.project(inside)

@@ -90,7 +90,7 @@ def _add_block(graph, x, block, shape, activation):
     inside = add_activation(graph, inside, activation, _DTYPE)
     inside = _add_convolution(graph, inside, block.project)
     if block.strides != (1, 1):
-        window = [min(s, n) for s, n in zip(block.strides, shape, strict=True)]
+        window = list(block.strides)
         x = graph.add("AveragePool", x, kernel_shape=window, strides=window, ceil_mode=1)
         shape = tuple(-(-n // w) for n, w in zip(shape, window, strict=True))
     if block.shortcut is not None:
