@@ -11,7 +11,7 @@ import torch
 from sklearn.base import clone
 from sklearn.datasets import load_digits, make_regression
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
@@ -68,6 +68,15 @@ class Normalized(nn.Module):
 
     def forward(self, x):
         return self.output(torch.relu(self.norm(self.hidden(x))))
+
+
+class Scaled(Dense):
+    def __init__(self, n_features, n_outputs, scales):
+        super().__init__(n_features, n_outputs)
+        self.scales = scales["of inputs"]
+
+    def forward(self, x):
+        return super().forward(x * self.scales)
 
 
 class Wrong(Dense):
@@ -154,6 +163,8 @@ def test_parameters_of_the_module_are_parameters():
         ScaledNetworkClassifier(dict).fit(X, y)
     with pytest.raises(ValueError, match=r"here \(n_rows, 1\), got \(2, 1, 1\)"):
         ScaledNetworkClassifier(Wrong).fit(X, y)
+    with pytest.raises(TypeError, match="Pass Dense itself"):
+        ScaledNetworkClassifier(Dense(4, 1)).fit(X, y)
     with pytest.raises(
         ValueError, match=r'Normalized keeps buffers .* Set precision="float32"'
     ):
@@ -294,6 +305,40 @@ def test_whether_together_is_faster_is_measured():
     seen = list(together._measured.values())
     assert len(seen) >= 1
     assert all(isinstance(value, bool) for value in seen)
+
+
+def test_tensors_are_arguments_too():
+    X, y = make_regression(60, 3, random_state=0)
+
+    def fit(scales):
+        scales = {"of inputs": torch.tensor(scales)}
+        return ScaledNetworkRegressor(Scaled, module__scales=scales, **FAST).fit(X, y)
+
+    first, again = fit([1.0, 2.0, 3.0]), fit([1.0, 2.0, 3.0])
+    np.testing.assert_array_equal(first.predict(X), again.predict(X))
+    assert first.architecture_ == again.architecture_
+    for others in ([1.0, 2.0, 4.0], [2.0]):
+        assert fit(others).architecture_ != first.architecture_
+    with joblib.parallel_config(backend="skscale"):
+        together_ = cross_val_predict(again, X, y, cv=3)
+    np.testing.assert_allclose(together_, cross_val_predict(first, X, y, cv=3), rtol=1e-3)
+
+
+def test_an_output_that_no_loss_saw_is_looked_at():
+    X, y = make_regression(40, 3, random_state=0)
+    one_step = {"max_epochs": 1, "batch_size": 64, "early_stopping": False, "random_state": 0}
+    network = ScaledNetworkRegressor(Dense, depth=3, learning_rate=1e25, **one_step)
+    with pytest.raises(ValueError, match="output for some of the rows of X is not finite"):
+        network.fit(X, y)
+    assert not hasattr(network, "coefs_")
+    far = X.copy()
+    far[7] = 3e38
+    kept = (np.arange(40) != 7).astype(float)
+    network = ScaledNetworkRegressor(Dense, depth=3, learning_rate=0.1, **one_step)
+    network.fit(far, y, sample_weight=kept)
+    assert np.isfinite(network.predict(X)).all()
+    with pytest.raises(ValueError, match="not finite"):
+        network.fit(far, y)
 
 
 def test_running_means_are_kept_and_served():

@@ -37,7 +37,7 @@ from skscale import (
     ScaledNetworkClassifier,
     ScaledNetworkRegressor,
 )
-from skscale._sklearn_private import Interval, StrOptions
+from skscale._sklearn_private import Interval, StrOptions, _safe_indexing
 from skscale.estimators.cnn import AUGMENTATIONS
 from tests.test_network import Dense, Normalized
 
@@ -453,7 +453,7 @@ def assert_predicts(fitted, rows, y):
         return prediction
     if y.ndim == 1:
         assert prediction.dtype == y.dtype
-        assert set(prediction.tolist()) <= set(y.tolist())
+        assert set(prediction.tolist()) <= set(fitted.classes_.tolist())
     else:
         assert set(np.unique(prediction)) <= {0, 1}
     p = fitted.predict_proba(rows.X)
@@ -487,17 +487,23 @@ def check_fit(case):
         assert str(error) == str(error_again)
         assert global_states() == before
         return
-    found, refused = attempt(lambda: assert_predicts(fitted, rows, y))
+    known, known_y = rows, y
+    if w is not None:
+        # A row without weight is none that was fitted on.
+        kept = np.flatnonzero(w > 0)
+        known_y = _safe_indexing(y, kept)
+        known = Rows(_safe_indexing(rows.X, kept), len(kept), rows.what)
+    found, refused = attempt(lambda: assert_predicts(fitted, known, known_y))
     assert refused is None, refused
-    np.testing.assert_array_equal(assert_predicts(again, rows, y), found)
+    np.testing.assert_array_equal(assert_predicts(again, known, known_y), found)
     loaded = pickle.loads(pickle.dumps(fitted))
-    np.testing.assert_array_equal(assert_predicts(loaded, rows, y), found)
+    np.testing.assert_array_equal(assert_predicts(loaded, known, known_y), found)
     _, error = attempt(lambda: fitted.partial_fit(rows.X, y, sample_weight=w))
     if error is None:
-        _, refused = attempt(lambda: assert_predicts(fitted, rows, y))
+        _, refused = attempt(lambda: assert_predicts(fitted, known, known_y))
         assert refused is None, refused
     else:
-        np.testing.assert_array_equal(assert_predicts(fitted, rows, y), found)
+        np.testing.assert_array_equal(assert_predicts(fitted, known, known_y), found)
     assert global_states() == before
 
 

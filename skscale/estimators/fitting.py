@@ -6,9 +6,13 @@ import warnings
 from dataclasses import replace
 
 import numpy as np
+from scipy.sparse import issparse
 
-from ..training.task import TrainedNetwork
+from ..training.task import DivergedError, TrainedNetwork
 from .description import DescribesTraining
+
+# Rows that a trained network is tried on before it is adopted.
+_N_CHECKED = 64
 
 
 def restores_state(fit):
@@ -37,6 +41,19 @@ def _warn_if_teaching_gains_nothing(loss, loss_alone):
             UserWarning,
             stacklevel=6,
         )
+
+
+def _farthest_rows(task):
+    """Return the rows of a training, a few, whose values are the largest."""
+    rows, X = task.train_rows, task.X
+    if task.valid_rows is not None and task.validation is None:
+        rows = np.concatenate([rows, task.valid_rows])
+    largest, smallest = X.max(axis=1), X.min(axis=1)
+    if issparse(X):
+        largest, smallest = largest.toarray().ravel(), smallest.toarray().ravel()
+    size = np.maximum(largest, -smallest.astype(np.float64))[rows]
+    n = min(_N_CHECKED, len(rows))
+    return X[rows[np.argpartition(size, -n)[-n:]]]
 
 
 class Trains(DescribesTraining):
@@ -117,6 +134,7 @@ class Trains(DescribesTraining):
         context.call_on_fit_task_begin(estimator=self, **seen)
         task.on_epoch_end = self._watch_epochs(context, task, n_epochs, seen, fit_number())
         architecture, validation_rows = task.architecture, self._validation_rows(task)
+        recipe, farthest_rows = task.recipe, _farthest_rows(task)
         if self.callbacks:
             from ..training.skorch_surface import train_with_callbacks
 
@@ -158,8 +176,20 @@ class Trains(DescribesTraining):
             for network in networks:
                 self._calibrate(architecture, network, *validation_rows)
         self._adopt(architecture, networks)
+        self._try(farthest_rows, recipe)
         context.call_on_fit_task_end(estimator=self, reconstruction_attributes={}, **seen)
         return self
+
+    def _try(self, rows, recipe):
+        """Refuse a network that no number comes of.
+
+        No loss sees what the last step does, and some outputs do not enter any.
+        """
+        try:
+            self._forward(rows)
+        except ValueError:
+            what = "output for some of the rows of X"
+            raise DivergedError(what, self.best_epoch_, recipe) from None
 
     def _compare(self, task, student, alone, validation_rows):
         """Warn where a student does not gain from its teacher."""

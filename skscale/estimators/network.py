@@ -131,6 +131,12 @@ class ScaledNetwork(ScaledModule):
 
     def _check_combinations(self):
         super()._check_combinations()
+        if not isinstance(self.module, type) and hasattr(self.module, "parameters"):
+            name = type(self.module).__name__
+            raise TypeError(
+                f"module is a network that has been made: expected its class. Pass {name} "
+                f"itself, and arguments of its own as {_PREFIX}*."
+            )
         named, takes_any = self._takes
         own = set(self._own)
         given = {n for n in ("depth", "width", "resolution", "dropout") if self._given(n)}

@@ -2,6 +2,7 @@
 
 import copy
 import threading
+from collections.abc import Mapping
 from numbers import Integral, Real
 
 import joblib
@@ -400,10 +401,17 @@ class GradualScaleSearchCV(BaseSearchCV):
                 dict(zip(ladder, values, strict=True))
                 for values in zip(*ladder.values(), strict=True)
             ]
-        ladder = [dict(rung) for rung in ladder]
+        ladder = list(ladder)
         if not ladder:
             raise ValueError("ladder is empty. Expected parameters for each rung.")
-        return ladder
+        for rung in ladder:
+            if not isinstance(rung, Mapping):
+                raise ValueError(
+                    f"A rung of the ladder is {rung!r}. Expected parameters by name, the "
+                    f'smallest scale first: ladder={{"{prefix}width": [8, 16, 32]}}.'
+                )
+        clone(self.estimator).set_params(**ladder[0])  # refuses what it does not have
+        return [dict(rung) for rung in ladder]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
