@@ -260,7 +260,7 @@ def test_nothing_kept_is_as_good_as_trained_anew_and_all_kept_goes_on(digits, n_
         ({"keep": 1.5}, "keep must be a float from 0 to 1, got 1.5"),
         ({"patience": 0}, "patience must be an int of at least 1, got 0"),
         ({"ladder": {"breadth": [2]}}, "Invalid parameter 'breadth'"),
-        ({"ladder": [8, 16], "error_score": 0}, r'A rung of the ladder is 8.*{"width": \[8, 16'),
+        ({"ladder": [8, 16], "error_score": 0}, r'A rung of the ladder is 8.*{"width": '),
         ({"ladder": [{"widht": 2}], "error_score": 0}, "Invalid parameter 'widht'"),
     ],
 )
