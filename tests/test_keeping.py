@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -436,11 +435,11 @@ def test_a_gradual_search_is_recalled(digits, tmp_path, steps):
     np.testing.assert_array_equal(one, other)
 
 
-class Locked:
+class Unfinished:
     """Cannot be pickled."""
 
     def __init__(self):
-        self.lock = threading.Lock()
+        self.rows = (n for n in range(3))
 
     def __deepcopy__(self, memo):
         return self
@@ -452,7 +451,7 @@ class Locked:
 def test_what_cannot_be_hashed_is_trained_and_not_kept(digits, tmp_path):
     X, y = digits[0][:150], digits[1][:150]
     network = ScaledNetworkClassifier(
-        Plain, module__activation=Locked(), memory=tmp_path, max_epochs=2, random_state=0
+        Plain, module__activation=Unfinished(), memory=tmp_path, max_epochs=2, random_state=0
     )
     with pytest.warns(UserWarning, match="not kept in `memory`.*cannot be hashed.*TypeError"):
         network.fit(X, y)

@@ -324,6 +324,41 @@ def test_tensors_are_arguments_too():
     np.testing.assert_allclose(together_, cross_val_predict(first, X, y, cv=3), rtol=1e-3)
 
 
+class Around(nn.Module):
+    def __init__(self, n_features, n_outputs, inner):
+        super().__init__()
+        self.inner, self.output = inner, nn.Linear(n_features, n_outputs)
+
+    def forward(self, x):
+        return self.output(torch.tanh(self.inner(x)))
+
+
+def test_networks_that_are_arguments_are_copied(sequences):
+    X, y = sequences[0].reshape(400, 64)[:150], sequences[1][:150]
+    inner = nn.Linear(64, 64)
+    before = inner.weight.detach().clone()
+
+    def fit(n_members=1, **settings):
+        network = ScaledNetworkClassifier(
+            Around, module__inner=inner, n_members=n_members, precision="float64", **FAST
+        )
+        return network.set_params(**settings).fit(X, y)
+
+    first = fit()
+    expected = first.predict_proba(X)
+    np.testing.assert_array_equal(fit().predict_proba(X), expected)
+    np.testing.assert_array_equal(first.predict_proba(X), expected)
+    assert torch.equal(inner.weight, before)
+    assert np.abs(first.coefs_[0] - before.numpy()).max() > 1e-3  # it was trained, too
+    # Each member trains its own, also at the same time.
+    both = fit(2, calibrate=False)
+    lone = fit(calibrate=False)
+    for stacked, alone in zip(both.coefs_, lone.coefs_, strict=True):
+        np.testing.assert_allclose(stacked[0], alone, rtol=1e-9, atol=1e-12)
+    assert np.abs(both.coefs_[0][0] - both.coefs_[0][1]).max() > 1e-3
+    assert np.isfinite(both.predict_proba(X)).all()
+
+
 def test_an_output_that_no_loss_saw_is_looked_at():
     X, y = make_regression(40, 3, random_state=0)
     one_step = {"max_epochs": 1, "batch_size": 64, "early_stopping": False, "random_state": 0}

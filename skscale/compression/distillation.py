@@ -5,14 +5,11 @@ A teacher is fitted once for each set of training rows in a process, however man
 """
 
 import os
-import pickle
-import sys
 import threading
 import warnings
 import weakref
 from collections import OrderedDict
 
-import joblib
 import numpy as np
 import sklearn
 from scipy.sparse import issparse
@@ -29,6 +26,7 @@ from .. import __version__
 from .._sklearn_private import _num_samples, _safe_indexing
 from ..forks import hold_while_forking
 from ..storage.store import Store
+from ..training.fingerprint import fingerprint
 from ..training.fusion import blocked, current_job, unblock
 
 # Of a teacher that is sure: more would make all logits of the others infinite.
@@ -159,11 +157,9 @@ def labels_of(teacher, X, y, weights, *, classes, is_multilabel, cv, memory, X_n
     try:
         is_frozen = isinstance(teacher, FrozenEstimator)
         own = _digest_once(teacher) if is_frozen else _without_memory(teacher)
-        package = sys.modules.get(type(teacher).__module__.partition(".")[0])
-        versions = (__version__, sklearn.__version__, getattr(package, "__version__", None))
-        key = joblib.hash((own, arguments, versions))
-    except (AttributeError, TypeError, pickle.PicklingError):
-        # What cannot be pickled cannot be told apart: it is asked each time.
+        key = fingerprint(own, arguments, __version__, sklearn.__version__)
+    except Exception:
+        # What cannot be told apart is asked each time.
         return _make_labels(teacher, *arguments)
     store = Store.at(memory)
 
@@ -193,12 +189,12 @@ def _digest_once(teacher):
     """
     job = current_job()
     if job is None:
-        return joblib.hash(teacher)
+        return fingerprint(teacher)
     with _digests_lock:
         of_run = _digests.setdefault(job.call.rendezvous, {})
         if id(teacher) not in of_run:
             # Held, so that its id stays its own.
-            of_run[id(teacher)] = teacher, joblib.hash(teacher)
+            of_run[id(teacher)] = teacher, fingerprint(teacher)
         return of_run[id(teacher)][1]
 
 

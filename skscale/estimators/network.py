@@ -208,7 +208,8 @@ class ScaledNetwork(ScaledModule):
         for name in ("depth", "width", "resolution", "dropout"):
             if self._given(name):
                 arguments.setdefault(name, getattr(self, name))
-        return arguments
+        # In one order, whichever they were set in.
+        return dict(sorted(arguments.items()))
 
     @property
     def _scale_numbers(self):

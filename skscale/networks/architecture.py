@@ -1,5 +1,6 @@
 """The shapes of networks: plain Python, so that counting needs no torch."""
 
+import copy
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import prod, sqrt
@@ -349,8 +350,8 @@ class ModuleArchitecture:
         return not (self.draws or self.has_buffers)
 
     def build(self):
-        """Construct the module."""
-        return self.module(**self.arguments)
+        """Construct the module, of copies: what it is given may be trained with it."""
+        return self.module(**copy.deepcopy(self.arguments))
 
     def __eq__(self, other):
         return type(other) is type(self) and _are_equal(vars(self), vars(other))

@@ -5,27 +5,20 @@ under a hash of these, and who trains the same again is given what was kept. A t
 takes long is written down as far as it has come (`Stack.train`), and goes on from there.
 """
 
-import functools
-import hashlib
-import types
 import warnings
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 
-import joblib
 import numpy as np
 import torch
-from scipy.sparse import issparse
 
 from .. import __version__
-from .code import code_of
+from .fingerprint import fingerprint
 from .task import DivergedError, Task, TrainedNetwork
 
 # Raise it when equal tasks come to train other networks, or what is kept changes its form.
-FORMAT = 1
+FORMAT = 2
 # Of a task, what does not decide its network; the device by its kind alone.
 _IRRELEVANT = {"on_epoch_end", "n_own_bytes", "store", "keeper", "progress", "device"}
-# Of an array that is hashed at once.
-_BLOCK_BYTES = 1 << 22
 
 
 class Keeper:
@@ -111,83 +104,23 @@ def _find_keeper(task, digests):
 
 def _key_of(task, digests):
     """Return a hash of what decides a network, or None where something has none."""
-    found = hashlib.sha256()
     versions = (FORMAT, __version__, torch.__version__, np.__version__)
     # Of numbers that a module makes for itself.
     process = (str(torch.get_default_dtype()), torch.get_float32_matmul_precision())
+    parts = {
+        field.name: getattr(task, field.name)
+        for field in fields(Task)
+        if field.name not in _IRRELEVANT
+    }
+    device = torch.device(task.device).type
     try:
-        _add(found, (*versions, *process, torch.device(task.device).type), digests)
-        for field in fields(Task):
-            if field.name not in _IRRELEVANT:
-                _add(found, (field.name, getattr(task, field.name)), digests)
+        return fingerprint(versions, process, device, parts, arrays=digests)
     except Exception as error:  # whatever comes of pickling what is the user's
         warnings.warn(
             "A network is not kept in `memory`: what it is made of cannot be hashed "
-            f"({type(error).__name__}: {error}). Expected arguments of a module that can be "
-            "pickled.",
+            f"({type(error).__name__}: {error}). Expected arguments of a module, and what its "
+            "code names, that can be pickled.",
             UserWarning,
             stacklevel=2,
         )
         return None
-    return found.hexdigest()
-
-
-def _add(found, value, digests):
-    """Add a value to a hash, with its kind and its length."""
-    kind = type(value)
-    if isinstance(value, np.generic) and not isinstance(value.item(), np.generic):
-        value = value.item()
-        kind = type(value)
-    if value is None or kind in (bool, int, float, complex, str, bytes):
-        text = repr(value).encode()
-        found.update(f"{kind.__name__} {len(text)};".encode() + text)
-    elif isinstance(value, np.ndarray):
-        found.update(f"array {value.dtype.str} {value.shape};".encode())
-        found.update(_digest(value, digests))
-    elif issparse(value):
-        parts = (value.format, value.shape, value.data, value.indices, value.indptr)
-        _add_all(found, "sparse", parts, digests)
-    elif isinstance(value, torch.Tensor):
-        array = value.detach().cpu()
-        array = (array.float() if array.dtype == torch.bfloat16 else array).numpy()
-        _add_all(found, "tensor", (str(value.dtype), array), digests)
-    elif isinstance(value, torch.nn.Module):
-        parts = (kind, repr(value), value.state_dict())
-        _add_all(found, "module", parts, digests)
-    elif isinstance(value, (tuple, list)):
-        _add_all(found, "list", value, digests)
-    elif isinstance(value, (set, frozenset)):
-        _add_all(found, "set", sorted(value), digests)
-    elif isinstance(value, dict):
-        _add_all(found, "dict", sorted(value.items()), digests)
-    elif isinstance(value, (type, types.FunctionType)):
-        _add_all(found, "code", code_of(value), digests)
-    elif isinstance(value, functools.partial):
-        parts = (value.func, value.args, value.keywords)
-        _add_all(found, "partial", parts, digests)
-    elif is_dataclass(value):
-        of_fields = [(field.name, getattr(value, field.name)) for field in fields(value)]
-        _add_all(found, kind.__name__, of_fields, digests)
-    else:
-        _add_all(found, "pickled", (kind.__module__, joblib.hash(value)), digests)
-
-
-def _add_all(found, kind, values, digests):
-    found.update(f"{kind} {len(values)};".encode())
-    for value in values:
-        _add(found, value, digests)
-
-
-def _digest(array, digests):
-    """Return a hash of all that an array holds, in whatever order it lies in memory."""
-    known = digests.get(id(array))
-    if known is None:
-        digest = hashlib.sha256()
-        rows = array.reshape(1) if array.ndim == 0 else array
-        step = max(1, _BLOCK_BYTES * len(rows) // max(1, rows.nbytes))
-        for start in range(0, len(rows), step):
-            block = np.ascontiguousarray(rows[start : start + step])
-            digest.update(block.reshape(-1).view(np.uint8))
-        # Held, so that its id stays its own.
-        known = digests[id(array)] = (array, digest.digest())
-    return known[1]
