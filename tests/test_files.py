@@ -421,6 +421,7 @@ def test_no_archive_claims_more_than_its_file(a_file, tmp_path):
     huge = f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({1 << 50}, 0, {1 << 50})}}"
     long = f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({1 << 40},)}}"
     wide = _array_bytes("{'descr': '<U999999999', 'fortran_order': False, 'shape': (9,)}")
+    odd = [_array_bytes(header) for header in ("{'descr': (", "  x\n y", "\\0", "{" * 300)]
     hostile = {
         "not compressed": _archive(
             [*members.items(), ("schema.json", text)], zipfile.ZIP_DEFLATED
@@ -429,7 +430,7 @@ def test_no_archive_claims_more_than_its_file(a_file, tmp_path):
         "without objects": [_npy(np.array([os.system], dtype=object))],
         "shape within the file": [_array_bytes(huge), _array_bytes(long)],
         "array of the size": [data + b"\0"],
-        "no estimator that can be read": [wide, absurd, b"", b"\x93NUMPY\x09\x00"],
+        "no estimator that can be read": [wide, absurd, b"", b"\x93NUMPY\x09\x00", *odd],
         "arrays and a schema": _archive([("a.bin", b""), ("schema.json", text)]),
         "schema": _archive(members.items()),
         "zip": b"no archive",

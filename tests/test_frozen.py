@@ -638,10 +638,34 @@ def test_an_array_claims_no_more_than_the_file_holds(tmp_path):
         ("|V8", [1]),
         ("<f4", [-1]),
         ("<f4", [True]),
+        ("<(,", [1]),
+        ("(2)", [1]),
+        ("|S8", [1]),
     ):
         text = json.dumps({"tree": None, "arrays": [[dtype, shape]]}).encode()
         with pytest.raises(ValueError, match="expected"):
             tree.unpack(memoryview(len(text).to_bytes(8, "little") + text + b"\0" * 8))
+
+
+def test_types_of_strings_take_room_in_proportion_to_the_file(tmp_path):
+    def content(n, width):
+        values = {"values": ["a"], "dtype": f"U{width}"}
+        text = json.dumps({"tree": {"dict": {"x": [values] * n}}, "arrays": []}).encode()
+        return memoryview(len(text).to_bytes(8, "little") + text)
+
+    assert tree.unpack(content(3, 5_000_000))["x"][2].itemsize == 20_000_000
+    for n, width in ((1, 17_000_000), (4, 5_000_000), (1, 1 << 62)):
+        with pytest.raises(ValueError, match="strings of moderate size"):
+            tree.unpack(content(n, width))
+        with pytest.raises(FileError, match="strings of moderate size"):
+            load_frozen(_rehash(tmp_path, content(n, width)))
+    wide = np.array(["a" * 5_000_000] + ["b"] * 30)
+    with pytest.raises(ValueError, match="strings of moderate size"):
+        tree.pack({"x": wide})
+    many = np.array([f"town {k:06}" for k in range(100_000)])
+    for n in (1, 30):  # of real words as many as there are
+        packed = memoryview(tree.pack({"x": [many] * n}))
+        np.testing.assert_array_equal(tree.unpack(packed)["x"][-1], many)
 
 
 def test_a_newer_format_is_refused_by_name_and_another_kind_too(a_file, tmp_path):

@@ -832,6 +832,27 @@ def test_ctrl_c_ends_a_search_at_once_with_no_thread_left():
     assert rest.splitlines()[-1] == "interrupted 0"
 
 
+@pytest.mark.parametrize(
+    ("error", "is_memory"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling it"), True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: not enough "
+                      "memory: you tried to allocate 8 bytes."), True),
+        (RuntimeError("std::bad_alloc"), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("out of memory"), False),
+    ],
+)  # fmt: skip
+def test_too_little_memory_is_known_by_all_its_names(error, is_memory):
+    from skscale.training import engine
+
+    assert engine._is_out_of_memory(error) == is_memory
+
+
 @pytest.mark.parametrize("n_fit", [1, 2])
 def test_too_little_memory_halves_the_stack_not_the_search(data, monkeypatch, n_fit):
     from skscale.training import stack

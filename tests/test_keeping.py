@@ -310,6 +310,56 @@ def test_entries_that_were_swapped_are_found(digits, tmp_path):
     np.testing.assert_array_equal(again.predict_proba(X), expected)
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"tree": None, "arrays": [["<(,", [1]]]},
+        {"tree": [], "arrays": []},
+        {"tree": {"dict": {}}, "arrays": []},
+        [],
+    ],
+)
+def test_what_others_wrote_there_is_made_anew(digits, tmp_path, entry):
+    X, y = digits[0][:150], digits[1][:150]
+    network = ScaledMLPClassifier(memory=tmp_path, **FAST)
+    expected = clone(network).fit(X, y).predict_proba(X)
+    (path,) = kept_files(tmp_path)
+    text = json.dumps(entry).encode()
+    container.write(path, "entry", 1, len(text).to_bytes(8, "little") + text)
+    store.Store._warned.clear()
+    with pytest.warns(RuntimeWarning, match=r"memory=.* has a damaged entry"):
+        again = clone(network).fit(X, y)
+    np.testing.assert_array_equal(again.predict_proba(X), expected)
+
+
+@pytest.mark.parametrize("progress", [{"n_steps": 1}, {}, None])
+def test_progress_of_another_form_is_not_gone_on_from(digits, tmp_path, monkeypatch, progress):
+    X, y = digits[0][:150], digits[1][:150]
+    network = ScaledMLPClassifier(memory=tmp_path, **FAST)
+    expected = clone(network).fit(X, y).predict_proba(X)
+    (path,) = kept_files(tmp_path)
+    path.unlink()
+    monkeypatch.setattr(stack, "SECONDS_BETWEEN_KEEPING", 1e6)
+    store.Store(str(tmp_path)).put("trainings", path.name, progress)
+    again = clone(network).fit(X, y)
+    np.testing.assert_array_equal(again.predict_proba(X), expected)
+
+
+def test_what_killed_writers_left_is_removed_in_time(tmp_path):
+    kept = store.Store(str(tmp_path))
+    key = "ab" + "0" * 62
+    assert kept.put("networks", key, {"a": 1})
+    (path,) = kept_files(tmp_path)
+    old, new = (path.parent / f"{container._DRAFT}{n}" for n in ("old", "new"))
+    for draft in (old, new):
+        draft.write_bytes(b"half")
+    an_hour_ago = time.time() - 1.1 * container._DRAFT_SECONDS
+    os.utime(old, (an_hour_ago, an_hour_ago))
+    assert kept.put("networks", key, {"a": 2})
+    assert kept_files(tmp_path) == sorted([path, new])
+    assert kept.get("networks", key) == {"a": 2}
+
+
 @pytest.mark.parametrize("how", ["a file", "full"])
 @pytest.mark.parametrize("is_fused", [False, True])
 def test_what_cannot_be_kept_is_a_warning_and_no_lost_search(
@@ -711,11 +761,27 @@ joblib.Parallel(n_jobs=2)(joblib.delayed(fit)(s) for s in range(2))
         time.sleep(3)  # they train
         assert all(map(alive, pids))
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        # Nobody has asked for it yet: its number is still there.
         deadline = time.monotonic() + 10
         while any(map(alive, pids)) and time.monotonic() < deadline:
             time.sleep(0.1)
-    assert not any(map(alive, pids))
+        assert not any(map(alive, pids))
+        process.wait()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+def test_what_has_ended_is_not_alive_though_nobody_asked_for_it():
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        assert workers._is_alive(process.pid, is_ours=False)
+        assert not workers._is_alive(process.pid, is_ours=True)  # it was, and is no more
+        process.kill()
+        deadline = time.monotonic() + 10
+        while workers._is_alive(process.pid, is_ours=False) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not workers._is_alive(process.pid, is_ours=False)
+        process.wait()
+    assert not workers._is_alive(process.pid, is_ours=False)
+    assert workers._is_alive(os.getppid(), is_ours=True)
 
 
 def test_workers_take_gpus_in_turn(monkeypatch):

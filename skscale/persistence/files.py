@@ -38,19 +38,6 @@ _READERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
-_ERRORS = (
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    ImportError,
-    LookupError,
-    MemoryError,
-    NotImplementedError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    zipfile.BadZipFile,
-)
 
 
 def save(estimator, path):
@@ -102,7 +89,7 @@ def save(estimator, path):
             warnings.simplefilter("ignore")  # they are for who loads it
             held = {*_check_archive(content), *skops.get_untrusted_types(data=content)}
             _construct(skops, content, held)
-    except (*_ERRORS, skops.exceptions.UnsupportedTypeException) as error:
+    except Exception as error:  # whatever skops says of it
         raise TypeError(
             f"This {type(estimator).__name__} cannot be kept in a file without pickle: "
             f"{error}. Expected arrays, plain values, and types and functions that can be "
@@ -157,7 +144,7 @@ def load(path, trusted=()):
         return _construct(skops, bytes(content), names)
     except container.FileError as error:
         raise container.FileError(f"{os.fspath(path)!r} {error}") from None
-    except (*_ERRORS, skops.exceptions.UntrustedTypesFoundException) as error:
+    except Exception as error:  # whatever comes of what others wrote
         raise container.FileError(
             f"{os.fspath(path)!r} holds no estimator that can be read, though its hash is "
             f"right: {type(error).__name__}: {error}. Expected a file that skscale.save wrote, "

@@ -272,15 +272,7 @@ def load_frozen(path):
         tree = unpack(content, PARTS)
         expect(isinstance(tree, dict), "a predictor")
         return make_predictor(**tree)
-    except (
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        MemoryError,
-        RecursionError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except Exception as error:  # whatever comes of what others wrote
         raise container.FileError(
             f"{os.fspath(path)!r} holds no predictor, though its hash is right: {error}. "
             "Expected a file that FrozenPredictor.save wrote."

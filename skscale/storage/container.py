@@ -13,11 +13,14 @@ import hashlib
 import os
 import re
 import stat
+import time
 
 from .. import __version__
 
 # The line is at most so long; files are read as a whole, once their length is known to fit.
 _LONGEST_LINE = 256
+# Files that are being written are called so. Nobody pauses for so long in doing it.
+_DRAFT, _DRAFT_SECONDS = ".skscale-", 3600
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows
 # Of each kind of file, who writes and who reads it.
 _WRITERS = {
@@ -77,7 +80,7 @@ def write_whole(path, *parts, is_synced=True):
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"There is no folder {folder!r}. Expected one: make it first.")
     # In the same folder, so that the file can be moved there in one step.
-    draft = os.path.join(folder, f".skscale-{os.urandom(8).hex()}")
+    draft = os.path.join(folder, f"{_DRAFT}{os.urandom(8).hex()}")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -88,10 +91,38 @@ def write_whole(path, *parts, is_synced=True):
         with contextlib.suppress(FileNotFoundError):
             os.chmod(draft, stat.S_IMODE(os.stat(path).st_mode))  # as before
         os.replace(draft, path)
+        if is_synced:
+            _sync_folder(folder)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(draft)
         raise
+
+
+def _sync_folder(folder):
+    # What a file is called stands in its folder.
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # not everywhere can folders be
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove_old_drafts(folder):
+    """Remove what writers that were killed have left in a folder.
+
+    Parameters
+    ----------
+    folder : str or path-like
+    """
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            is_draft = entry.name.startswith(_DRAFT)
+            if is_draft and time.time() - entry.stat().st_mtime > _DRAFT_SECONDS:
+                os.unlink(entry.path)
 
 
 def read(path, kind, version):

@@ -15,8 +15,6 @@ from .tree import pack, unpack
 FORMAT_VERSION = 1
 _KIND = "entry"
 _FOLDER = "skscale"
-# A tree that was damaged is found by its hash; these come of one that others have written.
-_ERRORS = (ValueError, TypeError, LookupError, AttributeError, RecursionError, MemoryError)
 
 
 class Store:
@@ -81,7 +79,7 @@ class Store:
             reason = failure.strerror or failure
             self._warn(f"cannot be read ({reason})", "What it may hold is made anew.")
             return None
-        except _ERRORS as failure:
+        except Exception as failure:  # others may have written it
             error = str(failure)
         self._warn(f"has a damaged entry ({error})", "It is made anew.")
         return None
@@ -104,8 +102,9 @@ class Store:
             content = pack({"kind": kind, "key": key, "value": value})
             path = self._path(kind, key)
             path.parent.mkdir(parents=True, exist_ok=True)
+            container.remove_old_drafts(path.parent)
             container.write(path, _KIND, FORMAT_VERSION, content, is_synced=False)
-        except (OSError, *_ERRORS) as error:
+        except Exception as error:  # and of what cannot be kept
             self._warn(
                 f"cannot be written ({getattr(error, 'strerror', None) or error})",
                 "Nothing is lost but what would be kept there. Expected a folder that can be "

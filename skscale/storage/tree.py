@@ -8,15 +8,21 @@ among those that the reader expects.
 
 import json
 import math
-from dataclasses import fields, is_dataclass
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
 
 import numpy as np
 
 _LENGTH_BYTES = 8
 # Of the weights of a convolution in three dimensions.
 _MOST_DIMENSIONS = 5
-# A type of strings takes the room of its longest for each of them.
+# A type of strings takes the room of its longest for each of them: all of a content at most so
+# many bytes, and as many more for each byte of it.
 _LARGEST_STRINGS = 1 << 26
+_STRINGS_A_BYTE = 64
+_MODERATE = "strings of moderate size"
+_NUMBERS = re.compile(r"[<>|][biuf][1248]")
 
 
 def expect(is_so, what):
@@ -43,12 +49,14 @@ def pack(tree):
     -------
     bytes
     """
-    arrays = []
-    plain = _encode(tree, arrays)
+    arrays, strings = [], []
+    plain = _encode(tree, arrays, strings)
     header = [[a.dtype.str, list(a.shape)] for a in arrays]
     text = json.dumps({"tree": plain, "arrays": header}, allow_nan=False).encode()
     length = len(text).to_bytes(_LENGTH_BYTES, "little")
-    return b"".join([length, text, *(a.tobytes() for a in arrays)])
+    content = b"".join([length, text, *(a.tobytes() for a in arrays)])
+    expect(sum(a.nbytes for a in strings) <= _room_for_strings(content), _MODERATE)
+    return content
 
 
 def unpack(content, parts=()):
@@ -80,16 +88,28 @@ def unpack(content, parts=()):
         arrays.append(array)
     expect(start == len(content), "nothing behind the arrays")
     # Each is used once, in order: the work of a prediction is in proportion to the file.
-    unused = iter(enumerate(arrays))
-    tree = _decode(found["tree"], unused, {kind.__name__: kind for kind in parts})
-    expect(next(unused, None) is None, "no array that nobody uses")
+    rest = _Rest(iter(enumerate(arrays)), _room_for_strings(content))
+    tree = _decode(found["tree"], rest, {kind.__name__: kind for kind in parts})
+    expect(next(rest.arrays, None) is None, "no array that nobody uses")
     return tree
 
 
+@dataclass
+class _Rest:
+    """What is left of a content while its tree is read."""
+
+    arrays: Iterator
+    n_string_bytes: int
+
+
+def _room_for_strings(content):
+    return _LARGEST_STRINGS + _STRINGS_A_BYTE * len(content)
+
+
 def _read_array(content, start, dtype, shape):
-    expect(isinstance(dtype, str) and len(dtype) == 3, "the type of an array")
+    is_known = isinstance(dtype, str) and _NUMBERS.fullmatch(dtype)
+    expect(is_known, "the type of an array of numbers")  # NumPy would evaluate it
     dtype = np.dtype(dtype)
-    expect(dtype.kind in "biuf", "an array of numbers")
     expect(isinstance(shape, list) and len(shape) <= _MOST_DIMENSIONS, "a shape")
     expect(all(type(n) is int and n >= 0 for n in shape), "a shape")
     n_bytes = math.prod(shape) * dtype.itemsize
@@ -108,19 +128,21 @@ def _refuse_constant(name):
     raise ValueError(f"expected no {name}")
 
 
-def _encode(value, arrays):
+def _encode(value, arrays, strings):
     if is_dataclass(value):
         names = [field.name for field in fields(value)]
-        own = {name: _encode(getattr(value, name), arrays) for name in names}
+        own = {name: _encode(getattr(value, name), arrays, strings) for name in names}
         return {"part": type(value).__name__, "fields": own}
     if isinstance(value, dict):
-        return {"dict": {key: _encode(of_key, arrays) for key, of_key in value.items()}}
+        return {
+            "dict": {key: _encode(of_key, arrays, strings) for key, of_key in value.items()}
+        }
     if isinstance(value, tuple):
-        return {"tuple": [_encode(item, arrays) for item in value]}
+        return {"tuple": [_encode(item, arrays, strings) for item in value]}
     if isinstance(value, list):
-        return [_encode(item, arrays) for item in value]
+        return [_encode(item, arrays, strings) for item in value]
     if isinstance(value, np.ndarray):
-        return _encode_array(value, arrays)
+        return _encode_array(value, arrays, strings)
     if isinstance(value, float) and not math.isfinite(value):
         return {"number": repr(value)}
     if value is None or type(value) in (bool, int, float, str):
@@ -128,15 +150,19 @@ def _encode(value, arrays):
     raise TypeError(f"expected a plain value, got {value!r} of {type(value).__name__}")
 
 
-def _encode_array(array, arrays):
+def _encode_array(array, arrays, strings):
     if array.dtype.kind in "biuf" and array.dtype.itemsize <= 8:
         expect(array.ndim <= _MOST_DIMENSIONS, f"arrays of {_MOST_DIMENSIONS} axes at most")
         arrays.append(np.asarray(array, order="C"))
         return {"array": len(arrays) - 1}
     if array.dtype.kind in "OU" and array.ndim == 1:
         dtype = "O" if array.dtype.kind == "O" else array.dtype.str[1:]
-        expect(dtype == "O" or array.nbytes <= _LARGEST_STRINGS, "strings of moderate size")
-        return {"values": [_encode(v, arrays) for v in map(_plain, array)], "dtype": dtype}
+        if dtype != "O":
+            strings.append(array)
+        return {
+            "values": [_encode(v, arrays, strings) for v in map(_plain, array)],
+            "dtype": dtype,
+        }
     raise TypeError(f"expected numbers or strings, got an array of {array.dtype}")
 
 
@@ -144,32 +170,32 @@ def _plain(value):
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _decode(value, arrays, parts):
+def _decode(value, rest, parts):
     if isinstance(value, list):
-        return [_decode(item, arrays, parts) for item in value]
+        return [_decode(item, rest, parts) for item in value]
     if not isinstance(value, dict):
         return value
     if "part" in value:
         kind = parts[value["part"]]
-        own = {name: _decode(of, arrays, parts) for name, of in value["fields"].items()}
+        own = {name: _decode(of, rest, parts) for name, of in value["fields"].items()}
         expect(own.keys() == {field.name for field in fields(kind)}, "the fields of the part")
         return kind(**own)
     if "dict" in value:
-        return {key: _decode(of_key, arrays, parts) for key, of_key in value["dict"].items()}
+        return {key: _decode(of_key, rest, parts) for key, of_key in value["dict"].items()}
     if "tuple" in value:
-        return tuple(_decode(item, arrays, parts) for item in value["tuple"])
+        return tuple(_decode(item, rest, parts) for item in value["tuple"])
     if "array" in value:
-        place, array = next(arrays, (None, None))
+        place, array = next(rest.arrays, (None, None))
         expect(place is not None and value["array"] == place, "the next array")
         return array
     if "values" in value:
-        return _decode_values(value, arrays, parts)
+        return _decode_values(value, rest, parts)
     expect(value["number"] in ("nan", "inf", "-inf"), "a number")
     return float(value["number"])
 
 
-def _decode_values(value, arrays, parts):
-    values = [_decode(item, arrays, parts) for item in value["values"]]
+def _decode_values(value, rest, parts):
+    values = [_decode(item, rest, parts) for item in value["values"]]
     plain = (bool, int, float, str, type(None))
     expect(all(isinstance(item, plain) for item in values), "plain values")
     if value["dtype"] == "O":
@@ -179,5 +205,6 @@ def _decode_values(value, arrays, parts):
     expect(all(isinstance(item, str) for item in values), "strings")
     width = max(1, int(value["dtype"][1:]))
     expect(max(map(len, values), default=0) <= width, "strings of that width")
-    expect(4 * width * len(values) <= _LARGEST_STRINGS, "strings of moderate size")
+    rest.n_string_bytes -= 4 * width * len(values)
+    expect(rest.n_string_bytes >= 0, _MODERATE)
     return np.array(values, dtype=f"U{width}")

@@ -20,6 +20,10 @@ from .workers import end_with_parent, gpu_of_worker
 
 # A network alone for which memory does not do: its chunk is halved so many times.
 _MOST_HALVINGS = 6
+# Of torch, CUDA and its libraries, macOS, Windows and C++.
+_SIGNS_OF_LITTLE_MEMORY = (
+    "out of memory", "allocate memory", "not enough memory", "alloc_failed", "bad_alloc",
+)  # fmt: skip
 
 
 def resolve_device(device):
@@ -227,7 +231,8 @@ def _take_kept(group):
 
 
 def _is_out_of_memory(error):
-    # On a CPU torch raises a plain RuntimeError.
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
-        isinstance(error, RuntimeError) and "allocate memory" in str(error)
-    )
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    # On a CPU torch raises a plain RuntimeError, as CUDA's libraries do.
+    words = str(error).lower() if isinstance(error, RuntimeError) else ""
+    return any(sign in words for sign in _SIGNS_OF_LITTLE_MEMORY)

@@ -17,6 +17,8 @@ from .task import DivergedError, Task, TrainedNetwork
 
 # Raise it when equal tasks come to train other networks, or what is kept changes its form.
 FORMAT = 2
+# See `Stack.progress_of`.
+_OF_PROGRESS = {"n_steps", "loss_sum", "trained", "best", "optimizer", "member", "feed"}
 # Of a task, what does not decide its network; the device by its kind alone.
 _IRRELEVANT = {"on_epoch_end", "n_own_bytes", "store", "keeper", "progress", "device"}
 
@@ -47,7 +49,9 @@ class Keeper:
 
     def recall_progress(self):
         """Return how far the training has come, or None."""
-        return self.store.get("trainings", self.key)
+        progress = self.store.get("trainings", self.key)
+        is_ours = progress is not None and progress.keys() == _OF_PROGRESS
+        return progress if is_ours else None
 
     def keep(self, outcome):
         """Keep a network, or that it diverged; other errors may not come again."""

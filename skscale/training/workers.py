@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pathlib
 import re
 import threading
 import time
@@ -54,27 +55,35 @@ def end_with_parent():
         return
     # A fork has its parent's globals, and none of its threads.
     if _watcher is None or not _watcher.is_alive():
+        is_ours = os.getppid() == parent.pid
         _watcher = threading.Thread(
-            target=_watch, args=(parent.pid,), name="skscale-watch", daemon=True
+            target=_watch, args=(parent.pid, is_ours), name="skscale-watch", daemon=True
         )
         _watcher.start()
 
 
-def _watch(parent):
-    while _is_alive(parent):
+def _watch(parent, is_ours):
+    while _is_alive(parent, is_ours):
         time.sleep(_SECONDS_BETWEEN_LOOKS)
     os._exit(1)  # nobody is there to be told of an error
 
 
-def _is_alive(parent):
-    # joblib gives its workers no `parent_process().is_alive()`. A parent may have ended before
-    # anybody looked, and that of a fork server's children is not who forked them.
+def _is_alive(parent, is_ours):
+    # joblib gives its workers no `parent_process().is_alive()`.
     if os.getppid() == parent:
         return True
+    if is_ours:
+        return False  # we were given away, as it ended
+    # It had ended before anybody looked, or it is that of a fork server, which forked us.
     try:
         os.kill(parent, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass
-    return True
+        return True
+    try:
+        # What has ended keeps its number until its own parent asks for it.
+        status = pathlib.Path(f"/proc/{parent}/stat").read_text()
+        return status.rpartition(")")[2].split()[0] not in ("Z", "X")
+    except (OSError, IndexError):
+        return True  # no Linux
