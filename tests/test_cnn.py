@@ -172,8 +172,8 @@ def test_pixels_are_centred_by_the_moments_of_each_channel():
 def test_all_checks_pass_in_float64_with_full_batches(Estimator):
     # Without what is drawn for each row: one that is repeated is changed twice.
     estimator = Estimator(
-        precision="float64", max_epochs=60, batch_size=1_000_000, early_stopping=False,
-        dropout=0.0, width=16, augmentation=None, learning_rate=0.004,
+        precision="float64", max_epochs=25, batch_size=1_000_000, early_stopping=False,
+        dropout=0.0, width=8, augmentation=None, learning_rate=0.02,
     )  # fmt: skip
     results = check_estimator(estimator, on_skip=None, on_fail=None)
     assert {r["check_name"]: r["exception"] for r in results if r["status"] == "failed"} == {}
@@ -190,10 +190,11 @@ def test_all_checks_but_weight_equivalence_pass_with_defaults(Estimator):
 
 def test_digits_are_read_and_numbers_of_images_are_predicted(images):
     X, y = images
-    network = ScaledCNNClassifier(width=12, random_state=0).fit(X[:900], y[:900])
+    short = {"width": 12, "max_epochs": 20, "random_state": 0}
+    network = ScaledCNNClassifier(**short).fit(X[:900], y[:900])
     assert network.score(X[900:], y[900:]) > 0.93
     ink = np.c_[X.mean((1, 2)), X[:, :4].mean((1, 2))]
-    regressor = ScaledCNNRegressor(width=12, random_state=0).fit(X[:900], ink[:900])
+    regressor = ScaledCNNRegressor(**short).fit(X[:900], ink[:900])
     assert regressor.score(X[900:], ink[900:]) > 0.95
 
 
@@ -337,7 +338,7 @@ def test_channels_whose_outgoing_weights_are_zero_change_nothing(importance):
 
 def test_pruning_removes_channels_and_the_pickle_is_smaller(images):
     X, y = images[0][:400], images[1][:400]
-    full = ScaledCNNClassifier(width=8, random_state=0).fit(X, y)
+    full = ScaledCNNClassifier(width=8, max_epochs=20, random_state=0).fit(X, y)
     pruned = clone(full).set_params(pruning=0.75, pruning_epochs=5).fit(X, y)
     assert sum(pruned.complexity_.widths) == sum(full.complexity_.widths) // 4
     assert pruned.complexity_.n_macs < 0.4 * full.complexity_.n_macs

@@ -112,7 +112,7 @@ def results_of(search):
 
 
 # Those that the rest adds little to are slow.
-_QUICK = {("digits", "float64", 2), ("digits", "float32", 1), ("wide", "float64", 1)}
+_QUICK = {("digits", "float64", 2), ("digits", "float32", 1)}
 
 
 @pytest.mark.parametrize(

@@ -287,8 +287,8 @@ def test_nothing_of_the_climb_is_kept(iris):
 @pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning")
 def test_check_estimator_passes():
     search = GradualScaleSearchCV(
-        ScaledMLPClassifier(depth=1, max_epochs=50, precision="float64", batch_size=10_000,
-                            early_stopping=False, learning_rate=0.01, lr_schedule="constant",
+        ScaledMLPClassifier(depth=1, max_epochs=20, precision="float64", batch_size=10_000,
+                            early_stopping=False, learning_rate=0.03, lr_schedule="constant",
                             random_state=0),
         {"width": [8, 16]}, cv=2, error_score="raise",
     )  # fmt: skip

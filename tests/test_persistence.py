@@ -24,7 +24,7 @@ class Note(Callback):
 
 
 @pytest.mark.parametrize("width", [4, 256])
-@pytest.mark.parametrize("max_epochs", [3, 300])
+@pytest.mark.parametrize("max_epochs", [3, 100])
 def test_a_pickle_is_as_large_as_its_weights(Estimator, small, width, max_epochs):
     X, y = small
     fitted = Estimator(
