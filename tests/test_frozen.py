@@ -14,7 +14,11 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.compose import (
+    ColumnTransformer,
+    TransformedTargetRegressor,
+    make_column_transformer,
+)
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.impute import SimpleImputer
@@ -405,6 +409,102 @@ def test_a_frame_of_polars_with_gaps_is_taken_by_an_estimator_as_by_its_frozen_o
     assert_predicts_the_same(freeze(fitted), fitted, in_polars, in_polars[:3])
 
 
+_TOWNS = np.array(["Ulm", "Bonn", "Kiel", None] * 20, dtype=object)
+_NUMBERS = np.where(np.arange(80) % 4 == 3, np.nan, np.arange(80) % 4)
+GAPS = {
+    "words": (pd.Series(_TOWNS, dtype="str"), [OneHotEncoder(handle_unknown="ignore")]),
+    "words, all known": (pd.Series(_TOWNS, dtype="str"), [OneHotEncoder()]),
+    "imputed words": (
+        pd.Series(_TOWNS, dtype="str"),
+        [
+            SimpleImputer(strategy="constant", fill_value="none"),
+            OneHotEncoder(handle_unknown="ignore"),
+        ],
+    ),
+    "objects": (pd.Series(_TOWNS, dtype=object), [OneHotEncoder(handle_unknown="ignore")]),
+    "numbers": (pd.Series(_NUMBERS), [OneHotEncoder()]),
+    "codes": (pd.Series(_NUMBERS), [OrdinalEncoder(encoded_missing_value=-1)]),
+    "flags": (
+        pd.Series(_NUMBERS > 1).astype("boolean").mask(np.isnan(_NUMBERS)),
+        [OneHotEncoder()],
+    ),
+    "the network's own": (pd.Series(_TOWNS, dtype="str"), ["passthrough"]),
+}
+
+
+@pytest.mark.parametrize("name", GAPS)
+def test_what_stands_for_a_missing_value_in_a_list_is_known(name):
+    column, steps = GAPS[name]
+    frame = pd.DataFrame({"x": np.linspace(-1, 1, 80), "gaps": column})
+    y = np.arange(80) % 4 + frame.x
+    columns = make_column_transformer(
+        (make_pipeline(*steps), ["gaps"]), remainder="passthrough"
+    )
+    network = ScaledMLPRegressor(depth=1, width=8, max_epochs=30, random_state=0)
+    if name == "the network's own":
+        columns = "passthrough"
+    pipeline = make_pipeline(columns, network).fit(frame, y)
+    predictor, expected = freeze(pipeline), pipeline.predict(frame)
+    np.testing.assert_allclose(predictor.predict(frame), expected, rtol=1e-6)
+    assert abs(expected[3::4].mean() - expected[0::4].mean()) > 0.3
+    missing = predictor.missing_values_
+    rows = [
+        [none if pd.isna(value) else value for value, none in zip(row, missing, strict=True)]
+        for row in frame.astype(object).to_numpy().tolist()
+    ]
+    np.testing.assert_allclose(predictor.predict(rows), expected, rtol=1e-6)
+
+
+def test_words_that_pandas_makes_missing_between_the_steps_are_the_pipelines():
+    frame = pd.DataFrame({"x": np.linspace(-1, 1, 80), "town": pd.Series(_TOWNS, dtype=object)})
+    y = np.arange(80) % 4 + frame.x
+    columns = make_column_transformer(
+        (
+            make_pipeline(
+                SimpleImputer(strategy="constant", fill_value="none"),
+                OneHotEncoder(handle_unknown="ignore", sparse_output=False),
+            ),
+            ["town"],
+        ),
+        remainder="passthrough",
+    ).set_output(transform="pandas")
+    network = ScaledMLPRegressor(depth=1, width=8, max_epochs=5, random_state=0)
+    pipeline = make_pipeline(columns, network).fit(frame, y)
+    np.testing.assert_allclose(
+        freeze(pipeline).predict(frame), pipeline.predict(frame), rtol=1e-6
+    )
+
+
+def test_large_whole_numbers_are_categories_of_their_own():
+    ids = np.array([2**53, 2**53 + 1, 2**53 + 2, 7] * 20)
+    frame = pd.DataFrame({"x": np.linspace(-1, 1, 80), "id": pd.Categorical(ids)})
+    y = np.arange(80) % 4 + frame.x
+    network = ScaledMLPRegressor(depth=1, width=8, max_epochs=30, random_state=0).fit(frame, y)
+    whole = frame.astype({"id": np.int64})
+    expected = network.predict(frame)
+    assert np.ptp(expected[:4]) > 0.3
+    np.testing.assert_allclose(network.predict(whole[:6]), expected[:6], rtol=1e-5)
+    np.testing.assert_allclose(network.predict(whole), expected, rtol=1e-5)
+    predictor = freeze(network)
+    np.testing.assert_allclose(predictor.predict(whole), expected, rtol=1e-5)
+    rows = [[x, int(n)] for x, n in zip(frame.x.tolist(), ids, strict=True)]
+    np.testing.assert_allclose(predictor.predict(rows), expected, rtol=1e-5)
+
+
+def test_what_an_imputer_does_not_take_is_refused_as_scikit_learn_does():
+    frame = pd.DataFrame({"town": pd.Series(["Ulm", "?", "Bonn", "Kiel"] * 10, dtype=object)})
+    y = np.arange(40) % 4
+    pipeline = make_pipeline(
+        SimpleImputer(missing_values="?", strategy="most_frequent"),
+        OneHotEncoder(handle_unknown="ignore"),
+        quick("number"),
+    ).fit(frame, y)
+    frame.loc[1, "town"] = np.nan
+    for predictor in (pipeline, freeze(pipeline)):
+        with pytest.raises(ValueError, match="contains NaN"):
+            predictor.predict(frame)
+
+
 def test_pandas_types_with_missing_values_are_taken():
     frame = make_frame().assign(age=lambda f: f["age"].astype("Int64"))
     frame.loc[4, "age"] = pd.NA
@@ -448,6 +548,9 @@ REFUSED = {
     ),
     "TransformedTargetRegressor": TransformedTargetRegressor(quick("number"), func=np.log1p,
                                                              inverse_func=np.expm1),
+    "missing_values=pd.NA": make_pipeline(
+        SimpleImputer(missing_values=pd.NA, strategy="constant", fill_value=0), quick("number")
+    ),
     "StandardScaler": StandardScaler(),
     "ScaledCNNRegressor": ScaledCNNRegressor(image_shape=(1, 2), width=4, max_epochs=1),
 }  # fmt: skip
@@ -458,6 +561,16 @@ def test_what_cannot_be_frozen_is_refused_by_name(name):
     X = np.abs(np.random.default_rng(0).normal(size=(60, 2)))
     with pytest.raises(TypeError, match=name):
         freeze(REFUSED[name].fit(X, X[:, 0]))
+
+
+@pytest.mark.parametrize("unit", ["ns", "us"])
+@pytest.mark.parametrize("Encoder", [OneHotEncoder, OrdinalEncoder])
+def test_times_as_categories_are_refused_by_name(unit, Encoder):
+    days = np.arange(40) % 4 + np.datetime64("2020-01-01", unit)
+    frame = pd.DataFrame({"day": days.astype(f"M8[{unit}]")})
+    pipeline = make_pipeline(Encoder(), quick("number")).fit(frame, np.arange(40) % 4)
+    with pytest.raises(TypeError, match="times as categories cannot be frozen"):
+        freeze(pipeline)
 
 
 def test_a_subclass_may_do_otherwise_and_is_refused():

@@ -243,11 +243,15 @@ ROW = {"temperature": 20.5, "wind": 3, "riders yesterday": 40, "weekday": "Sa", 
         ([], "the body: Input should be .* got \\[\\]"),
         ("", "the body is missing"),
         ('{"rows": [', "the body is no JSON from character 10 on"),
+        ("\udcff", "the body cannot be read as JSON. Expected .*'wind'"),
+        ('{"rows": ' + "9" * 5_000 + "}", "the body cannot be read as JSON"),
+        ("[" * 100_000, "the body cannot be read as JSON"),
     ],
-    ids=str,
+    ids=lambda what: str(what)[:60],
 )  # fmt: skip
 def test_what_is_wrong_with_a_request_is_said(server, body, message):
     content = body if isinstance(body, str) else json.dumps(body)
+    content = content.encode(errors="surrogateescape")
     with server.client() as client:
         response = client.post(
             "/predict", content=content, headers={"content-type": "application/json"}
@@ -261,7 +265,8 @@ def test_what_is_wrong_with_a_request_is_said(server, body, message):
 def test_words_that_are_new_and_values_that_are_missing_are_the_pipelines_to_judge(
     server, trained
 ):
-    rows = [{**ROW, "town": "Linz"}, {**ROW, "temperature": None}, {**ROW, "weekday": None}]
+    changes = {"town": "Linz"}, {"temperature": None}, {"weekday": None}, {"town": None}
+    rows = [{**ROW, **change} for change in changes]
     expected = trained.pipeline.predict_proba(pd.DataFrame(rows))
     with server.client() as client:
         answer = client.post("/predict_proba", json={"rows": rows}).json()
@@ -467,12 +472,12 @@ def test_what_the_container_has_is_enough(trained):
         # The recipe's own health check, on this port.
         (check,) = (rest for word, rest in _dockerfile() if word == "HEALTHCHECK")
         _, option, program = json.loads(check.split("CMD ", 1)[1])
-        program = program.replace("http://127.0.0.1:8000", server.url)
-        assert program.count(server.url) == 1
-        subprocess.run([sys.executable, option, program], check=True, timeout=LIMIT)
+        check = [sys.executable, option, program]
+        of_port = {**os.environ, "SERVICE_PORT": server.url.rpartition(":")[2]}
+        subprocess.run(check, check=True, timeout=LIMIT, env=of_port)
         assert server.stop() == 0
         ended = subprocess.run(
-            [sys.executable, option, program], check=False, capture_output=True, timeout=LIMIT
+            check, check=False, capture_output=True, timeout=LIMIT, env=of_port
         )
         assert ended.returncode == 1
 

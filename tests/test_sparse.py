@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from itertools import pairwise
 
 import joblib
 import numpy as np
@@ -43,6 +44,38 @@ def in_format(X, name):
     X = kind(X)
     X.indices, X.indptr = X.indices.astype(index), X.indptr.astype(index)
     return X
+
+
+@pytest.mark.parametrize("kind", [sp.csr_array, sp.csr_matrix, sp.csc_array])
+@pytest.mark.parametrize("how", ["out of order", "twice", "read-only"])
+def test_the_callers_arrays_stay_as_they_are(Estimator, sparse_data, kind, how):
+    dense, y = sparse_data
+    X = kind(dense.astype(np.float64))
+    if how == "twice":
+        X = kind(
+            (np.repeat(X.data / 2, 2), np.repeat(X.indices, 2), 2 * X.indptr), shape=X.shape
+        )
+    else:
+        # As products and choices of columns leave them.
+        order = np.concatenate([np.arange(a, b)[::-1] for a, b in pairwise(X.indptr)])
+        X = kind((X.data[order], X.indices[order], X.indptr), shape=X.shape)
+    parts = X.data, X.indices, X.indptr
+    for part in parts:
+        part.flags.writeable = how != "read-only"
+    before = [part.copy() for part in parts]
+    for precision in ("float32", "float64"):
+        network = Estimator(
+            width=8, max_epochs=2, early_stopping=False, precision=precision, random_state=0
+        )
+        ordered = kind(dense.astype(np.float64))
+        expected = clone(network).fit(ordered, y).partial_fit(ordered, y).predict(ordered)
+        found = network.fit(X, y).partial_fit(X, y).predict(X)
+        if Estimator is ScaledMLPClassifier:
+            np.testing.assert_array_equal(found, expected)
+        else:
+            np.testing.assert_allclose(found, expected, rtol=1e-5)
+        for part, was in zip(parts, before, strict=True):
+            np.testing.assert_array_equal(part, was)
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -37,10 +37,12 @@ from typing import Annotated, Any
 import uvicorn
 from batching import Batcher, OverloadedError
 from fastapi import FastAPI
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import AfterValidator, ConfigDict, Field, create_model
 from pydantic_core import PydanticCustomError
+from starlette.exceptions import HTTPException
 from typing_extensions import TypedDict
 
 import skscale
@@ -126,6 +128,8 @@ def make_app(predictor, settings, about):
         names = [f"x{place}" for place in range(predictor.n_features_in_)]
     names = [str(name) for name in names]
     is_categorical = getattr(predictor, "is_categorical_", [False] * len(names))
+    missing = getattr(predictor, "missing_values_", [None] * len(names))
+    columns = list(zip(names, missing, strict=True))
     Body = make_body(names, is_categorical, settings.most_rows)
     batchers = {}
 
@@ -161,7 +165,10 @@ def make_app(predictor, settings, about):
 
         @app.post(f"/{method}", name=method)
         async def answer(body: Body):
-            rows = [[row[name] for name in names] for row in body.rows]
+            rows = [
+                [none if row[name] is None else row[name] for name, none in columns]
+                for row in body.rows
+            ]
             try:
                 predicted = await batcher.answer(rows)
             except OverloadedError as error:
@@ -178,6 +185,13 @@ def make_app(predictor, settings, about):
     async def refuse_body(request, error):
         # Not as FastAPI does, which repeats the input: of one with NaN it can make no JSON.
         return refuse(422, explain(error.errors(), names))
+
+    @app.exception_handler(HTTPException)
+    async def refuse_bytes(request, error):
+        # What is no text, or nested too deeply, does not get as far as pydantic.
+        if error.status_code != 400:
+            return await http_exception_handler(request, error)
+        return refuse(422, f"the body cannot be read as JSON. {expect_rows(names)}")
 
     return app
 
@@ -222,8 +236,13 @@ def explain(errors, names):
             points.append(f"{where}: {error['msg']}, got {_brief.repr(error['input'])}{null}")
     if len(errors) > _MOST_POINTS:
         points.append(f"and {len(errors) - _MOST_POINTS} more")
-    expected = f'{{"rows": [...]}}, each row an object with the features {_brief.repr(names)}'
-    return f"{'; '.join(points)}. Expected {expected}."
+    return f"{'; '.join(points)}. {expect_rows(names)}"
+
+
+def expect_rows(names):
+    """Return what a body should be, in words."""
+    features = _brief.repr(names)
+    return f'Expected {{"rows": [...]}}, each row an object with the features {features}.'
 
 
 def refuse(status, detail, **more):

@@ -3,7 +3,7 @@
     python examples/service/train.py model.skscale
 
 This is the part that needs torch and scikit-learn. The table is made up: who rents a bicycle
-for a day, by temperature (with gaps), wind, weekday and town.
+for a day, by temperature and town (both with gaps), wind and weekday.
 """
 
 import argparse
@@ -35,6 +35,7 @@ def make_table(n_rows=2000, seed=0):
         }
     )
     pleasant = -(((temperature - 22) / 9) ** 2) - wind / 8 + frame["riders yesterday"] / 50
+    frame["town"] = frame["town"].mask(rng.random(n_rows) < 0.05)
     score = pleasant + frame["weekday"].isin(["Sa", "Su"]) + rng.normal(0, 0.3, n_rows)
     return frame, np.select([score > 0.3, score > -0.8], ["many", "some"], "few")
 

@@ -1,5 +1,7 @@
 """Columns of categories as codes: a frame as it comes becomes one array of numbers."""
 
+from numbers import Integral
+
 import numpy as np
 from sklearn.preprocessing import OrdinalEncoder
 from sklearn.utils.validation import check_array
@@ -13,6 +15,8 @@ _MOST_CODES = 256
 # Up to so many rows are looked up value by value: scikit-learn's encoder takes milliseconds
 # whatever their number.
 _FEW_ROWS = 32
+# Beyond it float64 does not hold every whole number.
+_LARGEST_WHOLE = 1 << 53
 _WORDS = ("category", "categorical", "enum", "string", "str", "utf8", "object")
 
 
@@ -64,6 +68,12 @@ class CategoryReader:
             if not all(map(_is_there, known)):
                 missing = np.nan if all(map(_is_there, rare)) else float(n)
             self.codes.append((codes, missing))
+        # A frame of several types is read as a whole by way of float64.
+        self.holds_large = any(
+            isinstance(value, Integral) and abs(value) > _LARGEST_WHOLE
+            for codes, _ in self.codes
+            for value in codes
+        )
 
     @staticmethod
     def _take(X, columns):
@@ -81,7 +91,7 @@ class CategoryReader:
 
     def read(self, X):
         """Return the table as a float ndarray; NaN is missing, -1 an unknown category."""
-        if _num_samples(X) <= _FEW_ROWS:
+        if _num_samples(X) <= _FEW_ROWS and not self.holds_large:
             table = self._read_few(X)
             if table is not None:
                 return table

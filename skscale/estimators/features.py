@@ -100,6 +100,11 @@ def validate_features(estimator, X, y=None, *, reset=False, min_samples=1, sampl
     if issparse(X):
         _refuse_missing(X.data)
         X = csr_array(X)
+        if not X.has_canonical_format:
+            # What asks for its extremes would put it in order in place: arrays that are the
+            # caller's, whose values may lie elsewhere.
+            X = X.copy()
+            X.sum_duplicates()
     if X.dtype == np.float64:
         refuse_beyond_float32(X)
     return (X, rest[0]) if rest else X

@@ -10,6 +10,9 @@ from ..inference.dense import NORM_EPS
 from ..inference.encoding import CLIP
 from .columns import MISSING_WORDS
 
+# Beyond it a graph, which compares categories as float64, would take two for one.
+_LARGEST_WHOLE = 1 << 53
+
 
 def add_network(graph, columns, network, dtype):
     """Add a dense network to a graph.
@@ -173,6 +176,11 @@ def _add_codes(graph, columns, place, lookup):
     if is_string:
         return _add_codes_of_strings(graph, x, lookup)
     values = np.array([float(value) for value in lookup.values]).reshape(1, -1)
+    if (np.abs(values) > _LARGEST_WHOLE).any():
+        raise ValueError(
+            f"Column {place} holds numbers beyond 2**53 as categories, which a graph cannot "
+            "tell apart. Expected smaller ones, or strings."
+        )
     x = graph.cast(x, np.float64)
     is_it = graph.cast(graph.add("Equal", x, values), np.float64)  # (n, n_values)
     # At most one is equal. None gives -1, unknown.

@@ -181,6 +181,13 @@ def _convert_max_abs(step):
 
 
 def _convert_imputer(step):
+    if type(step.missing_values).__name__ == "NAType":
+        _refuse(
+            step,
+            "missing_values=pd.NA",
+            "It means None as well, and NaN. Leave it out before a network, which takes "
+            "missing values as they are.",
+        )
     fill = np.asarray(step.statistics_)
     is_empty = np.array([value != value for value in fill.tolist()], dtype=bool)
     kept = np.arange(len(fill)) if step.keep_empty_features else np.flatnonzero(~is_empty)
@@ -189,7 +196,7 @@ def _convert_imputer(step):
         reads = "objects"
     else:
         reads = "numbers" if step.strategy in ("most_frequent", "constant") else "floats"
-        fill = fill.astype(step._fill_dtype)
+        fill = np.where(is_empty, 0, fill).astype(step._fill_dtype)
     indicator = step.indicator_
     return Impute(
         missing=_plain(step.missing_values, step),
@@ -225,11 +232,26 @@ def _key(value):
 
 
 def _known_of(encoder, place):
-    known = [_plain(value, encoder) for value in encoder.categories_[place].tolist()]
+    categories = encoder.categories_[place]
+    if categories.dtype.kind in "mM":
+        _refuse(encoder, "times as categories", "Make strings of them, or numbers.")
+    known = [_plain(value, encoder) for value in categories.tolist()]
     if not hasattr(encoder, "infrequent_categories_"):  # none are taken together
         return known, None
     rare = encoder.infrequent_categories_[place]
     return known, None if rare is None else [_plain(value, encoder) for value in rare.tolist()]
+
+
+def _look_up(known, codes, unknown):
+    """Return the Lookup of a column; None is NaN where only that was seen.
+
+    To scikit-learn it is unknown then. But of a column of words pandas makes NaN of None, also
+    between the steps of a pipeline; JSON and lists have nothing else to say it by.
+    """
+    is_nan = [value != value for value in known]
+    if any(is_nan) and None not in known:
+        known, codes = [*known, None], np.append(codes, codes[is_nan.index(True)])
+    return Lookup(known, codes, unknown, None)
 
 
 def _convert_one_hot(step):
@@ -247,7 +269,7 @@ def _convert_one_hot(step):
             unknown = place_of.get(rare_code, -1.0)
         codes = np.array([place_of.get(code, -1.0) for code in codes])
         is_error = step.handle_unknown == "error"
-        lookups.append(Lookup(known, codes, None if is_error else unknown, None))
+        lookups.append(_look_up(known, codes, None if is_error else unknown))
         widths.append(len(kept))
     return OneHot(lookups, tuple(widths), np.dtype(step.dtype).str[1:])
 
@@ -264,7 +286,7 @@ def _convert_ordinal(step):
         codes = dict(zip(map(_key, there), _rank(there, rare)[0], strict=True))
         missing = float(step.encoded_missing_value)
         numbers = [float(codes.get(_key(value), missing)) for value in known]
-        lookups.append(Lookup(known, np.array(numbers), unknown, None))
+        lookups.append(_look_up(known, np.array(numbers), unknown))
     return Ordinal(lookups, np.dtype(step.dtype).str[1:])
 
 

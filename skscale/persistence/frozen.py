@@ -19,6 +19,7 @@ from .steps import (
     Lookup,
     OneHot,
     Ordinal,
+    Seen,
     rows_of,
 )
 
@@ -77,14 +78,27 @@ class FrozenPredictor:
             expect(feature_names.shape == (n_features,), "a name for each column")
             expect(all(type(name) is str for name in feature_names.tolist()), "strings")
             self.feature_names_in_ = feature_names
+        self._has_categories = bool(self.is_categorical_.any())
 
     @property
     def is_categorical_(self):
         """bool ndarray of shape (n_features,): whether a column may hold what is no number."""
-        numbers = set()
-        columns = list(range(self.n_features_in_))
-        self.network.trace(self.chain.trace(columns, numbers), numbers)
-        return np.array([column not in numbers for column in columns])
+        seen = self._trace()
+        return np.array([c not in seen.numbers for c in range(self.n_features_in_)])
+
+    @property
+    def missing_values_(self):
+        """list of float or None: what to pass for a missing value of each column.
+
+        NaN; None where that was a value to learn from and NaN was not.
+        """
+        nones = self._trace().nones
+        return [None if c in nones else float("nan") for c in range(self.n_features_in_)]
+
+    def _trace(self):
+        seen = Seen()
+        self.network.trace(self.chain.trace(list(range(self.n_features_in_)), seen), seen)
+        return seen
 
     def predict(self, X):
         """Predict labels or numbers.
@@ -159,8 +173,10 @@ class FrozenPredictor:
                 stacklevel=5,
             )
         array = np.asarray(X)
-        if array.dtype.kind == "U" and array is not X:
-            array = np.asarray(X, dtype=object)  # numbers among strings stay numbers
+        is_mixed = array.dtype.kind == "U" or (array.dtype.kind == "f" and self._has_categories)
+        if is_mixed and array is not X and not hasattr(X, "dtype"):
+            # Numbers among strings stay numbers, and whole ones whole.
+            array = np.asarray(X, dtype=object)
         if array.ndim != 2:
             raise ValueError(
                 f"Expected 2D array, got {array.ndim}D array instead. Reshape your data: "

@@ -209,10 +209,10 @@ class Network:
             expect(intercept.shape == (*members, coef.shape[-1]), "a bias of each unit")
             n_inputs = coef.shape[-1]
 
-    def trace(self, columns, numbers):
-        """Note which columns it takes as numbers: see `skscale.persistence.steps`."""
+    def trace(self, columns, seen):
+        """Note which columns it takes as numbers: see `skscale.persistence.steps.Seen`."""
         coded = set() if self.categories is None else set(self.categories.places.tolist())
-        numbers.update(c for place, c in enumerate(columns) if place not in coded)
+        seen.numbers.update(c for place, c in enumerate(columns) if place not in coded)
 
     def outputs(self, table):
         """Return the network's outputs of a table, of shape (n_rows, n_outputs).

@@ -9,7 +9,7 @@ adds these to a set, and returns what stands where afterwards.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -123,6 +123,28 @@ def is_there(value):
     return value is not None and type(value).__name__ != "NAType" and value == value
 
 
+@dataclass
+class Seen:
+    """What steps take the columns of X for.
+
+    Parameters
+    ----------
+    numbers : set of int
+        Columns that are taken as numbers.
+    nones : set of int
+        Columns in which None is a value and NaN is not.
+    """
+
+    numbers: set = field(default_factory=set)
+    nones: set = field(default_factory=set)
+
+
+def _note_nones(columns, lookups, seen):
+    for column, lookup in zip(columns, lookups, strict=True):
+        if None in lookup.values and not any(value != value for value in lookup.values):
+            seen.nones.add(column)
+
+
 @dataclass(frozen=True, eq=False)
 class Arithmetic:
     """Operations with one number a column, one after the other: a scaler.
@@ -161,9 +183,9 @@ class Arithmetic:
         expect(n_columns == self.n_columns, f"{self.n_columns} columns to scale")
         return n_columns
 
-    def trace(self, columns, numbers):
-        """Note which columns it takes as numbers."""
-        numbers.update(columns)
+    def trace(self, columns, seen):
+        """Note which columns it takes as numbers: see `Seen`."""
+        seen.numbers.update(columns)
         return [None] * len(columns)
 
     def apply(self, table):
@@ -215,10 +237,10 @@ class Impute:
         expect(n_columns == len(self.fill), f"{len(self.fill)} columns to impute")
         return len(self.kept) + (0 if self.indicated is None else len(self.indicated))
 
-    def trace(self, columns, numbers):
-        """Note which columns it takes as numbers."""
+    def trace(self, columns, seen):
+        """Note which columns it takes as numbers: see `Seen`."""
         if self.reads != "objects":
-            numbers.update(columns)
+            seen.numbers.update(columns)
         made = [None] * (0 if self.indicated is None else len(self.indicated))
         return [columns[place] for place in self.kept.tolist()] + made
 
@@ -244,13 +266,13 @@ class Impute:
     def _find_missing(self, X):
         if self.missing != self.missing:
             return X != X
-        if self.missing is None:
-            return np.frompyfunc(lambda value: value is None, 1, 1)(X).astype(bool)
-        if X.dtype.kind == "f" and np.isnan(X).any():
+        if X.dtype.kind in "fO" and (X != X).any():
             raise ValueError(
                 f"Input X contains NaN, and missing values are {self.missing!r} here. Expected "
                 "these, or numbers."
             )
+        if self.missing is None:
+            return np.frompyfunc(lambda value: value is None, 1, 1)(X).astype(bool)
         return (self.missing == X).astype(bool)
 
 
@@ -338,8 +360,9 @@ class Ordinal:
         expect(n_columns == len(self.lookups), f"{len(self.lookups)} columns of categories")
         return n_columns
 
-    def trace(self, columns, numbers):
-        """Note which columns it takes as numbers: none."""
+    def trace(self, columns, seen):
+        """Note in which columns None is a value: see `Seen`."""
+        _note_nones(columns, self.lookups, seen)
         return [None] * len(columns)
 
     def apply(self, table):
@@ -388,8 +411,9 @@ class OneHot:
         expect(n_columns == len(self.lookups), f"{len(self.lookups)} columns of categories")
         return sum(self.widths)
 
-    def trace(self, columns, numbers):
-        """Note which columns it takes as numbers: none."""
+    def trace(self, columns, seen):
+        """Note in which columns None is a value: see `Seen`."""
+        _note_nones(columns, self.lookups, seen)
         return [None] * sum(self.widths)
 
     def apply(self, table):
@@ -427,10 +451,10 @@ class Chain:
             n_columns = step.width_of(n_columns)
         return n_columns
 
-    def trace(self, columns, numbers):
-        """Note which columns its steps take as numbers."""
+    def trace(self, columns, seen):
+        """Note what its steps take their columns for: see `Seen`."""
         for step in self.steps:
-            columns = step.trace(columns, numbers)
+            columns = step.trace(columns, seen)
         return columns
 
     def apply(self, table):
@@ -475,11 +499,11 @@ class Branches:
         pairs = zip(self.columns, self.chains, strict=True)
         return sum(chain.width_of(len(places)) for places, chain in pairs)
 
-    def trace(self, columns, numbers):
-        """Note which columns its branches take as numbers."""
+    def trace(self, columns, seen):
+        """Note what its branches take their columns for: see `Seen`."""
         found = []
         for places, chain in zip(self.columns, self.chains, strict=True):
-            found += chain.trace([columns[place] for place in places.tolist()], numbers)
+            found += chain.trace([columns[place] for place in places.tolist()], seen)
         return found
 
     def apply(self, table):
