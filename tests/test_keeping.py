@@ -731,7 +731,7 @@ def test_a_search_that_is_killed_ten_times_ends_as_one_that_was_not(tmp_path, gr
     generator = np.random.default_rng()
     n_done = 0
     for _ in range(10):
-        kill_after = generator.uniform(0.2, 0.9) * took / 8
+        kill_after = generator.uniform(0.2, 0.9) * took / 4
         n_done += run_search(groups, backend, log, memory, seconds, kill_after)[0]
     n, found, _ = run_search(groups, backend, log, memory, seconds)
     assert json.loads(found) == json.loads(expected)
