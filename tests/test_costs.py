@@ -164,8 +164,6 @@ def test_it_is_read_and_written_and_refuses_what_it_does_not_know(iris):
     assert again(NETWORK.fit(*iris), *iris)["n_macs"] == N_MACS
     with pytest.raises(ValueError, match=r"Unknown cost 'flops'. Expected some of \['n_param"):
         cost_scoring(costs=["flops"])
-    with pytest.raises(TypeError, match=r"Call it: scoring=cost_scoring\(\)"):
-        cost_scoring(NETWORK, *iris)
     with pytest.raises(ValueError, match="for several scores"):
         cost_scoring(["accuracy", "recall"])
     with pytest.raises(ValueError, match="not a valid scoring"):

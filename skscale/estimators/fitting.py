@@ -175,21 +175,24 @@ class Trains(DescribesTraining):
         if validation_rows is not None:
             for network in networks:
                 self._calibrate(architecture, network, *validation_rows)
+        for network in networks:
+            self._try(architecture, network, farthest_rows, recipe)
         self._adopt(architecture, networks)
-        self._try(farthest_rows, recipe)
         context.call_on_fit_task_end(estimator=self, reconstruction_attributes={}, **seen)
         return self
 
-    def _try(self, rows, recipe):
+    def _try(self, architecture, network, rows, recipe):
         """Refuse a network that no number comes of.
 
         No loss sees what the last step does, and some outputs do not enter any.
         """
-        try:
-            self._forward(rows)
-        except ValueError:
+        weights = network.coefs, network.intercepts, network.buffers
+        with np.errstate(over="ignore", invalid="ignore"):
+            outputs = self._compute(rows, architecture, *weights)
+            outputs = outputs * getattr(network, "factor", 1.0)
+        if not np.isfinite(outputs).all():
             what = "output for some of the rows of X"
-            raise DivergedError(what, self.best_epoch_, recipe) from None
+            raise DivergedError(what, network.best_epoch, recipe)
 
     def _compare(self, task, student, alone, validation_rows):
         """Warn where a student does not gain from its teacher."""

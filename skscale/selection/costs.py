@@ -264,8 +264,6 @@ def cost_scoring(
 
     Raises
     ------
-    TypeError
-        If it is itself passed as `scoring`.
     ValueError
         If a cost is unknown, or `scoring` is for several scores.
 
@@ -283,8 +281,6 @@ def cost_scoring(
     >>> search.cv_results_["mean_test_n_parameters"]
     array([ 139., 1315.])
     """
-    if hasattr(scoring, "fit"):
-        raise TypeError("cost_scoring makes a scoring. Call it: scoring=cost_scoring().")
     if isinstance(costs, str):
         costs = (costs,)
     unknown = [name for name in costs if name not in _COSTS]
