@@ -19,8 +19,12 @@ _FEWEST_ROWS = 256
 _FEW_ROWS = 16
 
 
+# In the type of what it is compared with: a number of Python's is converted at each call.
+_ZERO = {np.dtype(kind): np.zeros((), kind) for kind in (np.float32, np.float64)}
+
+
 def _relu(z):
-    return np.maximum(z, 0, out=z)
+    return np.maximum(z, _ZERO[z.dtype], out=z)
 
 
 def _gelu(z):
