@@ -421,6 +421,13 @@ GAPS = {
             OneHotEncoder(handle_unknown="ignore"),
         ],
     ),
+    "imputed objects": (
+        pd.Series(_TOWNS, dtype=object),
+        [
+            SimpleImputer(missing_values=None, strategy="constant", fill_value="none"),
+            OneHotEncoder(),
+        ],
+    ),
     "objects": (pd.Series(_TOWNS, dtype=object), [OneHotEncoder(handle_unknown="ignore")]),
     "numbers": (pd.Series(_NUMBERS), [OneHotEncoder()]),
     "codes": (pd.Series(_NUMBERS), [OrdinalEncoder(encoded_missing_value=-1)]),

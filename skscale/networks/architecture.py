@@ -213,8 +213,8 @@ class ConvolutionalArchitecture:
             for k, hidden in enumerate(stage.hidden):
                 # A side of one pixel cannot be halved. (oneDNN 3.12, of torch 2.13, reads what
                 # nothing was written to for the gradient of such a stride in bfloat16.)
-                strides = tuple(min(s, n) for s, n in zip(stage.strides, shape, strict=True))
-                strides = (1, 1) if k else strides
+                wanted = (1, 1) if k else stage.strides
+                strides = tuple(min(s, n) for s, n in zip(wanted, shape, strict=True))
                 shape = _strided(shape, strides)
                 found.append((n_in, hidden, stage.width, strides, shape))
                 n_in = stage.width

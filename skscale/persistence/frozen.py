@@ -90,7 +90,8 @@ class FrozenPredictor:
     def missing_values_(self):
         """list of float or None: what to pass for a missing value of each column.
 
-        NaN; None where that was a value to learn from and NaN was not.
+        NaN; None where that was a value to learn from, or is what an imputer fills, and NaN
+        is not.
         """
         nones = self._trace().nones
         return [None if c in nones else float("nan") for c in range(self.n_features_in_)]

@@ -132,7 +132,7 @@ class Seen:
     numbers : set of int
         Columns that are taken as numbers.
     nones : set of int
-        Columns in which None is a value and NaN is not.
+        Columns in which None is a value, or missing, and NaN is not.
     """
 
     numbers: set = field(default_factory=set)
@@ -238,9 +238,11 @@ class Impute:
         return len(self.kept) + (0 if self.indicated is None else len(self.indicated))
 
     def trace(self, columns, seen):
-        """Note which columns it takes as numbers: see `Seen`."""
+        """Note which columns it takes as numbers, and where None is missing: see `Seen`."""
         if self.reads != "objects":
             seen.numbers.update(columns)
+        if self.missing is None:
+            seen.nones.update(columns)
         made = [None] * (0 if self.indicated is None else len(self.indicated))
         return [columns[place] for place in self.kept.tolist()] + made
 
