@@ -26,7 +26,7 @@ from sklearn.model_selection import GridSearchCV
 from torch.nn import functional
 
 from skscale import ScaledCNNClassifier
-from skscale.networks.modules import arrays_of, build
+from skscale.networks.modules import build, weights_of
 from skscale.training.optimizer import BETAS, EPS
 from skscale.training.random import FeedRandom, initial_stream
 
@@ -142,8 +142,8 @@ def compare_fit(X, y, device, quick):
         some = slice(0, 1_024)
         ours = ScaledCNNClassifier(**settings, precision="float64").fit(X[some], y[some])
         loop = Loop(ours, X[some], y[some], 1, torch.float64, device).run()
-        coefs, intercepts, _ = arrays_of(loop.cpu())
-        pairs = zip(coefs + intercepts, ours.coefs_ + ours.intercepts_, strict=True)
+        weights = weights_of(loop.cpu())
+        pairs = zip(weights.trained, ours.coefs_ + ours.intercepts_, strict=True)
         assert max(np.abs(a - b).max() for a, b in pairs) < 1e-9
         ours = ScaledCNNClassifier(**settings)
         fitted = ours.fit(X[some], y[some])

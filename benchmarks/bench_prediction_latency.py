@@ -100,7 +100,7 @@ def make_onnx(ours):
 def make_contestants(ours, theirs, default, X):
     """Return functions that predict labels, by name."""
     rows32 = X.astype(np.float32)
-    module = DenseNetwork(ours.architecture_, ours.coefs_, ours.intercepts_).eval()
+    module = DenseNetwork(ours.architecture_, ours.predictor_.network.weights).eval()
     classes = ours.classes_
     net = skorch.NeuralNetClassifier(
         module, classes=classes, train_split=None, callbacks="disable", verbose=0

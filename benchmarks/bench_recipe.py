@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 from skscale import ScaledMLPClassifier, ScaledMLPRegressor
 from skscale.networks import dense
 from skscale.networks.architecture import DenseArchitecture
-from skscale.training import optimizer, stack
+from skscale.training import optimizer
 
 TABLES = SETS[:9]
 
@@ -52,12 +52,13 @@ def with_random_outputs():
     zero = dense.initial_parameters
 
     def initial(architecture, generator, dtype):
-        coefs, intercepts = zero(architecture, generator, dtype)
-        n_in, n_out = coefs[-1].shape
-        coefs[-1] = (generator.standard_normal((n_in, n_out)) / n_in**0.5).astype(dtype)
-        return coefs, intercepts
+        weights = zero(architecture, generator, dtype)
+        n_in, n_out = weights.coefs[-1].shape
+        drawn = generator.standard_normal((n_in, n_out)) / n_in**0.5
+        weights.coefs[-1] = drawn.astype(dtype)
+        return weights
 
-    return mock.patch.object(stack, "initial_parameters", initial)
+    return mock.patch.object(dense, "initial_parameters", initial)
 
 
 def with_betas(*betas):

@@ -90,7 +90,7 @@ def check_equal(ways):
     expected = ways["overlapped"]()
     for name in ("in Python", "one after the other, 30", "one thread"):
         for one, other in zip(ways[name](), expected, strict=True):
-            for a, b in zip(one.coefs, other.coefs, strict=True):
+            for a, b in zip(one.weights.coefs, other.weights.coefs, strict=True):
                 assert np.linalg.norm(a - b) < 1e-3 * np.linalg.norm(b), name
 
 

@@ -5,7 +5,6 @@ But for that of its searches, which serving need not load: `selection._search_pr
 - `_fit_context` validates parameters by `_parameter_constraints` and, since 1.9, tears
   callbacks down after a fit: there is no public way to have both.
 - `Interval`, `Options`, `StrOptions` are the words of those constraints.
-- `_check_partial_fit_first_call` is what they check `classes` with.
 - `_check_categorical_features` reads the words of `categorical_features`.
 - `_check_sample_weight` is what scikit-learn's own estimators check weights with.
 - `_num_samples` and `_safe_indexing` count and take rows of anything that X may be.
@@ -14,7 +13,6 @@ But for that of its searches, which serving need not load: `selection._search_pr
 from sklearn.base import _fit_context
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import (
     _check_categorical_features,
     _check_sample_weight,
@@ -26,7 +24,6 @@ __all__ = [
     "Options",
     "StrOptions",
     "_check_categorical_features",
-    "_check_partial_fit_first_call",
     "_check_sample_weight",
     "_fit_context",
     "_num_samples",

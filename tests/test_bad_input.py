@@ -255,7 +255,7 @@ BAD_X = {
     ),
     "17 complex": (lambda: X + 1j, ValueError, "Complex data not supported"),
     "18 structured": (
-        lambda: np.zeros(N, dtype=[("a", float), ("b", float)]), TypeError, "Cannot cast"
+        lambda: np.zeros(N, dtype=[("a", float), ("b", float)]), TypeError, "structured array"
     ),
     "19 datetime64": (lambda: np.stack([DAYS] * D, 1), TypeError, "holds times.*Expected num"),
     "19 timedelta64": (
@@ -264,7 +264,7 @@ BAD_X = {
     "20 NaT": (
         lambda: np.full((N, D), np.datetime64("NaT")), ValueError, r"missing times \(NaT\)"
     ),
-    "21 generator": (lambda: (row for row in X), TypeError, "read but once.*pass list"),
+    "21 generator": (lambda: (row for row in X), TypeError, "read only once.*pass list"),
     "22 str": (lambda: "hello", ValueError, "could not convert string to float"),
     "23 np.matrix": (lambda: np.asmatrix(X), TypeError, "np.matrix is not supported"),
     "24 masked": (lambda: np.ma.MaskedArray(X, X > 1), ValueError, "masked array.*fill them"),
@@ -436,8 +436,8 @@ BAD_Y = {
     "45 length": (lambda: LABELS[:5], ValueError, "inconsistent numbers of samples"),
     "46 None": (lambda: None, ValueError, "requires y to be passed"),
     "47 continuous": (lambda: NUMBERS, ValueError, "Unknown label type"),
-    "48 NaN": (lambda: np.where(LABELS, np.nan, 0), ValueError, "y contains NaN"),
-    "49 inf": (lambda: np.where(LABELS, np.inf, 0), ValueError, "y contains infinity"),
+    "48 NaN": (lambda: np.where(LABELS, np.nan, 0), ValueError, "y(_val)? contains NaN"),
+    "49 inf": (lambda: np.where(LABELS, np.inf, 0), ValueError, "y(_val)? contains infinity"),
     "50 None among strings": (
         lambda: np.array(["a", None] * 30, dtype=object),
         ValueError,
@@ -454,7 +454,7 @@ BAD_Y = {
     "59 Int64 with NA": (
         lambda: pd.Series([pd.NA] + [0, 1] * 29 + [1], dtype="Int64"),
         ValueError,
-        "y contains NaN",
+        "y(_val)? contains NaN",
     ),
     "60 strings": (
         lambda: np.array(["a", "b"] * 30), ValueError, r"use Scaled\w+Classifier"
@@ -596,7 +596,6 @@ def test_weights_that_are_not_finite_never_predict(subject, case):
         broken = subject.make().fit(rows, subject.y)
         network = broken.best_estimator_ if subject.is_search else broken
         for value in (np.nan, np.inf):
-            network.coefs_ = [c.copy() for c in network.coefs_]
             network.coefs_[-1][:] = value
             with pytest.raises(ValueError, match="output is not finite"):
                 broken.predict(asked)
@@ -808,7 +807,7 @@ BAD_IMAGES = {
         lambda: [*COLOUR[:-1], COLOUR[0, :2]], ValueError, "inhomogeneous", "inhomogeneous"
     ),
     "an array of arrays": (
-        lambda: np.fromiter(COLOUR, dtype=object), ValueError, "with a sequence", "with a seq"
+        lambda: np.fromiter(COLOUR, dtype=object), ValueError, "Expected 2D", "Expected 2D"
     ),
     "NaN": (lambda: pixels_with(np.nan), ValueError, "X contains NaN", "X contains NaN"),
     "inf": (lambda: pixels_with(np.inf), ValueError, "infinity", "infinity"),
@@ -824,7 +823,7 @@ BAD_IMAGES = {
     "masked": (
         lambda: np.ma.MaskedArray(COLOUR, COLOUR > 9), ValueError, "masked", "masked"
     ),
-    "a generator": (lambda: iter(COLOUR), TypeError, "read but once", "read but once"),
+    "a generator": (lambda: iter(COLOUR), TypeError, "read only once", "read only once"),
     "sparse": (
         lambda: sp.coo_array(COLOUR), TypeError, "Sparse data was passed", "Sparse data was pa"
     ),

@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 
 import joblib
 import numpy as np
@@ -23,10 +24,11 @@ from skscale import (
     fit_compound_coefficients,
     prune,
 )
-from skscale.estimators.images import find_image_shape, pixel_moments
+from skscale.estimators.images import pixel_moments
+from skscale.inference.inputs import find_image_shape
 from skscale.networks.architecture import ConvolutionalArchitecture, Stage
 from skscale.networks.convolutional import resize
-from skscale.networks.modules import arrays_of, build, load_arrays_, split
+from skscale.networks.modules import build, load_weights_, split, weights_of
 from skscale.scaling import image_scale
 from skscale.training.augmentation import change_images, draw_changes
 from skscale.training.random import FeedRandom
@@ -314,23 +316,23 @@ def test_channels_whose_outgoing_weights_are_zero_change_nothing(importance):
     with torch.no_grad():
         for block in module.blocks:
             block.project.weight[:, ::2] = 0
-    coefs, intercepts, buffers = arrays_of(module)
+    weights = weights_of(module)
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((30, 216)), rng.integers(0, 3, 30)
     recipe = Recipe(0.01, "constant", 0.0, 0.0, 0.0, 10, 1, None, 5, 0.0)
     task = Task(
         shape, recipe, "cross_entropy", X, y, None, np.arange(30), None, 0, "float64", "cpu",
-        loss_parameter=0.0, buffers=buffers,
+        loss_parameter=0.0, buffers=weights.buffers,
     )  # fmt: skip
-    found = channel_importances(importance, shape, [(coefs, intercepts)], task)
+    found = channel_importances(importance, shape, [weights], task)
     if importance != "activation":  # which knows nothing of what comes after
         for of_block in found:
             assert (of_block[0, ::2] == 0).all()
             assert (of_block[0, 1::2] > 0).all()
     kept = [np.arange(1, n, 2)[None] for n in shape.widths]
-    smaller, [arrays] = remove_channels(shape, [(coefs, intercepts)], kept)
+    smaller, [pruned] = remove_channels(shape, [weights], kept)
     assert smaller.widths == (4, 3, 16)
-    narrow = load_arrays_(build(smaller), *arrays, buffers)
+    narrow = load_weights_(build(smaller), replace(pruned, buffers=weights.buffers))
     assert smaller.n_parameters == sum(p.numel() for p in narrow.parameters())
     x = torch.from_numpy(X).view(30, *shape.input_shape)
     torch.testing.assert_close(narrow(x), module(x), rtol=0, atol=1e-9)

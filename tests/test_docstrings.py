@@ -62,7 +62,7 @@ def test_fitted_attributes_are_documented(Estimator, small):
         for names, _ in _documented(inspect.getdoc(Estimator), "Attributes")
         for name in names.split(", ")
     }
-    public = {n for n in vars(fitted) if n.endswith("_") and not n.startswith("_")}
+    public = {n for n in dir(fitted) if n.endswith("_") and not n.startswith("_")}
     assert public <= documented
     for name in documented - {"feature_names_in_"}:
         assert hasattr(fitted, name), name

@@ -207,9 +207,9 @@ def test_few_rows_are_read_as_many_are(convert):
         )
         new = X.copy()
         new.loc[3, "town"] = "never seen"
-        expected = fitted._category_reader.read(convert(new))
+        expected, _ = fitted.predictor_.inputs.read(convert(new))
         for start in (0, 1, 3, 22, 150):
-            few = fitted._category_reader.read(convert(new[start : start + 5]))
+            few, _ = fitted.predictor_.inputs.read(convert(new[start : start + 5]))
             np.testing.assert_array_equal(few, expected[start : start + 5])
 
 

@@ -45,6 +45,8 @@ from skscale import (
     SmallestWithin,
     cost_scoring,
 )
+from skscale.inference.inputs import Inputs
+from skscale.networks.architecture import Stage
 from skscale.persistence import files
 from skscale.storage import container
 
@@ -282,12 +284,12 @@ def test_no_truncated_bit_flipped_or_swapped_file_is_read(a_file, tmp_path):
 
 def _load_content(tmp_path, content, **options):
     path = tmp_path / "hostile"
-    container.write(path, "estimator", 1, content)
+    container.write(path, "estimator", files.FORMAT_VERSION, content)
     return skscale.load(path, **options)
 
 
 def _members(a_file):
-    content, _ = container.read(a_file[0], "estimator", 1)
+    content, _ = container.read(a_file[0], "estimator", files.FORMAT_VERSION)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     return members, json.loads(members.pop("schema.json"))
@@ -461,6 +463,86 @@ def test_a_network_takes_no_more_memory_than_its_weights_say(a_file, tmp_path, d
         skscale.save(fitted, tmp_path / "file")
 
 
+def _set(part, **values):
+    for name, value in values.items():
+        object.__setattr__(part, name, value)
+
+
+def test_no_attribute_stands_before_a_method(a_file, tmp_path, monkeypatch):
+    from skops.io import dumps
+
+    def state_of(part):
+        names = {*part.__dataclass_fields__, "check"}
+        return {name: value for name, value in vars(part).items() if name in names}
+
+    monkeypatch.setattr(Inputs, "__getstate__", state_of)
+    fitted = skscale.load(a_file[0])
+    predictor = fitted[-1].predictor_
+    inputs, network = predictor.inputs, predictor.network
+    for part in (predictor, inputs, inputs.encoding, predictor.head, network, network.weights):
+        _set(part, check=list)
+        with pytest.raises(FileError, match=r"no attributes \['check'\]"):
+            _load_content(tmp_path, dumps(fitted))
+        del vars(part)["check"]
+    # Also of a predictor where none belongs.
+    _set(predictor, head=None)
+    for holder in (StandardScaler(), SimpleImputer()):
+        holder.held_ = np.array([{"of": (fitted[-1],)}], dtype=object)
+        with pytest.raises(FileError, match="labels or numbers"):
+            _load_content(tmp_path, dumps(holder))
+
+
+_STAGE = Stage(4, (1 << 20, 1 << 20), (8,))
+HOSTILE_MODULES = {
+    "sizes from 1 on": {"architecture": {"stem_width": -(1 << 40)}},
+    "strides of 1 or 2": {"architecture": {"side": 1 << 20, "stages": (_STAGE,)}},
+    "resized to 1024 pixels at most": {"architecture": {"side": 1 << 20}},
+    "all parameters": {"architecture": {"n_outputs": 1 << 40}},
+    "a known activation": {"architecture": {"activation": "sin"}},
+    "an architecture": {"architecture": None},
+    "the name of a device": {"device": "meta"},
+    "finite factors": {"factors": np.array([np.nan])},
+    "arrays of all members": {"weights": {"n_members": 7}},
+    "weights as floats": {"weights": {"coefs": [np.array(["a"])]}},
+    "numbers of shape": {"factors": np.ones(2)},
+}
+
+
+@pytest.mark.parametrize("message", HOSTILE_MODULES)
+def test_no_module_is_larger_than_its_file(message, digits, tmp_path):
+    from skops.io import dumps
+
+    X, y = digits
+    fitted = ScaledCNNClassifier(width=4, max_epochs=1, random_state=0).fit(X[:99], y[:99])
+    network = fitted.predictor_.network
+    for name, value in HOSTILE_MODULES[message].items():
+        if isinstance(value, dict):
+            _set(getattr(network, name), **value)
+        else:
+            _set(network, **{name: value})
+    with pytest.raises(FileError, match=message):
+        _load_content(tmp_path, dumps(fitted))
+
+
+def test_what_is_built_is_a_module(digits, tmp_path):
+    from skops.io import dumps
+
+    X, y = digits
+    fitted = ScaledNetworkClassifier(Net, **QUICK).fit(X[:99], y[:99])
+    architecture = fitted.predictor_.network.architecture
+    for values, message in (
+        ({"module": list}, "a module of torch"),
+        ({"arguments": [1]}, "arguments by their names"),
+        ({"widest": 1}, "numbers between two layers"),
+        ({"n_parameters": 7}, "all parameters"),
+    ):
+        before = dict(vars(architecture))
+        _set(architecture, **values)
+        with pytest.raises(FileError, match=message):
+            _load_content(tmp_path, dumps(fitted), trusted=[Net])
+        vars(architecture).update(before)
+
+
 def _places(value, path=()):
     keys = value if isinstance(value, dict) else range(len(value))
     for key in keys:
@@ -496,12 +578,15 @@ def test_any_field_of_the_schema_may_be_hostile(a_file, tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["hostile"]
 
 
-def test_a_newer_format_is_refused_by_name_and_another_kind_too(a_file, tmp_path):
-    content, version = container.read(a_file[0], "estimator", 1)
-    assert version == files.FORMAT_VERSION == 1
-    container.write(tmp_path / "newer", "estimator", 2, content)
-    with pytest.raises(FileError, match=r"is of format 2, and skscale .* formats up to 1"):
+def test_another_format_is_refused_by_name_and_another_kind_too(a_file, tmp_path):
+    content, version = container.read(a_file[0], "estimator", 2)
+    assert version == files.FORMAT_VERSION == 2
+    container.write(tmp_path / "newer", "estimator", 3, content)
+    with pytest.raises(FileError, match=r"is of format 3, and skscale .* formats up to 2"):
         skscale.load(tmp_path / "newer")
+    container.write(tmp_path / "older", "estimator", 1, content)
+    with pytest.raises(FileError, match=r"is of format 1, and skscale .* formats from 2 on"):
+        skscale.load(tmp_path / "older")
     with pytest.raises(FileError, match=r"Read it by skscale\.load\."):
         skscale.load_frozen(a_file[0])
 

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import copy
 import json
 import os
 import pickle
@@ -42,7 +43,8 @@ from skscale import (
     freeze,
     load_frozen,
 )
-from skscale.persistence import frozen
+from skscale.inference import inputs
+from skscale.inference.predictor import FORMAT_VERSION
 from skscale.storage import container, tree
 
 N = 160
@@ -188,7 +190,7 @@ def test_one_hot_encoding_is_frozen_with_all_its_options(options):
     assert_predicts_the_same(predictor, fitted, frame)
     unseen = frame.iloc[:5].assign(town="Wien")
     if encoder.handle_unknown == "error":
-        with pytest.raises(ValueError, match=r"unknown categories \['Wien'\] in column 0"):
+        with pytest.raises(ValueError, match=r"unknown categories \['Wien'\] in column 'town'"):
             predictor.predict(unseen)
     else:
         assert_predicts_the_same(predictor, fitted, unseen)
@@ -459,7 +461,8 @@ def test_what_stands_for_a_missing_value_in_a_list_is_known(name):
         [none if pd.isna(value) else value for value, none in zip(row, missing, strict=True)]
         for row in frame.astype(object).to_numpy().tolist()
     ]
-    np.testing.assert_allclose(predictor.predict(rows), expected, rtol=1e-6)
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        np.testing.assert_allclose(predictor.predict(rows), expected, rtol=1e-6)
 
 
 def test_words_that_pandas_makes_missing_between_the_steps_are_the_pipelines():
@@ -495,7 +498,8 @@ def test_large_whole_numbers_are_categories_of_their_own():
     predictor = freeze(network)
     np.testing.assert_allclose(predictor.predict(whole), expected, rtol=1e-5)
     rows = [[x, int(n)] for x, n in zip(frame.x.tolist(), ids, strict=True)]
-    np.testing.assert_allclose(predictor.predict(rows), expected, rtol=1e-5)
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        np.testing.assert_allclose(predictor.predict(rows), expected, rtol=1e-5)
 
 
 def test_what_an_imputer_does_not_take_is_refused_as_scikit_learn_does():
@@ -529,9 +533,11 @@ def test_a_search_is_frozen_as_what_it_found(digits):
 
 def test_large_inputs_are_computed_in_pieces(monkeypatch):
     frame = make_frame()
-    fitted = quick("strings").fit(frame, make_target(frame, "strings"))
+    words = OneHotEncoder(handle_unknown="ignore")
+    columns = numbers_and_words(make_pipeline(SimpleImputer(), StandardScaler()), words)
+    fitted = make_pipeline(columns, quick("strings")).fit(frame, make_target(frame, "strings"))
     predictor = freeze(fitted)
-    monkeypatch.setattr(frozen, "_BLOCK_ROWS", 50)
+    monkeypatch.setattr(inputs, "_BLOCK_ROWS", 50)
     assert_predicts_the_same(predictor, fitted, frame)
 
 
@@ -598,15 +604,15 @@ def test_only_what_is_fitted_is_frozen():
 
 BAD = [
     (None, ValueError, "X is None"),
-    (np.ones(4), ValueError, r"Expected 2D array, got 1D array.*Reshape your data"),
-    (np.ones((2, 3)), ValueError, "X has 3 features, but FrozenClassifier is expecting 2"),
+    (np.ones(4), ValueError, r"(?s)Expected 2D array, got 1D array.*Reshape your data"),
+    (np.ones((2, 3)), ValueError, "X has 3 features, but ScaledMLPClassifier is expecting 2"),
     (np.ones((0, 2)), ValueError, r"0 sample\(s\)"),
     ([[1.0, np.nan]], ValueError, "Input X contains NaN"),
     ([[1.0, np.inf]], ValueError, "infinity"),
     ([[1.0, 1e300]], ValueError, "too large"),
     ([["a", 1.0]], ValueError, "could not convert string to float"),
     (np.ones((2, 2), complex), ValueError, "complex"),
-    (iter([[1, 2]]), TypeError, "read but once"),
+    (iter([[1, 2]]), TypeError, "read only once"),
     (np.ma.masked_array([[1.0, 2.0]], [[True, False]]), ValueError, "masked"),
     (pd.DataFrame([[1, 2]], columns=["a", "a"]), ValueError, "two columns of one name"),
 ]
@@ -621,26 +627,38 @@ def test_bad_input_is_refused(X, kind, message):
         freeze(fitted).predict(X)
 
 
-def test_sparse_rows_are_refused():
+def test_sparse_rows_are_taken_by_an_estimator_and_refused_by_a_pipeline(tmp_path):
     from scipy.sparse import csr_array
 
     rows = np.random.default_rng(0).normal(size=(60, 2))
     fitted = quick("bools", preprocessing=None).fit(csr_array(rows), rows[:, 0] > 0)
-    predictor = freeze(fitted)
-    assert_predicts_the_same(predictor, fitted, rows)
+    predictor = through_a_file(freeze(fitted), tmp_path)
+    assert_predicts_the_same(predictor, fitted, rows, csr_array(rows))
+    pipeline = make_pipeline(MaxAbsScaler(), fitted).fit(rows, rows[:, 0] > 0)
     with pytest.raises(TypeError, match="takes dense data"):
-        predictor.predict(csr_array(rows))
+        freeze(pipeline).predict(csr_array(rows))
 
 
 def test_columns_that_are_not_there_are_named():
     frame = make_frame()
-    fitted = quick("strings").fit(frame, make_target(frame, "strings"))
-    predictor = freeze(fitted)
-    with pytest.raises(ValueError, match=r"expected \['age'\], got \['years'"):
-        predictor.predict(frame.rename(columns={"age": "years"}))
-    with pytest.warns(UserWarning, match="does not have feature names"):
-        predictor.predict(frame.to_numpy())
-    assert len(predictor.predict(frame.to_numpy().tolist())) == N
+    y = make_target(frame, "strings")
+    renamed = frame.rename(columns={"age": "years"})
+    words = OneHotEncoder(handle_unknown="ignore")
+    pipeline = make_pipeline(numbers_and_words(SimpleImputer(), words), quick("strings"))
+    for fitted in (quick("strings"), pipeline):
+        fitted.fit(frame, y)
+        predictor = freeze(fitted)
+        unseen = r"(?s)unseen at fit time:\n- years\n.*yet now missing:\n- age\n"
+        with pytest.raises(ValueError, match=unseen):
+            predictor.predict(renamed)
+        for X in (frame.to_numpy(), frame.to_numpy().tolist()):
+            with pytest.warns(UserWarning, match="does not have valid feature names"):
+                np.testing.assert_array_equal(predictor.predict(X), fitted.predict(frame))
+    numbers = frame[["age", "speed"]]
+    for fitted in (quick("strings"), make_pipeline(StandardScaler(), quick("strings"))):
+        predictor = freeze(fitted.fit(numbers, y))
+        with pytest.raises(ValueError, match="must be in the same order as they were in fit"):
+            predictor.predict(numbers[["speed", "age"]])
 
 
 # Files
@@ -684,7 +702,7 @@ def test_no_truncated_and_no_bit_flipped_file_is_read(a_file, tmp_path):
     assert len(mutants) >= 500
 
 
-def _rehash(tmp_path, content, kind="frozen", version=1):
+def _rehash(tmp_path, content, kind="frozen", version=FORMAT_VERSION):
     path = tmp_path / "hostile"
     container.write(path, kind, version, content)
     return path
@@ -692,7 +710,7 @@ def _rehash(tmp_path, content, kind="frozen", version=1):
 
 def test_no_hostile_content_with_a_right_hash_does_harm(a_file, tmp_path):
     """Any single field changed: refused when read, or a predictor that still only computes."""
-    content, _ = container.read(a_file[0], "frozen", 1)
+    content, _ = container.read(a_file[0], "frozen", FORMAT_VERSION)
     length = int.from_bytes(content[:8], "little")
     header, arrays = json.loads(bytes(content[8 : 8 + length])), bytes(content[8 + length :])
     rng = np.random.default_rng(0)
@@ -701,7 +719,7 @@ def test_no_hostile_content_with_a_right_hash_does_harm(a_file, tmp_path):
         None, True, -1, 0, 1 << 62, 1.5, "", "os.system", [], {}, [[[]]], {"part": "Chain"},
         {"part": "os", "fields": {}}, {"array": 0}, {"number": "nan"}, {"tuple": [1]},
         {"values": [], "dtype": "O"}, {"values": ["a"], "dtype": "U999999999"},
-        ["<f4", [1 << 40]],
+        ["<f4", [1 << 40]], {"part": "Weights", "fields": {}}, {"number": "inf"}, 10**400,
     ]  # fmt: skip
     n_refused = 0
     for _ in range(500):
@@ -730,6 +748,104 @@ def _places(value, path=()):
         yield (*path, key)
         if isinstance(value[key], (dict, list)):
             yield from _places(value[key], (*path, key))
+
+
+_N = 20_000
+# Of an ensemble or a pipeline where a part stands, what it holds instead, and what is said.
+HOSTILE_PARTS = [
+    ("ensemble", "inputs", {"n_features": 1 << 40}, "a name for each column"),
+    ("ensemble", "inputs", {"names": [["age"]] * 5}, "strings"),
+    ("ensemble", "inputs", {"names": None, "owner": 3}, "the name of an estimator"),
+    ("ensemble", "inputs", {"places": np.array([1, 9])}, "places below 5"),
+    ("ensemble", "inputs", {"places": np.array([0, 3])}, "one number of codes of each"),
+    ("ensemble", "inputs", {"encoding": None}, "an encoding of categories"),
+    ("ensemble", "inputs", {"n_codes": [4, 3]}, "one number of codes"),
+    ("ensemble", "inputs.lookups.0", {"unknown": 10**400}, "a number"),
+    ("ensemble", "inputs.lookups.0", {"values": [[]] * 3}, "plain values"),
+    ("ensemble", "inputs.lookups.0", {"missing": None}, "codes of all"),
+    ("ensemble", "inputs.encoding", {"n_codes": (1 << 40, 2)}, "one number of codes"),
+    ("ensemble", "inputs.encoding", {"other": (10**400, -1)}, "codes of others"),
+    ("ensemble", "inputs.encoding", {"center": np.full(3, np.nan)}, "moderate numbers"),
+    ("ensemble", "inputs.encoding", {"scale": np.full(3, 1e300)}, "moderate numbers"),
+    ("ensemble", "inputs.encoding", {"numbers": np.array([0, 2, 2])}, "in their order"),
+    ("ensemble", "inputs.encoding", {"edges": np.zeros((3, 4))}, "edges that ascend"),
+    ("ensemble", "inputs.encoding", {"missing": np.array([3])}, "places below 3"),
+    ("ensemble", "network", {"weights": None}, "weights"),
+    ("ensemble", "network.weights", {"n_members": 2}, "members of an ensemble"),
+    ("ensemble", "network.weights", {"n_members": 3.0}, "a number of members"),
+    ("ensemble", "network.weights", {"intercepts": []}, "layers"),
+    ("ensemble", "network.weights", {"buffers": None}, "lists of arrays"),
+    ("ensemble", "network.architecture", {"widths": (1 << 40,)}, "widths"),
+    ("ensemble", "network.architecture", {"activation": "sin"}, "a known activation"),
+    ("ensemble", "network.architecture", {"fan_in": 0}, "inputs"),
+    ("ensemble", "network.architecture", {"n_features": 13.0}, "shape of the architecture"),
+    ("ensemble", "head", {"classes": np.array(["a", "b"], "U5000000")}, "moderate width"),
+    ("ensemble", "head", {"classes": np.array(["b", "a"])}, "classes in their order"),
+    ("ensemble", "head", {"is_multilabel": True}, "weights of each output"),
+    ("number", "head", {"mean": np.array([np.inf])}, "moderate numbers"),
+    ("number", "head", {"scale": np.array([1e300])}, "moderate numbers"),
+    ("number", "head", {"scale": np.array([-1.0])}, "scales that are not negative"),
+    ("number", "head", {"mean": np.zeros((_N, 1)), "scale": np.zeros((1, _N))}, "a mean and"),
+    ("number", "network.weights",
+     {"coefs": [np.full((2, 1), np.inf)], "intercepts": [np.zeros(1)]}, "finite weights"),
+    ("pipeline", "inputs", {"inner": None}, "inputs of a table"),
+    ("pipeline", "inputs", {"chain": None}, "steps"),
+    ("pipeline", "inputs", {"n_features": 6, "names": None}, "5 columns to choose from"),
+    ("pipeline", "inputs.inner", {"n_features": 8}, "an encoding of every column"),
+    ("pipeline", "inputs.chain.steps.0.chains.1.steps.0.lookups.0", {"missing": 1e9},
+     "missing values among the others"),
+    ("pipeline", "inputs.chain.steps.0.chains.1.steps.0", {"widths": (1 << 40, 2)},
+     "outputs of known values"),
+    ("pipeline", "inputs.chain.steps.0.chains.0.steps.0.steps.0",
+     {"fill": np.array(["a"] * 3, "U5000000")}, "values of the type of the table"),
+    ("pipeline", "inputs.chain.steps.0.chains.0.steps.0.steps.0", {"missing": 10**400},
+     "an int of 64 bits"),
+    ("pipeline", "inputs.chain.steps.0.chains.0.steps.0.steps.1", {"bounds": (0.0, 10**400)},
+     "numbers as bounds"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def predictors(a_file):
+    frame = a_file[1]
+    words = quick("strings", n_members=3, resolution=3)
+    numbers = frame[["age", "speed"]].to_numpy()
+    return {
+        "ensemble": freeze(words.fit(frame, make_target(frame, "strings"))),
+        "number": freeze(quick("number").fit(numbers, make_target(frame, "number"))),
+        "pipeline": load_frozen(a_file[0]),
+    }
+
+
+def _pack(predictor):
+    return tree.pack({name: getattr(predictor, name) for name in ("inputs", "network", "head")})
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "hostile", "message"),
+    HOSTILE_PARTS,
+    ids=[f"{kind}-{path}-{'-'.join(hostile)}" for kind, path, hostile, _ in HOSTILE_PARTS],
+)
+def test_parts_that_do_not_fit_are_refused(kind, path, hostile, message, predictors, tmp_path):
+    predictor = copy.deepcopy(predictors[kind])
+    load_frozen(_rehash(tmp_path, _pack(predictor)))
+    part = predictor
+    for name in path.split("."):
+        part = part[int(name)] if name.isdigit() else getattr(part, name)
+    for name, value in hostile.items():
+        assert hasattr(part, name)
+        object.__setattr__(part, name, value)
+    with pytest.raises(FileError, match=message):
+        load_frozen(_rehash(tmp_path, _pack(predictor)))
+
+
+def test_columns_that_no_step_reads_take_little_room(predictors, tmp_path):
+    predictor = copy.deepcopy(predictors["pipeline"])
+    object.__setattr__(predictor.inputs, "names", None)
+    object.__setattr__(predictor.inputs, "n_features", 1 << 40)
+    object.__setattr__(predictor.inputs.chain.steps[0], "n_columns", 1 << 40)
+    with pytest.raises(FileError, match="at most 4194304 columns"):
+        load_frozen(_rehash(tmp_path, _pack(predictor)))
 
 
 @pytest.mark.parametrize(
@@ -788,17 +904,44 @@ def test_types_of_strings_take_room_in_proportion_to_the_file(tmp_path):
         np.testing.assert_array_equal(tree.unpack(packed)["x"][-1], many)
 
 
-def test_a_newer_format_is_refused_by_name_and_another_kind_too(a_file, tmp_path):
-    content, version = container.read(a_file[0], "frozen", 1)
-    assert version == frozen.FORMAT_VERSION == 1
-    with pytest.raises(FileError, match=r"format 2, and skscale .* up to 1.*install that"):
-        load_frozen(_rehash(tmp_path, content, version=2))
+def test_another_format_is_refused_by_name_and_another_kind_too(a_file, tmp_path):
+    content, version = container.read(a_file[0], "frozen", 2)
+    assert version == FORMAT_VERSION == 2
+    with pytest.raises(FileError, match=r"format 3, and skscale .* up to 2.*install that"):
+        load_frozen(_rehash(tmp_path, content, version=3))
     with pytest.raises(FileError, match=r"expected 'frozen', got 'estimator'.*skscale\.load\."):
         load_frozen(_rehash(tmp_path, content, kind="estimator"))
 
 
-# Of format 1, compressed: a missing x is 3, and the logit of "yes" is
+# Of format 2, compressed: a missing x is 3, and the logit of "yes" is
 # 2 (x - 1) / 2 + 0.5 code + 1, where a word has the code 0 for "a", 1 for "b", else -1.
+FORMAT_2 = (
+    "eNqtVM1u2zAM7i7DsKcwfO4K20mTdFjRdd2lQIcW2IAdiiCgLaoWIsuGLCVLiwB7w73KHmGUbDex00MP8yERyU/i"
+    "30fWyzoDiQHX5SOqgJe6AHOeBGstDOrz6CQ+iU4YrqIg3Risz+NZMg3qHJLTyfk0Ph1PODAWnc1G0wmbRckESBUh"
+    "zkbpJIkxGcOIpzw+ZUCQMeNRyljCGaRTPhq///P2yH9PodGI4cfgKWQiM/4gVGVN7Y8VaKcL70SFUii8bkzHQcgF"
+    "StaAyrVC7VDfXT7s283dlYS6FgTRDqoWHMFYjQ6eOAUU/nwfrkvNHORXOKffLAehen6vvKbvrjZY+ds72BcNKstx"
+    "GFhWSluoFgtaw4aO0fY42Enx9tnx4M1Xur4uqCI4wBWC0lcP/qxskTblUaBCch5qBI8LuSyhq6aUHt3FlTjgEivT"
+    "046cVijqFBhkpFBWyq1PqIvnktiTF2hENuxShRqMKFUjGltJ9D2obWo0UO8Jz8RKMAznzk8T+AC9i2Xcq+Pp1t/J"
+    "oPbMMdoiiWlplXfv4vRM2LUk3tKVXuivrPitZkKBHABlWS7tEHrjlQPkCqRt6QfOlDbcKxnWvWJPXEJWLRXxm8QP"
+    "NI6k2LW2qb27y8ymQt/QWeizmg9yTdpcqXfNqOxC/AGp/M9j1Ra7kpANUpq6GPYq1cXZpO7F0uTeqxdQkW0/W5+E"
+    "QkNzu+yl8RVVPZwC0FlOqyxzMR6CL/et/YsHma0FM/mAiQ1HF6U17baKSSYai5VnufOjUVpfKbdapXjsDG2B6H3B"
+    "LLjB4yBrR1i/kevF8wbs9BzUQqi9gQvXKB7ywZb82eqGWwj5YAfNPEOEoj2f0YwPrGfemlrOm/Fr21RgN497vchp"
+    "l/RiuIEU5UEIjjh4QH9VOtyGpB6Lb/2WEvWisNII6R7sStF69ZH6N+7DT2JGr9zHc3rjQOKvtr0kJb17UWcbe9tx"
+    "EPcUJM23b45e+t597st/L9rDS3qno//fF/8AgCRLQg=="
+)
+
+
+def test_a_file_of_format_2_predicts_what_it_was_written_to(tmp_path):
+    (tmp_path / "old").write_bytes(zlib.decompress(base64.b64decode(FORMAT_2)))
+    predictor = load_frozen(tmp_path / "old")
+    X = pd.DataFrame({"x": [1.0, -3.0, None], "word": ["a", "b", "c"]})
+    logits = np.array([1.0, -2.5, 2.5])
+    expected = 1 / (1 + np.exp(-logits))
+    np.testing.assert_allclose(predictor.predict_proba(X)[:, 1], expected, rtol=1e-6)
+    assert predictor.predict(X).tolist() == ["yes", "no", "yes"]
+
+
+# What format 1 was, before anything was released.
 FORMAT_1 = (
     "eNqNVM1u2zAM7g4Dhr3CLobOXWHZaWoPC7qf04BifYAgCGibaoTIkqGfdGlhYI/cR5ikOMjs9FBfIpIfxY8f"
     "qZitqUFgwrR6QpkwpVuwC5o8am5RL9IrepVeNbhLk2pv0SxoXtLEbCC7ni9KVhZ5yVhOgZZZVc/zIoUUiobO"
@@ -813,14 +956,10 @@ FORMAT_1 = (
 )
 
 
-def test_a_file_of_format_1_predicts_what_it_was_written_to(tmp_path):
+def test_a_file_of_format_1_is_refused_by_name(tmp_path):
     (tmp_path / "old").write_bytes(zlib.decompress(base64.b64decode(FORMAT_1)))
-    predictor = load_frozen(tmp_path / "old")
-    X = [["a", 1.0], ["b", -3.0], ["c", None]]
-    logits = np.array([1.0, -2.5, 2.5])
-    expected = 1 / (1 + np.exp(-logits))
-    np.testing.assert_allclose(predictor.predict_proba(X)[:, 1], expected, rtol=1e-6)
-    assert predictor.predict(X).tolist() == ["yes", "no", "yes"]
+    with pytest.raises(FileError, match=r"is of format 1, and skscale .* formats from 2 on"):
+        load_frozen(tmp_path / "old")
 
 
 def test_what_is_no_regular_file_is_refused_and_not_waited_for(tmp_path):

@@ -3,44 +3,38 @@ import pytest
 import torch
 from scipy import special
 
-from skscale.inference import dense as inference
+from skscale.inference import heads
+from skscale.inference.dense import forward
+from skscale.inference.weights import Weights
 from skscale.networks.architecture import ACTIVATIONS, DenseArchitecture
 from skscale.networks.dense import DenseNetwork, initial_parameters
 
 
 def _make(widths=(12, 12, 7), dtype=np.float64, **options):
     architecture = DenseArchitecture(5, widths, 3, **options)
-    arrays = initial_parameters(architecture, np.random.default_rng(0), dtype)
-    return architecture, *arrays
+    return architecture, initial_parameters(architecture, np.random.default_rng(0), dtype)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("normalization", [None, "layer"])
 @pytest.mark.parametrize("residual", [False, True])
 def test_the_numpy_forward_pass_equals_the_torch_module(activation, normalization, residual):
-    architecture, coefs, intercepts = _make(
+    architecture, weights = _make(
         activation=activation, normalization=normalization, residual=residual
     )
     X = np.random.default_rng(1).standard_normal((40, 5)) * 3
-    expected = DenseNetwork(architecture, coefs, intercepts).eval()(torch.from_numpy(X))
-    out = inference.forward(
-        X,
-        coefs,
-        intercepts,
-        activation=activation,
-        normalization=normalization,
-        residual=residual,
-    )
+    expected = DenseNetwork(architecture, weights).eval()(torch.from_numpy(X))
+    out = forward(architecture, weights, X)
     np.testing.assert_allclose(out, expected.detach().numpy(), atol=1e-12)
 
 
 def test_many_rows_are_computed_in_chunks_with_the_same_result():
-    _, coefs, intercepts = _make(widths=(512,))
+    options = {"activation": "gelu", "normalization": "layer", "residual": True}
+    architecture, weights = _make(widths=(512,), **options)
     X = np.random.default_rng(1).standard_normal((3000, 5))
     before = X.copy()
-    options = {"activation": "gelu", "normalization": "layer", "residual": True}
-    out = inference.forward(X, coefs, intercepts, **options)
-    few = inference.forward(X[2990:], coefs, intercepts, **options)
+    out = forward(architecture, weights, X)
+    few = forward(architecture, weights, X[2990:])
     np.testing.assert_allclose(out[2990:], few, atol=1e-12)
     np.testing.assert_array_equal(X, before)
 
@@ -48,27 +42,55 @@ def test_many_rows_are_computed_in_chunks_with_the_same_result():
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_extreme_values_neither_overflow_nor_warn(activation):
     z = np.array([[-1e4, -50.0, 0.0, 50.0, 1e4]], dtype=np.float32)
-    out = inference.forward(
-        z,
-        [np.eye(5, dtype=np.float32)] * 2,
-        [np.zeros(5, dtype=np.float32)] * 2,
-        activation=activation,
-        normalization=None,
-        residual=False,
-    )
+    identity = Weights([np.eye(5, dtype=np.float32)] * 2, [np.zeros(5, dtype=np.float32)] * 2)
+    out = forward(DenseArchitecture(5, (5,), 5, activation), identity, z)
     assert np.isfinite(out).all()
     assert out.dtype == np.float32
 
 
 def test_links_equal_scipys():
     z = np.random.default_rng(0).standard_normal((50, 4)) * 30
-    np.testing.assert_allclose(inference.softmax(z), special.softmax(z, axis=1), atol=1e-15)
-    np.testing.assert_allclose(inference.log_softmax(z), special.log_softmax(z, axis=1))
-    np.testing.assert_allclose(inference.sigmoid(z), special.expit(z), atol=1e-15)
-    np.testing.assert_allclose(inference.log_sigmoid(z), special.log_expit(z))
+    np.testing.assert_allclose(heads.softmax(z), special.softmax(z, axis=1), atol=1e-15)
+    np.testing.assert_allclose(heads.log_softmax(z), special.log_softmax(z, axis=1))
+    np.testing.assert_allclose(heads.sigmoid(z), special.expit(z), atol=1e-15)
+    np.testing.assert_allclose(heads.log_sigmoid(z), special.log_expit(z))
 
 
 def test_log_links_do_not_underflow():
     z = np.array([[0.0, 2000.0]])
-    np.testing.assert_array_equal(inference.log_softmax(z), [[-2000.0, 0.0]])
-    np.testing.assert_array_equal(inference.log_sigmoid(-z), [[np.log(0.5), -2000.0]])
+    np.testing.assert_array_equal(heads.log_softmax(z), [[-2000.0, 0.0]])
+    np.testing.assert_array_equal(heads.log_sigmoid(-z), [[np.log(0.5), -2000.0]])
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("normalization", [None, "layer"])
+@pytest.mark.parametrize("n_members", [None, 3])
+def test_tensors_are_computed_by_the_same_code(activation, normalization, n_members):
+    members = [
+        _make(activation=activation, normalization=normalization, residual=True)
+        for _ in range(n_members or 1)
+    ]
+    architecture = members[0][0]
+    weights = Weights.stack([own for _, own in members])
+    assert weights.n_members == n_members
+    X = np.random.default_rng(1).standard_normal((40, 5)) * 3
+    out = forward(architecture, weights, torch.from_numpy(X))
+    assert isinstance(out, torch.Tensor)
+    np.testing.assert_allclose(out.numpy(), forward(architecture, weights, X), atol=1e-12)
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("is_multilabel", [False, True])
+def test_heads_decode_tensors_as_they_do_arrays(n_classes, is_multilabel):
+    head = heads.Labels(np.arange(n_classes), is_multilabel)
+    z = np.random.default_rng(0).standard_normal((3, 20, head.n_outputs)) * 20
+    joined = head.join(z)
+    for function in (head.probabilities, head.log_probabilities, head.scores):
+        found = function(head.join(torch.from_numpy(z)))
+        assert isinstance(found, torch.Tensor)
+        np.testing.assert_allclose(found.numpy(), function(joined), rtol=1e-10, atol=1e-12)
+    for is_log in (False, True):
+        numbers = heads.Numbers(np.array([2.0, 1.0]), np.array([0.5, 3.0]), is_log, False)
+        z = np.random.default_rng(0).standard_normal((3, 20, 2))
+        found = numbers.predictions(numbers.join(torch.from_numpy(z)))
+        np.testing.assert_allclose(found.numpy(), numbers.predictions(numbers.join(z)))

@@ -1,6 +1,7 @@
 """Ensembles, and calibrated probabilities."""
 
 import pickle
+from dataclasses import replace
 
 import joblib
 import numpy as np
@@ -11,7 +12,8 @@ from sklearn.model_selection import GridSearchCV
 
 from skscale import ScaledMLPClassifier, ScaledMLPRegressor, complexity, last_fused_run
 from skscale.estimators.calibration import find_inverse_temperature
-from skscale.inference.outputs import mean_of_logarithms
+from skscale.inference.heads import mean_of_logarithms
+from skscale.inference.weights import Weights
 
 FAST = {"width": 8, "max_epochs": 4, "random_state": 0}
 
@@ -19,8 +21,9 @@ FAST = {"width": 8, "max_epochs": 4, "random_state": 0}
 def member(fitted, k):
     """The k-th network of an ensemble, as an estimator of its own."""
     alone = pickle.loads(pickle.dumps(fitted))
-    alone.coefs_ = [c[k] for c in fitted.coefs_]
-    alone.intercepts_ = [b[k] for b in fitted.intercepts_]
+    weights = Weights([c[k] for c in fitted.coefs_], [b[k] for b in fitted.intercepts_])
+    network = replace(fitted.predictor_.network, weights=weights)
+    alone.predictor_ = replace(alone.predictor_, network=network)
     return alone
 
 

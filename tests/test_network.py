@@ -419,7 +419,7 @@ def test_probabilities_are_calibrated_and_a_teacher_teaches(sequences):
     X, y = sequences
     settings = {"learning_rate": 0.02, "max_epochs": 15, "random_state": 0}
     network = ScaledNetworkClassifier(Reader, **settings).fit(X, y)
-    assert network._factors[0] != 1
+    assert network.predictor_.network.factors[0] != 1
     proba = network.predict_proba(X)
     np.testing.assert_allclose(proba.sum(1), 1, rtol=1e-5)
     np.testing.assert_allclose(

@@ -3,6 +3,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from skscale.inference.weights import Weights
 from skscale.networks.architecture import ACTIVATIONS, DenseArchitecture
 from skscale.networks.dense import DenseNetwork, initial_parameters, stacked_forward
 from skscale.networks.parameters import ParameterShapes, StackedParameters, TrainedNumbers
@@ -19,7 +20,7 @@ def draw(architecture, seed, dtype=np.float64):
     """Weights and biases that are nowhere zero."""
     rng = np.random.default_rng(seed)
     shapes = architecture.layer_shapes
-    return (
+    return Weights(
         [rng.standard_normal(s).astype(dtype) for s in shapes],
         [rng.standard_normal(s[1]).astype(dtype) for s in shapes],
     )
@@ -32,8 +33,8 @@ def make_stack(architecture, n_members, dtype):
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_counts_equal_those_of_torch(architecture):
-    arrays = initial_parameters(architecture, np.random.default_rng(0), np.float32)
-    network = DenseNetwork(architecture, *arrays)
+    weights = initial_parameters(architecture, np.random.default_rng(0), np.float32)
+    network = DenseNetwork(architecture, weights)
     assert architecture.n_parameters == sum(p.numel() for p in network.parameters())
     with FlopCounterMode(display=False) as counter:
         network(torch.zeros(1, 5))
@@ -42,11 +43,11 @@ def test_counts_equal_those_of_torch(architecture):
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_member_of_a_stack_computes_what_its_plain_module_computes(architecture):
-    arrays = [draw(architecture, k) for k in range(3)]
+    weights = [draw(architecture, k) for k in range(3)]
     stack = make_stack(architecture, 3, torch.float64)
-    for k, (coefs, intercepts) in enumerate(arrays):
+    for k in range(3):
         scales = np.arange(1.0, 6.0) if k else None
-        trained = TrainedNumbers.of(architecture, coefs, intercepts, scales)
+        trained = TrainedNumbers.of(architecture, weights[k], scales)
         stack.set_member_(k, trained)
     x = torch.randn(3, 10, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     masks = [
@@ -58,26 +59,26 @@ def test_a_member_of_a_stack_computes_what_its_plain_module_computes(architectur
         for k in range(3):
             of_member = None if some_masks is None else [m[k] for m in some_masks]
             for is_trained in (False, True):
-                network = DenseNetwork(architecture, *arrays[k], is_trained=is_trained).eval()
+                network = DenseNetwork(architecture, weights[k], is_trained=is_trained).eval()
                 np.testing.assert_allclose(
                     out[k].numpy(), network(x[k], of_member).detach().numpy(), atol=1e-12
                 )
-                for own, given in zip(network.get_arrays(), arrays[k], strict=True):
-                    for a, b in zip(own, given, strict=True):
-                        np.testing.assert_allclose(a, b, rtol=1e-14)
+                pairs = zip(network.get_weights().trained, weights[k].trained, strict=True)
+                for own, given in pairs:
+                    np.testing.assert_allclose(own, given, rtol=1e-14)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_parameters_round_trip_through_a_stack_and_its_selection(architecture):
-    arrays = [draw(architecture, k) for k in range(4)]
+    weights = [draw(architecture, k) for k in range(4)]
     stack = make_stack(architecture, 4, torch.float64)
-    for k, pair in enumerate(arrays):
-        stack.set_member_(k, TrainedNumbers.of(architecture, *pair))
+    for k in range(4):
+        stack.set_member_(k, TrainedNumbers.of(architecture, weights[k]))
     chosen = stack.select([2, 0])
     chosen.copy_member_(1, stack, 3)
-    for member, expected in ((0, arrays[2]), (1, arrays[3])):
+    for member, expected in ((0, weights[2]), (1, weights[3])):
         got = chosen.get_member(member).weights(architecture)
-        for a, b in zip(got[0] + got[1], expected[0] + expected[1], strict=True):
+        for a, b in zip(got.trained, expected.trained, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-14)
     n_scales = 5 if architecture.scales_inputs else 0
     assert stack.flat.numel() == 4 * (architecture.n_parameters + n_scales)
@@ -88,10 +89,10 @@ def test_parameters_round_trip_through_a_stack_and_its_selection(architecture):
 @pytest.mark.parametrize("activation", sorted({*ACTIVATIONS} - {"logistic"}))
 def test_initial_activations_keep_their_scale_through_many_layers(activation):
     architecture = DenseArchitecture(100, (256,) * 10, 1, activation)
-    coefs, intercepts = initial_parameters(architecture, np.random.default_rng(0), np.float64)
-    assert not coefs[-1].any()  # training begins at the mean
-    coefs[-1] = np.random.default_rng(1).standard_normal((256, 1)) / 16
-    network = DenseNetwork(architecture, coefs, intercepts)
+    weights = initial_parameters(architecture, np.random.default_rng(0), np.float64)
+    assert not weights.coefs[-1].any()  # training begins at the mean
+    weights.coefs[-1] = np.random.default_rng(1).standard_normal((256, 1)) / 16
+    network = DenseNetwork(architecture, weights)
     x = torch.randn(50, 100, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     deviation = network(x).std().item()
     assert 0.005 < deviation < 5
@@ -100,7 +101,7 @@ def test_initial_activations_keep_their_scale_through_many_layers(activation):
 def test_making_a_network_moves_no_global_generator():
     torch_state, numpy_state = torch.random.get_rng_state(), np.random.get_state()[1].copy()
     architecture = ARCHITECTURES[2]
-    arrays = initial_parameters(architecture, np.random.default_rng(0), np.float32)
-    DenseNetwork(architecture, *arrays)
+    weights = initial_parameters(architecture, np.random.default_rng(0), np.float32)
+    DenseNetwork(architecture, weights)
     assert torch.equal(torch_state, torch.random.get_rng_state())
     np.testing.assert_array_equal(numpy_state, np.random.get_state()[1])

@@ -89,11 +89,11 @@ def test_every_call_takes_the_rows_in_an_order_of_its_own(
 def test_a_pickle_leaves_the_optimiser_out_and_goes_on(Estimator, network, small):
     X, y = small
     network.partial_fit(X, y, **first_call(Estimator, y))
-    state = network._optimizer_state
+    (state,) = network._continuation.optimizer_states
     assert state.n_steps == len(np.array_split(X, -(-len(X) // 16)))
     data = pickle.dumps(network)
     again = pickle.loads(data)
-    assert not hasattr(again, "_optimizer_state")
+    assert again._continuation.optimizer_states is None
     fitted = clone(network).set_params(max_epochs=1).fit(X, y)
     assert len(data) < 1.1 * len(pickle.dumps(fitted))
     # Within the process a copy keeps it.
@@ -103,8 +103,8 @@ def test_a_pickle_leaves_the_optimiser_out_and_goes_on(Estimator, network, small
     for a, b, c in zip(network.coefs_, again.coefs_, kept.coefs_, strict=True):
         np.testing.assert_array_equal(a, c)
         assert not np.array_equal(a, b)
-    assert again._optimizer_state.n_steps == state.n_steps
-    assert network._optimizer_state.n_steps == 2 * state.n_steps
+    assert again._continuation.optimizer_states[0].n_steps == state.n_steps
+    assert network._continuation.optimizer_states[0].n_steps == 2 * state.n_steps
 
 
 def test_fit_is_gone_on_with_and_begins_anew(Estimator, network, small):
@@ -116,7 +116,7 @@ def test_fit_is_gone_on_with_and_begins_anew(Estimator, network, small):
     assert network.n_samples_seen_ == 2 * len(X)
     anew = clone(network).fit(X, y)
     network.fit(X, y)
-    assert not hasattr(network, "_optimizer_state")
+    assert network._continuation.optimizer_states is None
     for a, b in zip(network.coefs_, anew.coefs_, strict=True):
         np.testing.assert_array_equal(a, b)
 

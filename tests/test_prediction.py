@@ -7,8 +7,7 @@ import pytest
 from sklearn.base import clone
 
 from skscale import ScaledMLPClassifier, ScaledMLPRegressor
-from skscale.estimators import mlp
-from skscale.inference.inputs import is_plain_array
+from skscale.inference.inputs import TableInputs
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ def test_both_ways_give_the_same_bits(fitted, small, n_rows, dtype, monkeypatch)
     def refuse(*args):
         taken.append(args)
 
-    monkeypatch.setattr(mlp, "is_plain_array", refuse)
+    monkeypatch.setattr(TableInputs, "_is_plain", refuse)
     for method, expected in zip(methods(fitted), short, strict=True):
         got = method(X)
         assert got.dtype == expected.dtype
@@ -73,7 +72,9 @@ def test_the_layout_of_the_rows_does_not_matter(fitted, small, layout):
     ids=str,
 )
 def test_everything_else_goes_to_scikit_learns_validation(rows):
-    assert not is_plain_array(rows, 3)
+    inputs = TableInputs.fit(np.zeros((1, 3)), "it")
+    assert inputs._is_plain(np.full((1, 3), 0.5))
+    assert not inputs._is_plain(rows)
 
 
 def test_one_row_is_predicted_as_it_is_among_others(fitted, small):

@@ -23,6 +23,7 @@ from skscale.compression.removal import (
     unit_groups,
     weight_masks,
 )
+from skscale.inference.weights import Weights
 from skscale.networks.architecture import DenseArchitecture
 from skscale.training.losses import row_losses
 from skscale.training.task import Recipe, Task, TrainedNetwork
@@ -40,7 +41,7 @@ IMPORTANCES = ("taylor", "activation", "magnitude")
 def draw(architecture, n_members, rng):
     """Random weights of each member."""
     return [
-        (
+        Weights(
             [
                 rng.standard_normal(shape) / shape[0] ** 0.5
                 for shape in architecture.layer_shapes
@@ -67,7 +68,7 @@ def describe(architecture, rng, loss="cross_entropy", n_rows=300):
 
 def outputs(architecture, network, X, gates=None):
     """The network in NumPy, with a factor for each hidden unit."""
-    coefs, intercepts = network
+    coefs, intercepts = network.coefs, network.intercepts
     h = X
     for layer in range(architecture.depth):
         z = h @ coefs[layer] + intercepts[layer]
@@ -94,14 +95,14 @@ def test_units_that_reach_nothing_go_first_and_change_no_output(architecture, im
     rng = np.random.default_rng(0)
     networks = draw(architecture, 2, rng)
     dead = {}
-    for member, (coefs, _) in enumerate(networks):
+    for member, network in enumerate(networks):
         for g, layers in enumerate(unit_groups(architecture)):
             dead[member, g] = np.sort(rng.choice(9, 4, replace=False))
             for layer in layers:
-                coefs[layer + 1][dead[member, g]] = 0
+                network.coefs[layer + 1][dead[member, g]] = 0
                 if architecture.is_residual(layer):
                     # What comes in by the sum must come from nowhere.
-                    coefs[layer][:, dead[member, g]] = 0
+                    network.coefs[layer][:, dead[member, g]] = 0
     task = describe(architecture, rng)
     if importance == "activation":
         importances = unit_importances("magnitude", architecture, networks, task)
@@ -145,8 +146,8 @@ def test_activation_importance_is_the_mean_size():
     rng = np.random.default_rng(2)
     networks, task = draw(PLAIN, 1, rng), describe(PLAIN, rng)
     found = unit_importances("activation", PLAIN, networks, task)
-    coefs, intercepts = networks[0]
-    a = torch.nn.functional.silu(torch.from_numpy(task.X @ coefs[0] + intercepts[0])).numpy()
+    z = task.X @ networks[0].coefs[0] + networks[0].intercepts[0]
+    a = torch.nn.functional.silu(torch.from_numpy(z)).numpy()
     np.testing.assert_allclose(found[0][0], task.weights @ np.abs(a), rtol=1e-6)
 
 
@@ -155,12 +156,11 @@ def test_taylor_importance_of_weights_is_the_slope_over_their_size():
     networks, task = draw(RESIDUAL, 2, rng), describe(RESIDUAL, rng)
     found = weight_importances("taylor", RESIDUAL, networks, task)
     for member, layer, place in [(0, 0, (2, 3)), (1, 1, (4, 0)), (1, 3, (0, 2))]:
-        coefs, intercepts = networks[member]
         losses = []
         for factor in (1 + 1e-5, 1 - 1e-5):
-            moved = [c.copy() for c in coefs]
-            moved[layer][place] *= factor
-            out = torch.from_numpy(outputs(RESIDUAL, (moved, intercepts), task.X))
+            moved = networks[member].astype(np.float64)
+            moved.coefs[layer][place] *= factor
+            out = torch.from_numpy(outputs(RESIDUAL, moved, task.X))
             rows = row_losses("cross_entropy", out, torch.from_numpy(task.targets)).numpy()
             losses.append(task.weights @ rows)
         wanted = abs(losses[0] - losses[1]) / 2e-5
@@ -399,13 +399,13 @@ def test_the_time_budget_is_that_of_all_trainings(monkeypatch):
 
     def train(tasks):
         seen.extend(task.recipe.max_seconds for task in tasks)
-        return [TrainedNetwork(*task.initial, fit_seconds=2.0) for task in tasks]
+        return [TrainedNetwork(task.initial, fit_seconds=2.0) for task in tasks]
 
     monkeypatch.setattr(module, "train_together", train)
     rng = np.random.default_rng(0)
     task = describe(PLAIN, rng)
     task = replace(task, recipe=replace(task.recipe, max_seconds=10.0))
-    network = TrainedNetwork(*draw(PLAIN, 1, rng)[0], fit_seconds=3.0)
+    network = TrainedNetwork(draw(PLAIN, 1, rng)[0], fit_seconds=3.0)
     pruning = module.Pruning(0.5, "neurons", "magnitude", "layer", 3, 5, 1)
     _, networks = module.prune_networks(pruning, [task], [network])
     assert seen == [7.0, 5.0, 3.0]

@@ -40,16 +40,6 @@ def describe(architecture, seed=0):
     )  # fmt: skip
 
 
-def compute(architecture, network, X):
-    return forward(
-        X,
-        *network,
-        activation=architecture.activation,
-        normalization=architecture.normalization,
-        residual=architecture.residual,
-    )
-
-
 def predict(fitted, X):
     of_classes = hasattr(fitted, "predict_proba")
     return fitted.predict_proba(X) if of_classes else fitted.predict(X)
@@ -80,9 +70,9 @@ def test_a_larger_network_computes_the_same(activation, normalization, widths, w
     grown = reshape(former, architecture, networks, describe(architecture), "taylor")
     X = np.random.default_rng(2).standard_normal((50, 5))
     for before, after in zip(networks, grown, strict=True):
-        assert [c.shape for c in after[0]] == architecture.layer_shapes
+        assert [c.shape for c in after.coefs] == architecture.layer_shapes
         np.testing.assert_allclose(
-            compute(architecture, after, X), compute(former, before, X), atol=1e-12
+            forward(architecture, after, X), forward(former, before, X), atol=1e-12
         )
 
 
@@ -93,10 +83,10 @@ def test_widths_that_are_no_multiple_grow_where_nothing_is_normalised():
     [grown] = reshape(former, architecture, networks, describe(architecture), "taylor")
     X = np.random.default_rng(2).standard_normal((50, 5))
     np.testing.assert_allclose(
-        compute(architecture, grown, X), compute(former, networks[0], X), atol=1e-12
+        forward(architecture, grown, X), forward(former, networks[0], X), atol=1e-12
     )
     # Copies do not stay equal: what they put out differs.
-    assert np.abs(grown[0][-1][0] - grown[0][-1][8]).min() > 1e-3
+    assert np.abs(grown.coefs[-1][0] - grown.coefs[-1][8]).min() > 1e-3
 
 
 def test_what_is_random_comes_from_the_seed_and_differs_by_member():
@@ -109,10 +99,10 @@ def test_what_is_random_comes_from_the_seed_and_differs_by_member():
 
     state = np.random.get_state()[1].copy()
     for one, two in zip(grow(0), grow(0), strict=True):
-        np.testing.assert_array_equal(one[0][1], two[0][1])
+        np.testing.assert_array_equal(one.coefs[1], two.coefs[1])
     first, second = grow(0)
-    assert (first[0][1] != second[0][1]).any()
-    assert (first[0][1] != grow(1)[0][0][1]).any()
+    assert (first.coefs[1] != second.coefs[1]).any()
+    assert (first.coefs[1] != grow(1)[0].coefs[1]).any()
     np.testing.assert_array_equal(np.random.get_state()[1], state)
 
 
@@ -125,7 +115,7 @@ def test_a_linear_model_passes_through_a_hidden_layer(activation, residual):
     [grown] = reshape(former, architecture, networks, describe(architecture), "taylor")
     X = np.random.default_rng(2).standard_normal((50, 5))
     np.testing.assert_allclose(
-        compute(architecture, grown, X), compute(former, networks[0], X), atol=1e-12
+        forward(architecture, grown, X), forward(former, networks[0], X), atol=1e-12
     )
 
 
@@ -133,13 +123,13 @@ def test_of_units_without_effect_nothing_is_missed():
     former = DenseArchitecture(5, (8, 8), 3, "silu", residual=True)
     architecture = replace(former, widths=(5, 5))
     networks = draw(former, 1, np.random.default_rng(1))
-    coefs, _ = networks[0]
+    coefs = networks[0].coefs
     for idle in (1, 4, 6):
         coefs[1][idle], coefs[2][idle] = 0, 0
     [small] = reshape(former, architecture, networks, describe(former), "taylor")
     X = np.random.default_rng(2).standard_normal((50, 5))
     np.testing.assert_allclose(
-        compute(architecture, small, X), compute(former, networks[0], X), atol=1e-12
+        forward(architecture, small, X), forward(former, networks[0], X), atol=1e-12
     )
 
 

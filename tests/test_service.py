@@ -184,6 +184,7 @@ def test_under_load_every_answer_is_the_pipelines_own(server, trained):
     assert n["answered"] == 1600
     assert n["refused"] == 0
     assert n["calls"] < 0.95 * n["answered"]  # requests that waited together went together
+    assert "Warning" not in "".join(server.log)
 
 
 @pytest.mark.slow
@@ -208,7 +209,7 @@ def test_health_says_what_is_served(server, trained):
     said = response.json()
     assert said["status"] == "ready"
     assert said["model"]["sha256"] == hashlib.sha256(trained.path.read_bytes()).hexdigest()
-    assert said["model"]["kind"] == "FrozenClassifier"
+    assert said["model"]["kind"] == "ClassifierPredictor"
     assert said["features"] == list(trained.rows[0]) == schema["required"]
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def make_task(
 
 
 def assert_equal_networks(a, b, **tolerance):
-    for x, y in zip(a.coefs + a.intercepts, b.coefs + b.intercepts, strict=True):
+    for x, y in zip(a.weights.trained, b.weights.trained, strict=True):
         np.testing.assert_allclose(x, y, **tolerance)
 
 
@@ -186,8 +187,8 @@ def test_a_stack_equals_lone_fits_step_by_step():
         run(tasks)
     for a, b in zip(together, alone, strict=True):
         assert len(a) == len(b) > 1
-        for (coefs, intercepts), (other_coefs, other_intercepts) in zip(a, b, strict=True):
-            for x, y in zip(coefs + intercepts, other_coefs + other_intercepts, strict=True):
+        for weights, other in zip(a, b, strict=True):
+            for x, y in zip(weights.trained, other.trained, strict=True):
                 np.testing.assert_allclose(x, y, rtol=1e-12, atol=1e-12)
 
 
@@ -276,7 +277,7 @@ def test_members_stop_on_their_own_and_keep_their_best_weights():
     assert len(stopped.history) < 60
     scores = [epoch["validation_score"] for epoch in stopped.history]
     assert stopped.best_epoch == int(np.argmax(scores)) + 1 < len(scores)
-    for got, kept in zip(stopped.coefs, seen[stopped.best_epoch][0], strict=True):
+    for got, kept in zip(stopped.weights.coefs, seen[stopped.best_epoch].coefs, strict=True):
         np.testing.assert_array_equal(got, kept)
 
 
@@ -334,7 +335,7 @@ def test_different_shapes_train_in_one_call_in_the_order_of_the_tasks():
         make_task(batch_size=16),
     ]
     for together, task in zip(train(tasks), tasks, strict=True):
-        assert together.coefs[0].dtype == task.X.dtype
+        assert together.weights.dtype == task.X.dtype
         assert_equal_networks(together, train([task])[0], rtol=1e-12, atol=1e-12)
 
 
@@ -534,8 +535,8 @@ def test_devices_resolve_or_say_what_is_missing():
 
 def test_a_task_that_cannot_begin_does_not_harm_its_neighbours():
     good, bad = make_task(), make_task(seed=1)
-    coefs, intercepts = train([good])[0].coefs, train([good])[0].intercepts
-    bad.initial = [c[:2] for c in coefs], intercepts
+    weights = train([good])[0].weights
+    bad.initial = replace(weights, coefs=[c[:2] for c in weights.coefs])
     failed, fine = train([bad, good])
     assert isinstance(failed, Exception)
     assert_equal_networks(fine, train([good])[0], rtol=0, atol=0)
@@ -672,7 +673,7 @@ def test_a_stack_that_fails_where_its_members_do_not_is_reported(monkeypatch):
     tasks = [make_task(seed=k) for k in range(3)]
     with pytest.warns(RuntimeWarning, match="3 networks were to train together.*of ours"):
         networks = train(tasks, n_threads=1)
-    assert all(len(network.coefs) == 3 for network in networks)
+    assert all(len(network.weights.coefs) == 3 for network in networks)
 
 
 def test_that_a_training_diverged_can_be_sent_to_another_process():

@@ -149,7 +149,7 @@ def test_what_does_not_go_together_is_refused_and_changes_nothing(Estimator, net
     with pytest.raises(ValueError, match="set early_stopping=True, or leave them out"):
         clone(network).set_params(early_stopping=False).fit(X, y, X_val=X, y_val=y)
     if Estimator is ScaledMLPClassifier:
-        with pytest.raises(ValueError, match=r"`y` has classes not in `self.classes_`"):
+        with pytest.raises(ValueError, match=r"`y_val` has classes not in `self.classes_`"):
             network.fit(X, y, X_val=X, y_val=y + 100)
     assert network.coefs_[0] is before
 

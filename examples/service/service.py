@@ -31,6 +31,7 @@ import os
 import reprlib
 import signal
 import sys
+import warnings
 from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
@@ -63,7 +64,7 @@ class Settings:
     Parameters
     ----------
     model : str
-        Path of a file that `FrozenPredictor.save` wrote.
+        Path of a file that `Predictor.save` wrote.
     host : str
         Address to listen on; "0.0.0.0" is all of a container.
     port : int
@@ -113,7 +114,7 @@ def make_app(predictor, settings, about):
 
     Parameters
     ----------
-    predictor : FrozenPredictor
+    predictor : Predictor
         Or what else has `predict` and perhaps `predict_proba` of lists, and their attributes.
     settings : Settings
     about : dict
@@ -305,6 +306,8 @@ def main():
         return _fail(NO_INPUT, error)
     except skscale.FileError as error:
         return _fail(BAD_DATA, error)
+    # Rows are lists in the order of the names, which the body is checked for.
+    warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
     serve(make_app(predictor, settings, about), settings)
     return 0
 

@@ -9,7 +9,8 @@ outgoing weights were zero it computes the same.
 import numpy as np
 import torch
 
-from ..networks.modules import arrays_of, build, load_arrays_
+from ..inference.weights import Weights
+from ..networks.modules import build, load_weights_, weights_of
 from ..training.losses import mix_targets, row_losses, stack_parameters
 from ..training.random import importance_rows
 
@@ -31,7 +32,7 @@ def channel_importances(kind, architecture, networks, task):
     """
     if kind == "magnitude":
         return [
-            np.stack([_norms(architecture, coefs, block) for coefs, _ in networks])
+            np.stack([_norms(architecture, n.coefs, block) for n in networks])
             for block in range(architecture.depth)
         ]
     found = []
@@ -63,7 +64,7 @@ def weight_importances(kind, architecture, networks, task):
             'pruning_importance="activation" of single weights is for dense networks. Expected '
             '"taylor" or "magnitude", or pruning_kind="neurons".'
         )
-    sizes = [[np.abs(c.astype(np.float64)) for c in coefs] for coefs, _ in networks]
+    sizes = [[np.abs(c.astype(np.float64)) for c in n.coefs] for n in networks]
     if kind == "magnitude":
         return sizes
     found = []
@@ -84,7 +85,7 @@ def remove_channels(architecture, networks, kept):
     Parameters
     ----------
     architecture : ConvolutionalArchitecture
-    networks : list of (coefs, intercepts)
+    networks : list of Weights
         One a member.
     kept : list of ndarray of int of shape (n_members, n_kept)
         The channels of each block that stay.
@@ -92,13 +93,13 @@ def remove_channels(architecture, networks, kept):
     Returns
     -------
     architecture : ConvolutionalArchitecture
-    networks : list of (coefs, intercepts)
+    networks : list of Weights
         Copies.
     """
     names, bias_names = architecture.parameter_names
     smaller = []
-    for member, (coefs, intercepts) in enumerate(networks):
-        coefs, intercepts = [c.copy() for c in coefs], [b.copy() for b in intercepts]
+    for member, weights in enumerate(networks):
+        coefs, intercepts = ([a.copy() for a in part] for part in weights.parts[:2])
         for block, channels in enumerate(kept):
             own = channels[member]
             convolve = names.index(f"blocks.{block}.convolve.weight")
@@ -107,7 +108,7 @@ def remove_channels(architecture, networks, kept):
             coefs[convolve] = np.ascontiguousarray(coefs[convolve][own])
             coefs[project] = np.ascontiguousarray(coefs[project][:, own])
             intercepts[bias] = intercepts[bias][own]
-        smaller.append((coefs, intercepts))
+        smaller.append(Weights(coefs, intercepts))
     return architecture.with_widths([channels.shape[1] for channels in kept]), smaller
 
 
@@ -126,8 +127,9 @@ def _passes(architecture, weights, task):
     The module, the sum of their weighted losses, their number, their weights and the maps
     inside each block.
     """
-    buffers = task.buffers or arrays_of(build(architecture))[2]
-    module = load_arrays_(build(architecture), *weights, buffers).eval()
+    buffers = task.buffers or weights_of(build(architecture)).buffers
+    weights = Weights(weights.coefs, weights.intercepts, buffers)
+    module = load_weights_(build(architecture), weights).eval()
     dtype = module.output.weight.dtype
     loss_parameter = stack_parameters(task.loss, [task.loss_parameter], dtype, "cpu")
     rows = importance_rows(task.seed, task.train_rows, _MOST_ROWS)

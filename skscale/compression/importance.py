@@ -35,7 +35,7 @@ def unit_importances(kind, architecture, networks, task):
     ----------
     kind : {"taylor", "activation", "magnitude"}
     architecture : DenseArchitecture
-    networks : list of (coefs, intercepts)
+    networks : list of Weights
         One a member.
     task : Task
         What they were trained on.
@@ -47,7 +47,7 @@ def unit_importances(kind, architecture, networks, task):
     """
     groups = unit_groups(architecture)
     if kind == "magnitude":
-        return [np.stack([_norms(coefs, layers) for coefs, _ in networks]) for layers in groups]
+        return [np.stack([_norms(n.coefs, layers) for n in networks]) for layers in groups]
     totals = [0.0] * len(groups)
     for n_rows, weights, hidden, _, gradients, _ in _passes(
         architecture, networks, task, kind == "taylor"
@@ -78,7 +78,7 @@ def weight_importances(kind, architecture, networks, task):
     list of lists of float64 ndarray of shape (n_inputs, n_outputs)
         Of each member, of each layer.
     """
-    sizes = [[np.abs(c.astype(np.float64)) for c in coefs] for coefs, _ in networks]
+    sizes = [[np.abs(c.astype(np.float64)) for c in n.coefs] for n in networks]
     if kind == "magnitude":
         return sizes
     factors = None
@@ -118,15 +118,15 @@ def _passes(architecture, networks, task, derives):
     of the sum of the rows' weighted losses with respect to activations, and of their mean with
     respect to weights.
     """
-    dtype = networks[0][0][0].dtype
+    dtype = networks[0].dtype
     parameters = StackedParameters(
         ParameterShapes.of_layers(architecture.layer_shapes, architecture.scales_inputs),
         len(networks),
         torch.from_numpy(np.zeros(0, dtype)).dtype,
         torch.device("cpu"),
     )
-    for member, (coefs, intercepts) in enumerate(networks):
-        trained = TrainedNumbers.of(architecture, coefs, intercepts)
+    for member, weights in enumerate(networks):
+        trained = TrainedNumbers.of(architecture, weights)
         parameters.set_member_(member, trained)
     rows = importance_rows(task.seed, task.train_rows, _MOST_ROWS)
     n_block = max(1, _BLOCK_BYTES // (dtype.itemsize * architecture.n_features))

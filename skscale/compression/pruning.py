@@ -8,6 +8,7 @@ engine regroups its stacks by the new shapes.
 import math
 from dataclasses import dataclass, replace
 
+from ..inference.weights import Weights
 from ..training.fusion import train_together
 from . import channels, importance
 from .removal import (
@@ -88,7 +89,7 @@ def prune_networks(pruning, tasks, networks):
         gone = 1 - sum(m.sum() for m in masks) / sum(m.size for m in masks)
     budget = tasks[0].recipe.max_seconds
     for step, fraction in enumerate(cubic_schedule(pruning.amount, pruning.n_steps)):
-        trained = [(n.coefs, n.intercepts) for n in networks]
+        trained = [n.weights for n in networks]
         if pruning.kind == "neurons":
             architecture, trained = _remove(
                 pruning, full, fraction, architecture, trained, tasks[0]
@@ -98,8 +99,8 @@ def prune_networks(pruning, tasks, networks):
             fraction = gone + (1 - gone) * fraction
             masks = _mask(pruning, fraction, architecture, trained, tasks[0])
             trained = [
-                ([c * m for c, m in zip(coefs, own, strict=True)], intercepts)
-                for (coefs, intercepts), own in zip(trained, masks, strict=True)
+                Weights([c * m for c, m in zip(w.coefs, own, strict=True)], w.intercepts)
+                for w, own in zip(trained, masks, strict=True)
             ]
         tasks = [
             _follow(pruning, task, architecture, weights, mask, network, step, budget)

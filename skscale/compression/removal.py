@@ -9,6 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..inference.weights import Weights
+
 
 def unit_groups(architecture):
     """Return which hidden layers share their units.
@@ -141,7 +143,7 @@ def remove_units(architecture, networks, kept):
     Parameters
     ----------
     architecture : DenseArchitecture
-    networks : list of (coefs, intercepts)
+    networks : list of Weights
         One a member.
     kept : list of ndarray of int of shape (n_members, n_kept)
         The units of each group (see `unit_groups`) that stay.
@@ -149,7 +151,7 @@ def remove_units(architecture, networks, kept):
     Returns
     -------
     architecture : DenseArchitecture
-    networks : list of (coefs, intercepts)
+    networks : list of Weights
         Copies.
     """
     kept_of_layer = [None] * architecture.depth
@@ -157,13 +159,13 @@ def remove_units(architecture, networks, kept):
         for layer in layers:
             kept_of_layer[layer] = units
     smaller = []
-    for member, (coefs, intercepts) in enumerate(networks):
-        coefs, intercepts = [c.copy() for c in coefs], [b.copy() for b in intercepts]
+    for member, weights in enumerate(networks):
+        coefs, intercepts = ([a.copy() for a in part] for part in weights.parts[:2])
         for layer, units in enumerate(kept_of_layer):
             coefs[layer] = np.ascontiguousarray(coefs[layer][:, units[member]])
             intercepts[layer] = intercepts[layer][units[member]]
             coefs[layer + 1] = np.ascontiguousarray(coefs[layer + 1][units[member]])
-        smaller.append((coefs, intercepts))
+        smaller.append(Weights(coefs, intercepts))
     widths = tuple(units.shape[1] for units in kept_of_layer)
     return replace(architecture, widths=widths), smaller
 

@@ -14,6 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from ..inference.weights import Weights
 from ..networks.architecture import BIAS_GAIN, ConvolutionalArchitecture, DenseArchitecture
 from ..networks.convolutional import n_norm_groups
 from ..networks.dense import initial_parameters
@@ -50,7 +51,7 @@ def reshape(former, architecture, networks, task, kind):
     ----------
     former, architecture : DenseArchitecture or ConvolutionalArchitecture
         What they are and what they shall be: see `is_reshaped`.
-    networks : list of (coefs, intercepts)
+    networks : list of Weights
         One a member.
     task : Task
         What they are trained on next: rows to judge the importance of units by, and the seed.
@@ -59,7 +60,7 @@ def reshape(former, architecture, networks, task, kind):
 
     Returns
     -------
-    list of (coefs, intercepts)
+    list of Weights
         Copies.
 
     Raises
@@ -146,7 +147,7 @@ class _Dense:
         former = replace(former, widths=self.architecture.widths[: former.depth])
         if former.depth < self.architecture.depth:
             networks = [
-                self._deepen(former, *network, generator)
+                self._deepen(former, network, generator)
                 for network, generator in zip(networks, generators, strict=True)
             ]
         return networks
@@ -163,8 +164,8 @@ class _Dense:
                 "and equal widths)"
             )
         shorter = [
-            ([*coefs[:depth], coefs[-1]], [*intercepts[:depth], intercepts[-1]])
-            for coefs, intercepts in networks
+            Weights([*n.coefs[:depth], n.coefs[-1]], [*n.intercepts[:depth], n.intercepts[-1]])
+            for n in networks
         ]
         return replace(former, widths=former.widths[:depth]), shorter
 
@@ -198,7 +199,7 @@ class _Dense:
                 for layer in layers:
                     of_layer[layer] = _Shares(units, n_old)
         return [
-            self._select_units(*network, of_layer, generator)
+            self._select_units(network, of_layer, generator)
             for network, of_layer, generator in zip(networks, shares, generators, strict=True)
         ]
 
@@ -211,20 +212,21 @@ class _Dense:
             )
 
     @staticmethod
-    def _select_units(coefs, intercepts, shares, generator):
-        coefs, intercepts = [c.copy() for c in coefs], [b.copy() for b in intercepts]
+    def _select_units(weights, shares, generator):
+        coefs, intercepts = ([a.copy() for a in part] for part in weights.parts[:2])
         for layer, share in enumerate(shares):
             coefs[layer] = np.ascontiguousarray(coefs[layer][:, share.units])
             intercepts[layer] = intercepts[layer][share.units]
             coefs[layer + 1] = share.apply(coefs[layer + 1], generator)
-        return coefs, intercepts
+        return Weights(coefs, intercepts)
 
-    def _deepen(self, former, coefs, intercepts, generator):
+    def _deepen(self, former, weights, generator):
         """Put layers behind the last hidden one that change nothing yet."""
         new = self.architecture
         if former.depth == 0:
-            coefs, intercepts = self._first_layer(coefs, intercepts, generator)
+            weights = self._first_layer(weights, generator)
             former = replace(former, widths=new.widths[:1])
+        coefs, intercepts = weights.coefs, weights.intercepts
         output, shift = coefs[-1], intercepts[-1]
         coefs, intercepts = list(coefs[:-1]), list(intercepts[:-1])
         for layer in range(former.depth, new.depth):
@@ -242,11 +244,11 @@ class _Dense:
             constant = {"relu": bias, "logistic": 0.5}.get(new.activation, 0.0)
             if constant and not new.is_normalized(new.depth):
                 shift = shift - constant * output.sum(axis=0)
-        return [*coefs, output], [*intercepts, shift]
+        return Weights([*coefs, output], [*intercepts, shift])
 
-    def _first_layer(self, coefs, intercepts, generator):
+    def _first_layer(self, linear, generator):
         """Turn a linear model into a hidden layer: `f(z) - f(-z) = z`."""
-        new, weights = self.architecture, coefs[0]
+        new, weights = self.architecture, linear.coefs[0]
         n_outputs = weights.shape[1]
         if new.activation not in ("relu", "gelu", "silu"):
             self._refuse(f'a linear model cannot pass through activation="{new.activation}"')
@@ -258,12 +260,13 @@ class _Dense:
                 "units at least"
             )
         shape = replace(new, widths=new.widths[:1])
-        drawn, biases = initial_parameters(shape, generator, weights.dtype)
+        drawn = initial_parameters(shape, generator, weights.dtype)
+        drawn, biases = drawn.coefs, drawn.intercepts
         drawn[0][:, : 2 * n_outputs] = np.concatenate([weights, -weights], axis=1)
         biases[0][: 2 * n_outputs] = 0
         identity = np.eye(n_outputs, dtype=weights.dtype)
         drawn[1][: 2 * n_outputs] = np.concatenate([identity, -identity])
-        return drawn, [biases[0], intercepts[0].copy()]
+        return Weights(drawn, [biases[0], linear.intercepts[0].copy()])
 
 
 class _Convolutional:
@@ -281,7 +284,7 @@ class _Convolutional:
         former, new = self.former, self.architecture
         self._check_stages()
         names = [n for names in former.parameter_names for n in names]
-        named = [dict(zip(names, [*c, *b], strict=True)) for c, b in networks]
+        named = [dict(zip(names, n.trained, strict=True)) for n in networks]
         inside = [[None] * former.depth] * len(networks)
         if any(new[1] < old[1] for old, new in self._common_blocks().values()):
             found = channels.channel_importances(self.kind, former, networks, self.task)
@@ -290,7 +293,8 @@ class _Convolutional:
         reshaped = []
         for arrays, importances, generator in zip(named, inside, generators, strict=True):
             arrays = self._reshape_one(arrays, importances, generator)
-            reshaped.append(([arrays[n] for n in weights], [arrays[n] for n in biases]))
+            parts = ([arrays[n] for n in names] for names in (weights, biases))
+            reshaped.append(Weights(*parts))
         return reshaped
 
     def _check_stages(self):

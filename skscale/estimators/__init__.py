@@ -2,15 +2,12 @@
 
 A public class joins what it predicts with the family of its networks.
 
-- `classification`, `regression`: what is predicted: labels and probabilities, or numbers.
+- `classification`, `regression`: labels and probabilities, or numbers.
 - `mlp`: dense networks; `cnn`: convolutional ones for images; `network`: any nn.Module.
-- `modules`: what the last two have in common.
-- `base`: what all have in common: parameters, fitted state, prediction, pickles.
-- `fitting`: what a fit goes through, from the call to the adopted network.
-- `description`: what is to be trained, from the input to tasks of the engine.
-- `features`: X as the engine takes it; `categories`: its categories as codes; `images`.
+- `modules`: the common part of the last two; `base`: of all: parameters, views, pickles.
+- `fitting`: fits, from the call to the adopted networks.
+- `description`: from the input of a fit to tasks of the engine.
 - `targets`: y, weights and the validation rows as the engine takes them.
-- `calibration`: probabilities as sure as they are right.
-- `documentation`: what the docstrings share.
-- `pickling`: what a pickle says and leaves out.
+- `images`: moments of pixels; `calibration`: temperature scaling.
+- `documentation`: entries that the docstrings share; `pickling`: stand-ins in a pickle.
 """

@@ -3,6 +3,7 @@
 import copy
 import os
 import warnings
+from dataclasses import replace
 from numbers import Integral, Real
 
 import joblib
@@ -13,9 +14,30 @@ from sklearn.utils.validation import check_is_fitted
 
 from .. import __version__
 from .._sklearn_private import Interval, StrOptions
-from ..inference.outputs import check_finite
 from .fitting import Trains
 from .pickling import CallbacksLeftOut, InconsistentVersionWarning, TeacherLeftOut
+
+
+def view(read, text):
+    """Return a read-only attribute that is a part of the predictor.
+
+    Parameters
+    ----------
+    read : callable
+        Of the predictor.
+    text : str
+        Its docstring.
+
+    Returns
+    -------
+    property
+        Raises AttributeError before a fit.
+    """
+
+    def get(self):
+        return read(self._fitted)
+
+    return property(get, doc=text)
 
 
 class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
@@ -24,19 +46,15 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
     A public class joins what it predicts (`Classifies`, `Regresses`) with a family of networks,
     a subclass of this one, which says:
 
-    - `_scale`: what `phi` makes of depth, width and resolution; `_note_scale` its attributes;
-    - `_validate_features(X, y, ...)`: X as an array;
-    - `_encode_inputs(X, rows, weights, continues)`: the rows that the engine trains on, and
-      `_encode_known_inputs(X)` those to predict of and to stop by;
-    - `_describe_architecture(inputs, encoded, continues)`: the network;
-    - `_compute(inputs, architecture, coefs, intercepts, buffers)`: what it puts out;
-    - `_rescale_(network, factor)`, `_rescale_fitted(factor, shift)`: its output layer changed;
-    - `_architecture_at(architecture, coefs)`: the architecture of a network in training;
-    - `_attributes_at(architecture, coefs, intercepts, buffers)`: its fitted attributes;
-    - `_describe_extras()`: what else its tasks say, `_adopt_extras(networks)` what it keeps;
-    - `_read(X, in_dtype_of_X)`: inputs to predict of;
-    - `_scale_numbers`: (depth, width, resolution) that would be built, for tables;
-    - `complexity_`, `_n_held` (members of the fitted network).
+    - `_fit_inputs(X, rows, least)`: how rows are read; `_fit_encoding` how they are encoded;
+    - `_build_architecture(inputs, x, n_outputs, before)`: the network that is asked for;
+    - `_describe_extras(...)`: what else its tasks say;
+    - `_make_network(architecture, networks)`: from trained networks to that of a predictor;
+    - `_rescale_output(weights, factor, shift)`: weights with other outputs;
+    - `_scale_attributes(inputs)`: `depth_`, `width_` and `resolution_`;
+    - `_scale_numbers(inputs)`: (depth, width, resolution) that would be built, for tables;
+    - `_make_net_module(predictor, **decoding)`: a module of torch that predicts the same;
+    - `complexity_`.
     """
 
     _parameter_constraints = {
@@ -90,10 +108,23 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
             if name not in ("self", "__class__"):
                 setattr(self, name, value)
 
-    @staticmethod
-    def _rescale_(network, factor):
-        network.coefs[-1] *= network.coefs[-1].dtype.type(factor)
-        network.intercepts[-1] *= network.intercepts[-1].dtype.type(factor)
+    architecture_ = view(lambda p: p.network.architecture, "The shape of the network.")
+    coefs_ = view(lambda p: p.network.weights.coefs, "Weights of each layer.")
+    intercepts_ = view(lambda p: p.network.weights.intercepts, "Biases of each layer.")
+    n_features_in_ = view(lambda p: p.n_features_in_, "Number of columns of X.")
+    feature_names_in_ = view(lambda p: p.feature_names_in_, "Names of the columns of X.")
+
+    @property
+    def _fitted(self):
+        try:
+            return self.__dict__["predictor_"]
+        except KeyError:
+            check_is_fitted(self)  # raises, as scikit-learn's own do
+
+    def _rescale_trained(self, network, factor):
+        """Multiply the outputs of a trained network by a number."""
+        weights = network.weights
+        network.weights = self._rescale_output(weights, weights.dtype.type(factor))
 
     def _check_combinations(self):
         """Check what no single parameter shows."""
@@ -158,14 +189,14 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
     @property
     def net_(self):
         """A skorch net with a copy of the fitted network, not of an ensemble."""
-        check_is_fitted(self)
-        if self._n_held > 1:
+        n_members = self._fitted.network.weights.n_members
+        if n_members is not None:
             raise AttributeError(
-                f"net_ is one network, and this estimator holds {self._n_held} (n_members)."
+                f"net_ is one network, and this estimator holds {n_members} (n_members)."
             )
         from ..training.skorch_surface import make_fitted_net
 
-        return make_fitted_net(self, self._net_kind)
+        return make_fitted_net(self, self._fitted.head.kind)
 
     def __dir__(self):
         # scikit-learn lists what `hasattr` finds, and its HTML shows the value of each:
@@ -173,24 +204,24 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
         return [name for name in object.__dir__(self) if name != "net_" and hasattr(self, name)]
 
     def __sklearn_is_fitted__(self):
-        return hasattr(self, "coefs_")
+        return "predictor_" in vars(self)
 
-    def _outputs(self, X, in_dtype_of_X=False):
-        """Return the network's outputs, of shape (n_rows, n_outputs).
+    def predict(self, X):
+        """Predict labels or numbers.
 
-        They are computed in the dtype of the weights, or also in float64 where X is.
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Labels in their dtype, or numbers: one-dimensional if y was. A regressor computes
+            float64 X in float64 and float32 X in float32, and predicts in that dtype; in
+            float64 also where the targets lie so far from zero that float32 would round them
+            visibly.
         """
-        x = self._read(X, in_dtype_of_X)
-        return self._forward(x)
-
-    def _forward(self, x):
-        buffers = vars(self).get("buffers_", ())
-        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it raises below
-            outputs = self._compute(
-                x, self.architecture_, self.coefs_, self.intercepts_, buffers
-            )
-        check_finite(outputs)
-        return self._join_members(outputs) if outputs.ndim == 3 else outputs
+        return self._fitted.predict(X)
 
     def __copy__(self):
         # A copy within a process keeps what a pickle leaves out.
@@ -207,10 +238,10 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
     def __getstate__(self):
         state = dict(super().__getstate__())
         state["_skscale_version"] = __version__
-        if "coefs_" in state:
+        if "predictor_" in state:
             # A fitted estimator is pickled to be served.
             state.pop("_skl_callbacks", None)
-            state.pop("_optimizer_state", None)
+            state["_continuation"] = replace(state["_continuation"], optimizer_states=None)
             state["memory"] = None
             if state.get("callbacks"):
                 state["callbacks"] = CallbacksLeftOut.of(state["callbacks"])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..inference.dense import log_sigmoid, log_softmax, sigmoid, softmax
+from ..inference.heads import log_sigmoid, log_softmax, sigmoid, softmax
 
 # Logits are multiplied by a number between these.
 _LEAST, _MOST = 0.05, 20.0

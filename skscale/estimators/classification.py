@@ -1,25 +1,16 @@
-"""What all classifiers have in common, whatever their network: labels and probabilities."""
+"""Classifiers, whatever their network: labels and probabilities."""
 
 from numbers import Real
 
 import numpy as np
 from sklearn.base import ClassifierMixin
+from sklearn.utils.multiclass import unique_labels
 
-from .._sklearn_private import (
-    Interval,
-    StrOptions,
-    _check_partial_fit_first_call,
-    _fit_context,
-)
-from ..inference import dense as inference
-from ..inference.outputs import join_logits, labels_of, link, probabilities_of
+from .._sklearn_private import Interval, StrOptions, _fit_context
+from ..inference.heads import sigmoid, softmax
+from .base import view
 from .calibration import find_inverse_temperature, mean_loss
-from .fitting import restores_state
-from .targets import (
-    encode_classes,
-    encode_known_classes,
-    weigh_classes,
-)
+from .targets import check_known_labels, fit_classes, fit_labels, weigh_classes
 
 
 class Classifies(ClassifierMixin):
@@ -32,7 +23,6 @@ class Classifies(ClassifierMixin):
         "temperature": [Interval(Real, 0, None, closed="neither")],
     }
 
-    @restores_state
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Fit the network.
@@ -66,7 +56,6 @@ class Classifies(ClassifierMixin):
         """
         return self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val)
 
-    @restores_state
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Make one pass over some rows: for data that comes in pieces.
@@ -104,52 +93,56 @@ class Classifies(ClassifierMixin):
                 'class_weight="balanced" needs all rows at once, which partial_fit never '
                 "has. Pass a dict of the weights of the classes."
             )
-        if _check_partial_fit_first_call(self, classes):
-            self._multilabel = np.ndim(y) == 2 and np.shape(y)[1] > 1
-            if self._multilabel and not np.array_equal(
-                self.classes_, np.arange(np.shape(y)[1])
-            ):
-                raise ValueError(
-                    "The classes of an indicator matrix are the indices of its columns: "
-                    f"expected classes=range({np.shape(y)[1]}), got {classes!r}."
-                )
-            if len(self.classes_) < 2:
-                raise ValueError(
-                    f"classes={classes!r} is one class only. A classifier needs at least two."
-                )
-        return self._partial_fit(X, y, sample_weight)
+        return self._partial_fit(X, y, sample_weight, self._classes_of_stream(classes, y))
 
-    @property
-    def _net_kind(self):
-        if self._multilabel:
-            return "multilabel"
-        return "binary" if len(self.classes_) == 2 else "multiclass"
+    classes_ = view(lambda p: p.head.classes, "Labels, in the order of the outputs.")
+
+    def _classes_of_stream(self, classes, y):
+        """Return the head that `classes` say, or None where they are known already."""
+        fitted = vars(self).get("predictor_")
+        if fitted is None and classes is None:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        if fitted is None:
+            return fit_classes(classes, y)
+        if classes is not None and not np.array_equal(unique_labels(classes), self.classes_):
+            raise ValueError(
+                f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
+                f"{self.classes_!r}"
+            )
+        return None
 
     @property
     def _loss_parameter(self):
         return float(self.label_smoothing)
 
-    def _encode(self, y, continues):
-        encoded = encode_classes(y, self._network_dtype)
-        multilabel = encoded.strata is None
-        if continues and not (
-            multilabel == self._multilabel and np.array_equal(encoded.classes, self.classes_)
-        ):
-            raise ValueError(
-                "warm_start=True goes on with the fitted network, so y must have the same "
-                f"classes: expected {self.classes_}, got {encoded.classes}."
-            )
-        self.classes_ = encoded.classes
-        self._multilabel = multilabel
-        return encoded
+    def _loss_of(self, head):
+        return head.loss
 
-    def _encode_known(self, y, continues):
-        return encode_known_classes(y, self.classes_, self._multilabel, self._network_dtype)
+    def _check_targets(self, y, former, head):
+        """Return labels, the head that encodes them, and the class of each row."""
+        if head is not None:
+            y = check_known_labels(y, head)
+        else:
+            y, head = fit_labels(y)
+            if former is not None:
+                _check_same_classes(former.head, head)
+        return y, head, head.encode(y, self._network_dtype)[1]
 
-    def _encode_held_out(self, y, encoded):
-        return self._encode_known(y, True)
+    def _check_validation_targets(self, y, rows):
+        return check_known_labels(y, rows.head, "y_val")
 
-    def _teach(self, task, labels, labels_new):
+    def _weigh_classes(self, head, codes, weights):
+        return weigh_classes(self.class_weight, head.classes, codes, weights)
+
+    def _fit_head(self, rows, train_rows, weights, former):
+        """Return the head, the targets of the loss, and no rate."""
+        return rows.head, rows.head.encode(rows.y, self._network_dtype)[0], None
+
+    def _follow_targets(self, rows, used, weights, n_weighed, former):
+        """Return as `_fit_head`, and that no output is rescaled."""
+        return *self._fit_head(rows, used, weights, former), None
+
+    def _teach(self, task, head, labels, labels_new):
         # The truth as probabilities, then the teacher's logits.
         hard = task.targets
         if task.loss == "cross_entropy":
@@ -157,7 +150,7 @@ class Classifies(ClassifierMixin):
         targets = np.concatenate([hard, np.zeros_like(hard)], axis=1)
         targets[task.train_rows, hard.shape[1] :] = labels
         if labels_new is not None:
-            link = inference.softmax if task.loss == "cross_entropy" else inference.sigmoid
+            link = softmax if task.loss == "cross_entropy" else sigmoid
             new = np.concatenate([link(labels_new), labels_new], axis=1)
             targets = np.concatenate([targets, new])
         return {
@@ -170,33 +163,18 @@ class Classifies(ClassifierMixin):
             ),
         }
 
-    def _weigh_classes(self, encoded, weights):
-        return weigh_classes(self.class_weight, encoded, weights)
-
-    def _finish_targets(self, encoded, train_rows, weights, continues):
-        return encoded.values
-
-    def _follow_targets(self, encoded, rows, weights, weight_before):
-        return encoded.values
-
-    def _scale_targets(self, encoded):
-        return encoded.values
-
-    def _validation_rows(self, task):
+    def _calibration_rows(self, task):
+        """Return (X, targets, weights) of the validation rows to calibrate by, or None."""
         if not self.calibrate or task.valid_rows is None:
             return None
         return tuple(None if a is None else a[task.valid_rows] for a in task.validation_data)
 
     def _calibrate(self, architecture, network, X, targets, weights):
-        outputs = self._compute(
-            X, architecture, network.coefs, network.intercepts, network.buffers
-        )
+        """Rescale the outputs of a trained network; return its mean loss then."""
+        outputs = self._make_network(architecture, [network]).outputs(X)
         factor = find_inverse_temperature(outputs, targets, weights)
-        self._rescale_(network, factor)
+        self._rescale_trained(network, factor)
         return mean_loss(outputs * factor, targets, weights)
-
-    def _join_members(self, outputs):
-        return join_logits(outputs, self._multilabel)
 
     def decision_function(self, X):
         """Return the network's logits.
@@ -210,22 +188,7 @@ class Classifies(ClassifierMixin):
         ndarray of shape (n_samples,) for two classes, else (n_samples, n_classes)
             For two classes the logit of `classes_[1]`.
         """
-        outputs = self._outputs(X)
-        return outputs[:, 0] if outputs.shape[1] == 1 and not self._multilabel else outputs
-
-    def predict(self, X):
-        """Predict labels.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_labels)
-            In the dtype of the labels.
-        """
-        return labels_of(self._outputs(X), self.classes_, self._multilabel)
+        return self._fitted.decision_function(X)
 
     def predict_proba(self, X):
         """Predict probabilities.
@@ -239,7 +202,7 @@ class Classifies(ClassifierMixin):
         ndarray of shape (n_samples, n_classes)
             Of each class; for a multilabel y of each label, on its own.
         """
-        return probabilities_of(self._outputs(X), self._multilabel)
+        return self._fitted.predict_proba(X)
 
     def predict_log_proba(self, X):
         """Predict logarithms of probabilities, also of those that round to zero.
@@ -252,13 +215,18 @@ class Classifies(ClassifierMixin):
         -------
         ndarray of shape (n_samples, n_classes)
         """
-        outputs = self._outputs(X)
-        log_p = link(outputs, self._multilabel, inference.log_sigmoid, inference.log_softmax)
-        # The logarithm of what predict_proba says, also where that was rounded to one.
-        p = probabilities_of(outputs, self._multilabel)
-        return np.log(p, out=log_p, where=p > 0.5)
+        return self._fitted.predict_log_proba(X)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def _check_same_classes(former, head):
+    is_same = former.is_multilabel == head.is_multilabel
+    if not is_same or not np.array_equal(former.classes, head.classes):
+        raise ValueError(
+            "warm_start=True goes on with the fitted network, so y must have the same classes: "
+            f"expected {former.classes}, got {head.classes}."
+        )

@@ -1,22 +1,26 @@
-"""What is to be trained: from the input of a fit to tasks of the engine."""
+"""Description of a training: from the input of a fit to tasks of the engine."""
 
 import warnings
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from numbers import Integral
 
 import numpy as np
 from scipy.sparse import csr_array, issparse
 from sklearn.base import is_classifier
 from sklearn.callback import ProgressBar
-from sklearn.utils import get_tags
+from sklearn.utils import check_consistent_length, get_tags
 
 from .._sklearn_private import _safe_indexing
+from ..inference.heads import Labels, Numbers
+from ..inference.inputs import Inputs, check_first_rows
+from ..inference.weights import Weights
 from ..scaling import compound_dropout
 from ..storage.store import Store
 from ..training.random import split_random_state
 from ..training.task import Recipe, Task, ValidationSet
 from .targets import (
     SMALLEST_WEIGHT,
+    check_targets,
     check_weights,
     refuse_one_class,
     rescale_weights,
@@ -104,12 +108,293 @@ def resolve_batch_size(batch_size, n_rows):
     return int(min(max(nearest, _SMALLEST_BATCH), _LARGEST_BATCH))
 
 
-class DescribesTraining:
-    """The part of all estimators that turns input into tasks.
+@dataclass(frozen=True)
+class Continuation:
+    """What a training that goes on needs of the one before, beside the predictor.
 
-    A subclass says what its targets are: `_encode`, `_encode_known`, `_encode_held_out`,
-    `_weigh_classes`, `_finish_targets`, `_follow_targets`, `_scale_targets`, `_teach`.
+    Parameters
+    ----------
+    mean_weight : float or None
+        Mean weight of the rows of a stream; None after `fit`.
+    rate : ndarray of shape (n_outputs,) or None
+        Mean of the counts so far, of a loss of logarithms.
+    full_widths : tuple of int or None
+        Widths that were asked for where units were pruned.
+    has_masks : bool
+        Whether weights were pruned, which stay zero.
+    optimizer_states : list of OptimizerState or None
+        Of each network of a stream.
     """
+
+    mean_weight: float | None = None
+    rate: np.ndarray | None = None
+    full_widths: tuple | None = None
+    has_masks: bool = False
+    optimizer_states: list | None = None
+
+
+@dataclass
+class Fit:
+    """What a fit decides before it trains, and its estimator adopts afterwards.
+
+    Parameters
+    ----------
+    inputs : Inputs
+    head : Labels or Numbers
+    n_samples_seen : int
+    dropout : float
+    widths : tuple of int
+        Widths that are asked for.
+    is_reshaped : bool
+        Whether the networks were brought to another depth or other widths.
+    continuation : Continuation
+    """
+
+    inputs: Inputs
+    head: Labels | Numbers
+    n_samples_seen: int
+    dropout: float
+    widths: tuple = ()
+    is_reshaped: bool = False
+    continuation: Continuation = field(default_factory=Continuation)
+
+
+@dataclass
+class Rows:
+    """Rows of a fit, checked.
+
+    Parameters
+    ----------
+    inputs : Inputs
+    numbers : array of shape (n_rows, n_features)
+        As `Inputs.read` returns them.
+    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+    head : Labels or None
+        That of a regressor is found once the training rows are known.
+    codes : ndarray of int of shape (n_rows,) or None
+        Class of each row where rows have one.
+    weights : float64 ndarray of shape (n_rows,) or None
+        Sample weights times class weights.
+    of_class : ndarray of shape (n_classes,) or None
+        The weight of each class.
+    """
+
+    inputs: Inputs
+    numbers: np.ndarray
+    y: np.ndarray
+    head: Labels | None
+    codes: np.ndarray | None
+    weights: np.ndarray | None
+    of_class: np.ndarray | None
+
+    def __len__(self):
+        return self.numbers.shape[0]
+
+
+class DescribesTraining:
+    """The part of all estimators that turns input into tasks. It writes nothing on them.
+
+    `former` is the Predictor that a training goes on with, or None. A subclass says what its
+    targets are: `_check_targets`, `_fit_head`, `_follow_targets`, `_weigh_classes`, `_teach`.
+    """
+
+    def _describe_fit(self, X, y, sample_weight, given, former, keeps_shape=False):
+        """Return the task of a fit, and the Fit.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As passed to `fit`.
+        given : (X_val, y_val, sample_weight_val)
+        former : Predictor or None
+        keeps_shape : bool, default=False
+            Whether the networks keep their widths, whatever the parameters say.
+        """
+        device = self._resolve_device()
+        rows = self._read_rows(X, y, sample_weight, former)
+        weights = rows.weights
+        refuse_one_class(rows.codes, weights)
+        used = np.arange(len(rows)) if weights is None else np.flatnonzero(weights > 0)
+        seed = draw_seed(self.random_state)
+        validation = self._read_validation(rows, *given)
+        train_rows, valid_rows = used, None
+        if validation is not None:
+            valid_rows = np.arange(validation[0].shape[0])
+            if validation[2] is not None:
+                valid_rows = np.flatnonzero(validation[2] > 0)
+        elif self.early_stopping:
+            train_rows, valid_rows = split_rows(
+                used, rows.codes, self.validation_fraction, split_random_state(seed)
+            )
+        head, targets, rate = self._fit_head(rows, train_rows, weights, former)
+        if weights is not None:
+            weights = (weights / weights[train_rows].mean()).astype(self._network_dtype)
+        inputs = rows.inputs
+        if former is None:
+            inputs = self._fit_encoding(inputs, rows.numbers, train_rows, weights)
+        x = inputs.encode(rows.numbers, self._network_dtype)
+        dropout = self._resolve_dropout(len(train_rows), inputs.n_features)
+        fit = Fit(inputs, head, len(used), compound_dropout(dropout, self.phi))
+        fit.continuation = self._begin_continuation(former, rate)
+        task = self._make_task(
+            fit,
+            x,
+            targets,
+            weights,
+            train_rows,
+            architecture=self._choose_architecture(fit, x, former, keeps_shape),
+            valid_rows=valid_rows,
+            validation=self._encode_validation(validation, inputs, head),
+            seed=seed,
+            device=device,
+            store=self._store(),
+            **self._describe_extras(inputs, rows.numbers, train_rows, weights, former),
+        )
+        return (task if former is None else self._go_on(task, fit, former)), fit
+
+    def _describe_pass(self, X, y, sample_weight, former, head):
+        """Return the task of one pass over some rows, and the Fit.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As passed to `partial_fit`.
+        former : Predictor or None
+        head : Labels or None
+            Of the classes that were passed with the first rows.
+        """
+        device = self._resolve_device()
+        known = head if former is None else former.head
+        rows = self._read_rows(X, y, sample_weight, former, known, is_stream=True)
+        weights = rows.weights
+        n_before = 0 if former is None else self.n_samples_seen_
+        before = Continuation() if former is None else self._continuation
+        seed = draw_seed(self.random_state)
+        if n_before:
+            # Else an int would take the rows of every call in one order.
+            seed = (seed, n_before)
+        used = np.arange(len(rows)) if weights is None else np.flatnonzero(weights > 0)
+        if not len(used):
+            raise ValueError(
+                "No row has a positive weight, class weights included. Expected at least one."
+            )
+        weights, mean, n_weighed = _weigh_stream(weights, used, len(rows), n_before, before)
+        inputs = rows.inputs
+        if former is None:
+            inputs = self._fit_encoding(inputs, rows.numbers, used, weights)
+        head, targets, rate, rescale = self._follow_targets(
+            rows, used, weights, n_weighed, former
+        )
+        x = inputs.encode(rows.numbers, self._network_dtype)
+        # The pieces of a stream are few rows, but each is seen once.
+        dropout = self._resolve_dropout(np.inf, inputs.n_features)
+        fit = Fit(inputs, head, n_before + len(used), compound_dropout(dropout, self.phi))
+        fit.continuation = replace(
+            self._begin_continuation(former, rate), mean_weight=mean, optimizer_states=None
+        )
+        extras = self._describe_extras(inputs, rows.numbers, used, weights, former)
+        task = self._make_task(
+            fit,
+            x,
+            targets,
+            None if weights is None else weights.astype(self._network_dtype),
+            used,
+            architecture=self._choose_architecture(fit, x, former),
+            seed=seed,
+            device=device,
+            keeps_optimizer=True,
+            **extras,
+        )
+        # A stream has no end that the rate could fall towards, and a pass is a pass.
+        recipe = replace(
+            task.recipe,
+            max_epochs=1,
+            max_seconds=None,
+            learning_rate=STREAM_RATE * task.recipe.learning_rate,
+            lr_schedule="constant",
+        )
+        task = replace(task, recipe=recipe)
+        if former is not None:
+            initial = self._former_weights(former, task.architecture)
+            if rescale is not None:
+                initial = self._rescale_output(initial, *rescale)
+            task = replace(task, initial=initial, optimizer_state=before.optimizer_states)
+        return task, fit
+
+    def _read_rows(self, X, y, sample_weight, former, head=None, is_stream=False):
+        """Check X, y and weights; return Rows."""
+        least = 1 if is_stream else 2
+        if former is None:
+            used = None
+            if sample_weight is not None and hasattr(X, "__len__"):
+                used = np.flatnonzero(check_weights(X, sample_weight) > 0)
+            inputs = self._fit_inputs(X, used, least)
+        else:
+            inputs = former.inputs
+        y = check_targets(y, self)
+        numbers, _ = inputs.read(X)
+        check_consistent_length(numbers, y)
+        if former is not None:
+            check_first_rows(numbers, inputs.owner, least)
+            self._check_goes_on(inputs, numbers)
+        weights = check_weights(numbers, sample_weight)
+        if not is_stream:  # of whose pieces weights are compared
+            weights = rescale_weights(weights)
+        y, head, codes = self._check_targets(y, former, head)
+        of_class = self._weigh_classes(head, codes, weights)
+        if of_class is not None:
+            weights = of_class[codes] * (1.0 if weights is None else weights)
+        return Rows(inputs, numbers, y, head, codes, weights, of_class)
+
+    def _read_validation(self, rows, X_val, y_val, sample_weight_val):
+        """Return validation rows as (numbers, y, weights), or None."""
+        if X_val is None and y_val is None:
+            if sample_weight_val is not None:
+                raise ValueError(
+                    "sample_weight_val is provided, but X_val and y_val were not provided."
+                )
+            return None
+        if X_val is None or y_val is None:
+            given, missing = ("y_val", "X_val") if X_val is None else ("X_val", "y_val")
+            raise ValueError(f"{given} is provided, but {missing} was not provided.")
+        if not self.early_stopping:
+            raise ValueError(
+                "X_val and y_val are passed to fit while at the same time early_stopping is "
+                "False. They are there to stop by: set early_stopping=True, or leave them out."
+            )
+        numbers, _ = rows.inputs.read(X_val)
+        y = self._check_validation_targets(check_targets(y_val, self, "y_val"), rows)
+        check_consistent_length(numbers, y)
+        if issparse(rows.numbers) and not issparse(numbers):
+            numbers = csr_array(numbers)
+        elif issparse(numbers) and not issparse(rows.numbers):
+            numbers = numbers.toarray()
+        weights = rescale_weights(check_weights(numbers, sample_weight_val))
+        if rows.of_class is not None:
+            of_row = rows.of_class[rows.head.encode(y, self._network_dtype)[1]]
+            weights = of_row * (1.0 if weights is None else weights)
+            if not weights.any():
+                raise ValueError(
+                    "No row of X_val has a positive weight, class weights included. Expected "
+                    "at least one."
+                )
+        return numbers, y, weights
+
+    def _encode_validation(self, validation, inputs, head):
+        if validation is None:
+            return None
+        numbers, y, weights = validation
+        dtype = self._network_dtype
+        targets, _ = head.encode(y, dtype)
+        if weights is not None:
+            weights = weights.astype(dtype)
+        return ValidationSet(inputs.encode(numbers, dtype), targets, weights)
+
+    def _begin_continuation(self, former, rate):
+        """Return the Continuation of a training that goes on with `former`, or begins."""
+        before = Continuation() if former is None else self._continuation
+        rate = before.rate if rate is None and former is not None else rate
+        return replace(before, mean_weight=None, optimizer_states=None, rate=rate)
 
     def _resolve_device(self):
         # Imported here: an estimator that only predicts needs no torch.
@@ -122,61 +407,8 @@ class DescribesTraining:
             ) from error
         return resolve_device(self.device)
 
-    def _describe_fit(self, X, y, sample_weight, given, continues=None):
-        """Validate the input and describe the training; return a Task."""
-        device = self._resolve_device()
-        if continues is None:
-            continues = self.warm_start and hasattr(self, "coefs_")
-        if not continues:
-            self.__dict__.pop("_unpruned_widths", None)
-            self.__dict__.pop("_has_masks", None)
-        X, y = self._check_training_data(
-            X, y, sample_weight, reset=not continues, min_samples=2
-        )
-        weights = rescale_weights(check_weights(X, sample_weight))
-        encoded = self._encode(y, continues)
-        of_class = self._weigh_classes(encoded, weights)
-        if of_class is not None:
-            weights = of_class[encoded.strata] * (1.0 if weights is None else weights)
-        refuse_one_class(encoded, weights)
-        rows = np.arange(X.shape[0]) if weights is None else np.flatnonzero(weights > 0)
-        seed = draw_seed(self.random_state)
-        train_rows, valid_rows = rows, None
-        held_out = self._check_validation_data(X, encoded, of_class, **given)
-        if held_out is not None:
-            valid_rows = np.arange(held_out[0].shape[0])
-            if held_out[2] is not None:
-                valid_rows = np.flatnonzero(held_out[2] > 0)
-        elif self.early_stopping:
-            train_rows, valid_rows = split_rows(
-                rows, encoded.strata, self.validation_fraction, split_random_state(seed)
-            )
-        values = self._finish_targets(encoded, train_rows, weights, continues)
-        if weights is not None:
-            weights = (weights / weights[train_rows].mean()).astype(self._network_dtype)
-        inputs = self._encode_inputs(X, train_rows, weights, continues)
-        self.n_samples_seen_ = len(rows)
-        dropout = self._resolve_dropout(len(train_rows), X.shape[1])
-        self.dropout_ = compound_dropout(dropout, self.phi)
-        self._mean_weight = None
-        task = self._make_task(
-            inputs,
-            values,
-            weights,
-            train_rows,
-            architecture=self._describe_architecture(inputs, encoded, continues),
-            recipe=self._describe_recipe(len(train_rows)),
-            loss=encoded.loss,
-            valid_rows=valid_rows,
-            validation=self._describe_validation(held_out),
-            seed=seed,
-            device=device,
-            store=self._store(),
-        )
-        return self._go_on(task) if continues else task
-
     def _store(self):
-        """Return where networks are kept, or None."""
+        """Return the folder in which networks are kept, or None."""
         store = Store.at(self.memory)
         # Others may stop a training, or want to see all of it.
         callbacks = getattr(self, "_skl_callbacks", ())
@@ -194,159 +426,40 @@ class DescribesTraining:
             return None
         return store
 
-    def _describe_pass(self, X, y, sample_weight):
-        """Validate some rows and describe one pass over them; return a Task."""
-        device = self._resolve_device()
-        continues = hasattr(self, "coefs_")
-        X, y = self._check_training_data(
-            X, y, sample_weight, reset=not continues, min_samples=1
-        )
-        weights = check_weights(X, sample_weight)
-        encoded = self._encode_known(y, continues)
-        of_class = self._weigh_classes(encoded, weights)
-        if of_class is not None:
-            weights = of_class[encoded.strata] * (1.0 if weights is None else weights)
-        n_before = self.n_samples_seen_ if continues else 0
-        seed = draw_seed(self.random_state)
-        if n_before:
-            # Else an int would take the rows of every call in one order.
-            seed = (seed, n_before)
-        rows = np.arange(X.shape[0])
-        if weights is not None:
-            rows = np.flatnonzero(weights > 0)
-            if not len(rows):
-                raise ValueError(
-                    "No row has a positive weight, class weights included. Expected at "
-                    "least one."
-                )
-        n_seen = n_before + len(rows)
-        # Weights have mean one over all rows so far, those of `fit` included.
-        own = 1.0
-        if weights is not None:
-            largest = weights.max()
-            own = largest * (weights[rows] / largest).mean()  # their sum may overflow
-        mean = before = own
-        if n_before and self._mean_weight is not None:
-            before = self._mean_weight
-            mean = before * (n_before / n_seen) + own * (len(rows) / n_seen)
-        if weights is not None or mean != 1.0:
-            weights = np.ones(X.shape[0]) if weights is None else weights
-            weights = weights / mean
-            # Rows that hardly weigh anything beside those before are rows still.
-            weights[rows] = np.maximum(weights[rows], SMALLEST_WEIGHT)
-        inputs = self._encode_inputs(X, rows, weights, continues)
-        weight_before = n_before * (before / mean)
-        values = self._follow_targets(encoded, rows, weights, weight_before)
-        self.n_samples_seen_, self._mean_weight = n_seen, mean
-        # The pieces of a stream are few rows, but each is seen once.
-        dropout = self._resolve_dropout(np.inf, X.shape[1])
-        self.dropout_ = compound_dropout(dropout, self.phi)
-        architecture = self._describe_architecture(inputs, encoded, continues)
-        recipe = self._describe_recipe(len(rows))
-        return self._make_task(
-            inputs,
-            values,
-            None if weights is None else weights.astype(self._network_dtype),
-            rows,
-            architecture=architecture,
-            # A stream has no end that the rate could fall towards, and a pass is a pass.
-            recipe=replace(
-                recipe,
-                max_epochs=1,
-                max_seconds=None,
-                learning_rate=STREAM_RATE * recipe.learning_rate,
-                lr_schedule="constant",
-            ),
-            loss=encoded.loss,
-            seed=seed,
-            device=device,
-            initial=self._former_weights(architecture) if continues else None,
-            optimizer_state=getattr(self, "_optimizer_state", None) if continues else None,
-            keeps_optimizer=True,
-        )
-
-    def _make_task(self, X, targets, weights, train_rows, *, valid_rows=None, **description):
+    def _make_task(self, fit, X, targets, weights, train_rows, **description):
         return Task(
             X=X,
             targets=targets,
             weights=weights,
             train_rows=train_rows,
-            valid_rows=valid_rows,
-            precision=self.precision,
+            recipe=self._describe_recipe(len(train_rows), fit.dropout),
+            loss=self._loss_of(fit.head),
             loss_parameter=self._loss_parameter,
-            **self._describe_extras(),
-            **description,
+            precision=self.precision,
+            **{"valid_rows": None, **description},
         )
 
-    def _describe_extras(self):
+    def _describe_extras(self, inputs, numbers, rows, weights, former):
         """Return what else a task of this family says, as arguments of Task."""
         return {}
+
+    def _fit_encoding(self, inputs, numbers, rows, weights):
+        """Return inputs that have learned to encode; those of most families have."""
+        return inputs
+
+    def _check_goes_on(self, inputs, numbers):
+        """Refuse rows that a fitted network cannot go on with."""
 
     def _resolve_dropout(self, n_rows, n_columns):
         return resolve_dropout(self.dropout, n_rows, n_columns)
 
-    def _check_training_data(self, X, y, sample_weight=None, *, reset, min_samples):
-        if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but the "
-                "target y is None."
-            )
-        X, y = self._validate_features(
-            X, y, reset=reset, min_samples=min_samples, sample_weight=sample_weight
-        )
-        if issparse(y):  # an indicator matrix
-            y = y.toarray()
-        return X, y
-
-    def _check_validation_data(self, X, encoded, of_class, X_val, y_val, sample_weight_val):
-        """Return the validation data as (X, encoded targets, weights), or None."""
-        if X_val is None and y_val is None:
-            if sample_weight_val is not None:
-                raise ValueError(
-                    "sample_weight_val is provided, but X_val and y_val were not provided."
-                )
-            return None
-        if X_val is None or y_val is None:
-            given, missing = ("y_val", "X_val") if X_val is None else ("X_val", "y_val")
-            raise ValueError(f"{given} is provided, but {missing} was not provided.")
-        if not self.early_stopping:
-            raise ValueError(
-                "X_val and y_val are passed to fit while at the same time early_stopping is "
-                "False. They are there to stop by: set early_stopping=True, or leave them out."
-            )
-        X_val, y_val = self._check_training_data(X_val, y_val, reset=False, min_samples=1)
-        if issparse(X) and not issparse(X_val):
-            X_val = csr_array(X_val)
-        elif issparse(X_val) and not issparse(X):
-            X_val = X_val.toarray()
-        weights = rescale_weights(check_weights(X_val, sample_weight_val))
-        held_out = self._encode_held_out(y_val, encoded)
-        if of_class is not None:
-            weights = of_class[held_out.strata] * (1.0 if weights is None else weights)
-            if not weights.any():
-                raise ValueError(
-                    "No row of X_val has a positive weight, class weights included. Expected "
-                    "at least one."
-                )
-        return X_val, held_out, weights
-
-    def _describe_validation(self, held_out):
-        if held_out is None:
-            return None
-        X, encoded, weights = held_out
-        return ValidationSet(
-            self._encode_known_inputs(X),
-            self._scale_targets(encoded),
-            None if weights is None else weights.astype(self._network_dtype),
-        )
-
-    def _describe_recipe(self, n_rows):
+    def _describe_recipe(self, n_rows, dropout):
         return Recipe(
             learning_rate=float(self.learning_rate),
             lr_schedule=self.lr_schedule,
             weight_decay=float(self.weight_decay),
             l1=float(self.l1),
-            dropout=self.dropout_,
+            dropout=dropout,
             batch_size=resolve_batch_size(self.batch_size, n_rows),
             max_epochs=int(self.max_epochs),
             max_seconds=self.max_seconds,
@@ -354,53 +467,51 @@ class DescribesTraining:
             tol=float(self.tol),
         )
 
-    def _go_on(self, task):
+    def _choose_architecture(self, fit, x, former, keeps_shape=False):
+        """Return the architecture asked for, or that of networks that keep their shape."""
+        before = None if former is None else former.network.architecture
+        architecture = self._build_architecture(fit.inputs, x, fit.head.n_outputs, before)
+        fit.widths = architecture.widths
+        is_pruned = fit.continuation.full_widths == architecture.widths
+        if before is not None and (keeps_shape or is_pruned):
+            return architecture.in_shape_of(before)
+        return architecture
+
+    def _go_on(self, task, fit, former):
         """Begin with the fitted networks, brought to the depth and widths asked for."""
         from ..compression.reshaping import is_reshaped, reshape
 
-        former, architecture = self.architecture_, task.architecture
-        self._is_reshaped = is_reshaped(former, architecture)
-        if not self._is_reshaped:
-            return replace(task, initial=self._former_weights(architecture))
+        before, architecture = former.network.architecture, task.architecture
+        if not is_reshaped(before, architecture):
+            return replace(task, initial=self._former_weights(former, architecture))
+        fit.is_reshaped = True
         # What was pruned of the former shape says nothing of the new one.
-        self.__dict__.pop("_unpruned_widths", None)
-        self.__dict__.pop("_has_masks", None)
-        coefs, intercepts, *others = self._former_weights(former)
-        networks = [(coefs, intercepts)]
-        if self._n_held > 1:
-            networks = [
-                ([c[k] for c in coefs], [b[k] for b in intercepts]) for k in range(self._n_held)
-            ]
-        networks = reshape(former, architecture, networks, task, self.pruning_importance)
-        if self._n_held > 1:
-            coefs = [np.stack(c) for c in zip(*(n[0] for n in networks), strict=True)]
-            intercepts = [np.stack(b) for b in zip(*(n[1] for n in networks), strict=True)]
-        else:
-            coefs, intercepts = networks[0]
-        return replace(task, initial=(coefs, intercepts, *others))
+        fit.continuation = replace(fit.continuation, full_widths=None, has_masks=False)
+        weights = self._former_weights(former, before)
+        kind = self.pruning_importance
+        reshaped = reshape(before, architecture, weights.members, task, kind)
+        return replace(task, initial=Weights.stack(reshaped))
 
-    def _former_weights(self, architecture):
-        if architecture != self.architecture_:
+    def _former_weights(self, former, architecture):
+        """Return the fitted weights, in the dtype that is trained."""
+        before, weights = former.network.architecture, former.network.weights
+        if architecture != before:
             raise ValueError(
                 "The fitted network is trained on, so all but its depth and width must stay, "
-                f"and in partial_fit these, too: it is {self.architecture_}, and the "
+                f"and in partial_fit these, too: it is {before}, and the "
                 f"parameters and data now ask for {architecture}. Use fit with "
                 "warm_start=False to begin anew."
             )
-        if self._n_held != self.n_members:
+        n_members = weights.n_members or 1
+        if n_members != self.n_members:
             raise ValueError(
                 "warm_start=True and partial_fit go on with the fitted networks: expected "
-                f"n_members={self._n_held}, got {self.n_members}. Use fit with "
+                f"n_members={n_members}, got {self.n_members}. Use fit with "
                 "warm_start=False to begin anew."
             )
-        dtype = self._network_dtype
-        return (
-            [c.astype(dtype) for c in self.coefs_],
-            [b.astype(dtype) for b in self.intercepts_],
-            *([self.buffers_] if vars(self).get("buffers_") else []),
-        )
+        return weights.astype(self._network_dtype)
 
-    def _describe_student(self, task, X, y, sample_weight):
+    def _describe_student(self, task, fit, X, y, sample_weight):
         """Turn the task of a fit into that of a student of `teacher`."""
         from ..compression.distillation import labels_of, mix_columns, mix_sources
 
@@ -423,15 +534,15 @@ class DescribesTraining:
             first, other, random = mix_sources(task.X[rows], n_new)
             is_other = random.random((n_new, X.shape[1])) < 0.5
             X_new = mix_columns(X_taught, first, other, is_other)
-            checked = self._validate_features(X_new)
-            inputs = np.concatenate([inputs, self._encode_known_inputs(checked)])
+            numbers, _ = fit.inputs.read(X_new)
+            inputs = np.concatenate([inputs, fit.inputs.encode(numbers, self._network_dtype)])
         labels, labels_new = labels_of(
             self.teacher,
             X_taught,
             y[rows],
             None if weights is None else weights[rows],
-            classes=self.classes_ if is_classifier(self) else None,
-            is_multilabel=getattr(self, "_multilabel", False),
+            classes=fit.head.classes if is_classifier(self) else None,
+            is_multilabel=fit.head.kind == "multilabel",
             cv=self.teacher_cv,
             memory=self.memory,
             X_new=X_new,
@@ -449,42 +560,32 @@ class DescribesTraining:
             weights=weights,
             train_rows=np.concatenate([rows, n_rows + np.arange(n_new)]),
             validation=validation,
-            recipe=self._describe_recipe(len(rows) + n_new),
-            **self._teach(task, labels, labels_new),
+            recipe=self._describe_recipe(len(rows) + n_new, fit.dropout),
+            **self._teach(task, fit.head, labels, labels_new),
         )
 
-    def _describe_members(self, task):
+    def _describe_members(self, task, fit):
         """Return the tasks of all members of the ensemble; the first is the task itself."""
-        if task.initial is not None and getattr(self, "_has_masks", False):
+        if task.initial is not None and fit.continuation.has_masks:
             # What was pruned stays so.
-            task = replace(task, kept_weights=[c != 0 for c in task.initial[0]])
-        if self.n_members == 1:
-            return [task]
-        seed = task.seed if isinstance(task.seed, tuple) else (task.seed,)
+            task = replace(task, kept_weights=[c != 0 for c in task.initial.coefs])
         initial, states = task.initial, task.optimizer_state
-        members = []
-        for k in range(self.n_members):
-            first, masks = None, task.kept_weights
-            if initial is not None:
-                first = tuple([a[k] for a in arrays] for arrays in initial)
-            if masks is not None:
-                masks = [mask[k] for mask in masks]
-            members.append(
-                replace(
-                    task,
-                    seed=(*seed, _MEMBER + k) if k else task.seed,
-                    initial=first,
-                    kept_weights=masks,
-                    optimizer_state=None if states is None else states[k],
-                    # One voice is enough.
-                    on_epoch_end=None if k else task.on_epoch_end,
-                )
+        if self.n_members == 1:
+            return [replace(task, optimizer_state=states[0])] if states else [task]
+        seed = task.seed if isinstance(task.seed, tuple) else (task.seed,)
+        first = [None] * self.n_members if initial is None else initial.members
+        return [
+            replace(
+                task,
+                seed=(*seed, _MEMBER + k) if k else task.seed,
+                initial=first[k],
+                kept_weights=task.kept_weights and [mask[k] for mask in task.kept_weights],
+                optimizer_state=states and states[k],
+                # The first reports for all.
+                on_epoch_end=None if k else task.on_epoch_end,
             )
-        return members
-
-    def _validation_rows(self, task):
-        """Return (X, targets, weights) to calibrate by, or None."""
-        return None
+            for k in range(self.n_members)
+        ]
 
     def _describe_pruning(self):
         from ..compression.pruning import Pruning
@@ -498,3 +599,40 @@ class DescribesTraining:
             int(self.pruning_epochs),
             int(self.pruning_multiple),
         )
+
+
+def _weigh_stream(weights, used, n_rows, n_before, before):
+    """Return weights of which the mean over all rows of a stream is one, `fit` included.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_rows,) or None
+    used : ndarray of int
+        Rows with weight.
+    n_rows, n_before : int
+        Rows of this piece, and rows seen before.
+    before : Continuation
+
+    Returns
+    -------
+    weights : ndarray of shape (n_rows,) or None
+    mean : float
+        Mean weight of all rows so far.
+    n_weighed : float
+        Rows seen before, by what they weigh now.
+    """
+    own = 1.0
+    if weights is not None:
+        largest = weights.max()
+        own = largest * (weights[used] / largest).mean()  # their sum may overflow
+    mean = of_before = own
+    if n_before and before.mean_weight is not None:
+        n_seen = n_before + len(used)
+        of_before = before.mean_weight
+        mean = of_before * (n_before / n_seen) + own * (len(used) / n_seen)
+    if weights is not None or mean != 1.0:
+        weights = np.ones(n_rows) if weights is None else weights
+        weights = weights / mean
+        # Rows that hardly weigh anything beside those before are rows still.
+        weights[used] = np.maximum(weights[used], SMALLEST_WEIGHT)
+    return weights, mean, n_before * (of_before / mean)

@@ -315,6 +315,11 @@ ATTRIBUTES = {
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Their names, where X had string column names.
 """,
+    "predictor_": """
+    predictor_ : Predictor
+        What the estimator predicts by: its inputs, its network and its head. The attributes
+        below are read-only parts of it, where they are no records of the training.
+""",
     "architecture_": """
     architecture_ : DenseArchitecture
         Shape of the network.

@@ -1,108 +1,57 @@
-"""What a fit goes through, from the call to the adopted network."""
+"""Fits: from the call to the adopted networks."""
 
 import copy
-import functools
 import warnings
 from dataclasses import replace
 
 import numpy as np
 from scipy.sparse import issparse
 
+from ..inference.predictor import make_predictor
+from ..inference.weights import Weights
 from ..training.task import DivergedError, TrainedNetwork
 from .description import DescribesTraining
 
-# Rows that a trained network is tried on before it is adopted.
+# Rows that the outputs of a trained network are checked on before it is adopted.
 _N_CHECKED = 64
 
 
-def restores_state(fit):
-    """Decorate `fit`: whatever stops it, the estimator is as it was before."""
-
-    @functools.wraps(fit)
-    def wrapper(self, *args, **kwargs):
-        former = self.__dict__.copy()
-        try:
-            return fit(self, *args, **kwargs)
-        except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(former)
-            raise
-
-    return wrapper
-
-
-def _warn_if_teaching_gains_nothing(loss, loss_alone):
-    if loss_alone <= loss:
-        warnings.warn(
-            "Without its teacher the student does as well: its mean loss on the validation "
-            f"rows is {loss_alone:.4f}, with the teacher {loss:.4f}. Distillation does not "
-            "pay here. Try n_synthetic, another distillation_weight or teacher, or set "
-            "teacher=None.",
-            UserWarning,
-            stacklevel=6,
-        )
-
-
-def _farthest_rows(task):
-    """Return the rows of a training, a few, whose values are the largest."""
-    rows, X = task.train_rows, task.X
-    if task.valid_rows is not None and task.validation is None:
-        rows = np.concatenate([rows, task.valid_rows])
-    largest, smallest = X.max(axis=1), X.min(axis=1)
-    if issparse(X):
-        largest, smallest = largest.toarray().ravel(), smallest.toarray().ravel()
-    size = np.maximum(largest, -smallest.astype(np.float64))[rows]
-    n = min(_N_CHECKED, len(rows))
-    return X[rows[np.argpartition(size, -n)[-n:]]]
-
-
 class Trains(DescribesTraining):
-    """The part of all estimators that trains, prunes and adopts networks."""
+    """The part of all estimators that trains, prunes and adopts networks.
 
-    _goes_on_pruned = False
+    Nothing is written on an estimator before its networks are trained, but for the attributes
+    of scikit-learn's callbacks: what stops a fit leaves it as it was.
+    """
 
-    def _fit(self, X, y, sample_weight, X_val=None, y_val=None, sample_weight_val=None):
+    def _fit(self, X, y, sample_weight, *given):
         """Fit; see the public classes."""
-        self.__dict__.pop("_optimizer_state", None)
         self._check_combinations()
-        self._note_scale()
         if self._is_taught:
             self._check_teacher()
-        seen = {
-            "X": X,
-            "y": y,
-            "metadata": None if sample_weight is None else {"sample_weight": sample_weight},
-        }
-        given = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
-        task, alone = self._describe_fit(X, y, sample_weight, given), None
-        is_reshaped = self.__dict__.pop("_is_reshaped", False)
+        former = vars(self).get("predictor_") if self.warm_start else None
+        task, fit = self._describe_fit(X, y, sample_weight, given, former)
+        alone = None
         if self._is_taught:
-            task, alone = self._describe_student(task, X, y, sample_weight), task
+            task, alone = self._describe_student(task, fit, X, y, sample_weight), task
         # A fitted network that is trained on has been pruned already, in its shape.
-        prunes = self.pruning > 0 and (task.initial is None or is_reshaped)
-        return self._train(task, seen, prunes=prunes, alone=alone)
+        prunes = self.pruning > 0 and (task.initial is None or fit.is_reshaped)
+        seen = _as_seen(X, y, sample_weight)
+        return self._train_and_adopt(task, fit, seen, alone=alone, prunes=prunes)
 
     def _prune(self, X, y, sample_weight):
-        """Prune the fitted network; see `skscale.prune`."""
-        self.__dict__.pop("_optimizer_state", None)
+        """Prune the fitted networks; see `skscale.prune`."""
         self._validate_params()
         self._check_combinations()
         if self._is_taught:
             self._check_teacher()
-        seen = {
-            "X": X,
-            "y": y,
-            "metadata": None if sample_weight is None else {"sample_weight": sample_weight},
-        }
-        none = dict.fromkeys(("X_val", "y_val", "sample_weight_val"))
-        self._goes_on_pruned = True  # whatever the parameters say of its scale
-        task = self._describe_fit(X, y, sample_weight, none, continues=True)
-        del self._goes_on_pruned, self._is_reshaped
+        former, given = self.predictor_, (None, None, None)
+        task, fit = self._describe_fit(X, y, sample_weight, given, former, keeps_shape=True)
         if self._is_taught:
-            task = self._describe_student(task, X, y, sample_weight)
-        return self._train(task, seen, trains=False, prunes=True)
+            task = self._describe_student(task, fit, X, y, sample_weight)
+        seen = _as_seen(X, y, sample_weight)
+        return self._train_and_adopt(task, fit, seen, trains=False, prunes=True)
 
-    def _partial_fit(self, X, y, sample_weight):
+    def _partial_fit(self, X, y, sample_weight, head=None):
         """Make one pass over some rows; see the public classes."""
         self._validate_params()  # scikit-learn does so in the first call only
         self._check_combinations()
@@ -111,110 +60,122 @@ class Trains(DescribesTraining):
                 "partial_fit runs no skorch callbacks, which expect a training from its "
                 "beginning to its end. Set callbacks=None, or use fit."
             )
-        self._note_scale()
-        seen = {
-            "X": X,
-            "y": y,
-            "metadata": None if sample_weight is None else {"sample_weight": sample_weight},
-        }
-        return self._train(self._describe_pass(X, y, sample_weight), seen)
+        former = vars(self).get("predictor_")
+        task, fit = self._describe_pass(X, y, sample_weight, former, head)
+        return self._train_and_adopt(task, fit, _as_seen(X, y, sample_weight))
 
-    def _train(self, task, seen, trains=True, prunes=False, alone=None):
-        """Train the network that a task describes, prune it, or both, and adopt it.
+    def _train_and_adopt(self, task, fit, seen, *, alone=None, trains=True, prunes=False):
+        """Train the networks of a task, prune them, or both, and adopt them.
 
-        Of a student `alone` is the task without its teacher.
+        Parameters
+        ----------
+        task : Task
+        fit : Fit
+        seen : dict
+            The arguments of scikit-learn's callbacks.
+        alone : Task or None
+            Of a student, the task without its teacher.
+        trains, prunes : bool
         """
-        from ..training.fusion import current_job, fit_number, train_together
-
         pruning = self._describe_pruning() if prunes else None
-        n_epochs = task.recipe.max_epochs
-        if pruning is not None:
-            n_epochs = trains * n_epochs + pruning.all_epochs
+        n_epochs = trains * task.recipe.max_epochs
+        n_epochs += 0 if pruning is None else pruning.all_epochs
         context = self._init_callback_context(max_subtasks=n_epochs)
         context.call_on_fit_task_begin(estimator=self, **seen)
-        task.on_epoch_end = self._watch_epochs(context, task, n_epochs, seen, fit_number())
-        architecture, validation_rows = task.architecture, self._validation_rows(task)
-        recipe, farthest_rows = task.recipe, _farthest_rows(task)
+        task.on_epoch_end = self._watch_epochs(context, task, fit, n_epochs, seen)
+        validation, farthest = self._calibration_rows(task), _farthest_rows(task)
+        architecture, recipe = task.architecture, task.recipe
         if self.callbacks:
             from ..training.skorch_surface import train_with_callbacks
 
-            networks = [train_with_callbacks(task, self.callbacks, self._net_kind)]
+            networks = [train_with_callbacks(task, self.callbacks, fit.head.kind)]
         else:
-            tasks = self._describe_members(task)
-            if alone is not None and (task.valid_rows is None or current_job() is not None):
-                alone = None  # nothing to compare by, or a search, which compares itself
-            if alone is not None:
-                alone = replace(
-                    alone,
-                    on_epoch_end=None,
-                    initial=tasks[0].initial,
-                    kept_weights=tasks[0].kept_weights,
-                )
-                tasks.append(alone)
-            if pruning is None:
-                del task  # the engine alone holds it
-                networks = train_together(tasks)
-            elif trains:
-                networks = train_together(list(tasks))
-            else:
-                networks = [
-                    TrainedNetwork(*t.initial[:2], buffers=(*t.initial, [])[2]) for t in tasks
-                ]
-            if alone is not None:
-                self._compare(alone, networks[0], networks.pop(), validation_rows)
-                tasks = tasks[: len(networks)]
-            if pruning is not None and not any(isinstance(n, Exception) for n in networks):
-                from ..compression.pruning import prune_networks
-
-                self._unpruned_widths = self._widths_asked_for
-                self._has_masks = self.pruning_kind == "weights"
-                architecture, networks = prune_networks(pruning, tasks, networks)
+            tasks = self._describe_members(task, fit)
+            del task  # the engine alone holds it
+            architecture, networks = self._train(tasks, fit, alone, trains, pruning, validation)
         for network in networks:
             if isinstance(network, Exception):
                 raise network
-        if validation_rows is not None:
-            for network in networks:
-                self._calibrate(architecture, network, *validation_rows)
         for network in networks:
-            self._try(architecture, network, farthest_rows, recipe)
-        self._adopt(architecture, networks)
+            if validation is not None:
+                self._calibrate(architecture, network, *validation)
+            self._check_outputs(architecture, network, farthest, recipe)
+        self._adopt(architecture, networks, fit)
         context.call_on_fit_task_end(estimator=self, reconstruction_attributes={}, **seen)
         return self
 
-    def _try(self, architecture, network, rows, recipe):
-        """Refuse a network that no number comes of.
+    def _train(self, tasks, fit, alone, trains, pruning, validation):
+        """Return the architecture, and networks or exceptions; empties `tasks` where it can."""
+        from ..training.fusion import current_job, train_together
+
+        architecture = tasks[0].architecture
+        # Nothing to compare by, or a search, which compares by itself.
+        if alone is not None and (tasks[0].valid_rows is None or current_job() is not None):
+            alone = None
+        if alone is not None:
+            begin = {name: getattr(tasks[0], name) for name in ("initial", "kept_weights")}
+            tasks.append(replace(alone, on_epoch_end=None, **begin))
+        if not trains:
+            networks = [TrainedNetwork(task.initial) for task in tasks]
+        else:
+            networks = train_together(tasks if pruning is None else list(tasks))
+        if alone is not None:
+            self._compare(architecture, networks[0], networks.pop(), validation)
+            tasks = tasks[: len(networks)]
+        if pruning is not None and not any(isinstance(n, Exception) for n in networks):
+            from ..compression.pruning import prune_networks
+
+            fit.continuation = replace(
+                fit.continuation,
+                full_widths=fit.widths,
+                has_masks=pruning.kind == "weights",
+            )
+            architecture, networks = prune_networks(pruning, tasks, networks)
+        return architecture, networks
+
+    def _check_outputs(self, architecture, network, rows, recipe):
+        """Refuse a network whose outputs are not finite.
 
         No loss sees what the last step does, and some outputs do not enter any.
         """
-        weights = network.coefs, network.intercepts, network.buffers
         with np.errstate(over="ignore", invalid="ignore"):
-            outputs = self._compute(rows, architecture, *weights)
-            outputs = outputs * getattr(network, "factor", 1.0)
+            outputs = self._make_network(architecture, [network]).outputs(rows)
         if not np.isfinite(outputs).all():
             what = "output for some of the rows of X"
             raise DivergedError(what, network.best_epoch, recipe)
 
-    def _compare(self, task, student, alone, validation_rows):
+    def _compare(self, architecture, student, alone, validation):
         """Warn where a student does not gain from its teacher."""
         if isinstance(student, Exception) or isinstance(alone, Exception):
             return
         losses = []
         for network in (student, alone):
-            if validation_rows is None:
+            if validation is None:
                 losses.append(-max(epoch["validation_score"] for epoch in network.history))
                 continue
-            network = copy.deepcopy(network)
-            losses.append(self._calibrate(task.architecture, network, *validation_rows))
-        _warn_if_teaching_gains_nothing(*losses)
+            network = copy.copy(network)
+            losses.append(self._calibrate(architecture, network, *validation))
+        loss, loss_alone = losses
+        if loss_alone <= loss:
+            warnings.warn(
+                "Without its teacher the student does as well: its mean loss on the validation "
+                f"rows is {loss_alone:.4f}, with the teacher {loss:.4f}. Distillation does not "
+                "pay here. Try n_synthetic, another distillation_weight or teacher, or set "
+                "teacher=None.",
+                UserWarning,
+                stacklevel=6,
+            )
 
-    def _watch_epochs(self, context, task, n_epochs, seen, number):
+    def _watch_epochs(self, context, task, fit, n_epochs, seen):
         """Return what the engine calls after each epoch, or None if nobody watches."""
+        from ..training.fusion import fit_number
+
         is_watched = hasattr(self, "_skl_callbacks")
         if not is_watched and not self.verbose:
             return None
         # Not the task itself: it holds this function, and with it its rows.
         architecture, is_validated = task.architecture, task.valid_rows is not None
-        buffers = task.buffers or []
+        buffers, number = task.buffers or [], fit_number()
         # Of those that train together each says which it is.
         title = type(self).__name__ + ("" if number is None else f", fit {number}")
 
@@ -232,10 +193,14 @@ class Trains(DescribesTraining):
                 return False
 
             def fitted_attributes():
-                coefs, intercepts, *trained = get_weights()
-                return self._attributes_at(
-                    architecture, coefs, intercepts, trained[0] if trained else buffers
+                weights = get_weights()
+                if not weights.buffers:
+                    weights = replace(weights, buffers=buffers)
+                # Pruned networks are narrower than they began.
+                network = self._make_network(
+                    architecture.shaped_as(weights), [TrainedNetwork(weights)]
                 )
+                return {"predictor_": make_predictor(fit.inputs, network, fit.head)}
 
             subcontext = context.subcontext(task_name="epoch")
             subcontext.call_on_fit_task_begin(estimator=self, **seen)
@@ -245,42 +210,58 @@ class Trains(DescribesTraining):
 
         return on_epoch_end
 
-    def _attributes_at(self, architecture, coefs, intercepts, buffers):
-        """Return the fitted attributes of one network in training, for those who watch."""
-        return {
-            "architecture_": self._architecture_at(architecture, coefs),
-            "coefs_": coefs,
-            "intercepts_": intercepts,
-        }
-
-    def _adopt(self, architecture, networks):
-        network = networks[0]
-        self.architecture_ = architecture
-        self.coefs_, self.intercepts_ = network.coefs, network.intercepts
-        if len(networks) > 1:
-            self.coefs_ = [np.stack(c) for c in zip(*(n.coefs for n in networks), strict=True)]
-            self.intercepts_ = [
-                np.stack(b) for b in zip(*(n.intercepts for n in networks), strict=True)
-            ]
-        self._adopt_extras(networks)
-        history = network.history
+    def _adopt(self, architecture, networks, fit):
+        """Write what a fit found on the estimator: all of it, here and nowhere else."""
+        first, history = networks[0], networks[0].history
         # A callback need not record in every epoch.
         names = dict.fromkeys(name for epoch in history for name in epoch)
-        self.history_ = {
-            name: np.array(
-                [epoch.get(name, np.nan) for epoch in history],
-                dtype=np.int32 if name == "epoch" else self._network_dtype,
-            )
-            for name in names
+        peaks = [network.peak_device_bytes for network in networks]
+        states = [network.optimizer_state for network in networks]
+        found = {
+            "predictor_": make_predictor(
+                fit.inputs, self._make_network(architecture, networks), fit.head
+            ),
+            "history_": {
+                name: np.array(
+                    [epoch.get(name, np.nan) for epoch in history],
+                    dtype=np.int32 if name == "epoch" else self._network_dtype,
+                )
+                for name in names
+            },
+            "n_iter_": len(history),
+            "best_epoch_": first.best_epoch,
+            "fit_seconds_": sum(network.fit_seconds for network in networks),
+            "peak_device_bytes_": None if None in peaks else sum(peaks),
+            "n_samples_seen_": fit.n_samples_seen,
+            "dropout_": fit.dropout,
+            **self._scale_attributes(fit.inputs),
+            "_continuation": replace(
+                fit.continuation, optimizer_states=None if None in states else states
+            ),
         }
-        self.n_iter_ = len(history)
-        self.fit_seconds_ = sum(n.fit_seconds for n in networks)
-        peaks = [n.peak_device_bytes for n in networks]
-        self.peak_device_bytes_ = None if None in peaks else sum(peaks)
-        if network.optimizer_state is not None:
-            states = [n.optimizer_state for n in networks]
-            self._optimizer_state = states if len(states) > 1 else states[0]
-        self.best_epoch_ = network.best_epoch
+        vars(self).update(found)
 
-    def _adopt_extras(self, networks):
-        """Take over what networks of this family have beside weights and biases."""
+
+def _as_seen(X, y, sample_weight):
+    """Return rows as scikit-learn's callbacks are passed them."""
+    metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+    return {"X": X, "y": y, "metadata": metadata}
+
+
+def _farthest_rows(task):
+    """Return the rows of a training, a few, whose values are the largest."""
+    rows, X = task.train_rows, task.X
+    if task.valid_rows is not None and task.validation is None:
+        rows = np.concatenate([rows, task.valid_rows])
+    largest, smallest = X.max(axis=1), X.min(axis=1)
+    if issparse(X):
+        largest, smallest = largest.toarray().ravel(), smallest.toarray().ravel()
+    size = np.maximum(largest, -smallest.astype(np.float64))[rows]
+    n = min(_N_CHECKED, len(rows))
+    return X[rows[np.argpartition(size, -n)[-n:]]]
+
+
+def stack_networks(networks):
+    """Return the weights of all members of an ensemble, and the factors of their outputs."""
+    weights = Weights.stack([network.weights for network in networks])
+    return weights, np.array([network.factor for network in networks])

@@ -1,20 +1,18 @@
 """The dense estimators: multilayer perceptrons whose scale is a hyperparameter."""
 
-from dataclasses import replace
 from numbers import Integral
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils.validation import check_is_fitted
 
-from .._sklearn_private import Interval, StrOptions
-from ..inference import dense as inference
-from ..inference.encoding import fit_encoding
-from ..inference.inputs import is_plain_array
+from .._sklearn_private import Interval, StrOptions, _check_categorical_features
+from ..inference.columns import is_frame, read_table
+from ..inference.dense import Dense
+from ..inference.inputs import TableInputs
 from ..inspection.complexity import count
 from ..networks.architecture import ACTIVATIONS, NORMALIZATIONS, DenseArchitecture
 from ..scaling import compound_scale
-from .base import ScaledEstimator
+from .base import ScaledEstimator, view
 from .classification import Classifies
 from .documentation import (
     CLASSIFIER,
@@ -23,12 +21,7 @@ from .documentation import (
     REGRESSOR_ATTRIBUTES,
     document,
 )
-from .features import (
-    count_inputs,
-    encode_features,
-    validate_features,
-    warn_of_lost_digits,
-)
+from .fitting import stack_networks
 from .regression import Regresses
 
 
@@ -71,30 +64,25 @@ class ScaledMLP(ScaledEstimator):
             self.phi_resolution,
         )
 
-    def _note_scale(self):
+    def _scale_attributes(self, inputs):
         widths = self._scale.widths
-        self.depth_, self.resolution_ = len(widths), self._scale.resolution
         is_one = isinstance(self.width, Integral) and widths
-        self.width_ = widths[0] if is_one else widths
+        return {
+            "depth_": len(widths),
+            "width_": widths[0] if is_one else widths,
+            "resolution_": self._scale.resolution,
+        }
+
+    encoding_ = view(lambda p: p.inputs.encoding, "How columns become inputs of the network.")
 
     @property
     def complexity_(self):
         """Parameters, multiply-accumulates a row, depth and widths."""
-        check_is_fitted(self)
         return count(self.coefs_, self.intercepts_)
 
-    @property
-    def _scale_numbers(self):
+    def _scale_numbers(self, inputs):
         scale = self._scale
         return len(scale.widths), max(scale.widths, default=0), scale.resolution
-
-    @property
-    def _widths_asked_for(self):
-        return self._scale.widths
-
-    @property
-    def _n_held(self):
-        return len(self.coefs_[0]) if self.coefs_[0].ndim == 3 else 1
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -112,72 +100,46 @@ class ScaledMLP(ScaledEstimator):
         Returns
         -------
         ndarray or CSR array of shape (n_samples, n_inputs)
-            What `net_` takes.
         """
-        return self._read(X)
+        inputs, dtype = self._fitted.inputs, self._fitted.network.dtype
+        numbers, is_complete = inputs.read(X)
+        return inputs.encode(numbers, dtype, is_complete)
 
-    def _read(self, X, in_dtype_of_X=False):
-        fitted = self.__dict__
-        if "coefs_" not in fitted:
-            check_is_fitted(self)  # raises, as scikit-learn's own do
-        is_checked = "feature_names_in_" not in fitted and self._category_reader is None
-        is_checked = is_checked and is_plain_array(X, self.n_features_in_)
-        if not is_checked:
-            X = validate_features(self, X)
-        dtype = self.coefs_[0].dtype
-        if in_dtype_of_X and X.dtype == np.float64:
-            dtype = X.dtype
-        if is_checked:
-            if self.encoding_ is not None:
-                return self.encoding_.encode(X, dtype, is_complete=True)
-            return X if X.dtype == dtype else X.astype(dtype)
-        return encode_features(X, self.encoding_, dtype)
+    def _fit_inputs(self, X, rows=None, least=1):
+        by_place = self.categorical_features
+        if by_place is not None and not isinstance(by_place, str):
+            table = X if is_frame(X) or issparse(X) else read_table(X, is_exact=True)
+            by_place = _check_categorical_features(table, by_place)
+        return TableInputs.fit(X, type(self).__name__, by_place, rows, least)
 
-    def _validate_features(self, X, y=None, **options):
-        return validate_features(self, X, y, **options)
+    def _fit_encoding(self, inputs, numbers, rows, weights):
+        return inputs.fit_encoding(
+            numbers,
+            rows,
+            weights,
+            preprocessing=self.preprocessing,
+            n_bins=self._scale.resolution,
+        )
 
-    def _encode_known_inputs(self, X):
-        return encode_features(X, self.encoding_, self._network_dtype)
-
-    def _encode_inputs(self, X, rows, weights, continues):
-        """Return what the network sees of X; learn how, unless the fit goes on."""
-        if continues:
-            if issparse(X) and self.encoding_ is not None:
-                raise ValueError(
-                    "The network was begun on a dense X, whose columns it scales (see "
-                    "encoding_), which would make this sparse X dense. Expected dense rows "
-                    "again: pass X.toarray(), in pieces to partial_fit where it is large, or "
-                    "begin anew with the sparse X."
-                )
-        elif issparse(X):
-            self.encoding_ = None
-        else:
-            reader = self._category_reader
-            self.encoding_ = fit_encoding(
-                X,
-                {} if reader is None else reader.n_categories,
-                rows,
-                weights,
-                preprocessing=self.preprocessing,
-                n_bins=self._scale.resolution,
+    def _check_goes_on(self, inputs, numbers):
+        if issparse(numbers) and inputs.encoding is not None:
+            raise ValueError(
+                "The network was begun on a dense X, whose columns it scales (see encoding_), "
+                "which would make this sparse X dense. Expected dense rows again: pass "
+                "X.toarray(), in pieces to partial_fit where it is large, or begin anew with "
+                "the sparse X."
             )
-            if self.encoding_ is not None:
-                warn_of_lost_digits(X, self.encoding_)
-        return encode_features(X, self.encoding_, self._network_dtype)
 
-    def _describe_architecture(self, X, encoded, continues):
-        widths = self._scale.widths
-        is_scaled = self.encoding_ is not None and self.encoding_.clips
-        if continues:
-            fan_in = self.architecture_.fan_in
-            if self._goes_on_pruned or widths == getattr(self, "_unpruned_widths", None):
-                widths = self.architecture_.widths
+    def _build_architecture(self, inputs, x, n_outputs, before):
+        is_scaled = inputs.encoding is not None and inputs.encoding.clips
+        if before is not None:
+            fan_in = before.fan_in
         else:
-            fan_in = None if is_scaled else count_inputs(X)
+            fan_in = None if is_scaled else _count_active_inputs(x)
         return DenseArchitecture(
-            X.shape[1],
-            widths,
-            encoded.n_outputs,
+            inputs.n_inputs,
+            self._scale.widths,
+            n_outputs,
             self.activation,
             self.normalization,
             bool(self.residual),
@@ -185,43 +147,35 @@ class ScaledMLP(ScaledEstimator):
             fan_in=fan_in,
         )
 
-    def _make_net_module(self, **outputs):
+    def _make_network(self, architecture, networks):
+        return Dense(architecture, stack_networks(networks)[0])
+
+    @staticmethod
+    def _rescale_output(weights, factor, shift=0.0):
+        return weights.rescale_output(factor, shift)
+
+    def _make_net_module(self, predictor, **decoding):
         from ..networks.dense import DenseNetwork
 
         return DenseNetwork(
-            self.architecture_,
-            self.coefs_,
-            self.intercepts_,
+            predictor.network.architecture,
+            predictor.network.weights,
             dropout=self.dropout_,
-            encoding=self.encoding_,
-            **outputs,
+            encoding=predictor.inputs.encoding,
+            **decoding,
         )
 
-    @staticmethod
-    def _architecture_at(architecture, coefs):
-        # Pruned networks are narrower than they began.
-        return replace(architecture, widths=tuple(c.shape[1] for c in coefs[:-1]))
 
-    @staticmethod
-    def _compute(x, architecture, coefs, intercepts, buffers=()):
-        is_ensemble = coefs[0].ndim == 3
-        forward = inference.forward_members if is_ensemble else inference.forward
-        return forward(
-            x,
-            coefs,
-            intercepts,
-            activation=architecture.activation,
-            normalization=architecture.normalization,
-            residual=architecture.residual,
-        )
+def _count_active_inputs(x):
+    """Return the number of inputs that a gain goes by, where many of them are zero.
 
-    def _rescale_fitted(self, factor, shift):
-        coef, intercept = self.coefs_[-1], self.intercepts_[-1]
-        self.coefs_ = [*self.coefs_[:-1], (coef * factor).astype(coef.dtype)]
-        self.intercepts_ = [
-            *self.intercepts_[:-1],
-            (intercept * factor + shift).astype(intercept.dtype),
-        ]
+    The geometric mean of those that a row has on average and of all, to a power of two, so
+    that folds agree. Of 42,254 terms with 131 a text: with all of them the weights move too
+    little (accuracy .816 after 15 epochs), with 131 too much (.836), in between .846.
+    """
+    n = x.count_nonzero() if issparse(x) else np.count_nonzero(x)
+    n_active = max(1.0, n / x.shape[0])
+    return 2 ** round(np.log2(np.sqrt(n_active * x.shape[1])))
 
 
 @document(CLASSIFIER, CLASSIFIER_ATTRIBUTES)

@@ -4,13 +4,10 @@ import inspect
 from dataclasses import replace
 from numbers import Integral, Real
 
-import numpy as np
-from sklearn.utils import check_array
-from sklearn.utils.validation import check_consistent_length, validate_data
-
 from .._sklearn_private import Interval, StrOptions
+from ..inference.inputs import SampleInputs
 from ..scaling import compound_dropout, scale_number
-from .base import ScaledEstimator
+from .base import ScaledEstimator, view
 from .classification import Classifies
 from .documentation import (
     CLASSIFIER,
@@ -21,14 +18,6 @@ from .documentation import (
     REGRESSOR_ATTRIBUTES,
     document,
 )
-from .features import (
-    explaining_types,
-    ignoring_overflow,
-    input_dtypes,
-    refuse_beyond_float32,
-    refuse_misleading,
-)
-from .images import check_targets
 from .modules import ScaledModule
 from .regression import Regresses
 
@@ -55,8 +44,9 @@ class ScaledNetwork(ScaledModule):
     pruning = 0.0
     _can_rescale = False
 
-    @staticmethod
-    def _rescale_(network, factor):
+    input_shape_ = view(lambda p: p.inputs.shape, "Shape of a sample.")
+
+    def _rescale_trained(self, network, factor):
         network.factor = float(factor)
 
     def _assign(self, parameters):
@@ -180,21 +170,20 @@ class ScaledNetwork(ScaledModule):
             own = self._takes[0].get(name)
         return own if isinstance(own, Real) and not isinstance(own, bool) else None
 
-    def _note_scale(self):
-        scale = self._scale
-        self.depth_, self.width_ = scale.get("depth"), scale.get("width")
-        self.resolution_ = scale.get("resolution")
+    def _scale_attributes(self, inputs):
+        names = ("depth", "width", "resolution")
+        return dict(zip([f"{n}_" for n in names], self._scale_numbers(inputs), strict=True))
 
     def _resolve_dropout(self, n_rows, n_columns):
         rate = self._base("dropout")
         return 0.0 if rate is None else float(rate)
 
-    def _module_arguments(self, n_outputs):
+    def _module_arguments(self, inputs, n_outputs):
         named, takes_any = self._takes
         arguments = self._own
         offered = {
-            "n_features": int(np.prod(self.input_shape_)),
-            "input_shape": self.input_shape_,
+            "n_features": inputs.n_features,
+            "input_shape": inputs.shape,
             "n_outputs": n_outputs,
         }
         for name, value in offered.items():
@@ -211,27 +200,26 @@ class ScaledNetwork(ScaledModule):
         # In one order, whichever they were set in.
         return dict(sorted(arguments.items()))
 
-    @property
-    def _scale_numbers(self):
+    def _scale_numbers(self, inputs):
         scale = self._scale
         return scale.get("depth"), scale.get("width"), scale.get("resolution")
 
-    def _count_macs(self, n_outputs):
-        return self._describe_module(n_outputs).n_macs
+    def _count_macs(self, inputs, n_outputs):
+        return self._describe_module(inputs, n_outputs).n_macs
 
-    def _describe_module(self, n_outputs):
+    def _describe_module(self, inputs, n_outputs):
         from ..networks.modules import describe
 
         return describe(
             self.module,
-            self._module_arguments(n_outputs),
-            self.input_shape_,
+            self._module_arguments(inputs, n_outputs),
+            inputs.shape,
             n_outputs,
-            self.input_dtype == "int",
+            inputs.takes_integers,
         )
 
-    def _describe_architecture(self, inputs, encoded, continues):
-        architecture = self._describe_module(encoded.n_outputs)
+    def _build_architecture(self, inputs, x, n_outputs, before):
+        architecture = self._describe_module(inputs, n_outputs)
         if architecture.has_buffers and self.precision == "bfloat16":
             raise ValueError(
                 'precision="bfloat16" computes by copies of the weights, and '
@@ -240,65 +228,17 @@ class ScaledNetwork(ScaledModule):
             )
         return architecture
 
-    def _describe_recipe(self, n_rows):
-        recipe = super()._describe_recipe(n_rows)
+    def _describe_recipe(self, n_rows, dropout):
+        recipe = super()._describe_recipe(n_rows, dropout)
         size = min(recipe.batch_size, n_rows)
         if n_rows % size == 1 and size > 1:
             # Batch normalisation refuses the one row that would be left.
             recipe = replace(recipe, batch_size=size + 1)
         return recipe
 
-    @ignoring_overflow
-    def _validate_features(self, X, y=None, *, reset=False, min_samples=1, sample_weight=None):
-        refuse_misleading(X, is_prediction=y is None)
-        if hasattr(type(X), "requires_grad"):
-            X = X.detach().cpu().numpy()
-        if not hasattr(X, "shape"):
-            X = np.asarray(X)
-        options = {"ensure_min_samples": min_samples, "dtype": self._dtypes_of(X)}
-        if len(X.shape) < 3:
-            targets = {} if y is None else {"y": y, "multi_output": True}
-            with explaining_types(X):
-                checked = validate_data(self, X, **targets, reset=reset, **options)
-            X, y = checked if targets else (checked, None)
-        else:
-            X = check_array(
-                X, allow_nd=True, ensure_2d=False, estimator=self, input_name="X", **options
-            )
-            if y is not None:
-                y = check_targets(y)
-                check_consistent_length(X, y)
-        if reset:
-            self.input_shape_ = X.shape[1:]
-            self.n_features_in_ = int(np.prod(self.input_shape_))
-        elif X.shape[1:] != self.input_shape_:
-            raise ValueError(
-                f"X has samples of shape {X.shape[1:]}, but {type(self).__name__} was fitted "
-                f"on samples of shape {self.input_shape_}."
-            )
-        if X.dtype == np.float64:
-            refuse_beyond_float32(X)
-        X = X.reshape(len(X), -1)
-        return X if y is None else (X, y)
-
-    def _dtypes_of(self, X):
-        if self.input_dtype == "float":
-            return np.uint8 if getattr(X, "dtype", None) == np.uint8 else input_dtypes(X)
-        kind = getattr(getattr(X, "dtype", None), "kind", None)
-        if kind in "fc":
-            raise ValueError(
-                f'input_dtype="int" is for whole numbers, such as the indices of words: '
-                f"expected an X of integers, got {X.dtype}."
-            )
-        return np.int64
-
-    def _encode_known_inputs(self, X):
-        if X.dtype == np.uint8 or self.input_dtype == "int":
-            return X
-        return X.astype(self._network_dtype, copy=False)
-
-    def _encode_inputs(self, X, rows, weights, continues):
-        return self._encode_known_inputs(X)
+    def _fit_inputs(self, X, rows=None, least=1):
+        takes_integers = self.input_dtype == "int"
+        return SampleInputs.fit(X, type(self).__name__, takes_integers, least)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,68 +1,81 @@
-"""y, weights and the validation rows as the engine takes them."""
-
-from dataclasses import dataclass
+"""Targets, weights and validation rows as the engine takes them."""
 
 import numpy as np
+from sklearn.utils import check_array
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.multiclass import (
+    check_classification_targets,
+    type_of_target,
+    unique_labels,
+)
+from sklearn.utils.validation import assert_all_finite, column_or_1d
 
 from .._sklearn_private import _check_sample_weight
+from ..inference.heads import Labels, scale_targets
 
 SMALLEST_WEIGHT = 1e-30
-# Standardised targets are clipped here: their squares must not overflow float32.
-_LARGEST_TARGET = 1e15
+# Standardized targets are clipped here: their squares must not overflow float32.
+_LARGEST_STANDARDIZED = 1e15
+# No error of a larger target could be squared.
+_LARGEST_TARGET = np.sqrt(np.finfo(np.float64).max)
 
 
-@dataclass
-class EncodedTargets:
-    """Targets of a task, and how to read its outputs.
+def check_targets(y, owner, name="y"):
+    """Return y as an array, whatever its labels or numbers mean.
 
     Parameters
     ----------
-    values : ndarray
-        `Task.targets`.
-    loss : str
-        `Task.loss`.
-    n_outputs : int
-        Outputs of the network.
-    classes : ndarray or None
-        Class labels in the order of the outputs, or the labels of a multilabel y.
-    strata : ndarray of shape (n_rows,) or None
-        Class of each row where rows have one.
+    y : array-like of shape (n_rows,) or (n_rows, n_outputs), or sparse indicator matrix
+    owner : estimator
+        For messages.
+    name : str, default="y"
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    ValueError
+        If it is None, masked, not finite or of more dimensions.
     """
+    if y is None:
+        raise ValueError(
+            f"This {type(owner).__name__} estimator requires y to be passed, but the target y "
+            "is None."
+        )
+    if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
+        raise ValueError(
+            f"{name} is a masked array with masked values. Expected all values: leave these "
+            "rows out."
+        )
+    y = check_array(
+        y, accept_sparse="csr", ensure_2d=False, dtype=None, input_name=name, estimator=owner
+    )
+    return y.toarray() if hasattr(y, "tocsr") else y
 
-    values: np.ndarray
-    loss: str
-    n_outputs: int
-    classes: np.ndarray | None = None
-    strata: np.ndarray | None = None
 
-
-def encode_classes(y, dtype):
-    """Encode the target of a classifier.
+def fit_labels(y):
+    """Return the head of a classifier for its targets.
 
     Parameters
     ----------
     y : ndarray of shape (n_rows,) or (n_rows, n_labels)
-    dtype : numpy dtype
-        float32 or float64, for losses that take floats.
 
     Returns
     -------
-    EncodedTargets
+    y : ndarray
+        One-dimensional but where multilabel.
+    head : Labels
 
     Raises
     ------
     ValueError
         If y is not a classification target, or has one class only.
     """
-    refuse_mixed_labels(y)
-    kind = type_of_target(y, input_name="y")
-    if kind not in ("binary", "multiclass"):  # it finds the kind once more
-        check_classification_targets(y)
+    kind = _kind_of_labels(y, "y")
     if kind == "multilabel-indicator":
-        return EncodedTargets(y.astype(dtype), "logistic", y.shape[1], np.arange(y.shape[1]))
+        return y, Labels(np.arange(y.shape[1]), True)
     if kind == "multiclass-multioutput":
         raise ValueError(
             "Unknown label type: y has several columns with several classes each. Expected "
@@ -70,91 +83,161 @@ def encode_classes(y, dtype):
             "sklearn.multioutput.MultiOutputClassifier to fit one network a column."
         )
     y = column_or_1d(y, warn=True)
-    classes, codes = np.unique(y, return_inverse=True)
+    classes = np.unique(y)
     if len(classes) < 2:
         raise ValueError(
             f"y has 1 class only ({classes.tolist()[0]!r}). A classifier needs at least two "
             "classes."
         )
-    codes = codes.astype(np.min_scalar_type(len(classes)))
-    if len(classes) == 2:
-        return EncodedTargets(codes.astype(dtype)[:, None], "logistic", 1, classes, codes)
-    return EncodedTargets(codes.astype(np.int64), "cross_entropy", len(classes), classes, codes)
+    return y, Labels(classes, False)
 
 
-def refuse_mixed_labels(y):
-    """Refuse labels that cannot be sorted.
-
-    scikit-learn's helpers find out in the middle of a sort.
+def fit_classes(classes, y):
+    """Return the head of a classifier whose classes are passed with the first rows.
 
     Parameters
     ----------
-    y : ndarray
+    classes : array-like of shape (n_classes,)
+    y : array-like
+        The first targets: an indicator matrix, or labels.
+
+    Returns
+    -------
+    Labels
 
     Raises
     ------
     ValueError
-        If strings or None are among labels of another type.
+        If there are fewer than two, or, for an indicator matrix, others than its columns.
     """
-    if y.dtype != object or y.ndim != 1:
-        return
-    kinds = {type(label) for label in y}
-    if len(kinds) > 1 and (str in kinds or type(None) in kinds):
-        names = ", ".join(sorted(kind.__name__ for kind in kinds))
+    is_multilabel = np.ndim(y) == 2 and np.shape(y)[1] > 1
+    head = Labels(unique_labels(classes), is_multilabel)
+    if is_multilabel and not np.array_equal(head.classes, np.arange(np.shape(y)[1])):
         raise ValueError(
-            f"Unknown label type: y holds labels of several types ({names}). Expected all "
-            "labels to be of one type, and none to be missing: convert them, by "
-            "y.astype(str) for example."
+            "The classes of an indicator matrix are the indices of its columns: expected "
+            f"classes=range({np.shape(y)[1]}), got {classes!r}."
         )
+    if len(head.classes) < 2:
+        raise ValueError(
+            f"classes={classes!r} is one class only. A classifier needs at least two."
+        )
+    return head
 
 
-def encode_known_classes(y, classes, is_multilabel, dtype):
-    """Encode labels by classes that are already known.
+def check_known_labels(y, head, name="y"):
+    """Return labels of classes that are already known.
 
     Parameters
     ----------
     y : ndarray of shape (n_rows,) or (n_rows, n_labels)
-    classes : ndarray
-    is_multilabel : bool
-        Whether the network has an output for each column of an indicator matrix.
-    dtype : numpy dtype
-        float32 or float64, for losses that take floats.
+    head : Labels
+    name : str, default="y"
 
     Returns
     -------
-    EncodedTargets
+    ndarray
+        One-dimensional but where multilabel.
 
     Raises
     ------
     ValueError
         If y is not a classification target, or holds other classes.
     """
-    refuse_mixed_labels(y)
-    kind = type_of_target(y, input_name="y")
-    if kind not in ("binary", "multiclass"):
-        check_classification_targets(y)
-    if is_multilabel != kind.startswith("multilabel") or (
-        is_multilabel and y.shape[1] != len(classes)
+    kind = _kind_of_labels(y, name)
+    n = len(head.classes)
+    if head.is_multilabel != kind.startswith("multilabel") or (
+        head.is_multilabel and y.shape[1] != n
     ):
         expected = "one column of labels"
-        if is_multilabel:
-            expected = f"an indicator matrix of {len(classes)} columns"
-        raise ValueError(f"Expected y to be {expected}, got {kind} y of shape {y.shape}.")
-    if is_multilabel:
-        return EncodedTargets(y.astype(dtype), "logistic", y.shape[1], classes)
+        if head.is_multilabel:
+            expected = f"an indicator matrix of {n} columns"
+        raise ValueError(
+            f"Expected {name} to be {expected}, got {kind} {name} of shape {y.shape}."
+        )
+    if head.is_multilabel:
+        return y
     y = column_or_1d(y, warn=True)
-    found = np.unique(y)
-    unknown = np.setdiff1d(found, classes)
+    unknown = np.setdiff1d(np.unique(y), head.classes)
     if len(unknown):
         raise ValueError(
-            "`y` has classes not in `self.classes_`. `self.classes_` has "
-            f"{classes.tolist()}, y has also {unknown.tolist()}. Expected all classes to be "
-            "known from the beginning."
+            f"`{name}` has classes not in `self.classes_`. `self.classes_` has "
+            f"{head.classes.tolist()}, {name} has also {unknown.tolist()}. Expected all "
+            "classes to be known from the beginning."
         )
-    codes = np.searchsorted(classes, y)
-    if len(classes) == 2:
-        return EncodedTargets(codes.astype(dtype)[:, None], "logistic", 1, classes, codes)
-    return EncodedTargets(codes.astype(np.int64), "cross_entropy", len(classes), classes, codes)
+    return y
+
+
+def _kind_of_labels(y, name):
+    """Return the type of a classification target; refuse others."""
+    refuse_mixed_labels(y, name)
+    kind = type_of_target(y, input_name=name)
+    if kind not in ("binary", "multiclass"):  # it finds the kind once more
+        check_classification_targets(y)
+    return kind
+
+
+def refuse_mixed_labels(y, name="y"):
+    """Refuse labels that cannot be sorted; scikit-learn's helpers find out in a sort.
+
+    Raises
+    ------
+    ValueError
+        If strings or None are among labels of another type.
+    """
+    kinds = {type(label) for label in y} if y.dtype == object and y.ndim == 1 else ()
+    if len(kinds) > 1 and (str in kinds or type(None) in kinds):
+        names = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise ValueError(
+            f"Unknown label type: {name} holds labels of several types ({names}). Expected all "
+            "labels to be of one type, and none to be missing: convert them, by "
+            f"{name}.astype(str) for example."
+        )
+
+
+def check_numbers(y, owner, name="y"):
+    """Return the targets of a regressor as an array of numbers.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+    owner : estimator
+        Its `loss` decides what is taken.
+    name : str, default="y"
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    ValueError
+        If a value is no number, not finite, too large, or not one of the loss.
+    """
+    if y.dtype.kind not in "biuf":
+        try:
+            if y.dtype.kind in "mM":
+                raise TypeError("times are no numbers")
+            y = y.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{name} must be numbers, got an array of dtype {y.dtype}. For class labels "
+                f"use {type(owner).__name__.replace('Regressor', 'Classifier')}; turn times "
+                "into numbers of a unit."
+            ) from error
+    # Numbers of Python become NaN only now.
+    assert_all_finite(y, input_name=name)
+    largest = np.abs(y).max() if y.dtype.kind == "f" else 0
+    if largest > _LARGEST_TARGET:
+        raise ValueError(
+            f"Input {name} contains a value too large ({largest:g}): its square is beyond "
+            "float64. Expected numbers of moderate size: divide y by a unit."
+        )
+    if owner.loss == "poisson" and y.min() < 0:
+        raise ValueError(
+            f'loss="poisson" is for counts and rates: expected {name} from 0, got '
+            f"{y.min():g}. Use another loss."
+        )
+    return y
 
 
 def check_weights(X, sample_weight):
@@ -190,13 +273,15 @@ def rescale_weights(weights):
     return weights
 
 
-def weigh_classes(class_weight, encoded, weights):
+def weigh_classes(class_weight, classes, codes, weights):
     """Return the weight of each class, by its code, or None where all weigh the same.
 
     Parameters
     ----------
     class_weight : dict, "balanced" or None
-    encoded : EncodedTargets
+    classes : ndarray of shape (n_classes,)
+    codes : ndarray of int of shape (n_rows,) or None
+        Class of each row; None where multilabel.
     weights : ndarray of shape (n_rows,) or None
         Weights of the rows, that "balanced" goes by.
 
@@ -207,7 +292,7 @@ def weigh_classes(class_weight, encoded, weights):
     """
     if class_weight is None:
         return None
-    if encoded.strata is None:
+    if codes is None:
         raise ValueError(
             f"class_weight={class_weight!r} needs one class a row, but y is multilabel. "
             "Pass sample_weight instead."
@@ -218,32 +303,30 @@ def weigh_classes(class_weight, encoded, weights):
             raise ValueError(
                 f"class_weight must hold finite numbers from 0, got {class_weight!r}."
             )
-        return compute_class_weight(
-            class_weight, classes=encoded.classes, y=encoded.classes[encoded.strata]
-        )
-    has_weight = np.ones(len(encoded.strata), bool) if weights is None else weights > 0
+        return compute_class_weight(class_weight, classes=classes, y=classes[codes])
+    has_weight = np.ones(len(codes), bool) if weights is None else weights > 0
     # A class without weight has no balanced one.
-    present = np.unique(encoded.strata[has_weight])
-    of_class = np.zeros(len(encoded.classes))
+    present = np.unique(codes[has_weight])
+    of_class = np.zeros(len(classes))
     of_class[present] = compute_class_weight(
         class_weight,
         classes=present,
-        y=encoded.strata[has_weight],
+        y=codes[has_weight],
         sample_weight=None if weights is None else weights[has_weight],
     )
     return of_class
 
 
-def refuse_one_class(encoded, weights):
+def refuse_one_class(codes, weights):
     """Refuse rows of which those with weight are of one class.
 
     Raises
     ------
     ValueError
     """
-    if weights is None or encoded.strata is None:
+    if weights is None or codes is None:
         return
-    left = np.unique(encoded.strata[weights > 0])
+    left = np.unique(codes[weights > 0])
     if len(left) < 2:
         raise ValueError(
             f"Rows of {len(left)} class only have a positive sample_weight. A classifier needs "
@@ -337,7 +420,7 @@ def standardize(y, rows, weights, dtype):
     values[np.abs(values) <= rounding] = 0.0
     scale[scale <= rounding] = 0.0
     values /= np.where(scale == 0, 1.0, scale)
-    np.clip(values, -_LARGEST_TARGET, _LARGEST_TARGET, out=values)
+    np.clip(values, -_LARGEST_STANDARDIZED, _LARGEST_STANDARDIZED, out=values)
     return values.astype(dtype), mean * largest, scale * largest
 
 
@@ -362,26 +445,6 @@ def find_rate(y, rows, weights, dtype):
         )
     mean = np.zeros(y.shape[1])
     return scale_targets(y, mean, scale, dtype), mean, scale
-
-
-def scale_targets(y, mean, scale, dtype):
-    """Return `(y - mean) / scale` as `Task.targets`.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
-    mean, scale : ndarrays of shape (n_outputs,)
-        A scale of 0 divides by nothing.
-    dtype : numpy dtype
-
-    Returns
-    -------
-    ndarray of shape (n_rows, n_outputs)
-    """
-    y = y.reshape(len(y), -1).astype(np.float64, copy=False)
-    with np.errstate(over="ignore"):
-        values = (y - mean) / np.where(scale == 0, 1.0, scale)
-    return np.clip(values, -_LARGEST_TARGET, _LARGEST_TARGET).astype(dtype)
 
 
 def merge_moments(n, mean, scale, n_other, mean_other, scale_other):

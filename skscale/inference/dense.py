@@ -1,12 +1,21 @@
-"""Forward pass of a dense network in NumPy.
+"""Dense networks: the forward pass, once over an array namespace and for one or many members.
 
-The arithmetic is that of `skscale.networks.architecture.DenseArchitecture`; tests hold
-it against the torch module.
+The arithmetic is that of `skscale.networks.architecture.DenseArchitecture`; tests hold it
+against the torch module.
 """
+
+import math
+from dataclasses import dataclass
 
 import numpy as np
 
-# torch's default for layer normalisation; part of what a network computes.
+from ..networks.architecture import ACTIVATIONS as NAMES
+from ..networks.architecture import NORMALIZATIONS, DenseArchitecture
+from ..storage.tree import expect
+from .namespace import as_constant, cast, in_place, namespace_of, total
+from .weights import Weights
+
+# Default of torch for layer normalization; part of what a network computes.
 NORM_EPS = 1e-5
 
 # Rows are taken in chunks whose activations stay in a core's cache, so that a layer reads
@@ -17,56 +26,55 @@ _CHUNK_BYTES = 192 << 10
 _FEWEST_ROWS = 256
 # Up to so many rows all members of an ensemble are computed at once.
 _FEW_ROWS = 16
-
-
-# In the type of what it is compared with: a number of Python's is converted at each call.
+# In the dtype of the array it is compared with: NumPy converts a Python number at each call.
 _ZERO = {np.dtype(kind): np.zeros((), kind) for kind in (np.float32, np.float64)}
 
 
-def _relu(z):
-    return np.maximum(z, _ZERO[z.dtype], out=z)
+def _relu(xp, z):
+    zero = _ZERO[z.dtype] if xp is np else xp.zeros_like(z)
+    return in_place(xp, xp.maximum, z, zero)
 
 
-def _gelu(z):
+def _gelu(xp, z):
     # Tanh form (Hendrycks and Gimpel 2016, section 2): the exact one needs erf, which
     # NumPy lacks. Training uses the same form.
     inner = z * z
     inner *= 0.044715
     inner += 1
     inner *= z
-    inner *= np.sqrt(2 / np.pi).astype(z.dtype)
-    np.tanh(inner, out=inner)
+    inner *= math.sqrt(2 / math.pi)
+    inner = in_place(xp, xp.tanh, inner)
     inner += 1
     inner *= z
     inner *= 0.5
     return inner
 
 
-def _sigmoid(z):
+def _sigmoid(xp, z):
     # The tanh form neither overflows nor warns.
-    s = np.tanh(z * 0.5)
+    s = in_place(xp, xp.tanh, z * 0.5)
     s *= 0.5
     s += 0.5
     return s
 
 
-def _silu(z):
-    s = _sigmoid(z)
+def _silu(xp, z):
+    s = _sigmoid(xp, z)
     s *= z
     return s
 
 
-def _mish(z):
+def _mish(xp, z):
     # tanh(log(1 + e)) = e (e + 2) / (e (e + 2) + 2), e = exp(z); from 20 on it is 1.
-    e = np.exp(np.minimum(z, 20))
+    e = xp.exp(xp.clip(z, None, 20))
     e *= e + 2
     e /= e + 2
     e *= z
     return e
 
 
-def _tanh(z):
-    return np.tanh(z, out=z)
+def _tanh(xp, z):
+    return in_place(xp, xp.tanh, z)
 
 
 ACTIVATIONS = {
@@ -79,49 +87,114 @@ ACTIVATIONS = {
 }
 
 
-def _layer_norm(h):
-    centred = h - h.mean(axis=-1, keepdims=True)
-    variance = np.einsum("...j,...j->...", centred, centred)
+def _layer_norm(xp, h):
+    centered = h - total(xp, h, -1) / h.shape[-1]
+    if xp is np:
+        variance = np.einsum("...j,...j->...", centered, centered)
+    else:
+        variance = xp.sum(centered * centered, axis=-1)
     variance /= h.shape[-1]
     variance += NORM_EPS
     # Activations whose squares overflow would all become zero: a constant prediction.
-    variance[np.isinf(variance)] = np.nan
-    centred /= np.sqrt(variance, out=variance)[..., None]
-    return centred
+    variance[xp.isinf(variance)] = math.nan
+    centered /= in_place(xp, xp.sqrt, variance)[..., None]
+    return centered
 
 
-def forward(X, coefs, intercepts, *, activation, normalization, residual):
-    """Compute the outputs of a dense network.
+@dataclass(frozen=True, eq=False)
+class Dense:
+    """A fitted dense network, or an ensemble of them.
 
     Parameters
     ----------
-    X : ndarray or SciPy CSR array of shape (n_rows, n_features)
-        Input.
-    coefs : list of ndarray of shape (n_inputs, n_outputs)
-        Weights of each layer, the output layer last.
-    intercepts : list of ndarray of shape (n_outputs,)
-        Biases of each layer.
-    activation : str
-        One of `skscale.networks.architecture.ACTIVATIONS`.
-    normalization : {"layer"} or None
-        Normalisation of the input of every layer but the first.
-    residual : bool
-        Whether hidden layers add to their input where the widths allow it.
+    architecture : DenseArchitecture
+    weights : Weights
+        NumPy arrays.
+    """
+
+    architecture: DenseArchitecture
+    weights: Weights
+
+    @property
+    def dtype(self):
+        """numpy dtype of the weights."""
+        return self.weights.coefs[0].dtype
+
+    @property
+    def n_inputs(self):
+        """int: width of the input."""
+        return self.weights.coefs[0].shape[-2]
+
+    @property
+    def n_outputs(self):
+        """int: width of the output."""
+        return self.weights.coefs[-1].shape[-1]
+
+    def outputs(self, x):
+        """Return the outputs of rows, before any link function: see `forward`."""
+        return forward(self.architecture, self.weights, x)
+
+    def check(self):
+        """Refuse weights and an architecture that do not fit one another.
+
+        Raises
+        ------
+        ValueError
+        """
+        expect(isinstance(self.weights, Weights), "weights")
+        expect(isinstance(self.architecture, DenseArchitecture), "a dense architecture")
+        self.weights.check()
+        a, coefs = self.architecture, self.weights.coefs
+        expect(a.activation in NAMES, "a known activation")
+        expect(a.normalization in (None, *NORMALIZATIONS), "a known normalization")
+        flags = (a.residual, a.scales_inputs)
+        expect(all(isinstance(flag, bool) for flag in flags), "true or false")
+        expect(a.fan_in is None or (type(a.fan_in) is int and a.fan_in > 0), "inputs")
+        shapes = [coef.shape[-2:] for coef in coefs]
+        expect(isinstance(a.widths, tuple) and len(a.widths) == len(coefs) - 1, "widths")
+        expect(shapes == a.layer_shapes, "weights of the shape of the architecture")
+        sizes = (a.n_features, *a.widths, a.n_outputs)
+        expect(all(isinstance(n, int) for n in sizes), "widths as ints")
+
+
+def forward(architecture, weights, x):
+    """Compute the outputs of a dense network, or of each network of a stack.
+
+    Parameters
+    ----------
+    architecture : DenseArchitecture
+        Its activation, normalization and residual layers; widths are those of the weights.
+    weights : Weights
+    x : array of shape (n_rows, n_features), or SciPy CSR array
+        Of any array namespace; of the members of a stack, the same rows for all.
 
     Returns
     -------
-    ndarray of shape (n_rows, n_outputs)
-        Outputs of the last layer, before any link function, computed in float64 if either
-        the input or the weights are.
+    array of shape (n_rows, n_outputs), or (n_members, n_rows, n_outputs)
+        Computed in float64 if either the input or the weights are.
     """
-    n_rows = X.shape[0]
-    arithmetic = (ACTIVATIONS[activation], normalization, residual)
-    if n_rows == 1 and normalization is None and isinstance(X, np.ndarray):
+    xp, coefs, intercepts = namespace_of(x), weights.coefs, weights.intercepts
+    if xp is not np:
+        coefs, intercepts = (
+            [as_constant(xp, a, x) for a in part] for part in weights.parts[:2]
+        )
+        dtype = xp.result_type(x, coefs[0])
+        coefs, intercepts = ([cast(xp, a, dtype) for a in part] for part in (coefs, intercepts))
+        x = cast(xp, x, dtype)
+        if weights.n_members is not None:
+            intercepts = [b[:, None, :] for b in intercepts]
+        return _forward(xp, architecture, coefs, intercepts, x)
+    n_rows, is_dense = x.shape[0], isinstance(x, np.ndarray)
+    if weights.n_members is not None:
+        if is_dense and n_rows <= _FEW_ROWS:
+            return _forward(np, architecture, coefs, [b[:, None] for b in intercepts], x)
+        return np.stack([forward(architecture, member, x) for member in weights.members])
+    if n_rows == 1 and architecture.normalization is None and is_dense:
         # As a vector: to add one to a matrix of one row takes NumPy twice as long.
-        return _forward(X[0], coefs, intercepts, *arithmetic)[None]
+        return _forward(np, architecture, coefs, intercepts, x[0])[None]
     if n_rows <= _FEWEST_ROWS:
-        return _forward(X, coefs, intercepts, *arithmetic)
-    dtype = np.promote_types(X.dtype, coefs[0].dtype)
+        return _forward(np, architecture, coefs, intercepts, x)
+    dtype = np.promote_types(x.dtype, coefs[0].dtype)
     coefs = [c.astype(dtype, copy=False) for c in coefs]  # once, not for each chunk
     widest = max(len(b) for b in intercepts)
     n_chunk = max(_FEWEST_ROWS, _CHUNK_BYTES // (widest * dtype.itemsize))
@@ -130,147 +203,29 @@ def forward(X, coefs, intercepts, *, activation, normalization, residual):
     buffers = np.empty((2, min(n_chunk, n_rows) * widest), dtype=dtype)
     for start in range(0, n_rows, n_chunk):
         rows = slice(start, start + n_chunk)
-        outputs[rows] = _forward(X[rows], coefs, intercepts, *arithmetic, buffers)
+        outputs[rows] = _forward(np, architecture, coefs, intercepts, x[rows], buffers)
     return outputs
 
 
-def _forward(h, coefs, intercepts, activate, normalization, residual, buffers=None):
+def _forward(xp, architecture, coefs, intercepts, h, buffers=None):
+    activate = ACTIVATIONS[architecture.activation]
+    normalization, residual = architecture.normalization, architecture.residual
     last = len(coefs) - 1
     for layer, coef in enumerate(coefs):
         n_inputs, n_outputs = coef.shape[-2:]
-        # One unit alone is not normalised: it would always be zero.
-        x = _layer_norm(h) if normalization and layer and n_inputs > 1 else h
+        # One unit alone is not normalized: it would always be zero.
+        x = _layer_norm(xp, h) if normalization and layer and n_inputs > 1 else h
         if buffers is None or not (layer or isinstance(h, np.ndarray)):
             # The same product as by the operator, which takes 1 us more to begin.
-            z = x.dot(coef) if coef.ndim == 2 else x @ coef
+            z = x.dot(coef) if xp is np and coef.ndim == 2 else x @ coef
         else:
             z = buffers[layer % 2, : len(x) * n_outputs].reshape(len(x), n_outputs)
             np.matmul(x, coef, out=z)
         z += intercepts[layer]
         if layer == last:
             return z
-        a = activate(z)
+        a = activate(xp, z)
         if residual and layer and n_inputs == n_outputs:
             a += h
         h = a
     return h
-
-
-def forward_members(X, coefs, intercepts, **arithmetic):
-    """Compute the outputs of each network of an ensemble.
-
-    Parameters
-    ----------
-    X : ndarray or SciPy CSR array of shape (n_rows, n_features)
-    coefs : list of ndarray of shape (n_members, n_inputs, n_outputs)
-    intercepts : list of ndarray of shape (n_members, n_outputs)
-    **arithmetic
-        As in `forward`.
-
-    Returns
-    -------
-    ndarray of shape (n_members, n_rows, n_outputs)
-    """
-    if isinstance(X, np.ndarray) and len(X) <= _FEW_ROWS:
-        activate = ACTIVATIONS[arithmetic["activation"]]
-        intercepts = [b[:, None] for b in intercepts]
-        return _forward(
-            X, coefs, intercepts, activate, arithmetic["normalization"], arithmetic["residual"]
-        )
-    return np.stack(
-        [
-            forward(X, [c[k] for c in coefs], [b[k] for b in intercepts], **arithmetic)
-            for k in range(len(coefs[0]))
-        ]
-    )
-
-
-def exp(z):
-    """Turn logarithms into numbers, in float64.
-
-    Parameters
-    ----------
-    z : ndarray
-
-    Returns
-    -------
-    float64 ndarray of the same shape
-
-    Raises
-    ------
-    ValueError
-        If a number is too large for float64.
-    """
-    with np.errstate(over="ignore"):
-        e = np.exp(z, dtype=np.float64)
-    if not np.isfinite(e).all():
-        raise ValueError(
-            "The network predicts the logarithm of a number that is too large to be "
-            f"represented: {z.max():g}. Expected values like those of the training data: "
-            "check the rows for extreme values."
-        )
-    return e
-
-
-def softmax(z):
-    """Turn logits into probabilities, row by row.
-
-    Parameters
-    ----------
-    z : ndarray of shape (n_rows, n_classes)
-
-    Returns
-    -------
-    ndarray of shape (n_rows, n_classes)
-    """
-    # The methods `max` and `sum` take twice as long for one row.
-    p = z - np.maximum.reduce(z, axis=1, keepdims=True)
-    np.exp(p, out=p)
-    p /= np.add.reduce(p, axis=1, keepdims=True)
-    return p
-
-
-def log_softmax(z):
-    """Turn logits into log-probabilities, row by row, without underflow.
-
-    Parameters
-    ----------
-    z : ndarray of shape (n_rows, n_classes)
-
-    Returns
-    -------
-    ndarray of shape (n_rows, n_classes)
-    """
-    p = z - z.max(axis=-1, keepdims=True)
-    p -= np.log(np.exp(p).sum(axis=-1, keepdims=True))
-    return p
-
-
-def sigmoid(z):
-    """Turn logits into probabilities, value by value, without overflow.
-
-    Parameters
-    ----------
-    z : ndarray
-
-    Returns
-    -------
-    ndarray of the same shape
-    """
-    # exp of a negative number keeps the digits of small probabilities.
-    e = np.exp(-np.abs(z))
-    return np.where(z >= 0, 1, e) / (1 + e)
-
-
-def log_sigmoid(z):
-    """Turn logits into log-probabilities, value by value, without underflow.
-
-    Parameters
-    ----------
-    z : ndarray
-
-    Returns
-    -------
-    ndarray of the same shape
-    """
-    return -np.logaddexp(0, -z, dtype=z.dtype)

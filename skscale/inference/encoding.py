@@ -1,4 +1,4 @@
-"""What a network sees of the columns of a table, in NumPy.
+"""Encoding of the columns of a table as inputs of a network, once over an array namespace.
 
 Numbers and the codes of categories in, the inputs of the first layer out. Fitting needs
 NumPy only, too: `fit_encoding`.
@@ -8,11 +8,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..storage.tree import expect, expect_floats, expect_places
+from .namespace import as_constant, assign_, cast, dtype_in, in_place, namespace_of, total
+
 # Smooth clipping keeps every value within this many units (Holzmueller et al. 2024, "Better
 # by default", section 3.1).
 CLIP = 3
 # A column whose values differ less is taken as constant.
 _SMALLEST_SPREAD = 1e-100
+# Larger are no numbers of X, whose type is float32 at last, and no scales: squares of what is
+# scaled do not overflow.
+_LARGEST_NUMBER = 1e39
+_LARGEST_SCALE = 1.01 / _SMALLEST_SPREAD
 # Rows are encoded in blocks, so that what lies between input and output stays small.
 _BLOCK_BYTES = 1 << 22
 _FEW_ROWS = 64
@@ -69,11 +76,6 @@ class TableEncoding:
     other: tuple
     has_missing: tuple
 
-    def __post_init__(self):
-        # Whether each column is one number and nothing else.
-        is_plain = not len(self.categories) and not len(self.missing) and not self.n_bins
-        object.__setattr__(self, "_is_plain", is_plain)
-
     @property
     def n_bins(self):
         """int: bins of each numeric column."""
@@ -101,7 +103,7 @@ class TableEncoding:
 
         Parameters
         ----------
-        X : float ndarray of shape (n_rows, n_columns)
+        X : float array of shape (n_rows, n_columns)
             Missing values are NaN; an unknown category is -1.
         dtype : numpy dtype
             float32 or float64.
@@ -110,45 +112,54 @@ class TableEncoding:
 
         Returns
         -------
-        ndarray of shape (n_rows, n_inputs)
+        array of shape (n_rows, n_inputs)
+            Of the namespace of X, on its device.
         """
-        if is_complete and len(X) <= _FEW_ROWS and self._is_plain:
-            # A row on its own: what is left is a few operations.
-            t = X - self.center
-            t *= self.scale
-            return (smooth_clip(t) if self.clips else t).astype(dtype, copy=False)
-        n_rows, n_inputs = len(X), self.n_inputs
-        inputs = np.empty((n_rows, n_inputs), dtype=dtype)
+        xp, (n_rows, n_columns) = namespace_of(X), X.shape
+        if is_complete and n_rows <= _FEW_ROWS and self.is_plain(n_columns):
+            # A few rows of numbers alone: what is left is a few operations.
+            t = X - as_constant(xp, self.center, X)
+            t *= as_constant(xp, self.scale, X)
+            return cast(xp, smooth_clip(t) if self.clips else t, dtype_in(xp, dtype))
+        n_inputs = self.n_inputs
+        device = {} if xp is np else {"device": X.device}
+        inputs = xp.empty((n_rows, n_inputs), dtype=dtype_in(xp, dtype), **device)
         n_block = max(16, _BLOCK_BYTES // (8 * max(1, n_inputs)))
         if n_rows <= n_block:
-            self._encode(X, inputs, is_complete)
+            self._encode(xp, X, inputs, is_complete)
             return inputs
         for start in range(0, n_rows, n_block):
             rows = slice(start, start + n_block)
-            self._encode(X[rows], inputs[rows], is_complete)
+            self._encode(xp, X[rows, :], inputs[rows, :], is_complete)
         return inputs
 
-    def _encode(self, X, inputs, is_complete):
+    def is_plain(self, n_columns):
+        """Whether each of so many columns is one number and nothing else."""
+        is_one = len(self.numbers) == n_columns and self.edges is None
+        return is_one and not len(self.missing)
+
+    def _encode(self, xp, X, inputs, is_complete):
         n_numbers = stop = len(self.numbers)
-        is_all = n_numbers == X.shape[1]
         if n_numbers:
-            x = X if is_all else X[:, self.numbers]
+            x = X if n_numbers == X.shape[1] else _take(xp, X, self.numbers)
             is_missing = None
             if not is_complete and _may_have_missing(x):
-                is_missing = np.isnan(x)
-                x = np.where(is_missing, self.fill, x)
-            t = x - self.center
-            t *= self.scale
-            inputs[:, :n_numbers] = smooth_clip(t) if self.clips else t
+                is_missing = xp.isnan(x)
+                x = xp.where(is_missing, as_constant(xp, self.fill, X), x)
+            t = x - as_constant(xp, self.center, X)
+            t *= as_constant(xp, self.scale, X)
+            assign_(xp, inputs[:, :n_numbers], smooth_clip(t) if self.clips else t)
             if len(self.missing):
                 start, stop = stop, stop + len(self.missing)
-                inputs[:, start:stop] = 0 if is_missing is None else is_missing[:, self.missing]
+                inputs[:, start:stop] = 0
+                if is_missing is not None:
+                    assign_(xp, inputs[:, start:stop], _take(xp, is_missing, self.missing))
             if self.n_bins:
                 start, stop = stop, stop + n_numbers * self.n_bins
-                inputs[:, start:stop] = self._encode_bins(x)
-        for place, column in enumerate(self.categories):
+                assign_(xp, inputs[:, start:stop], self._encode_bins(xp, x))
+        for place, column in enumerate(self.categories.tolist()):
             start, stop = stop, stop + self.width_of(place)
-            self._encode_category(place, X[:, column], inputs[:, start:stop])
+            self._encode_category(xp, place, X[:, column], inputs[:, start:stop])
 
     @property
     def bins(self):
@@ -159,7 +170,10 @@ class TableEncoding:
         left, right = self.edges[:, :-1], self.edges[:, 1:]
         is_bin = np.isfinite(right)
         left = np.where(is_bin, left, 0)
-        slope = np.where(is_bin, 1 / np.where(is_bin, right - left, 1), 0)
+        # Of a bin hardly wider than zero the slope would be infinite.
+        width = np.where(is_bin, right - left, 1)
+        is_wide = width > _SMALLEST_SPREAD
+        slope = np.where(is_bin & is_wide, 1 / np.where(is_wide, width, 1), 0)
         lowest = np.zeros(left.shape)
         highest = np.ones(left.shape)
         # Beyond the outermost edges the encoding goes on, but not without end.
@@ -168,24 +182,70 @@ class TableEncoding:
         highest[np.arange(len(last)), np.maximum(last, 0)] = 2
         return left, slope, lowest, highest
 
-    def _encode_bins(self, x):
-        left, slope, lowest, highest = self.bins
+    def _encode_bins(self, xp, x):
+        left, slope, lowest, highest = (as_constant(xp, part, x) for part in self.bins)
         inside = x[:, :, None] - left
         inside *= slope
-        np.clip(inside, lowest, highest, out=inside)
-        return inside.reshape(len(x), -1)
+        inside = in_place(xp, xp.clip, inside, lowest, highest)
+        shape = (x.shape[0], -1)
+        return inside.reshape(shape) if xp is np else xp.reshape(inside, shape)
 
-    def _encode_category(self, place, codes, inputs):
+    def _encode_category(self, xp, place, codes, inputs):
         if self.is_pair(place):
-            inputs[:, 0] = np.where(codes == 0, -1, np.where(codes == 1, 1, 0))
+            sign = xp.where(codes == 1, 1.0, 0.0)
+            assign_(xp, inputs, xp.where(codes == 0, -1.0, sign)[:, None])
             return
-        inputs[...] = 0
-        is_missing = np.isnan(codes)
-        known = np.where(is_missing, self.n_codes[place], codes).astype(np.intp)
-        known[known < 0] = self.other[place]
-        is_known = (known >= 0) & (known < inputs.shape[1])
-        rows = np.flatnonzero(is_known)
-        inputs[rows, known[rows]] = 1
+        codes = xp.where(xp.isnan(codes), float(self.n_codes[place]), codes)
+        codes = xp.where(codes < 0, float(self.other[place]), codes)
+        known = np.arange(inputs.shape[1], dtype=np.float64)
+        assign_(xp, inputs, codes[:, None] == as_constant(xp, known, codes))
+
+    def check(self, n_columns):
+        """Refuse parts that do not fit one another, or a table of so many columns.
+
+        Parameters
+        ----------
+        n_columns : int
+
+        Raises
+        ------
+        ValueError
+        """
+        n_numbers, n_categories = len(self.numbers), len(self.categories)
+        expect(n_numbers + n_categories == n_columns, "an encoding of every column")
+        for places in (self.numbers, self.categories):
+            expect_places(places, n_columns)
+            expect(bool((places[:-1] < places[1:]).all()), "columns in their order")
+        expect(not np.isin(self.numbers, self.categories).any(), "columns encoded once")
+        expect_places(self.missing, n_numbers)
+        for numbers in (self.center, self.scale, self.fill):
+            expect_floats(numbers, (n_numbers,))
+            largest = _LARGEST_SCALE if numbers is self.scale else _LARGEST_NUMBER
+            expect(bool((np.abs(numbers) <= largest).all()), "moderate numbers")
+        if self.edges is not None:
+            expect(self.edges.ndim == 2 and self.edges.shape[1] > 1, "edges of bins")
+            expect_floats(self.edges, (n_numbers, self.edges.shape[1]))
+            left, right = self.edges[:, :-1], self.edges[:, 1:]
+            expect(bool(np.isfinite(self.edges[:, 0]).all()), "a first edge of each column")
+            expect(bool(((left < right) | (right == np.inf)).all()), "edges that ascend")
+            is_moderate = (np.abs(self.edges) <= _LARGEST_NUMBER) | (self.edges == np.inf)
+            expect(bool(is_moderate.all()), "edges of moderate size")
+        expect(isinstance(self.clips, bool), "true or false")
+        of_categories = (self.n_codes, self.other, self.has_missing)
+        expect(all(isinstance(of, tuple) for of in of_categories), "tuples")
+        expect(all(len(of) == n_categories for of in of_categories), "all of each category")
+        expect(all(type(n) is int and n >= 0 for n in self.n_codes), "numbers of codes")
+        expect(all(type(n) is int for n in self.other), "codes of others")
+        pairs = zip(self.other, self.n_codes, strict=True)
+        expect(all(-1 <= other < max(1, n) for other, n in pairs), "codes of others that are")
+        expect(all(type(has) is bool for has in self.has_missing), "true or false")
+
+
+def _take(xp, x, places):
+    """Return some columns of an array."""
+    if xp is np:
+        return x[:, places]
+    return xp.take(x, xp.asarray(places, device=x.device), axis=1)
 
 
 def smooth_clip(t):
@@ -193,17 +253,18 @@ def smooth_clip(t):
 
     Parameters
     ----------
-    t : float ndarray
+    t : float array
 
     Returns
     -------
-    ndarray of the same shape
+    array of the same shape
     """
+    xp = namespace_of(t)
     divisor = t * (1 / CLIP)
     divisor *= divisor
     divisor += 1
-    np.sqrt(divisor, out=divisor)
-    return np.divide(t, divisor, out=divisor)
+    divisor = in_place(xp, xp.sqrt, divisor)
+    return np.divide(t, divisor, out=divisor) if xp is np else t / divisor
 
 
 def fit_encoding(X, n_categories, rows, weights, *, preprocessing, n_bins):
@@ -275,8 +336,8 @@ def fit_encoding(X, n_categories, rows, weights, *, preprocessing, n_bins):
         missing=missing,
         edges=_distinct_edges(quantiles[3:]) if n_bins else None,
         categories=categories,
-        n_codes=tuple(n_categories[c][0] for c in categories),
-        other=tuple(n_categories[c][1] for c in categories),
+        n_codes=tuple(int(n_categories[c][0]) for c in categories),
+        other=tuple(int(n_categories[c][1]) for c in categories),
         has_missing=has_missing,
     )
 
@@ -291,10 +352,11 @@ def _count_missing(X, rows, numbers):
 
 
 def _may_have_missing(X):
-    # NaN is unlike itself; a sum finds one in a single pass. That of numbers next to the
-    # largest overflows, and may be NaN without one.
+    # A sum finds NaN in a single pass. That of numbers next to the largest overflows, and may
+    # be NaN without one.
+    xp = namespace_of(X)
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.isnan(np.add.reduce(X, axis=None))
+        return bool(xp.isnan(total(xp, X)))
 
 
 def find_quantiles(columns, probabilities, weights, n_missing):

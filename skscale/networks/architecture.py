@@ -106,6 +106,14 @@ class DenseArchitecture:
         """int: multiply-accumulates of the matrix products, a row."""
         return sum(n_in * n_out for n_in, n_out in self.layer_shapes)
 
+    def shaped_as(self, weights):
+        """Return the architecture with the widths of some weights."""
+        return replace(self, widths=tuple(c.shape[-1] for c in weights.coefs[:-1]))
+
+    def in_shape_of(self, other):
+        """Return the architecture with the widths of another."""
+        return replace(self, widths=other.widths)
+
     def is_normalized(self, layer):
         """Whether the input of `layer` (the output layer is the last) is normalised.
 
@@ -230,6 +238,15 @@ class ConvolutionalArchitecture:
         """tuple of int: channels inside each block, which pruning removes."""
         return tuple(hidden for stage in self.stages for hidden in stage.hidden)
 
+    def shaped_as(self, weights):
+        """Return the architecture with the widths of some weights."""
+        pairs = zip(self.parameter_names[0], weights.coefs, strict=True)
+        return self.with_widths([c.shape[0] for n, c in pairs if n.endswith("convolve.weight")])
+
+    def in_shape_of(self, other):
+        """Return the architecture with the channels of another."""
+        return replace(self, stages=other.stages)
+
     def with_widths(self, widths):
         """Return the architecture with other channels inside its blocks."""
         left, stages = list(widths), []
@@ -348,6 +365,12 @@ class ModuleArchitecture:
         that fill up the batches of smaller folds.
         """
         return not (self.draws or self.has_buffers)
+
+    def shaped_as(self, weights):
+        """Return the architecture itself: it has one shape."""
+        return self
+
+    in_shape_of = shaped_as
 
     def build(self):
         """Construct the module, of copies: what it is given may be trained with it."""

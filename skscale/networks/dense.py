@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ..inference.dense import NORM_EPS
+from ..inference.weights import Weights
 from .architecture import BIAS_GAIN, SCALE_GAIN
 from .parameters import TrainedNumbers
 
@@ -94,8 +95,7 @@ def initial_parameters(architecture, generator, dtype):
 
     Returns
     -------
-    coefs, intercepts : lists of ndarray
-        Of shapes (n_inputs, n_outputs) and (n_outputs,), the output layer last.
+    Weights
     """
     rectifying = architecture.activation not in ("tanh", "logistic")
     n_residual = sum(map(architecture.is_residual, range(architecture.depth)))
@@ -107,7 +107,8 @@ def initial_parameters(architecture, generator, dtype):
         coefs.append((generator.standard_normal((n_in, n_out)) * deviation).astype(dtype))
         intercepts.append(generator.standard_normal(n_out).astype(dtype))
     n_in, n_out = architecture.layer_shapes[-1]
-    return [*coefs, np.zeros((n_in, n_out), dtype)], [*intercepts, np.zeros(n_out, dtype)]
+    coefs.append(np.zeros((n_in, n_out), dtype))
+    return Weights(coefs, [*intercepts, np.zeros(n_out, dtype)])
 
 
 def share_batches(sizes):
@@ -214,8 +215,8 @@ class DenseNetwork(nn.Module):
     Parameters
     ----------
     architecture : DenseArchitecture
-    coefs, intercepts : lists of ndarray
-        Weights of shape (n_inputs, n_outputs) and biases of each layer; copied.
+    weights : Weights
+        Copied.
     dropout : float, default=0.0
         Dropout rate of the hidden activations while training.
     output_scale, output_shift : ndarray of shape (n_outputs,) or None
@@ -234,8 +235,7 @@ class DenseNetwork(nn.Module):
     def __init__(
         self,
         architecture,
-        coefs,
-        intercepts,
+        weights,
         *,
         dropout=0.0,
         output_scale=None,
@@ -248,9 +248,9 @@ class DenseNetwork(nn.Module):
         super().__init__()
         self.encoding = encoding
         self.is_trained = is_trained
-        scales = None
+        coefs, intercepts, scales = weights.coefs, weights.intercepts, None
         if is_trained:
-            trained = TrainedNumbers.of(architecture, coefs, intercepts)
+            trained = TrainedNumbers.of(architecture, weights)
             coefs, intercepts, scales = trained.coefs, trained.intercepts, trained.scales
         self.scales = None if scales is None else nn.Parameter(torch.tensor(scales))
         self.is_log = is_log
@@ -321,11 +321,11 @@ class DenseNetwork(nn.Module):
         names = [f"layers.{k}.weight" for k in range(len(self.layers))]
         return names if self.scales is None else [*names, "scales"]
 
-    def get_arrays(self):
-        """Return weights (n_inputs, n_outputs) and biases as lists of NumPy arrays."""
+    def get_weights(self):
+        """Return Weights."""
         coefs = [m.weight.detach().cpu().numpy().T.copy() for m in self.layers]
         intercepts = [m.bias.detach().cpu().numpy().copy() for m in self.layers]
         if not self.is_trained:
-            return coefs, intercepts
+            return Weights(coefs, intercepts)
         scales = None if self.scales is None else self.scales.detach().cpu().numpy().copy()
         return TrainedNumbers(coefs, intercepts, scales).weights(self.architecture)

@@ -20,6 +20,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from ..forks import hold_while_forking
+from ..inference.weights import Weights
 from .architecture import ModuleArchitecture
 from .parameters import ParameterShapes
 
@@ -116,8 +117,8 @@ def shapes_of(module):
     )
 
 
-def arrays_of(module, dtype=None):
-    """Return (coefs, intercepts, buffers) of a module, lists of ndarray."""
+def weights_of(module, dtype=None):
+    """Return the Weights of a module."""
     parameters, held = dict(module.named_parameters()), dict(module.named_buffers())
 
     def array(tensor):
@@ -127,29 +128,27 @@ def arrays_of(module, dtype=None):
         return found.numpy().copy()
 
     weights, biases, buffers = split(module)
-    return (
+    return Weights(
         [array(parameters[name]) for name in weights],
         [array(parameters[name]) for name in biases],
         [array(held[name]) for name in buffers],
     )
 
 
-def load_arrays_(module, coefs, intercepts, buffers=()):
-    """Overwrite a module's parameters and buffers by arrays, in their dtype; return it."""
-    weights, biases, names = split(module)
-    if coefs:
-        module.to(torch.from_numpy(coefs[0][:0]).dtype)
+def load_weights_(module, weights):
+    """Overwrite a module's parameters and buffers by Weights, in their dtype; return it."""
+    if weights.coefs:
+        module.to(torch.from_numpy(weights.coefs[0][:0]).dtype)
     own = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    names = [name for part in split(module) for name in part]
     with torch.no_grad():
-        for name, value in zip(
-            [*weights, *biases, *names], [*coefs, *intercepts, *buffers], strict=True
-        ):
+        for name, value in zip(names, [*weights.trained, *weights.buffers], strict=True):
             own[name].copy_(torch.as_tensor(value).view(own[name].shape))
     return module
 
 
 def draw(architecture, generator, dtype):
-    """Return what a network begins with, as (coefs, intercepts, buffers).
+    """Return the initial Weights of a network.
 
     Parameters
     ----------
@@ -157,7 +156,7 @@ def draw(architecture, generator, dtype):
     generator : numpy.random.Generator
     dtype : numpy dtype
     """
-    return arrays_of(build(architecture, int(generator.integers(2**62))), dtype)
+    return weights_of(build(architecture, int(generator.integers(2**62))), dtype)
 
 
 class BoundModule:
@@ -438,9 +437,9 @@ class TrainableModule(nn.Module):
         """list of str: parameters that weight decay acts on."""
         return [f"network.{name}" for name in split(self.network)[0]]
 
-    def get_arrays(self):
-        """Return (coefs, intercepts, buffers)."""
-        return arrays_of(self.network)
+    def get_weights(self):
+        """Return Weights."""
+        return weights_of(self.network)
 
 
 def as_input(architecture, network, x):

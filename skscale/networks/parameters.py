@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from ..inference.weights import Weights
 from .architecture import BIAS_GAIN, SCALE_GAIN
 
 # Smaller scales are brought to this where training goes on.
@@ -190,23 +191,25 @@ class TrainedNumbers(NamedTuple):
     buffers: tuple | list = ()
 
     @classmethod
-    def of(cls, architecture, coefs, intercepts, scales=None, buffers=()):
+    def of(cls, architecture, weights, scales=None, buffers=None):
         """Take a network apart.
 
         Parameters
         ----------
         architecture : DenseArchitecture
-        coefs, intercepts : lists of ndarray
+        weights : Weights
         scales : ndarray of shape (n_features,) or None
             Those that the network was trained with; None begins anew.
-        buffers : list of ndarray
+        buffers : list of ndarray or None
+            None are those of the weights.
 
         Returns
         -------
         TrainedNumbers
         """
+        coefs, intercepts = weights.coefs, weights.intercepts
         if architecture.gains is None:
-            return cls(list(coefs), list(intercepts), None, buffers)
+            return cls(coefs, intercepts, None, buffers or weights.buffers)
         trained = [c / c.dtype.type(g) for c, g in zip(coefs, architecture.gains, strict=True)]
         if architecture.scales_inputs:
             if scales is None:
@@ -220,12 +223,12 @@ class TrainedNumbers(NamedTuple):
         return cls(trained, [b / b.dtype.type(BIAS_GAIN) for b in intercepts], scales)
 
     def weights(self, architecture):
-        """Return the network's weights and biases, as (coefs, intercepts)."""
+        """Return the network's Weights."""
         if architecture.gains is None:
-            return self.coefs, self.intercepts
+            return Weights(self.coefs, self.intercepts, list(self.buffers))
         coefs = [
             c * c.dtype.type(g) for c, g in zip(self.coefs, architecture.gains, strict=True)
         ]
         if self.scales is not None:
             coefs[0] = coefs[0] * (coefs[0].dtype.type(SCALE_GAIN) * self.scales[:, None])
-        return coefs, [b * b.dtype.type(BIAS_GAIN) for b in self.intercepts]
+        return Weights(coefs, [b * b.dtype.type(BIAS_GAIN) for b in self.intercepts])

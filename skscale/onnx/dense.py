@@ -14,14 +14,15 @@ from .columns import MISSING_WORDS
 _LARGEST_WHOLE = 1 << 53
 
 
-def add_network(graph, columns, network, dtype):
+def add_network(graph, columns, inputs, network, dtype):
     """Add a dense network to a graph.
 
     Parameters
     ----------
     graph : Graph
     columns : TensorColumns
-    network : skscale.persistence.network.Network
+    inputs : skscale.inference.inputs.TableInputs
+    network : skscale.inference.dense.Dense
     dtype : numpy dtype
         To compute in, which may be wider than that of the weights.
 
@@ -30,25 +31,24 @@ def add_network(graph, columns, network, dtype):
     str
         The name of its outputs, of shape (n, n_outputs), or with n_members first.
     """
-    if network.encoding is None:
-        h = columns.numbers(np.arange(network.n_columns), dtype)
+    architecture, (coefs, intercepts, _) = network.architecture, network.weights.parts
+    if inputs.encoding is None:
+        h = columns.numbers(np.arange(inputs.n_features), dtype)
     else:
-        h = graph.cast(_add_encoding(graph, columns, network), dtype)
-    last = len(network.coefs) - 1
-    for layer, (coef, intercept) in enumerate(
-        zip(network.coefs, network.intercepts, strict=True)
-    ):
+        h = graph.cast(_add_encoding(graph, columns, inputs), dtype)
+    last = len(coefs) - 1
+    for layer, (coef, intercept) in enumerate(zip(coefs, intercepts, strict=True)):
         n_inputs, n_outputs = coef.shape[-2:]
         # One unit alone is not normalised: it would always be zero.
-        is_normalised = network.normalization and layer and n_inputs > 1
+        is_normalised = architecture.normalization and layer and n_inputs > 1
         x = _add_layer_norm(graph, h, dtype) if is_normalised else h
         bias = intercept if intercept.ndim == 1 else intercept[:, None]
         z = graph.add("MatMul", x, graph.weights(coef, dtype))
         z = graph.add("Add", z, graph.weights(bias, dtype))
         if layer == last:
             return z
-        a = add_activation(graph, z, network.activation, dtype)
-        if network.residual and layer and n_inputs == n_outputs:
+        a = add_activation(graph, z, architecture.activation, dtype)
+        if architecture.residual and layer and n_inputs == n_outputs:
             a = graph.add("Add", a, h)
         h = a
 
@@ -120,9 +120,9 @@ _ACTIVATIONS = {
 }
 
 
-def _add_encoding(graph, columns, network):
-    """Add what a network sees of a table, in float64."""
-    encoding, parts = network.encoding, []
+def _add_encoding(graph, columns, inputs):
+    """Add the inputs that a network has of a table, in float64."""
+    encoding, parts = inputs.encoding, []
     if len(encoding.numbers):
         x = columns.numbers(encoding.numbers, np.float64)
         is_missing = graph.add("IsNaN", x)
@@ -135,12 +135,10 @@ def _add_encoding(graph, columns, network):
             parts.append(graph.take(where, encoding.missing))
         if encoding.n_bins:
             parts.append(_add_bins(graph, x, encoding))
-    if network.categories is not None:
-        pairs = zip(network.categories.places, network.categories.lookups, strict=True)
-        lookups = {int(place): lookup for place, lookup in pairs}
-        for which, place in enumerate(encoding.categories.tolist()):
-            codes = _add_codes(graph, columns, place, lookups[place])
-            parts.append(_add_category(graph, codes, encoding, which))
+    pairs = zip(inputs.places.tolist(), inputs.lookups, strict=True)
+    for which, (place, lookup) in enumerate(pairs):
+        codes = _add_codes(graph, columns, place, lookup)
+        parts.append(_add_category(graph, codes, encoding, which))
     return graph.join(parts)
 
 

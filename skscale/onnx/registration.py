@@ -22,10 +22,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..estimators.classification import Classifies
 from ..estimators.cnn import ScaledCNNClassifier, ScaledCNNRegressor
-from ..estimators.images import find_image_shape
 from ..estimators.mlp import ScaledMLPClassifier, ScaledMLPRegressor
 from ..estimators.network import ScaledNetworkClassifier, ScaledNetworkRegressor
-from ..persistence.freezing import plain_head, plain_network
+from ..inference.inputs import find_image_shape
 from . import convolutional, dense
 from .columns import TensorColumns
 from .graph import Graph
@@ -90,7 +89,7 @@ def _parse_classifier(scope, model, inputs, custom_parsers=None):
 def _parse_regressor(scope, model, inputs, custom_parsers=None):
     _check(model, inputs)
     dtype = _dtype_of(model, inputs)
-    if not plain_head(model).float32_holds_targets:
+    if not model.predictor_.head.float32_holds_targets:
         dtype = np.dtype(np.float64)
     return _declare(scope, model, inputs, dtype, variable=_TENSORS[dtype]())
 
@@ -109,7 +108,7 @@ def _dtype_of(model, inputs=()):
     """Return the type that a network computes in: a regressor's follows that of X."""
     if any(isinstance(variable.type, DoubleTensorType) for variable in inputs):
         return np.dtype(np.float64)
-    return model.coefs_[0].dtype
+    return model.predictor_.network.dtype
 
 
 def _dtype_of_outputs(operator):
@@ -131,7 +130,7 @@ def _check(model, inputs):
             "torch knows. Convert its network by torch.onnx.export(estimator.net_.module_, "
             '(rows,), path, dynamic_shapes=({0: "n"},)), and steps before it by skl2onnx.'
         )
-    has_categories = vars(model).get("_category_reader") is not None
+    has_categories = bool(model.predictor_.inputs.coded)
     kinds = (*_NUMBERS, StringTensorType) if has_categories else _NUMBERS
     for variable in inputs:
         if not isinstance(variable.type, kinds):
@@ -168,7 +167,7 @@ def _shape_of_classifier(operator):
     _check(model, operator.inputs)
     n = operator.inputs[0].get_first_dimension()
     labels = _labels_of(operator.scope_inst, model)
-    shape = [n, len(labels)] if plain_head(model).is_multilabel else [n]
+    shape = [n, len(labels)] if model.predictor_.head.is_multilabel else [n]
     kind = StringTensorType if labels.dtype == object else Int64TensorType
     operator.outputs[0].set_type(kind(shape))
     tensor = _TENSORS[_dtype_of_outputs(operator)]
@@ -180,13 +179,13 @@ def _shape_of_regressor(operator):
     _check(model, operator.inputs)
     n = operator.inputs[0].get_first_dimension()
     tensor = _TENSORS[_dtype_of_outputs(operator)]
-    operator.outputs[0].set_type(tensor([n, len(model.target_mean_)]))
+    operator.outputs[0].set_type(tensor([n, model.predictor_.head.n_outputs]))
 
 
 def _convert_classifier(scope, operator, container):
     model, graph = operator.raw_operator, Graph(scope, container)
     label, probabilities = (variable.full_name for variable in operator.outputs)
-    head, dtype = plain_head(model), _dtype_of(model)
+    head, dtype = model.predictor_.head, _dtype_of(model)
     logits, are_many = _add_outputs(graph, model, operator.inputs, dtype)
     if are_many:
         logits = add_joined_logits(graph, logits, head, dtype)
@@ -201,7 +200,7 @@ def _convert_classifier(scope, operator, container):
 def _convert_regressor(scope, operator, container):
     model, graph = operator.raw_operator, Graph(scope, container)
     (variable,) = (variable.full_name for variable in operator.outputs)
-    head, dtype = plain_head(model), _dtype_of(model, operator.inputs)
+    head, dtype = model.predictor_.head, _dtype_of(model, operator.inputs)
     outputs, are_many = _add_outputs(graph, model, operator.inputs, dtype)
     if are_many:
         outputs = add_joined_numbers(graph, outputs, head)
@@ -210,17 +209,15 @@ def _convert_regressor(scope, operator, container):
 
 def _add_outputs(graph, model, inputs, dtype):
     """Add the outputs of a network in a type, and say whether those of members come first."""
+    table, network = model.predictor_.inputs, model.predictor_.network
+    are_many = network.weights.n_members is not None
     if isinstance(model, _DENSE):
-        names = getattr(model, "feature_names_in_", None)
-        columns = TensorColumns(graph, inputs, model.n_features_in_, names)
-        network = plain_network(model)
-        outputs = dense.add_network(graph, columns, network, dtype)
-        return outputs, network.coefs[0].ndim == 3
+        columns = TensorColumns(graph, inputs, table.n_features, table.names)
+        return dense.add_network(graph, columns, table, network, dtype), are_many
     _check_images(model, inputs)
-    fitted = (model.architecture_, model.coefs_, model.intercepts_, model.buffers_)
-    modules = model._build_modules(*fitted, model._n_held)
-    outputs = convolutional.add_network(graph, inputs[0].full_name, modules, model._factors)
-    return graph.cast(outputs, dtype), len(modules) > 1
+    images = inputs[0].full_name
+    outputs = convolutional.add_network(graph, images, network.modules, network.factors)
+    return graph.cast(outputs, dtype), are_many
 
 
 def _check_images(model, inputs):

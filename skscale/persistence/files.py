@@ -11,19 +11,19 @@ import json
 import os
 import warnings
 import zipfile
+from dataclasses import fields, is_dataclass
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from ..estimators.mlp import ScaledMLP
+from ..inference.predictor import Predictor
 from ..storage import container
 from ..storage.tree import expect
-from .network import check_encoding, plain_encoding
 from .trusted import TRUSTED_TYPES
 
 # Raise it when a file that is written now could not be read, or be read otherwise, by the
 # skscale before; keep reading all formats up to it, and keep a file of each in the tests.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _KIND = "estimator"
 _SCHEMA = "schema.json"
 # A file says by which protocol of skops it is to be read: none before that of skops 0.16,
@@ -119,7 +119,7 @@ def load(path, trusted=()):
     Raises
     ------
     FileError
-        If the file is damaged, holds something else, is of a newer format, or holds types that
+        If the file is damaged, holds something else, is of another format, or holds types that
         are not trusted, which are named.
     ImportError
         If skops is not installed.
@@ -139,7 +139,7 @@ def load(path, trusted=()):
     """
     skops = _import_skops()
     names = _names_of(trusted)
-    content, _ = container.read(path, _KIND, FORMAT_VERSION)
+    content, _ = container.read(path, _KIND, FORMAT_VERSION, FORMAT_VERSION)
     try:
         return _construct(skops, bytes(content), names)
     except container.FileError as error:
@@ -292,8 +292,8 @@ def _expand(schema, nodes):
 
 
 def _check_networks(estimator):
-    """Refuse dense networks that would claim more memory than their weights account for."""
-    seen, waiting = set(), [estimator]
+    """Refuse predictors whose parts do not fit one another, or claim more than they hold."""
+    seen, waiting, predictors = set(), [estimator], []
     while waiting:
         thing = waiting.pop()
         if id(thing) in seen:
@@ -301,18 +301,22 @@ def _check_networks(estimator):
         seen.add(id(thing))
         if isinstance(thing, dict):
             waiting.extend(thing.values())
-        elif isinstance(thing, (list, tuple)):
+        elif isinstance(thing, (list, tuple, set)):
             waiting.extend(thing)
-        elif isinstance(thing, BaseEstimator):
+        elif isinstance(thing, np.ndarray):
+            waiting.extend(thing.flat if thing.dtype.hasobject else ())
+        elif hasattr(thing, "__dict__") and not isinstance(thing, type):
+            if type(thing).__module__.startswith("skscale.") and is_dataclass(thing):
+                _check_attributes(thing)
             waiting.extend(vars(thing).values())
-            if isinstance(thing, ScaledMLP) and "coefs_" in vars(thing):
-                _check_network(thing)
+        if isinstance(thing, Predictor):
+            predictors.append(thing)
+    for predictor in predictors:
+        predictor.check()
 
 
-def _check_network(network):
-    n_inputs = network.n_features_in_
-    if network.encoding_ is not None:
-        encoding = plain_encoding(network.encoding_)
-        check_encoding(encoding, network.n_features_in_)
-        n_inputs = encoding.n_inputs
-    expect(network.coefs_[0].shape[-2] == n_inputs, f"weights of {n_inputs} inputs")
+def _check_attributes(part):
+    """Refuse attributes that would stand before a method, such as `check`."""
+    own = {field.name for field in fields(part)}
+    hidden = {name for name in vars(part) if name not in own and hasattr(type(part), name)}
+    expect(not hidden, f"no attributes {sorted(hidden)}")

@@ -1,4 +1,4 @@
-"""From fitted estimators and pipelines of scikit-learn to what needs NumPy alone."""
+"""Freezing: fitted estimators and pipelines of scikit-learn as predictors of NumPy alone."""
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -17,11 +17,11 @@ from sklearn.preprocessing import (
 )
 from sklearn.utils.validation import check_is_fitted
 
-from ..estimators.classification import Classifies
 from ..estimators.mlp import ScaledMLPClassifier, ScaledMLPRegressor
-from .frozen import make_predictor
-from .network import Categories, Labels, Network, Numbers, plain_encoding
-from .steps import Arithmetic, Branches, Chain, Impute, Lookup, OneHot, Ordinal
+from ..inference.categories import Lookup
+from ..inference.inputs import PipelineInputs
+from ..inference.predictor import make_predictor
+from ..inference.steps import Arithmetic, Branches, Chain, Impute, OneHot, Ordinal
 
 _NETWORKS = (ScaledMLPClassifier, ScaledMLPRegressor)
 
@@ -43,8 +43,9 @@ def freeze(estimator):
 
     Returns
     -------
-    FrozenPredictor
-        With `predict`, `predict_proba` of a classifier, and `save`.
+    Predictor
+        That of the estimator itself (`predictor_`), or of the pipeline. With `predict`,
+        `predict_proba` of a classifier, and `save`.
 
     Raises
     ------
@@ -80,11 +81,19 @@ def freeze(estimator):
             f"{_name(network)}. Keep the estimator itself, by skscale.save or pickle."
         )
     check_is_fitted(network)
-    chain = Chain(_convert_all(steps))
-    first = _first_that_knows([*steps, network])
+    predictor, chain = network.predictor_, Chain(_convert_all(steps))
+    if not steps:
+        return predictor
+    first = next(step for step in [*steps, network] if hasattr(step, "n_features_in_"))
     names = getattr(first, "feature_names_in_", None)
-    names = None if names is None else np.array(names, dtype=object)
-    return make_predictor(chain, plain_network(network), int(first.n_features_in_), names)
+    inputs = PipelineInputs(
+        predictor.inputs.owner,
+        int(first.n_features_in_),
+        None if names is None else list(names),
+        chain,
+        predictor.inputs,
+    )
+    return make_predictor(inputs, predictor.network, predictor.head)
 
 
 def _unwrap(estimator):
@@ -105,11 +114,6 @@ def _steps_of(estimator):
     for _, step in estimator.steps:
         found.extend(_steps_of(_unwrap(step)))
     return found
-
-
-def _first_that_knows(steps):
-    """Return the first of the steps that knows the columns of X."""
-    return next(step for step in steps if hasattr(step, "n_features_in_"))
 
 
 def _convert_all(steps):
@@ -321,63 +325,3 @@ _CONVERTERS = {
     ColumnTransformer: _convert_columns,
     FunctionTransformer: _convert_function,
 }
-
-
-def plain_network(network):
-    """Return the plain parts of a fitted dense network: what frozen and ONNX files hold.
-
-    Parameters
-    ----------
-    network : ScaledMLPClassifier or ScaledMLPRegressor
-
-    Returns
-    -------
-    Network
-    """
-    architecture = network.architecture_
-    return Network(
-        n_columns=int(network.n_features_in_),
-        categories=_convert_categories(network),
-        encoding=plain_encoding(network.encoding_),
-        coefs=list(network.coefs_),
-        intercepts=list(network.intercepts_),
-        activation=architecture.activation,
-        normalization=architecture.normalization,
-        residual=bool(architecture.residual),
-        head=plain_head(network),
-    )
-
-
-def _convert_categories(network):
-    reader = network._category_reader
-    if reader is None:
-        return None
-    lookups = []
-    for codes, missing in reader.codes:
-        known = [_plain(value, network) for value in codes]
-        numbers = np.array(list(codes.values()), dtype=np.float64)
-        lookups.append(Lookup(known, numbers, -1.0, missing))
-    return Categories(np.asarray(reader.categorical, dtype=np.intp), lookups)
-
-
-def plain_head(network):
-    """Return what a fitted estimator of any network makes of its outputs.
-
-    Parameters
-    ----------
-    network : estimator
-        One of the library's, classifier or regressor.
-
-    Returns
-    -------
-    Labels or Numbers
-    """
-    if isinstance(network, Classifies):
-        return Labels(network.classes_, bool(network._multilabel))
-    return Numbers(
-        mean=np.asarray(network.target_mean_, dtype=np.float64),
-        scale=np.asarray(network.target_scale_, dtype=np.float64),
-        is_log=bool(network._is_log),
-        is_column=bool(network._is_column),
-        float32_holds_targets=network._float32_holds_targets,
-    )

@@ -189,31 +189,26 @@ class _Counter:
         self.network = network
         self.n_outputs = count_outputs(y, network)
         self.is_dense = isinstance(network, ScaledMLP)
-        self._known = {}
+        self._known, self._inputs = {}, None
         if self.is_dense:
             self._count_inputs = lambda at: count_inputs(X, y, estimator, prefix, at)
         else:
-            shaped = clone(network)
-            shaped._validate_features(sample_before(X, y, estimator, prefix), reset=True)
-            self._shapes = {n: v for n, v in vars(shaped).items() if n.endswith("_shape_")}
+            self._inputs = network._fit_inputs(sample_before(X, y, estimator, prefix))
 
     def _at(self, phi, of_depth=1.0, of_width=1.0, of_resolution=1.0):
-        at = clone(self.network).set_params(
+        return clone(self.network).set_params(
             phi=phi, phi_depth=of_depth, phi_width=of_width, phi_resolution=of_resolution
         )
-        if not self.is_dense:
-            vars(at).update(self._shapes)
-        return at
 
     def scale(self, phi, *coefficients):
         """Return depth, width and resolution."""
-        return self._at(phi, *coefficients)._scale_numbers
+        return self._at(phi, *coefficients)._scale_numbers(self._inputs)
 
     def macs(self, phi, *coefficients):
         """Return the multiply-accumulates of a row."""
         at = self._at(phi, *coefficients)
         if not self.is_dense:
-            return at._count_macs(self.n_outputs)
+            return at._count_macs(self._inputs, self.n_outputs)
         # Counted once for each resolution: it takes a pass over the rows.
         resolution = at._scale.resolution
         if resolution not in self._known:

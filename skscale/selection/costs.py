@@ -55,7 +55,7 @@ class _Estimator:
 def _count_one(estimator):
     fitted = vars(estimator)
     if hasattr(type(estimator), "complexity_"):
-        return estimator.complexity_ if "coefs_" in fitted else None
+        return estimator.complexity_ if "predictor_" in fitted else None
     if "coefs_" in fitted and "intercepts_" in fitted:  # scikit-learn's MLP
         return count(fitted["coefs_"], fitted["intercepts_"])
     if "coef_" in fitted and "intercept_" in fitted:

@@ -3,6 +3,7 @@
 import copy
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from numbers import Integral, Real
 
 import joblib
@@ -14,9 +15,9 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 
 from ..estimators.cnn import ScaledCNN
 from ..estimators.description import draw_seed
-from ..estimators.fitting import restores_state
 from ..estimators.mlp import ScaledMLP
 from ..estimators.targets import refuse_mixed_labels
+from ..inference.weights import Weights
 from ..training.random import initial_stream
 from ._search_private import BaseSearchCV
 from .costs import accepts_weights, cost_scoring
@@ -113,33 +114,25 @@ def _shrink_and_perturb(network, keep):
 
     Ash and Adams (2020), "On warm-starting neural network training", section 4.
     """
-    if keep == 1 or not hasattr(network, "coefs_"):  # a clone of it was fitted
+    predictor = vars(network).get("predictor_")
+    if keep == 1 or predictor is None:  # a clone of it was fitted
         return
     from ..training.families import family_of  # needs torch
 
-    architecture, is_ensemble = network.architecture_, network._n_held > 1
-    family, seed = family_of(architecture), draw_seed(network.random_state)
-    mixed = []
-    for member in range(network._n_held):
-        arrays = [[a[member] for a in part] if is_ensemble else part
-                  for part in (network.coefs_, network.intercepts_)]  # fmt: skip
+    fitted, seed = predictor.network, draw_seed(network.random_state)
+    architecture, mixed = fitted.architecture, []
+    for member, own in enumerate(fitted.weights.members):
         stream = initial_stream((seed, _PERTURBED + member))
-        drawn = family.draw(architecture, stream, arrays[0][0].dtype)[:2]
-        mixed.append(
-            [
-                # Weights that are pruned stay so.
-                [keep * a + (1 - keep) * new.astype(a.dtype) * (a != 0) for a, new in pair]
-                for pair in (
-                    zip(*parts, strict=True) for parts in zip(arrays, drawn, strict=True)
-                )
-            ]
-        )
-    if is_ensemble:
-        coefs, intercepts = ([np.stack(a) for a in zip(*part, strict=True)]
-                             for part in zip(*mixed, strict=True))  # fmt: skip
-    else:
-        coefs, intercepts = mixed[0]
-    network.coefs_, network.intercepts_ = coefs, intercepts
+        drawn = family_of(architecture).draw(architecture, stream, own.dtype)
+        coefs, intercepts = (
+            # Weights that are pruned stay so.
+            [keep * a + (1 - keep) * new.astype(a.dtype) * (a != 0)
+             for a, new in zip(*parts, strict=True)]
+            for parts in zip(own.parts[:2], drawn.parts[:2], strict=True)
+        )  # fmt: skip
+        mixed.append(Weights(coefs, intercepts, own.buffers))
+    perturbed = replace(fitted, weights=Weights.stack(mixed))
+    network.predictor_ = replace(predictor, network=perturbed)
 
 
 class _OfFitted:
@@ -309,7 +302,6 @@ class GradualScaleSearchCV(BaseSearchCV):
         self.keep = keep
         self.patience = patience
 
-    @restores_state
     def fit(self, X, y=None, **params):
         """Climb, choose a rung and fit it on all rows.
 
@@ -338,10 +330,10 @@ class GradualScaleSearchCV(BaseSearchCV):
         if is_classifier(self) and y is not None:
             # The splitter is the first to sort them.
             refuse_mixed_labels(y if hasattr(y, "dtype") else np.asarray(y, dtype=object))
-        self.ladder_ = self._list_rungs(X, y)
+        ladder = self._list_rungs(X, y)
         scorer = check_scoring(self.estimator, self._scoring, raise_exc=False)
         search = _Ladder(
-            _Climber(self.estimator, self.ladder_, self.keep, _Reached()),
+            _Climber(self.estimator, ladder, self.keep, _Reached()),
             patience=self.patience,
             scoring=_OfFitted(scorer),
             n_jobs=self.n_jobs,
@@ -358,6 +350,7 @@ class GradualScaleSearchCV(BaseSearchCV):
                 search.fit(X, y, **params)
         else:
             search.fit(X, y, **params)
+        self.ladder_ = ladder
         for name, value in vars(search).items():
             if name.endswith("_") and not name.startswith("_"):
                 setattr(self, name, value)

@@ -7,7 +7,6 @@ from sklearn.utils.multiclass import type_of_target
 
 from .._sklearn_private import _num_samples, _safe_indexing
 from ..estimators.base import ScaledEstimator
-from ..estimators.features import validate_features
 from ..estimators.mlp import ScaledMLP, ScaledMLPClassifier
 from ..networks.architecture import DenseArchitecture
 from ..scaling import hidden_widths
@@ -196,9 +195,10 @@ def count_inputs(X, y, estimator, prefix, network):
     """Count the inputs of the network: what steps before it and its encoding make of X."""
     some = sample_before(X, y, estimator, prefix)
     network = ScaledMLPClassifier() if network is None else clone(network)
-    checked = validate_features(network, some, reset=True)
-    rows = np.arange(checked.shape[0])
-    return network._encode_inputs(checked, rows, None, False).shape[1]
+    inputs = network._fit_inputs(some)
+    numbers, _ = inputs.read(some)
+    rows = np.arange(numbers.shape[0])
+    return network._fit_encoding(inputs, numbers, rows, None).n_inputs
 
 
 def count_outputs(y, network):

@@ -24,7 +24,7 @@ _DRAFT, _DRAFT_SECONDS = ".skscale-", 3600
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows
 # Of each kind of file, who writes and who reads it.
 _WRITERS = {
-    "frozen": "FrozenPredictor.save",
+    "frozen": "Predictor.save",
     "estimator": "skscale.save",
     "entry": "a fit with memory=",
 }
@@ -125,7 +125,7 @@ def remove_old_drafts(folder):
                 os.unlink(entry.path)
 
 
-def read(path, kind, version):
+def read(path, kind, version, oldest=1):
     """Return the content of a file, once all that its line says was found to be so.
 
     Parameters
@@ -134,7 +134,9 @@ def read(path, kind, version):
     kind : str
         What the file is expected to hold.
     version : int
-        Newest version of the format that is understood; all before it are too.
+        Newest version of the format that is understood.
+    oldest : int, default=1
+        Oldest version that is.
 
     Returns
     -------
@@ -145,7 +147,7 @@ def read(path, kind, version):
     Raises
     ------
     FileError
-        If the file is damaged, holds something else, or is of a newer format.
+        If the file is damaged, holds something else, or is of another format.
     OSError
         If it cannot be read.
     """
@@ -162,7 +164,7 @@ def read(path, kind, version):
                 f"{_WRITERS[kind]} wrote; this is another, or damaged."
             )
         _check_kind(path, found, kind)
-        _check_version(path, found, version)
+        _check_version(path, found, oldest, version)
         size = int(found["size"])
         if os.fstat(file.fileno()).st_size != len(line) + size:
             raise _damaged(path, f"it should hold {size} bytes after its first line")
@@ -192,12 +194,17 @@ def _check_kind(path, found, kind):
         )
 
 
-def _check_version(path, found, newest):
-    if int(found["version"]) > newest:
+def _check_version(path, found, oldest, newest):
+    version, writer = int(found["version"]), found["writer"].decode()
+    if version > newest:
         raise FileError(
-            f"{path!r} is of format {found['version'].decode()}, and skscale {__version__} "
-            f"reads formats up to {newest}. It was written by skscale "
-            f"{found['writer'].decode()}: install that version or a newer one."
+            f"{path!r} is of format {version}, and skscale {__version__} reads formats up to "
+            f"{newest}. It was written by skscale {writer}: install that one or a newer one."
+        )
+    if version < oldest:
+        raise FileError(
+            f"{path!r} is of format {version}, and skscale {__version__} reads formats from "
+            f"{oldest} on. It was written by skscale {writer}: read it there, or write it anew."
         )
 
 

@@ -37,6 +37,19 @@ def expect(is_so, what):
         raise ValueError(f"expected {what}")
 
 
+def expect_floats(array, shape):
+    """Refuse what is no array of floats of a shape."""
+    expect(isinstance(array, np.ndarray) and array.dtype.kind == "f", "an array of floats")
+    expect(array.shape == shape, f"numbers of shape {shape}, not {array.shape}")
+
+
+def expect_places(places, n_columns):
+    """Refuse what is no array of the places of columns."""
+    expect(isinstance(places, np.ndarray) and places.ndim == 1, "an array of places")
+    expect(places.dtype.kind == "i", "places as ints")
+    expect(bool(((places >= 0) & (places < n_columns)).all()), f"places below {n_columns}")
+
+
 def pack(tree):
     """Return the bytes of a tree.
 

@@ -3,10 +3,10 @@
 The engine knows no layers. What it needs to know of a network it asks its family:
 
 - `shapes(architecture)`: of the parameters and buffers;
-- `draw(architecture, generator, dtype)`: initial (coefs, intercepts[, buffers]) of one network;
+- `draw(architecture, generator, dtype)`: initial Weights of one network;
 - `predictor(architecture, parameters)`: a function `(x, sizes) -> outputs` of a stack;
 - `gradient`: the class that computes gradients, or None where the engine chooses;
-- `trainable(architecture, *arrays, dropout)`: a plain module that skorch's loop can train;
+- `trainable(architecture, weights, dropout)`: a plain module that skorch's loop can train;
 - `extras(stack)`: what else this class is made with;
 - `work_a_mac`: time of a multiply-accumulate, all that stands around it included, as a multiple
   of that of a dense network: what a second thread saves;
@@ -33,7 +33,7 @@ class DenseFamily:
 
     @staticmethod
     def draw(architecture, generator, dtype):
-        """Return initial weights and biases."""
+        """Return initial Weights."""
         return dense.initial_parameters(architecture, generator, dtype)
 
     @staticmethod
@@ -46,11 +46,9 @@ class DenseFamily:
         return predict
 
     @staticmethod
-    def trainable(architecture, coefs, intercepts, dropout):
+    def trainable(architecture, weights, dropout):
         """Return a module in training."""
-        return dense.DenseNetwork(
-            architecture, coefs, intercepts, dropout=dropout, is_trained=True
-        )
+        return dense.DenseNetwork(architecture, weights, dropout=dropout, is_trained=True)
 
     @staticmethod
     def extras(stack):
@@ -71,9 +69,9 @@ class ModuleFamily:
     predictor = staticmethod(modules.predictor)
 
     @staticmethod
-    def trainable(architecture, coefs, intercepts, buffers=(), dropout=0.0):
+    def trainable(architecture, weights, dropout):
         """Return a module in training; its dropout is that of the masks."""
-        network = modules.load_arrays_(modules.build(architecture), coefs, intercepts, buffers)
+        network = modules.load_weights_(modules.build(architecture), weights)
         return modules.TrainableModule(architecture, network)
 
     @staticmethod

@@ -12,13 +12,15 @@ import numpy as np
 import torch
 
 from .. import __version__
+from ..inference.weights import Weights
 from .fingerprint import fingerprint
 from .task import DivergedError, Task, TrainedNetwork
 
 # Raise it when equal tasks come to train other networks, or what is kept changes its form.
-FORMAT = 2
+FORMAT = 3
 # See `Stack.progress_of`.
 _OF_PROGRESS = {"n_steps", "loss_sum", "trained", "best", "optimizer", "member", "feed"}
+_OF_WEIGHTS = ("coefs", "intercepts", "buffers")
 # Of a task, what does not decide its network; the device by its kind alone.
 _IRRELEVANT = {"on_epoch_end", "n_own_bytes", "store", "keeper", "progress", "device"}
 
@@ -43,8 +45,11 @@ class Keeper:
         try:
             if kept is not None and "diverged" in kept:
                 return DivergedError(*kept["diverged"], recipe)
-            return None if kept is None else TrainedNetwork(**kept)
-        except TypeError:  # others wrote it
+            if kept is None:
+                return None
+            weights = Weights(*(kept.pop(part) for part in _OF_WEIGHTS))
+            return TrainedNetwork(weights, **kept)
+        except (KeyError, TypeError):  # others wrote it
             return None
 
     def recall_progress(self):
@@ -60,6 +65,8 @@ class Keeper:
         elif isinstance(outcome, TrainedNetwork):
             kept = dict(vars(outcome))
             del kept["optimizer_state"]  # of streams, which keep nothing here
+            weights = kept.pop("weights")
+            kept |= dict(zip(_OF_WEIGHTS, weights.parts, strict=True))
         else:
             return
         if self.store.put("networks", self.key, kept):

@@ -10,6 +10,7 @@ engine's.
 import contextlib
 import dis
 import time
+from dataclasses import replace
 
 import numpy as np
 import skorch
@@ -119,13 +120,17 @@ def make_fitted_net(estimator, kind):
         }
     elif kind == "regression":
         criterion, arguments = _CRITERIA[estimator.loss](estimator)
-    module = estimator._make_net_module(
-        is_log=getattr(estimator, "_is_log", False),
-        output_scale=getattr(estimator, "target_scale_", None),
-        output_shift=getattr(estimator, "target_mean_", None),
-        # A regressor fitted on a y of shape (n,) predicts that shape.
-        is_column=getattr(estimator, "_is_column", False),
-    )
+    predictor, decoding = estimator.predictor_, {}
+    if kind == "regression":
+        head = predictor.head
+        decoding = {
+            "is_log": head.is_log,
+            "output_scale": head.scale,
+            "output_shift": head.mean,
+            # A regressor fitted on a y of shape (n,) predicts that shape.
+            "is_column": head.is_column,
+        }
+    module = estimator._make_net_module(predictor, **decoding)
     net = net_class(
         module,
         criterion=criterion,
@@ -206,20 +211,20 @@ class _Loop:
 
     def make_module(self):
         task = self.task
-        arrays = task.initial or family_of(task.architecture).draw(
+        weights = task.initial or family_of(task.architecture).draw(
             task.architecture,
             initial_stream(task.seed),
             np.float64 if task.precision == "float64" else np.float32,
         )
         if task.buffers is not None:
-            arrays = (*arrays[:2], task.buffers)
-        return self.with_arrays(*arrays)
+            weights = replace(weights, buffers=task.buffers)
+        return self.with_weights(weights)
 
-    def with_arrays(self, *arrays):
+    def with_weights(self, weights):
         """Return a module in training with the given weights."""
         task = self.task
         return family_of(task.architecture).trainable(
-            task.architecture, *arrays, dropout=task.recipe.dropout
+            task.architecture, weights, dropout=task.recipe.dropout
         )
 
     def make_datasets(self):
@@ -315,9 +320,9 @@ class _Loop:
         }
         for name in ("validation_score", "seconds"):
             net.history.record(name, self.record[name])
-        is_best, self.should_stop = member.judge(self.record, now, net.module_.get_arrays)
+        is_best, self.should_stop = member.judge(self.record, now, net.module_.get_weights)
         if is_best:
-            self.best = net.module_.get_arrays()
+            self.best = net.module_.get_weights()
         self.feed.rewind()
         member.epoch_started = time.perf_counter()
 
@@ -561,18 +566,11 @@ def train_with_callbacks(task, callbacks, kind):
     best_epoch = member.epoch
     if loop.best is not None:
         best_epoch = member.early_stopping.best_epoch
-        net.module_.load_state_dict(loop.with_arrays(*loop.best).state_dict())
+        net.module_.load_state_dict(loop.with_weights(loop.best).state_dict())
     with contextlib.suppress(_StopTraining):
         net.notify("on_train_end", X=task.X, y=y)
-    coefs, intercepts, *buffers = net.module_.get_arrays()
-    if not all(np.isfinite(a).all() for a in coefs + intercepts):
+    weights = net.module_.get_weights()
+    if not weights.is_finite:
         raise DivergedError("value of a weight", member.epoch, recipe)
     seconds = time.perf_counter() - member.started
-    return TrainedNetwork(
-        coefs,
-        intercepts,
-        member.history,
-        best_epoch,
-        fit_seconds=seconds,
-        buffers=buffers[0] if buffers else [],
-    )
+    return TrainedNetwork(weights, member.history, best_epoch, fit_seconds=seconds)

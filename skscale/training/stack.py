@@ -92,7 +92,7 @@ class Member:
         now : float
             Time of `time.perf_counter`.
         get_weights : callable
-            Returns (coefs, intercepts[, buffers]) as they stand.
+            Returns Weights as they stand.
 
         Returns
         -------
@@ -199,13 +199,12 @@ class Stack:
 
     def _begin(self, task, dtype):
         """Return the numbers that the training of a task begins with."""
-        coefs, intercepts, *buffers = task.initial or self.family.draw(
+        weights = task.initial or self.family.draw(
             self.architecture, initial_stream(task.seed), dtype
         )
-        buffers = task.buffers or (buffers[0] if buffers else ())
         state = task.optimizer_state
         scales = None if state is None else state.scales
-        return TrainedNumbers.of(self.architecture, coefs, intercepts, scales, buffers)
+        return TrainedNumbers.of(self.architecture, weights, scales, task.buffers)
 
     def progress_of(self, k, now):
         """Return how far a member has come, as a dict of arrays and plain values.
@@ -428,9 +427,7 @@ class Stack:
 
     def _is_finished(self, k, member, record, now):
         def get_weights():
-            trained = self.parameters.get_member(k)
-            weights = trained.weights(self.architecture)
-            return (*weights, trained.buffers) if trained.buffers else weights
+            return self.parameters.get_member(k).weights(self.architecture)
 
         is_best, stop = member.judge(record, now, get_weights)
         if is_best:
@@ -442,14 +439,11 @@ class Stack:
         source = self.parameters
         if member.early_stopping is not None:
             source, best_epoch = self.best, member.early_stopping.best_epoch
-        trained = source.get_member(k)
-        coefs, intercepts = trained.weights(self.architecture)
-        if not all(np.isfinite(a).all() for a in coefs + intercepts):
+        weights = source.get_member(k).weights(self.architecture)
+        if not weights.is_finite:
             raise DivergedError("value of a weight", member.epoch, member.task.recipe)
         state = self.optimizer.get_member(k) if member.task.keeps_optimizer else None
-        return TrainedNetwork(
-            coefs, intercepts, member.history, best_epoch, state, buffers=trained.buffers
-        )
+        return TrainedNetwork(weights, member.history, best_epoch, state)
 
     @torch.no_grad()
     def _validate(self, which):

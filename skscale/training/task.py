@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..inference.weights import Weights
 from ..networks.architecture import DenseArchitecture
 from ..storage.store import Store
 
@@ -147,12 +148,12 @@ class Task:
     precision : {"float32", "float64", "bfloat16"}
     device : str
         A torch device.
-    initial : (coefs, intercepts) or None
+    initial : Weights or None
         Weights to start from; None draws them.
     on_epoch_end : callable or None
         `on_epoch_end(epoch, get_weights) -> bool`, called with a dict (the columns of
-        `TrainedNetwork.history`) and a function returning (coefs, intercepts[, buffers]) as
-        they stand; True stops the member.
+        `TrainedNetwork.history`) and a function returning Weights as they
+        stand; True stops the member.
     n_own_bytes : int
         Bytes of its arrays that no other task is known to share.
     loss_parameter : float or tuple of float
@@ -187,7 +188,7 @@ class Task:
     seed: int
     precision: str
     device: str
-    initial: tuple | None = None
+    initial: Weights | None = None
     on_epoch_end: Callable | None = None
     n_own_bytes: int = 0
     loss_parameter: float | tuple = 0.0
@@ -214,8 +215,7 @@ class TrainedNetwork:
 
     Parameters
     ----------
-    coefs, intercepts : lists of ndarray
-        Weights of shape (n_inputs, n_outputs) and biases of each layer.
+    weights : Weights
     history : list of dict
         One an epoch: `epoch` (from 1), `train_loss`, `validation_score` (NaN without
         validation rows), `seconds`.
@@ -228,18 +228,17 @@ class TrainedNetwork:
         in equal parts.
     peak_device_bytes : int or None
         Its share of the most memory of the GPU that its stack held; None on a CPU.
-    buffers : list of ndarray
-        What the network keeps beside what was trained.
+    factor : float
+        The outputs are multiplied by it, where no layer takes it up.
     """
 
-    coefs: list
-    intercepts: list
+    weights: Weights
     history: list = field(default_factory=list)
     best_epoch: int = 0
     optimizer_state: OptimizerState | None = None
     fit_seconds: float = 0.0
     peak_device_bytes: int | None = None
-    buffers: list = field(default_factory=list)
+    factor: float = 1.0
 
 
 class CancelledError(BaseException):

@@ -1,11 +1,12 @@
-"""What scikit-learn's common preprocessing does to a table, in NumPy alone.
+"""Frozen steps: the common preprocessing of scikit-learn, in NumPy alone.
 
-A table is a two-dimensional array, or `Columns`: those of a frame, each with its own type.
-Steps compute in the order and in the types of scikit-learn, so that nothing is rounded
-otherwise. Every step says how many columns it makes of how many (`width_of`), by which a file
-is checked before it predicts, and which columns it takes as numbers (`trace`): of those that
-it is given, by the columns of the table that came first, or None for one that a step made, it
-adds these to a set, and returns what stands where afterwards.
+Each takes a table (see `skscale.inference.columns`) and returns one. Steps compute in the order
+and in the types of scikit-learn, so that nothing is rounded otherwise.
+
+Every step says how many columns it makes of how many (`width_of`), by which a file is checked
+before it predicts, and which columns it takes as numbers (`trace`): of those that it is given,
+by the columns of the table that came first, or None for one that a step made, it adds these to
+a set, and returns what stands where afterwards.
 """
 
 import math
@@ -13,7 +14,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..storage.tree import expect
+from ..storage.tree import expect, expect_floats, expect_places
+from .categories import Lookup
+from .columns import column_of, join, label_of, numbers_of, take
 
 _FLOATS = (np.float64, np.float32, np.float16)
 _OPERATIONS = {
@@ -24,68 +27,13 @@ _OPERATIONS = {
 }
 
 
-class Columns:
-    """Columns of a frame, each an array of its own type.
-
-    Parameters
-    ----------
-    columns : list of ndarray of shape (n_rows,) or None
-        None stands for a column that nobody reads.
-    n_rows : int
-    """
-
-    def __init__(self, columns, n_rows):
-        self.columns = columns
-        self.shape = (n_rows, len(columns))
-
-    def take(self, places):
-        """Return some of the columns."""
-        return Columns([self.columns[place] for place in places], self.shape[0])
-
-    def rows(self, rows):
-        """Return some of the rows."""
-        columns = [None if c is None else c[rows] for c in self.columns]
-        return Columns(columns, len(range(*rows.indices(self.shape[0]))))
-
-    def join(self):
-        """Return them as one array, of objects where no other type holds all."""
-        if not self.columns:
-            return np.empty(self.shape)
-        kinds = {column.dtype.kind for column in self.columns}
-        is_mixed = bool(kinds - set("biuf")) and len(kinds) > 1
-        dtype = object if is_mixed or kinds == {"U"} else np.result_type(*self.columns)
-        return np.stack([column.astype(dtype) for column in self.columns], axis=1)
-
-
-def take(table, places):
-    """Return some columns of a table."""
-    return table.take(places) if isinstance(table, Columns) else table[:, places]
-
-
-def rows_of(table, rows):
-    """Return a slice of the rows of a table."""
-    return table.rows(rows) if isinstance(table, Columns) else table[rows]
-
-
-def join(table):
-    """Return a table as one array."""
-    return table.join() if isinstance(table, Columns) else table
-
-
-def column_of(table, place):
-    """Return the values of one column as a list of Python objects."""
-    column = table.columns[place] if isinstance(table, Columns) else table[:, place]
-    return column.tolist()
-
-
-def floats_of(table, dtypes=_FLOATS):
+def floats_of(table):
     """Return a table as floating-point numbers, missing values as NaN.
 
     Parameters
     ----------
     table : ndarray or Columns
-    dtypes : tuple of type, default=(float64, float32, float16)
-        Types to be left as they are; all others become the first.
+        float64, float32 and float16 stay, all else becomes float64.
 
     Returns
     -------
@@ -97,13 +45,8 @@ def floats_of(table, dtypes=_FLOATS):
         If something is no number, or infinite.
     """
     X = join(table)
-    if X.dtype.kind in "cmMV":
-        raise ValueError(f"X holds values of type {X.dtype}. Expected numbers.")
-    if X.dtype not in dtypes:
-        try:
-            X = X.astype(dtypes[0])
-        except (TypeError, ValueError, OverflowError) as error:
-            raise ValueError(f"{error}. Expected numbers in these columns of X.") from None
+    if X.dtype not in _FLOATS:
+        X = X.astype(np.float64) if X.dtype.kind in "biuf" else numbers_of(table)
     if _may_be_infinite(X) and np.isinf(X).any():
         raise ValueError(
             f"Input X contains infinity or a value too large for {X.dtype!r}. Expected "
@@ -115,12 +58,6 @@ def floats_of(table, dtypes=_FLOATS):
 def _may_be_infinite(X):
     # One pass without another array. (float16 has no product in BLAS, and would overflow.)
     return X.dtype.itemsize < 4 or not math.isfinite(np.vdot(X, X))
-
-
-def is_there(value):
-    """Whether a value is not missing."""
-    # pandas' NA has no truth: it is told by its name.
-    return value is not None and type(value).__name__ != "NAType" and value == value
 
 
 @dataclass
@@ -176,7 +113,7 @@ class Arithmetic:
         expect(isinstance(self.casts, bool), "true or false")
         if self.bounds is not None:
             expect(len(self.bounds) == 2, "two bounds")
-            expect(all(isinstance(b, (int, float)) for b in self.bounds), "numbers as bounds")
+            expect(all(type(bound) is float for bound in self.bounds), "numbers as bounds")
 
     def width_of(self, n_columns):
         """Return how many columns it makes."""
@@ -227,7 +164,12 @@ class Impute:
     def __post_init__(self):
         expect(self.reads in ("floats", "objects", "numbers"), "a known type of table")
         expect(self.missing is None or isinstance(self.missing, (int, float, str)), "a value")
+        if isinstance(self.missing, int):
+            expect(-(1 << 63) <= self.missing < 1 << 63, "an int of 64 bits")
         expect(isinstance(self.fill, np.ndarray) and self.fill.ndim == 1, "values to fill in")
+        # Of a type of strings each value that is filled in would take the room of the longest.
+        kinds = "O" if self.reads == "objects" else "biuf"
+        expect(self.fill.dtype.kind in kinds, "values of the type of the table")
         for places in (self.kept, self.indicated):
             if places is not None:
                 expect_places(places, len(self.fill))
@@ -279,66 +221,6 @@ class Impute:
 
 
 @dataclass(frozen=True, eq=False)
-class Lookup:
-    """Known values of one column, and the number of each.
-
-    Parameters
-    ----------
-    values : list of int, float, bool, str or None
-        None and NaN are values as others are.
-    codes : float64 ndarray of shape (n_values,)
-    unknown : float or None
-        The number of any other value; None refuses it.
-    missing : float or None
-        The number of any missing value; None looks it up like others.
-    """
-
-    values: list
-    codes: np.ndarray
-    unknown: float | None
-    missing: float | None
-
-    def __post_init__(self):
-        expect(isinstance(self.values, list), "a list of values")
-        plain = (int, float, str, bool, type(None))
-        expect(all(isinstance(value, plain) for value in self.values), "plain values")
-        expect(isinstance(self.codes, np.ndarray), "codes as an array")
-        expect(self.codes.dtype == np.float64, "codes as float64")
-        expect(self.codes.shape == (len(self.values),), "a code for each value")
-        for code in (self.unknown, self.missing):
-            expect(code is None or isinstance(code, (int, float)), "a number")
-        pairs = zip(self.values, self.codes.tolist(), strict=True)
-        # NaN is unlike itself: it has no place in a dict.
-        known = {value: code for value, code in pairs if value == value}
-        nans = [code for v, code in zip(self.values, self.codes, strict=True) if v != v]
-        object.__setattr__(self, "_known", known)
-        object.__setattr__(self, "_nan", float(nans[0]) if nans else None)
-
-    def find(self, column, place):
-        """Return the number of each value of a column, as float64."""
-        known, default = self._known, self.unknown
-        try:
-            if self.missing is not None:
-                found = [known.get(v, default) if is_there(v) else self.missing for v in column]
-            elif self._nan is not None:
-                found = [known.get(v, default) if v == v else self._nan for v in column]
-            else:
-                found = [known.get(v, default) for v in column]
-        except TypeError as error:
-            raise ValueError(
-                f"Column {place} of X holds what is no category ({error}). Expected strings "
-                "or numbers."
-            ) from None
-        if default is None and None in found:
-            value = column[found.index(None)]
-            raise ValueError(
-                f"Found unknown categories [{value!r}] in column {place} of X. Expected one of "
-                f"{self.values[:10]!r}{', ...' if len(self.values) > 10 else ''}."
-            )
-        return np.array(found, dtype=np.float64)
-
-
-@dataclass(frozen=True, eq=False)
 class Ordinal:
     """Put a number in the place of each category.
 
@@ -371,7 +253,7 @@ class Ordinal:
         """Return the numbers."""
         numbers = np.empty(table.shape, dtype=np.float64)
         for place, lookup in enumerate(self.lookups):
-            numbers[:, place] = lookup.find(column_of(table, place), place)
+            numbers[:, place] = lookup.find(column_of(table, place), label_of(table, place))
         return numbers.astype(self.dtype)
 
 
@@ -424,7 +306,7 @@ class OneHot:
         outputs = np.zeros((n_rows, sum(self.widths)), dtype=self.dtype)
         start = 0
         for place, (lookup, width) in enumerate(zip(self.lookups, self.widths, strict=True)):
-            found = lookup.find(column_of(table, place), place).astype(np.intp)
+            found = lookup.find(column_of(table, place), label_of(table, place)).astype(np.intp)
             rows = np.flatnonzero(found >= 0)
             outputs[rows, start + found[rows]] = 1
             start += width
@@ -517,23 +399,13 @@ class Branches:
         return np.hstack(parts) if parts else np.zeros((table.shape[0], 0))
 
 
-def expect_floats(array, shape):
-    """Refuse what is no array of floats of a shape."""
-    expect(isinstance(array, np.ndarray) and array.dtype.kind == "f", "an array of floats")
-    expect(array.shape == shape, f"numbers of shape {shape}, not {array.shape}")
-
-
-def expect_places(places, n_columns):
-    """Refuse what is no array of the places of columns."""
-    expect(isinstance(places, np.ndarray) and places.ndim == 1, "an array of places")
-    expect(places.dtype.kind == "i", "places as ints")
-    expect(bool(((places >= 0) & (places < n_columns)).all()), f"places below {n_columns}")
-
-
 def expect_lookups(lookups):
     """Refuse what is no list of lookups."""
     expect(isinstance(lookups, list), "a list of lookups")
-    expect(all(isinstance(lookup, Lookup) for lookup in lookups), "lookups")
+    for lookup in lookups:
+        expect(isinstance(lookup, Lookup), "lookups")
+        lookup.check()
+        expect(lookup.missing is None, "missing values among the others")
 
 
 def expect_number_type(dtype):

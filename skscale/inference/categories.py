@@ -1,0 +1,199 @@
+"""Categories of a column as codes: learned once, looked up value by value."""
+
+import warnings
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..storage.tree import expect
+from .columns import is_missing
+
+# Categories of fewer rows are infrequent: they share one code, with those that are unknown.
+_FEWEST_ROWS = 5
+# Most codes of a column: the most frequent categories, and one for the infrequent.
+_MOST_CODES = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Lookup:
+    """Known values of one column, and the number of each.
+
+    Parameters
+    ----------
+    values : list of int, float, bool, str or None
+        Where `missing` is None, None and NaN are values as others are.
+    codes : float64 ndarray of shape (n_values,)
+    unknown : float or None
+        The number of any other value; None refuses it.
+    missing : float or None
+        The number of any missing value; None looks it up like others.
+    """
+
+    values: list
+    codes: np.ndarray
+    unknown: float | None
+    missing: float | None
+
+    def __getstate__(self):
+        # Not what is made of them: see `_known`.
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    @cached_property
+    def _known(self):
+        pairs = zip(self.values, self.codes.tolist(), strict=True)
+        # NaN is unlike itself: it has no place in a dict.
+        return {value: code for value, code in pairs if value == value}
+
+    @cached_property
+    def _nan(self):
+        codes = self.codes.tolist()
+        return next((c for v, c in zip(self.values, codes, strict=True) if v != v), None)
+
+    def find(self, column, label):
+        """Return the number of each value of a column.
+
+        Parameters
+        ----------
+        column : list
+        label : str
+            What a message calls the column.
+
+        Returns
+        -------
+        float64 ndarray of shape (n_values,)
+
+        Raises
+        ------
+        ValueError
+            If a value can be no category, or is unknown and refused.
+        """
+        known, default, missing = self._known, self.unknown, self.missing
+        try:
+            if missing is not None:
+                found = [
+                    known.get(v, default) if type(v) is str or not is_missing(v) else missing
+                    for v in column
+                ]
+            elif self._nan is not None:
+                found = [known.get(v, default) if v == v else self._nan for v in column]
+            else:
+                found = [known.get(v, default) for v in column]
+        except TypeError as error:
+            raise ValueError(
+                f"{label} holds a value that can be no category ({error}). Expected strings, "
+                "numbers or booleans."
+            ) from None
+        if default is None and None in found:
+            value = column[found.index(None)]
+            raise ValueError(
+                f"Found unknown categories [{value!r}] in {label[0].lower()}{label[1:]}. "
+                f"Expected one of {self.values[:10]!r}{', ...' * (len(self.values) > 10)}."
+            )
+        return np.array(found, dtype=np.float64)
+
+    def check(self):
+        """Refuse values and numbers that do not fit one another.
+
+        Raises
+        ------
+        ValueError
+        """
+        expect(isinstance(self.values, list), "a list of values")
+        plain = (int, float, str, bool, type(None))
+        expect(all(type(value) in plain for value in self.values), "plain values")
+        expect(type(self.codes) is np.ndarray, "codes as an array")
+        expect(self.codes.dtype == np.float64, "codes as float64")
+        expect(self.codes.shape == (len(self.values),), "a code for each value")
+        for code in (self.unknown, self.missing):
+            expect(code is None or type(code) is float, "a number")
+
+    @property
+    def n_codes(self):
+        """int: codes of values that are known."""
+        return len(set(self.codes.tolist()))
+
+
+def learn_categories(column, label):
+    """Learn the categories of a column.
+
+    Parameters
+    ----------
+    column : list
+    label : str
+        What a message calls the column.
+
+    Returns
+    -------
+    lookup : Lookup
+        Codes are counted from 0, in the order of the categories; the infrequent have the last
+        one in common. An unknown category is -1, a missing one NaN, or -1 where none was
+        missing.
+    n_codes, other : int
+        How many codes there are, and which stands for infrequent and unknown categories; -1
+        without one.
+    counts : list of int
+        Rows of each category that is infrequent, where all of them are.
+
+    Raises
+    ------
+    TypeError
+        If values are of types that cannot be kept: they are named.
+    """
+    try:
+        counts = Counter(value for value in column if not is_missing(value))
+    except TypeError as error:
+        raise TypeError(
+            f"{label} holds values that can be no categories ({error}). Expected strings, "
+            "numbers or booleans."
+        ) from None
+    counts = {_plain(value): n for value, n in counts.items()}
+    kinds = {type(value) for value in counts}
+    if not kinds <= {str, bool, int, float}:
+        names = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise TypeError(
+            f"{label} holds values of type {names}. Expected strings, numbers or booleans as "
+            "categories: convert the column, by .astype(str) for example."
+        )
+    known = sorted(counts, key=lambda value: (type(value) is str, value))
+    rows = np.array([counts[value] for value in known], dtype=np.intp)
+    is_rare = rows < _FEWEST_ROWS
+    if len(rows) - is_rare.sum() + 1 > _MOST_CODES:
+        # Stable, so that of equals those that come first in their order are infrequent.
+        is_rare[np.argsort(rows, kind="stable")[: 1 - _MOST_CODES]] = True
+    n_frequent = int((~is_rare).sum())
+    codes = np.where(is_rare, n_frequent, np.cumsum(~is_rare) - 1).astype(np.float64)
+    has_missing = sum(counts.values()) < len(column)
+    lookup = Lookup(known, codes, -1.0, np.nan if has_missing else -1.0)
+    silent = rows.tolist() if len(rows) > 1 and not n_frequent else []
+    has_rare = bool(is_rare.any())
+    return lookup, n_frequent + has_rare, n_frequent if has_rare else -1, silent
+
+
+def _plain(value):
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def warn_of_silent_columns(silent):
+    """Warn of columns of which a network learns nothing.
+
+    Parameters
+    ----------
+    silent : dict of str to list of int
+        Of each such column, by its label, the rows of each of its categories.
+    """
+    if not silent:
+        return
+    what = "; ".join(
+        f"{label} ({len(rows)} different values, {min(rows)} to {max(rows)} rows each)"
+        for label, rows in silent.items()
+    )
+    warnings.warn(
+        f"A network learns nothing of columns whose categories all have fewer than "
+        f"{_FEWEST_ROWS} rows: {what}. Expected categories that recur, or numbers. Dates as "
+        'text become numbers by pandas.to_datetime and differences, "1,5" by '
+        '.str.replace(",", "."), free text by a vectorizer; drop identifiers.',
+        UserWarning,
+        stacklevel=2,
+    )

@@ -1,0 +1,596 @@
+"""Containers of rows, read as arrays: NumPy, lists, pandas, polars, pyarrow, SciPy, torch.
+
+A table is a two-dimensional array, a sparse array in CSR form, or `Columns`: those of a frame,
+each an array of its own type. This is the only code that knows containers. Libraries are told
+by what their objects have, so that none needs to be installed.
+"""
+
+import datetime
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+
+# Up to so many rows a frame of pandas is read by rows.
+_FEW_ROWS = 64
+# Beyond it float64 does not hold every integer.
+LARGEST_EXACT = 1 << 53
+_LARGEST_FLOAT32 = np.finfo(np.float32).max
+_TIMES = (
+    datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64,
+)  # fmt: skip
+_CATEGORY_DTYPES = ("category", "categorical", "enum", "dictionary")
+
+
+class Columns:
+    """Columns of a frame, each an array of its own type.
+
+    Parameters
+    ----------
+    columns : list of ndarray of shape (n_rows,) or None
+        None stands for a column that is not read.
+    n_rows : int
+    names : list of str or None, default=None
+        For messages.
+    block : ndarray of shape (n_rows, n_columns) or None, default=None
+        All of them as one array, where they have one type.
+    """
+
+    def __init__(self, columns, n_rows, names=None, block=None):
+        self.columns = columns
+        self.names = names
+        self.block = block
+        self.shape = (n_rows, len(columns))
+
+    def take(self, places):
+        """Return some of the columns."""
+        names = None if self.names is None else [self.names[place] for place in places]
+        return Columns([self.columns[place] for place in places], self.shape[0], names)
+
+    def rows(self, rows):
+        """Return some of the rows, by a slice or indices."""
+        columns = [None if c is None else c[rows] for c in self.columns]
+        block = None if self.block is None else self.block[rows]
+        n_rows = len(range(*rows.indices(self.shape[0]))) if type(rows) is slice else len(rows)
+        return Columns(columns, n_rows, self.names, block)
+
+    def join(self):
+        """Return them as one array, of objects where no other type holds all."""
+        if self.block is not None:
+            return self.block
+        if not self.columns:
+            return np.empty(self.shape)
+        kinds = {column.dtype.kind for column in self.columns}
+        is_mixed = bool(kinds - set("biuf")) and len(kinds) > 1
+        dtype = object if is_mixed or kinds == {"U"} else np.result_type(*self.columns)
+        return np.stack([column.astype(dtype) for column in self.columns], axis=1)
+
+
+def take(table, places):
+    """Return some columns of a table."""
+    return table.take(places) if isinstance(table, Columns) else table[:, places]
+
+
+def rows_of(table, rows):
+    """Return some rows of a table, by a slice or indices."""
+    return table.rows(rows) if isinstance(table, Columns) else table[rows]
+
+
+def join(table):
+    """Return a table as one array."""
+    return table.join() if isinstance(table, Columns) else table
+
+
+def array_of(table, place):
+    """Return one column of a table as an array."""
+    return table.columns[place] if isinstance(table, Columns) else table[:, place]
+
+
+def column_of(table, place):
+    """Return the values of one column as a list of Python objects."""
+    column = array_of(table, place)
+    return list(column) if column.dtype.kind in "mM" else column.tolist()
+
+
+def label_of(table, place):
+    """Return what a message calls a column."""
+    names = table.names if isinstance(table, Columns) else None
+    return f"Column {place if names is None else names[place]!r} of X"
+
+
+def is_frame(X):
+    """Whether X is a frame: of pandas, polars or pyarrow."""
+    # Of the class: a frame takes long to find out that it has no column of some name.
+    kind = type(X)
+    return hasattr(kind, "columns") and (hasattr(kind, "dtypes") or hasattr(kind, "schema"))
+
+
+def names_of(X, known=None):
+    """Return the names of a frame's columns, or None where there are none that are strings.
+
+    Parameters
+    ----------
+    X : anything
+    known : list of str or None, default=None
+        Names that need no check.
+
+    Raises
+    ------
+    TypeError
+        If some are strings and others are not, as scikit-learn says it.
+    ValueError
+        If two columns have one name.
+    """
+    if not is_frame(X):
+        return None
+    names = _list_names(X)
+    if names == known:
+        return known
+    if len(set(names)) < len(names):
+        double = next(name for name in names if names.count(name) > 1)
+        raise ValueError(
+            f"X has two columns of one name, {double!r}. Expected every column to have a "
+            "name of its own: drop or rename one."
+        )
+    kinds = {type(name) for name in names}
+    if str not in kinds:
+        return None
+    if len(kinds) > 1:
+        raise TypeError(
+            "Feature names are only supported if all input features have string names, but "
+            f"your input has {sorted(kind.__qualname__ for kind in kinds)} as feature name / "
+            "column name types. Convert them, by X.columns = X.columns.astype(str) for example."
+        )
+    return names
+
+
+def _list_names(X):
+    names = X.column_names if _is_arrow(X) else X.columns
+    return names.tolist() if hasattr(names, "tolist") else list(names)
+
+
+def _is_arrow(X):
+    return hasattr(type(X), "column_names")
+
+
+def read_table(X, *, is_exact=False, keeps_types=False, n_dims=2):
+    """Return rows in any container as a table.
+
+    Parameters
+    ----------
+    X : array-like, frame or sparse matrix of shape (n_rows, n_columns)
+    is_exact : bool, default=False
+        Whether integers among floats lose no digits.
+    keeps_types : bool, default=False
+        Whether the columns of a frame keep their types, also where a few rows are read faster
+        as objects.
+    n_dims : int or None, default=2
+        Expected dimensions; None takes any from 2.
+
+    Returns
+    -------
+    ndarray, SciPy CSR array or Columns
+
+    Raises
+    ------
+    TypeError, ValueError
+        If X cannot be read as a table.
+    """
+    if X is None:
+        raise ValueError("X is None. Expected an array of shape (n_samples, n_features).")
+    if isinstance(X, Iterator):
+        raise TypeError(
+            f"X is a {type(X).__name__}, which can be read only once. Expected an array of "
+            "shape (n_samples, n_features): pass list(X), or its pieces to partial_fit."
+        )
+    if isinstance(X, np.matrix):
+        raise TypeError(
+            "X is a numpy.matrix: np.matrix is not supported. Expected an array: pass "
+            "numpy.asarray(X)."
+        )
+    if hasattr(type(X), "requires_grad"):  # a tensor
+        X = X.detach().cpu().numpy()
+    if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
+        raise ValueError(
+            "X is a masked array with masked values, which would be taken as if they were "
+            "not. Expected all values: fill them in, by sklearn.impute.SimpleImputer on "
+            "X.filled(numpy.nan), for example."
+        )
+    if hasattr(X, "tocsr"):
+        return _read_sparse(X)
+    if isinstance(X, dict) or (hasattr(X, "collect") and not hasattr(X, "__array__")):
+        remedy = "pass X.collect()" if hasattr(X, "collect") else "pass pandas.DataFrame(X)"
+        raise TypeError(
+            f"X is a {type(X).__name__}, which is no table yet. Expected an array or a frame: "
+            f"{remedy}."
+        )
+    if is_frame(X):
+        return _read_frame(X, is_exact, keeps_types)
+    is_list = not hasattr(X, "dtype")
+    array = np.asarray(X, dtype=object if is_list and is_exact else None)
+    if is_list and array.dtype.kind in "US":  # numbers among words stay numbers
+        array = np.asarray(X, dtype=object)
+    _check_dimensions(X, array, n_dims)
+    return array
+
+
+def _check_dimensions(X, array, n_dims):
+    if array.ndim == 1 and hasattr(X, "to_frame"):
+        raise ValueError(
+            f"Expected 2D array, got 1D array instead: X is a {type(X).__name__}. Pass a frame "
+            "of a single row or a single column. Reshape your data by X.to_frame()."
+        )
+    if array.dtype.kind == "V":
+        raise _no_numbers("X", array.dtype)
+    if isinstance(X, (str, bytes)):
+        raise ValueError(f"could not convert string to float: {X!r}. Expected a 2D array.")
+    if array.ndim < 2:
+        kind = "scalar" if array.ndim == 0 else "1D"
+        raise ValueError(
+            f"Expected 2D array, got {kind} array instead:\narray={array}.\nReshape your data "
+            "either using array.reshape(-1, 1) if your data has a single feature or "
+            "array.reshape(1, -1) if it contains a single sample."
+        )
+    if n_dims is not None and array.ndim > n_dims:
+        raise ValueError(
+            f"Found array with dim {array.ndim}, while dim <= {n_dims} is required. Expected X "
+            "of shape (n_samples, n_features)."
+        )
+
+
+def _read_sparse(X):
+    if len(X.shape) != 2:
+        raise ValueError(
+            f"Expected 2D input, got a sparse array of shape {X.shape}. Reshape your data by "
+            "X.reshape(1, -1) if it is a single sample."
+        )
+    if X.dtype.kind in "cmMVO":
+        raise _no_numbers("X", X.dtype)
+    from scipy.sparse import csr_array  # whoever passes one has it
+
+    X = csr_array(X)
+    if not X.has_canonical_format:
+        # Searching for extremes would put it in order in place: arrays that are the
+        # caller's, whose values may lie elsewhere.
+        X = X.copy()
+        X.sum_duplicates()
+    return X
+
+
+def _read_frame(X, is_exact, keeps_types):
+    names = _list_names(X)
+    if not hasattr(type(X), "iloc"):
+        n_rows = X.num_rows if _is_arrow(X) else X.height
+        columns = X.columns if _is_arrow(X) else X.get_columns()
+        return Columns([_read_column(column) for column in columns], n_rows, names)
+    n_rows, block = len(X), None
+    if n_rows <= _FEW_ROWS and not keeps_types:
+        # By rows: by columns pandas takes 10 us for each.
+        if n_rows == 1:
+            block = X.iloc[0].to_numpy()[None]
+        if block is None or block.dtype != object:
+            block = X.to_numpy(dtype=object if is_exact else None)
+    else:
+        dtypes = list(X.dtypes)
+        first = dtypes[0] if dtypes else None
+        is_plain = isinstance(first, np.dtype) and first.kind in "biufO"
+        if is_plain and all(dtype == first for dtype in dtypes):
+            block = np.asarray(X)
+    if block is not None:
+        return Columns(list(block.T), n_rows, names, block)
+    columns = [_read_pandas(X.iloc[:, place]) for place in range(len(names))]
+    return Columns(columns, n_rows, names)
+
+
+def _read_pandas(column):
+    kind = getattr(column.dtype, "kind", "O")
+    if isinstance(column.dtype, np.dtype) or kind not in "iuf":
+        return np.asarray(column)
+    if not column.isna().any():
+        return column.to_numpy(dtype=np.dtype(f"{kind}8"))
+    return _narrow(column.to_numpy(dtype=object))
+
+
+def _read_column(column):
+    """Return a column of polars or pyarrow as an array."""
+    is_arrow = hasattr(type(column), "to_pylist")
+    if not (column.null_count if is_arrow else column.null_count()):
+        array = column.to_numpy()
+        if array.dtype.kind in "biuf":
+            return array
+    return _narrow(_objects(column.to_pylist() if is_arrow else column.to_list()))
+
+
+def _objects(values):
+    # One by one: of lists of equal lengths NumPy would make more axes.
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def _narrow(array):
+    """Return objects as float64, missing ones as NaN, where all are numbers that it holds."""
+    kinds = {type(value) for value in array}
+    missing = {kind for kind in kinds if kind.__name__ in ("NAType", "NoneType")}
+    if not kinds - missing or not (kinds - missing) <= {int, float}:
+        return array
+    numbers = np.array([np.nan if type(v) in missing else v for v in array], dtype=np.float64)
+    return array if int in kinds and (np.abs(numbers) > LARGEST_EXACT).any() else numbers
+
+
+def _dtype_of(X, place):
+    if hasattr(X, "column_names"):
+        return X.schema[place].type
+    return X.dtypes.iloc[place] if hasattr(X, "iloc") else X.dtypes[place]
+
+
+def without_na(table):
+    """Return a table of a frame in which NaN stands for NA of pandas."""
+    if not isinstance(table, Columns):
+        return table
+    if table.block is not None:
+        block = _without_na(table.block)
+        return Columns(list(block.T), table.shape[0], table.names, block)
+    columns = [None if c is None else _without_na(c) for c in table.columns]
+    return Columns(columns, table.shape[0], table.names)
+
+
+def _without_na(array):
+    if array.dtype != object:
+        return array
+    is_na = np.frompyfunc(lambda value: type(value).__name__ == "NAType", 1, 1)(array)
+    return np.where(is_na.astype(bool), np.nan, array)
+
+
+def find_categories(X, table):
+    """Return which columns of a frame hold categories.
+
+    Those of the dtypes for categories, and those of text or other objects that are not all
+    numbers: text is a number where it parses as one, and no value begins as "007" does.
+
+    Parameters
+    ----------
+    X : frame
+    table : Columns
+        The same, read.
+
+    Returns
+    -------
+    bool ndarray of shape (n_columns,)
+    """
+    found = np.zeros(table.shape[1], dtype=bool)
+    for place, column in enumerate(table.columns):
+        dtype = str(_dtype_of(X, place)).lower()
+        if dtype.startswith(_CATEGORY_DTYPES):
+            found[place] = True
+        elif column.dtype.kind in "mM" or dtype.startswith(("date", "duration", "time")):
+            raise _no_numbers(label_of(table, place), dtype)
+        elif column.dtype.kind not in "biufc":
+            found[place] = not _are_numbers(column_of(table, place), label_of(table, place))
+    return found
+
+
+def _are_numbers(values, label):
+    there = [value for value in values if not is_missing(value)]
+    for value in there:
+        if isinstance(value, _TIMES):
+            raise _no_numbers(label, type(value).__name__)
+    try:
+        for value in there:
+            number_of(value)
+    except (TypeError, ValueError):
+        return False
+    # "007" is a name that is written in digits.
+    return bool(there) and not any(
+        isinstance(value, str) and _has_leading_zero(value) for value in there
+    )
+
+
+def _has_leading_zero(text):
+    digits = text.strip().lstrip("+-")
+    return len(digits) > 1 and digits[0] == "0" and digits[1].isdigit()
+
+
+def is_missing(value):
+    """Whether a value stands for a missing one: None, NaN, or NA and NaT of pandas."""
+    if value is None:
+        return True
+    if isinstance(value, str):
+        return False
+    # Told by their names, so that pandas need not be installed; NA has no truth.
+    if type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, (float, np.floating, np.datetime64, np.timedelta64)) and bool(
+        value != value
+    )
+
+
+def number_of(value):
+    """Return a value as a float; NaN where it is missing.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no number, nor text that is one.
+    """
+    if type(value) is float:
+        return value
+    if is_missing(value):
+        return np.nan
+    if isinstance(value, str) and "_" in value:
+        raise ValueError(f"could not convert string to float: {value!r}")
+    if isinstance(value, _TIMES):
+        raise TypeError("dates and times are no numbers")
+    return float(value)
+
+
+def numbers_of(table, places=None):
+    """Return columns of a table as numbers: floats, NaN where a value is missing.
+
+    Parameters
+    ----------
+    table : ndarray, SciPy CSR array or Columns
+    places : ndarray of int or None, default=None
+        None is all of them.
+
+    Returns
+    -------
+    ndarray or SciPy CSR array of shape (n_rows, n_columns)
+        float64 and float32 stay; types that float32 holds exactly become float32 where they
+        come as an array (by way of float64 images would take eight times their memory), all
+        others float64.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is no number; the column is named.
+    """
+    if isinstance(table, Columns) and table.block is None:
+        chosen = range(table.shape[1]) if places is None else places.tolist()
+        columns = [_numbers_in(table, place) for place in chosen]
+        dtype = np.float64
+        if columns and all(column.dtype == np.float32 for column in columns):
+            dtype = np.float32
+        numbers = np.empty((table.shape[0], len(columns)), dtype=dtype)
+        for place, column in enumerate(columns):
+            numbers[:, place] = column
+        return numbers
+    array = join(table)
+    dtype = array.dtype
+    if dtype.kind in "biuf":
+        if places is not None:
+            array = array[:, places]
+        is_small = dtype.kind == "b" or dtype.itemsize <= 2
+        if dtype == np.float32 or (is_small and not isinstance(table, Columns)):
+            return array.astype(np.float32, copy=False)
+        return array.astype(np.float64, copy=False)
+    if dtype.kind in "cmMV":
+        if dtype.kind in "mM" and np.isnat(array).any():
+            raise ValueError("X holds missing times (NaT). Expected numbers, all of them.")
+        raise _no_numbers("X", dtype)
+    chosen = np.arange(array.shape[1]) if places is None else places
+    numbers = np.empty((array.shape[0], len(chosen)))
+    for k, place in enumerate(chosen.tolist()):
+        numbers[:, k] = _numbers_in(table, place)
+    return numbers
+
+
+def _numbers_in(table, place):
+    column = array_of(table, place)
+    if column.dtype.kind in "biuf":
+        return column
+    if column.dtype.kind == "c":
+        raise _no_numbers(label_of(table, place), column.dtype)
+    values = column_of(table, place)
+    try:
+        return np.array([v if type(v) is float else number_of(v) for v in values])
+    except (TypeError, ValueError, OverflowError) as error:
+        raise _explain(values, label_of(table, place)) from error
+
+
+def _explain(values, label):
+    """Return the error that says which value of a column is no number."""
+    for value in values:
+        try:
+            number_of(value)
+        except (TypeError, ValueError, OverflowError) as error:
+            if isinstance(value, _TIMES):
+                return _no_numbers(label, type(value).__name__)
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            if isinstance(value, complex):
+                return ValueError(
+                    f"Complex data not supported: {label} holds {value!r}. Expected numbers."
+                )
+            return kind(
+                f"{label} holds {str(value)[:80]!r} of type {type(value).__name__} ({error}). "
+                "Expected numbers: convert or drop such values, or fit with the column as one "
+                "of categorical_features, where the estimator has them."
+            )
+    raise AssertionError
+
+
+def _no_numbers(label, dtype):
+    kind = dtype.kind if isinstance(dtype, np.dtype) else ""
+    if kind == "c":
+        return ValueError(
+            f"Complex data not supported: {label} is of {dtype}. Expected numbers."
+        )
+    if kind == "V":
+        return TypeError(
+            f"{label} is a structured array ({dtype}). Expected an array of numbers, of shape "
+            "(n_samples, n_features)."
+        )
+    return TypeError(
+        f"{label} holds times ({dtype}), which are no numbers. Expected numbers: turn them "
+        "into a count of seconds or days, or into parts such as the hour and the weekday."
+    )
+
+
+def check_finite(X, has_missing=True):
+    """Refuse numbers that are infinite, or too large for float32 in which networks train.
+
+    Parameters
+    ----------
+    X : ndarray or SciPy CSR array of shape (n_rows, n_columns)
+    has_missing : bool, default=True
+        Whether NaN may be among them.
+
+    Raises
+    ------
+    ValueError
+    """
+    values = X.data if hasattr(X, "tocsr") else X
+    if not values.size or values.dtype.kind not in "f":
+        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        has_nan = not has_missing and np.isnan(np.add.reduce(values, axis=None))
+        if has_nan and np.isnan(values).any():  # the sum may be NaN without one
+            raise ValueError(
+                "Input X contains NaN. Expected all values: fill missing ones in first, by "
+                "sklearn.impute.SimpleImputer for example."
+            )
+        # Two passes without a copy, also where there are missing values.
+        largest = max(np.fmax.reduce(values, axis=None), -np.fmin.reduce(values, axis=None))
+    if largest > _LARGEST_FLOAT32:
+        dtype, why = values.dtype, ""
+        if np.isfinite(largest):
+            dtype, why = np.dtype(np.float32), ", in which networks are trained"
+        raise ValueError(
+            f"Input X contains infinity or a value too large for {dtype!r}{why}. Expected "
+            "numbers of moderate size."
+        )
+
+
+def warn_of_large_integers(table, is_category):
+    """Warn of columns of integers that a float64 number has no room for.
+
+    Parameters
+    ----------
+    table : ndarray, SciPy CSR array or Columns
+    is_category : bool ndarray of shape (n_columns,) or None
+        Columns that are not read as numbers.
+    """
+    if not isinstance(table, Columns) or table.block is not None:
+        array = join(table)
+        arrays = {"X": array.data if hasattr(array, "tocsr") else array}
+        if is_category is not None and is_category.any():
+            return
+    else:
+        arrays = {
+            label_of(table, place): column
+            for place, column in enumerate(table.columns)
+            if is_category is None or not is_category[place]
+        }
+    for label, values in arrays.items():
+        if values.dtype.kind not in "iu" or values.dtype.itemsize < 8 or not values.size:
+            continue
+        for value in (values.max(), values.min()):
+            if abs(int(value)) > LARGEST_EXACT:
+                warnings.warn(
+                    f"{label} holds integers beyond 2**53, such as {value}, which lose their "
+                    "last digits as floating-point numbers. Expected measurements: leave "
+                    "identifiers out, or encode them.",
+                    UserWarning,
+                    stacklevel=2,
+                )
+                break

@@ -1,0 +1,364 @@
+"""Heads: from targets to what a network learns, and from its outputs to predictions.
+
+A classifier has `Labels`, a regressor `Numbers`. The arithmetic is written once over an array
+namespace, and of the outputs of an ensemble the members come first.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..storage.tree import expect
+from .namespace import as_constant, cast, dtype_in, in_place, largest, namespace_of, total
+
+# Standardized targets are clipped here: their squares must not overflow float32.
+_LARGEST_TARGET = 1e15
+# A target whose mean is this many standard deviations away from zero is predicted in
+# float64: float32 would round it by up to 6e-5 of a standard deviation.
+_FAR_FROM_ZERO = 1_000
+# Squares of targets do not overflow float64: nor is their mean or scale larger.
+_LARGEST_MOMENT = 1e155
+# A type of strings of so many bytes a label may be wider than its labels.
+_WIDE_LABEL = 1 << 16
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """The head of a classifier.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (n_classes,)
+        Labels, sorted; of a multilabel target the indices of its columns.
+    is_multilabel : bool
+        Whether the target is an indicator matrix, whose labels have an output each.
+    """
+
+    classes: np.ndarray
+    is_multilabel: bool
+
+    # Logits are computed in the dtype of the weights, whatever that of X.
+    in_dtype_of_X = False
+
+    @property
+    def n_outputs(self):
+        """int: outputs of the network."""
+        is_binary = len(self.classes) == 2 and not self.is_multilabel
+        return 1 if is_binary else len(self.classes)
+
+    @property
+    def kind(self):
+        """{"binary", "multiclass", "multilabel"}."""
+        if self.is_multilabel:
+            return "multilabel"
+        return "binary" if len(self.classes) == 2 else "multiclass"
+
+    @property
+    def loss(self):
+        """str: the loss that its outputs are trained by."""
+        return "cross_entropy" if self.kind == "multiclass" else "logistic"
+
+    def encode(self, y, dtype):
+        """Turn known labels into targets of the loss.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_rows,) or (n_rows, n_labels)
+        dtype : numpy dtype
+            float32 or float64, of targets that are floats.
+
+        Returns
+        -------
+        targets : ndarray
+            int64 class indices of shape (n_rows,), or floats of shape (n_rows, n_outputs).
+        codes : ndarray of int of shape (n_rows,) or None
+            Class of each row where rows have one.
+        """
+        if self.is_multilabel:
+            return y.astype(dtype), None
+        codes = np.searchsorted(self.classes, y)
+        codes = codes.astype(np.min_scalar_type(len(self.classes)))
+        if len(self.classes) == 2:
+            return codes.astype(dtype)[:, None], codes
+        return codes.astype(np.int64), codes
+
+    def join(self, outputs):
+        """Return the logits of an ensemble: those of its members' mean probabilities."""
+        if outputs.shape[-1] > 1 and not self.is_multilabel:
+            return mean_of_logarithms(log_softmax(outputs))
+        positive = mean_of_logarithms(log_sigmoid(outputs))
+        return positive - mean_of_logarithms(log_sigmoid(-outputs))
+
+    def scores(self, outputs):
+        """Return logits, of two classes those of the second, of shape (n_rows,)."""
+        is_one = outputs.shape[-1] == 1 and not self.is_multilabel
+        return outputs[..., 0] if is_one else outputs
+
+    def predictions(self, outputs):
+        """Return the most probable labels, in their dtype; zeros and ones where multilabel."""
+        if self.is_multilabel:
+            return (outputs > 0).astype(np.int64)
+        if outputs.shape[1] == 1:
+            return self.classes[(outputs[:, 0] > 0).astype(np.intp)]
+        return self.classes[outputs.argmax(axis=1)]
+
+    def probabilities(self, outputs):
+        """Return probabilities of each class, of shape (..., n_classes)."""
+        return self._of_classes(outputs, sigmoid, softmax)
+
+    def log_probabilities(self, outputs):
+        """Return logarithms of probabilities, also of those that round to zero."""
+        log_p = self._of_classes(outputs, log_sigmoid, log_softmax)
+        # The logarithm of the probability, also where that was rounded to one.
+        p, xp = self.probabilities(outputs), namespace_of(outputs)
+        return xp.where(p > 0.5, xp.log(xp.where(p > 0.5, p, xp.ones_like(p))), log_p)
+
+    def _of_classes(self, outputs, of_each, of_all):
+        if self.is_multilabel:
+            return of_each(outputs)
+        if outputs.shape[-1] == 1:
+            both = [of_each(-outputs), of_each(outputs)]
+            return namespace_of(outputs).concat(both, axis=-1)
+        return of_all(outputs)
+
+    def check(self):
+        """Refuse classes that a predictor cannot have.
+
+        Raises
+        ------
+        ValueError
+        """
+        expect(isinstance(self.is_multilabel, bool), "true or false")
+        classes = self.classes
+        is_list = type(classes) is np.ndarray and classes.ndim == 1
+        expect(is_list and len(classes) > 1, "classes")
+        # The codes of rows are searched for among them.
+        expect(bool((classes[:-1] < classes[1:]).all()), "classes in their order")
+        if classes.dtype.kind == "U":
+            # Each row that is predicted takes the room of the longest.
+            n_bytes = 4 * max(map(len, classes.tolist()))
+            expect(classes.itemsize <= max(n_bytes, _WIDE_LABEL), "labels of moderate width")
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """The head of a regressor.
+
+    Parameters
+    ----------
+    mean, scale : float64 ndarrays of shape (n_outputs,)
+        Targets are `(y - mean) / scale`; a scale of 0 divides by nothing.
+    is_log : bool
+        Whether outputs are logarithms of what is scaled.
+    is_column : bool
+        Whether the target was one-dimensional.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+    is_log: bool
+    is_column: bool
+
+    in_dtype_of_X = True
+    kind = "regression"
+
+    def __post_init__(self):
+        # Of each prediction: whether float32 outputs may stay float32.
+        object.__setattr__(self, "float32_holds_targets", self._holds_float32())
+
+    def _holds_float32(self):
+        # Others would be broadcast to far more numbers than a file holds.
+        expect(self.mean.shape == self.scale.shape, "a mean and a scale of each output")
+        with np.errstate(all="ignore"):
+            mean, scale = np.abs(self.mean), self.scale
+            is_moderate = (mean < 1e30) & (scale < 1e30) & ((scale > 1e-30) | (scale == 0))
+            return bool((is_moderate & (mean <= _FAR_FROM_ZERO * scale)).all())
+
+    @property
+    def n_outputs(self):
+        """int: outputs of the network."""
+        return len(self.mean)
+
+    def encode(self, y, dtype):
+        """Turn numbers into targets of the loss: see `scale_targets`.
+
+        Returns
+        -------
+        targets : ndarray of shape (n_rows, n_outputs)
+        codes : None
+        """
+        return scale_targets(y, self.mean, self.scale, dtype), None
+
+    def join(self, outputs):
+        """Return the outputs of an ensemble: the means of its members', also of logarithms."""
+        if self.is_log:
+            return mean_of_logarithms(outputs)
+        return total(namespace_of(outputs), outputs, 0)[0] / outputs.shape[0]
+
+    def predictions(self, outputs):
+        """Return numbers in the units of y, one-dimensional if y was. Overwrites `outputs`."""
+        xp, mean, scale = namespace_of(outputs), self.mean, self.scale
+        dtype = outputs.dtype if self.float32_holds_targets else dtype_in(xp, np.float64)
+        if self.is_log:
+            predicted = cast(xp, exp(outputs) * as_constant(xp, scale, outputs), dtype)
+        else:
+            predicted = cast(xp, outputs, dtype)
+            if xp is not np:  # which computes in float64 and rounds once
+                mean, scale = (
+                    cast(xp, as_constant(xp, part, outputs), dtype) for part in (mean, scale)
+                )
+            predicted *= scale
+            predicted += mean
+        return predicted[..., 0] if self.is_column else predicted
+
+    def check(self):
+        """Refuse numbers that do not fit one another.
+
+        Raises
+        ------
+        ValueError
+        """
+        for numbers in (self.mean, self.scale):
+            expect(type(numbers) is np.ndarray and numbers.dtype == np.float64, "float64")
+            expect(numbers.shape == (self.n_outputs,), "a number for each output")
+            expect(bool((np.abs(numbers) <= _LARGEST_MOMENT).all()), "moderate numbers")
+        expect(bool((self.scale >= 0).all()), "scales that are not negative")
+        expect(all(type(flag) is bool for flag in (self.is_log, self.is_column)), "booleans")
+        expect(not self.is_column or self.n_outputs == 1, "one output of a column")
+        # Not of the class: a file of skops sets attributes one by one.
+        holds = vars(self).get("float32_holds_targets")
+        expect(holds is self._holds_float32(), "the type of predictions")
+
+
+def scale_targets(y, mean, scale, dtype):
+    """Return `(y - mean) / scale` as `Task.targets`.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+    mean, scale : ndarrays of shape (n_outputs,)
+        A scale of 0 divides by nothing.
+    dtype : numpy dtype
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_outputs)
+    """
+    y = y.reshape(len(y), -1).astype(np.float64, copy=False)
+    with np.errstate(over="ignore"):
+        values = (y - mean) / np.where(scale == 0, 1.0, scale)
+    return np.clip(values, -_LARGEST_TARGET, _LARGEST_TARGET).astype(dtype)
+
+
+def mean_of_logarithms(logarithms):
+    """Return the logarithm of the mean, over the first axis, of numbers given as logarithms.
+
+    Parameters
+    ----------
+    logarithms : array of shape (n_members, ...)
+
+    Returns
+    -------
+    array of shape (...)
+    """
+    xp = namespace_of(logarithms)
+    most = largest(xp, logarithms, 0)
+    mean = total(xp, xp.exp(logarithms - most), 0) / logarithms.shape[0]
+    return (most + xp.log(mean))[0]
+
+
+def exp(z):
+    """Turn logarithms into numbers, in float64.
+
+    Parameters
+    ----------
+    z : array
+
+    Returns
+    -------
+    float64 array of the same shape
+
+    Raises
+    ------
+    ValueError
+        If a number is too large for float64.
+    """
+    xp = namespace_of(z)
+    with np.errstate(over="ignore"):
+        e = xp.exp(cast(xp, z, dtype_in(xp, np.float64)))
+    if not bool(xp.all(xp.isfinite(e))):
+        raise ValueError(
+            "The network predicts the logarithm of a number that is too large to be "
+            f"represented: {float(xp.max(z)):g}. Expected values like those of the training "
+            "data: check the rows for extreme values."
+        )
+    return e
+
+
+def softmax(z):
+    """Turn logits into probabilities, row by row.
+
+    Parameters
+    ----------
+    z : array of shape (..., n_classes)
+
+    Returns
+    -------
+    array of the same shape
+    """
+    xp = namespace_of(z)
+    p = z - largest(xp, z, -1)
+    p = in_place(xp, xp.exp, p)
+    p /= total(xp, p, -1)
+    return p
+
+
+def log_softmax(z):
+    """Turn logits into log-probabilities, row by row, without underflow.
+
+    Parameters
+    ----------
+    z : array of shape (..., n_classes)
+
+    Returns
+    -------
+    array of the same shape
+    """
+    xp = namespace_of(z)
+    p = z - largest(xp, z, -1)
+    p -= xp.log(total(xp, xp.exp(p), -1))
+    return p
+
+
+def sigmoid(z):
+    """Turn logits into probabilities, value by value, without overflow.
+
+    Parameters
+    ----------
+    z : array
+
+    Returns
+    -------
+    array of the same shape
+    """
+    xp = namespace_of(z)
+    # exp of a negative number keeps the digits of small probabilities.
+    e = xp.exp(-xp.abs(z))
+    one = 1 if xp is np else xp.ones_like(e)
+    return xp.where(z >= 0, one, e) / (1 + e)
+
+
+def log_sigmoid(z):
+    """Turn logits into log-probabilities, value by value, without underflow.
+
+    Parameters
+    ----------
+    z : array
+
+    Returns
+    -------
+    array of the same shape
+    """
+    xp = namespace_of(z)
+    zero = z.dtype.type(0) if xp is np else xp.zeros_like(z)
+    return -xp.logaddexp(zero, -z)

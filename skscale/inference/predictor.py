@@ -1,0 +1,201 @@
+"""Predictors: the fitted state of an estimator, and the only way from rows to predictions."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..networks.fitted import ModuleNetwork
+from ..storage import container
+from ..storage.tree import expect, pack
+from .dense import Dense
+from .heads import Labels, Numbers
+from .inputs import Inputs
+
+# Raise it when a file that is written now could not be read, or be read otherwise, by the
+# skscale before; keep reading all formats up to it, and keep a file of each in the tests.
+FORMAT_VERSION = 2
+KIND = "frozen"
+
+
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """Predict from rows in any container. Cannot be fitted.
+
+    `predictor_` of a fitted estimator is one, `skscale.freeze` makes one of a pipeline, and
+    `skscale.load_frozen` reads one from a file. That of a dense network needs NumPy alone.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        From rows to the inputs of the network.
+    network : Dense or ModuleNetwork
+        From inputs to outputs.
+    head : Labels or Numbers
+        From outputs to predictions.
+    """
+
+    inputs: Inputs
+    network: object
+    head: Labels | Numbers
+
+    def outputs(self, X):
+        """Return the outputs of the network, of shape (n_rows, n_outputs).
+
+        Parameters
+        ----------
+        X : array-like or frame of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_outputs)
+            Of an ensemble joined. A regressor's are float64 where X is.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X is other than the rows of the fit, or an output is not finite.
+        """
+        numbers, is_complete = self.inputs.read(X)
+        dtype = self.network.dtype
+        if self.head.in_dtype_of_X and numbers.dtype == np.float64:
+            dtype = numbers.dtype
+        x = self.inputs.encode(numbers, dtype, is_complete)
+        outputs = self._compute(x)
+        return outputs if outputs.dtype == dtype else outputs.astype(dtype)
+
+    # What comes of numbers that are too large raises; a decorator takes 0.6 us, not 1.1.
+    @np.errstate(over="ignore", invalid="ignore")
+    def _compute(self, x):
+        outputs = self.network.outputs(x)
+        # One pass, in nearly all cases.
+        if not math.isfinite(np.vdot(outputs, outputs)) and not np.isfinite(outputs).all():
+            raise ValueError(
+                "The network's output is not finite for some rows of X. Expected values like "
+                "those of the training data: check the rows for extreme values, and the "
+                "estimator's weights."
+            )
+        return self.head.join(outputs) if outputs.ndim == 3 else outputs
+
+    def predict(self, X):
+        """Predict labels or numbers.
+
+        Parameters
+        ----------
+        X : array-like or frame of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Labels in their dtype, or numbers in the units of y.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X is other than the rows of the fit, or an output is not finite.
+        """
+        return self.head.predictions(self.outputs(X))
+
+    def save(self, path):
+        """Write it to a file, as a whole or not at all.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Raises
+        ------
+        TypeError
+            If the network is a module, which needs torch.
+        """
+        if not isinstance(self.network, Dense):
+            raise TypeError(
+                f"The network of {self.inputs.owner} is a module, which needs torch. Keep the "
+                "estimator, by skscale.save or pickle."
+            )
+        tree = {"inputs": self.inputs, "network": self.network, "head": self.head}
+        container.write(path, KIND, FORMAT_VERSION, pack(tree))
+
+    def check(self):
+        """Refuse parts that do not fit one another.
+
+        Raises
+        ------
+        ValueError
+        """
+        expect(isinstance(self.inputs, Inputs), "inputs")
+        expect(isinstance(self.network, (Dense, ModuleNetwork)), "a network")
+        expect(isinstance(self.head, (Labels, Numbers)), "labels or numbers")
+        is_classifier = isinstance(self, ClassifierPredictor)
+        expect(is_classifier is isinstance(self.head, Labels), "labels of a classifier")
+        self.head.check()
+        self.network.check()
+        self.inputs.check(self.network.n_inputs)
+        expect(self.network.n_outputs == self.head.n_outputs, "weights of each output")
+
+    @property
+    def n_features_in_(self):
+        """int: columns of X, or numbers of a sample."""
+        return self.inputs.n_features
+
+    @property
+    def feature_names_in_(self):
+        """ndarray of str of shape (n_features,): of the frame that it was fitted on."""
+        if self.inputs.names is None:
+            raise AttributeError("It was fitted on rows without names.")
+        return np.array(self.inputs.names, dtype=object)
+
+    @property
+    def is_categorical_(self):
+        """bool ndarray of shape (n_features,): whether a column may hold no numbers."""
+        return np.isin(np.arange(self.inputs.n_features), self.inputs.coded)
+
+    @property
+    def missing_values_(self):
+        """list of float or None: the value to pass for a missing one of each column.
+
+        NaN; None where that was a value to learn from, or is filled by an imputer, and NaN is
+        not.
+        """
+        nones = self.inputs.nones
+        return [None if c in nones else math.nan for c in range(self.inputs.n_features)]
+
+
+class ClassifierPredictor(Predictor):
+    """Predict labels and probabilities: see `Predictor`."""
+
+    @property
+    def classes_(self):
+        """ndarray of shape (n_classes,): labels, in the order of the probabilities."""
+        return self.head.classes
+
+    def decision_function(self, X):
+        """Return logits: see `skscale.ScaledMLPClassifier.decision_function`."""
+        return self.head.scores(self.outputs(X))
+
+    def predict_proba(self, X):
+        """Predict probabilities.
+
+        Parameters
+        ----------
+        X : array-like or frame of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        return self.head.probabilities(self.outputs(X))
+
+    def predict_log_proba(self, X):
+        """Predict logarithms of probabilities: see `predict_proba`."""
+        return self.head.log_probabilities(self.outputs(X))
+
+
+class RegressorPredictor(Predictor):
+    """Predict numbers: see `Predictor`."""
+
+
+def make_predictor(inputs, network, head):
+    """Return the predictor of a classifier or of a regressor, by its head."""
+    kind = ClassifierPredictor if isinstance(head, Labels) else RegressorPredictor
+    return kind(inputs, network, head)

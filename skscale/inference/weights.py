@@ -1,0 +1,125 @@
+"""Weights of a network, or of a stack of networks, as one value."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..storage.tree import expect
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Coefficients, intercepts and buffers of a network, or of `n_members` side by side.
+
+    Parameters
+    ----------
+    coefs : list of ndarray
+        Of a dense network (n_inputs, n_outputs) a layer, the output layer last; of a module its
+        parameters of two and more dimensions.
+    intercepts : list of ndarray
+        Of a dense network (n_outputs,) a layer; of a module its other parameters.
+    buffers : list of ndarray
+        Arrays that are not trained, such as running means.
+    n_members : int or None
+        Length of the first axis of every array, that of the members; None is one network
+        without such an axis.
+    """
+
+    coefs: list
+    intercepts: list
+    buffers: list = field(default_factory=list)
+    n_members: int | None = None
+
+    @classmethod
+    def stack(cls, networks):
+        """Return the weights of several networks, members first; of one, its own."""
+        if len(networks) == 1:
+            return networks[0]
+        parts = (
+            [np.stack(arrays) for arrays in zip(*of_members, strict=True)]
+            for of_members in zip(*(network.parts for network in networks), strict=True)
+        )
+        return cls(*parts, n_members=len(networks))
+
+    @property
+    def parts(self):
+        """(list, list, list): coefficients, intercepts and buffers."""
+        return self.coefs, self.intercepts, self.buffers
+
+    @property
+    def members(self):
+        """list of Weights: one a network; views."""
+        if self.n_members is None:
+            return [self]
+        return [
+            Weights(*([array[k] for array in part] for part in self.parts))
+            for k in range(self.n_members)
+        ]
+
+    @property
+    def trained(self):
+        """list of ndarray: coefficients and intercepts."""
+        return [*self.coefs, *self.intercepts]
+
+    @property
+    def dtype(self):
+        """numpy dtype of the trained arrays; float32 without any."""
+        return self.trained[0].dtype if self.trained else np.dtype(np.float32)
+
+    @property
+    def is_finite(self):
+        """bool: whether all that was trained is finite."""
+        return all(np.isfinite(array).all() for array in self.trained)
+
+    def astype(self, dtype):
+        """Return copies of what is trained in a dtype."""
+        coefs, intercepts = ([a.astype(dtype) for a in part] for part in self.parts[:2])
+        return replace(self, coefs=coefs, intercepts=intercepts)
+
+    def rescale_output(self, factor, shift=0.0, axis=-1):
+        """Return the weights with outputs multiplied by `factor` and moved by `shift`.
+
+        Parameters
+        ----------
+        factor, shift : float or ndarray of shape (n_outputs,)
+        axis : int, default=-1
+            That of the outputs in the last coefficients, -2 where inputs come last.
+        """
+        coef, intercept = self.coefs[-1], self.intercepts[-1]
+        factor = np.asarray(factor)
+        of_coef = factor[..., None] if axis == -2 else factor
+        return replace(
+            self,
+            coefs=[*self.coefs[:-1], (coef * of_coef).astype(coef.dtype)],
+            intercepts=[
+                *self.intercepts[:-1],
+                (intercept * factor + shift).astype(intercept.dtype),
+            ],
+        )
+
+    def check(self):
+        """Refuse what are no weights of a dense network, each layer fitting the one before.
+
+        Raises
+        ------
+        ValueError
+        """
+        expect(all(isinstance(part, list) for part in self.parts), "lists of arrays")
+        expect(bool(self.coefs) and len(self.coefs) == len(self.intercepts), "layers")
+        expect(not self.buffers, "a dense network without buffers")
+        expect(self.n_members is None or type(self.n_members) is int, "a number of members")
+        arrays = self.trained
+        expect(all(type(a) is np.ndarray for a in arrays), "weights as arrays")
+        expect(all(a.ndim and a.size for a in arrays), "weights of a unit at least")
+        expect(self.coefs[0].ndim > 1, "weights of two axes")
+        expect({a.dtype for a in arrays} <= {np.dtype("f4"), np.dtype("f8")}, "weights")
+        expect(len({a.dtype for a in arrays}) == 1, "weights of one type")
+        expect(self.is_finite, "finite weights")
+        members = self.coefs[0].shape[:-2]
+        wanted = () if self.n_members is None else (self.n_members,)
+        expect(members == wanted and 0 not in members, "members of an ensemble")
+        n_inputs = self.coefs[0].shape[-2]
+        for coef, intercept in zip(self.coefs, self.intercepts, strict=True):
+            expect(coef.shape[:-1] == (*members, n_inputs), "weights that fit the layer before")
+            expect(intercept.shape == (*members, coef.shape[-1]), "a bias of each unit")
+            n_inputs = coef.shape[-1]

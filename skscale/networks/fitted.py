@@ -1,0 +1,179 @@
+"""Fitted networks that are modules of torch, as plain arrays until they predict."""
+
+import sys
+import threading
+import weakref
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..forks import hold_while_forking
+from ..inference.weights import Weights
+from ..storage.tree import expect, expect_floats
+from .architecture import ACTIVATIONS, ConvolutionalArchitecture, ModuleArchitecture, Stage
+
+# The modules of fitted networks, made when they first predict. Not in the networks: a pickle is
+# arrays, and a copy makes its own.
+_modules = weakref.WeakKeyDictionary()
+_lock = hold_while_forking(threading.Lock())
+# Pixels of a side that any image may be resized to, and times its own side.
+_LARGEST_SIDE = 1024
+_LARGEST_ZOOM = 16
+
+
+@dataclass(frozen=True, eq=False)
+class ModuleNetwork:
+    """A fitted module, or an ensemble of them.
+
+    Parameters
+    ----------
+    architecture : ConvolutionalArchitecture or ModuleArchitecture
+    weights : Weights
+    factors : ndarray of shape (n_members,)
+        The outputs of each member are multiplied by it.
+    device : str
+        Where to predict: that of the fit. A CPU where it is not there.
+    """
+
+    architecture: object
+    weights: Weights
+    factors: np.ndarray
+    device: str
+
+    @property
+    def dtype(self):
+        """numpy dtype of the weights."""
+        return self.weights.dtype
+
+    @property
+    def n_inputs(self):
+        """int: numbers of a row."""
+        return self.architecture.n_features
+
+    @property
+    def n_outputs(self):
+        """int: width of the output."""
+        return self.architecture.n_outputs
+
+    def check(self):
+        """Refuse weights and an architecture that do not fit one another.
+
+        Raises
+        ------
+        ValueError
+        """
+        weights, architecture = self.weights, self.architecture
+        expect(isinstance(weights, Weights), "weights")
+        expect(all(isinstance(part, list) for part in weights.parts), "lists of arrays")
+        arrays = [*weights.trained, *weights.buffers]
+        expect(all(type(a) is np.ndarray for a in arrays), "weights as arrays")
+        expect(all(a.dtype.kind == "f" for a in weights.trained), "weights as floats")
+        expect(all(a.dtype.kind in "biuf" for a in weights.buffers), "buffers as numbers")
+        n_members = weights.n_members
+        if n_members is not None:
+            expect(type(n_members) is int and n_members > 0, "a number of members")
+            expect(all(a.shape[:1] == (n_members,) for a in arrays), "arrays of all members")
+        expect_floats(self.factors, (n_members or 1,))
+        expect(bool(np.isfinite(self.factors).all()), "finite factors")
+        # That of "meta" would compute nothing.
+        is_known = isinstance(self.device, str) and not self.device.startswith("meta")
+        expect(is_known, "the name of a device")
+        # Else a module could be far larger than its file.
+        if isinstance(architecture, ConvolutionalArchitecture):
+            _check_convolutional(architecture)
+        else:
+            expect(isinstance(architecture, ModuleArchitecture), "an architecture")
+            _check_module(architecture)
+        n_parameters = sum(a.size for a in weights.trained)
+        expect(n_parameters == (n_members or 1) * architecture.n_parameters, "all parameters")
+
+    def outputs(self, x):
+        """Return the outputs of rows.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_rows, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_outputs), or (n_members, n_rows, n_outputs)
+        """
+        torch_side, device = _import_networks(), self._prediction_device()
+        outputs = [
+            torch_side.compute(self.architecture, module, x, device) for module in self.modules
+        ]
+        # float32 stays float32.
+        outputs = [
+            o if f == 1 else o * o.dtype.type(f)
+            for o, f in zip(outputs, self.factors, strict=True)
+        ]
+        return outputs[0] if len(outputs) == 1 else np.stack(outputs)
+
+    @property
+    def modules(self):
+        """list of nn.Module: one a member, in evaluation mode."""
+        with _lock:
+            modules = _modules.get(self)
+        if modules is None:
+            torch_side = _import_networks()
+            modules = [
+                torch_side.load_weights_(torch_side.build(self.architecture), member).eval()
+                for member in self.weights.members
+            ]
+            with _lock:
+                _modules[self] = modules
+        return modules
+
+    def _prediction_device(self):
+        from ..training.engine import resolve_device
+
+        try:
+            return resolve_device(self.device)
+        except ValueError:
+            return "cpu"
+
+
+def _check_convolutional(a):
+    """Refuse shapes whose maps or layers could be far larger than all parameters together."""
+    expect(isinstance(a.channels_first, bool), "true or false")
+    expect(a.activation in ACTIVATIONS, "a known activation")
+    expect(isinstance(a.stages, tuple) and a.stages, "stages")
+    expect(all(isinstance(stage, Stage) for stage in a.stages), "stages")
+    expect(len(a.image_shape) == 3, "height, width and channels")
+    _expect_sizes(*a.image_shape, a.n_outputs, a.stem_width)
+    for stage in a.stages:
+        _expect_sizes(stage.width, *stage.hidden, *stage.strides)
+        expect(len(stage.strides) == 2 and max(stage.strides) <= 2, "strides of 1 or 2")
+    if a.side is not None:
+        _expect_sizes(a.side)
+        most = max(_LARGEST_SIDE, _LARGEST_ZOOM * max(a.image_shape))
+        expect(a.side <= most, f"images that are resized to {most} pixels at most")
+
+
+def _check_module(a):
+    """Refuse a class that is no module of torch, and sizes that are none."""
+    # Of a module's class torch was imported.
+    torch = sys.modules.get("torch")
+    is_module = isinstance(a.module, type) and torch and issubclass(a.module, torch.nn.Module)
+    expect(is_module, "a module of torch")
+    expect(isinstance(a.arguments, dict), "arguments by their names")
+    _expect_sizes(*a.input_shape, a.n_outputs, a.widest)
+    expect(a.widest >= a.n_features, "numbers between two layers")
+    expect(type(a.n_parameters) is int, "a number of parameters")
+    flags = (a.takes_integers, a.draws, a.has_buffers)
+    expect(all(isinstance(flag, bool) for flag in flags), "true or false")
+
+
+def _expect_sizes(*sizes):
+    expect(all(type(n) is int and n > 0 for n in sizes), "sizes from 1 on")
+
+
+def _import_networks():
+    try:
+        from . import modules
+    except ImportError as error:
+        raise ImportError(
+            "Predicting by a network that is a module needs torch (dense networks predict "
+            f"without): pip install torch. What failed: {error}"
+        ) from error
+    return modules
