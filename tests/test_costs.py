@@ -186,6 +186,7 @@ class Slow(ClassifierMixin, BaseEstimator):
         return np.zeros(len(X), dtype=int)
 
 
+@pytest.mark.alone
 def test_latency_is_in_microseconds_of_the_rows_asked_for(iris):
     estimator = Slow(0.002)
     assert 2000 <= costs_of(estimator, *iris, "latency_us")["latency_us"] < 8000
@@ -194,6 +195,7 @@ def test_latency_is_in_microseconds_of_the_rows_asked_for(iris):
     assert estimator.n_rows == 5
 
 
+@pytest.mark.alone
 def test_latency_ranks_two_networks_in_20_of_20_tries_with_the_cores_busy(digits):
     X, y = digits
     small = ScaledMLPClassifier(depth=1, width=8, max_epochs=1, random_state=0).fit(X, y)
@@ -220,6 +222,7 @@ def test_latency_ranks_two_networks_in_20_of_20_tries_with_the_cores_busy(digits
     assert ranked == [True] * 20
 
 
+@pytest.mark.alone
 def test_measurements_wait_for_trainings_and_for_one_another():
     gate, log, release = Gate(), [], threading.Event()
 
@@ -264,6 +267,7 @@ def test_measurements_wait_for_trainings_and_for_one_another():
     assert log[8:] == ["t3 begins", "t3 ends"]  # what measures was there first
 
 
+@pytest.mark.alone
 def test_the_gate_never_waits_for_its_own_thread_nor_for_ever():
     gate = Gate()
     with gate.training(), gate.quiet(), gate.training():
@@ -288,6 +292,7 @@ def test_the_gate_never_waits_for_its_own_thread_nor_for_ever():
     thread.join()
 
 
+@pytest.mark.alone
 def test_shares_of_a_stack_add_up_to_its_time(digits):
     X, y = digits
     networks = [

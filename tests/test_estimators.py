@@ -309,6 +309,7 @@ def test_without_early_stopping_all_epochs_run(Estimator, small):
     assert np.isnan(fitted.validation_scores_).all()
 
 
+@pytest.mark.alone
 def test_a_time_budget_ends_a_fit(digits):
     fitted = ScaledMLPClassifier(
         max_seconds=0.2, max_epochs=10**6, early_stopping=False, random_state=0
@@ -434,6 +435,7 @@ def test_a_refused_input_leaves_a_fitted_estimator_as_it_was(Estimator, small):
         np.testing.assert_array_equal(fitted.predict(X), expected)
 
 
+@pytest.mark.alone
 def test_a_control_c_within_a_fit_propagates(tmp_path):
     import signal
     import subprocess

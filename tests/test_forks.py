@@ -33,7 +33,12 @@ from skscale import (
 # Seconds that nothing in a child takes by far.
 LIMIT = 20
 FAST = {"max_epochs": 2, "random_state": 0}
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system forks no process")
+pytestmark = pytest.mark.usefixtures("two_threads")
+
+
+def needs_fork(test):
+    no_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system forks no process")
+    return pytest.mark.alone(no_fork(test))
 
 
 class Dropping(nn.Module):

@@ -53,6 +53,7 @@ from skscale import ScaledMLPClassifier, ScaledMLPRegressor, last_fused_run
 from skscale.training import fusion
 from skscale.training.joblib_backend import FusedBackend
 
+pytestmark = pytest.mark.usefixtures("two_threads")
 FAST = {
     "width": 8,
     "max_epochs": 6,
@@ -640,6 +641,7 @@ def test_what_cannot_be_fused_runs_alone_in_the_same_search(data):
     )
 
 
+@pytest.mark.alone
 def test_a_time_budget_ends_each_member(data):
     network = clone(NET).set_params(max_epochs=1_000_000, max_seconds=0.5, early_stopping=False)
     start = time.perf_counter()
@@ -650,6 +652,7 @@ def test_a_time_budget_ends_each_member(data):
     assert all(model.n_iter_ < 1_000_000 for model in models)
 
 
+@pytest.mark.alone
 def test_a_job_that_waits_for_another_counts_as_waiting(data):
     X, y = data
     made, started = threading.Event(), threading.Event()
@@ -742,6 +745,7 @@ def test_the_callers_warning_filters_are_left_as_they_were(data):
     assert warnings.filters == before
 
 
+@pytest.mark.alone
 def test_an_error_ends_nested_calls_whose_jobs_are_still_queued():
     def outer(i):
         if i == 0:
@@ -754,6 +758,7 @@ def test_an_error_ends_nested_calls_whose_jobs_are_still_queued():
     assert time.perf_counter() - start < 3
 
 
+@pytest.mark.alone
 def test_jobs_that_train_nothing_run_one_a_core():
     lock, running, most = threading.Lock(), [], []
 
@@ -813,6 +818,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
 def test_ctrl_c_ends_a_search_at_once_with_no_thread_left():
     with subprocess.Popen(

@@ -39,7 +39,10 @@ from skscale.training import engine, fusion, keeping, stack, workers
 from skscale.training.task import CancelledError
 from tests.test_training_engine import make_task
 
-pytestmark = pytest.mark.filterwarnings("ignore:Without its teacher")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Without its teacher"),
+    pytest.mark.usefixtures("two_threads"),
+]
 
 FAST = {"width": 8, "max_epochs": 6, "random_state": 0}
 
@@ -608,7 +611,7 @@ def test_too_little_memory_goes_on_from_what_is_kept(digits, tmp_path, steps, mo
         real(self)
 
     monkeypatch.setattr(stack.Stack, "_advance", advance)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)  # one stack
+    torch.set_num_threads(1)  # one stack
     advance.fails_at = None
     undisturbed = clone(network).fit(X, y)
     n = len(calls)
@@ -721,6 +724,7 @@ def run_search(groups, backend, log, memory="", seconds=0.5, kill_after=None):
     return lines.count("epoch"), lines[-1], took
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
 @pytest.mark.parametrize("backend", ["1", "skscale", "2"])
@@ -752,6 +756,7 @@ def alive(pid):
     return state != "Z"
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
 def test_workers_end_soon_after_a_parent_that_was_killed():
@@ -789,6 +794,7 @@ joblib.Parallel(n_jobs=2)(joblib.delayed(fit)(s) for s in range(2))
         process.wait()
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
 def test_what_has_ended_is_not_alive_though_nobody_asked_for_it():
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:

@@ -27,6 +27,7 @@ from skscale import freeze
 ROOT = pathlib.Path(__file__).parents[1]
 FOLDER = ROOT / "examples" / "service"
 SERVICE = [sys.executable, str(FOLDER / "service.py")]
+pytestmark = pytest.mark.alone
 # Seconds that nothing here takes by far.
 LIMIT = 30
 

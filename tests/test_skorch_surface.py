@@ -213,6 +213,7 @@ def test_a_callback_class_is_made_and_gradient_clipping_clips(digits):
     assert np.abs(clipped.coefs_[0] - plain.coefs_[0]).max() > 1e-3
 
 
+@pytest.mark.alone
 def test_a_control_c_within_a_fit_with_callbacks_propagates(digits):
     import signal
 
@@ -232,6 +233,7 @@ def test_a_diverged_fit_with_callbacks_raises(Estimator, small):
         Estimator(learning_rate=1e30, random_state=0, callbacks=[Nothing()]).fit(*small)
 
 
+@pytest.mark.alone
 def test_a_time_budget_ends_a_fit_with_callbacks_within_an_epoch(digits):
     fitted = ScaledMLPClassifier(
         max_seconds=0.3, max_epochs=10**6, batch_size=1, random_state=0, callbacks=[Nothing()]

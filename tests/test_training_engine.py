@@ -281,6 +281,7 @@ def test_members_stop_on_their_own_and_keep_their_best_weights():
         np.testing.assert_array_equal(got, kept)
 
 
+@pytest.mark.alone
 def test_a_time_budget_ends_a_member_and_keeps_its_best_weights():
     def slow(epoch, get_weights):
         time.sleep(0.05)
@@ -478,6 +479,7 @@ def test_a_fit_moves_no_global_generator_and_reads_none(Estimator, small):
     np.testing.assert_array_equal(first.coefs_[0], fit().coefs_[0])
 
 
+@pytest.mark.alone
 def test_a_fit_in_one_thread_does_not_disturb_predictions_in_another(digits):
     X, y = digits
     served = ScaledMLPClassifier(random_state=0, max_epochs=3, dropout=0.5).fit(X, y)
@@ -495,6 +497,7 @@ def test_a_fit_in_one_thread_does_not_disturb_predictions_in_another(digits):
     assert n_while_training > 3
 
 
+@pytest.mark.alone
 def test_a_forked_child_predicts_and_fits_after_its_parent_used_two_threads():
     # A program of its own, so that pytest's threads are not forked.
     code = """
@@ -598,6 +601,7 @@ def test_threads_train_a_stack_each_with_the_same_result():
         assert_equal_networks(one, train([task])[0], rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.alone
 def test_a_cancelled_training_ends_in_all_threads():
     from skscale.training.task import CancelledError
 
@@ -614,6 +618,7 @@ def test_a_cancelled_training_ends_in_all_threads():
     assert not [t for t in threading.enumerate() if t.name == "skscale-train"]
 
 
+@pytest.mark.alone
 def test_ctrl_c_in_one_thread_ends_the_others(monkeypatch):
     from skscale.training import stack
 
