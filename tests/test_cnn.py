@@ -174,7 +174,7 @@ def test_pixels_are_centred_by_the_moments_of_each_channel():
 def test_all_checks_pass_in_float64_with_full_batches(Estimator):
     # Without what is drawn for each row: one that is repeated is changed twice.
     estimator = Estimator(
-        precision="float64", max_epochs=25, batch_size=1_000_000, early_stopping=False,
+        precision="float64", max_epochs=16, batch_size=1_000_000, early_stopping=False,
         dropout=0.0, width=8, augmentation=None, learning_rate=0.02,
     )  # fmt: skip
     results = check_estimator(estimator, on_skip=None, on_fail=None)
@@ -192,7 +192,7 @@ def test_all_checks_but_weight_equivalence_pass_with_defaults(Estimator):
 
 def test_digits_are_read_and_numbers_of_images_are_predicted(images):
     X, y = images
-    short = {"width": 12, "max_epochs": 20, "random_state": 0}
+    short = {"width": 8, "max_epochs": 10, "random_state": 0}
     network = ScaledCNNClassifier(**short).fit(X[:900], y[:900])
     assert network.score(X[900:], y[900:]) > 0.93
     ink = np.c_[X.mean((1, 2)), X[:, :4].mean((1, 2))]
@@ -339,8 +339,8 @@ def test_channels_whose_outgoing_weights_are_zero_change_nothing(importance):
 
 
 def test_pruning_removes_channels_and_the_pickle_is_smaller(images):
-    X, y = images[0][:400], images[1][:400]
-    full = ScaledCNNClassifier(width=8, max_epochs=20, random_state=0).fit(X, y)
+    X, y = images[0][:300], images[1][:300]
+    full = ScaledCNNClassifier(width=8, max_epochs=15, random_state=0).fit(X, y)
     pruned = clone(full).set_params(pruning=0.75, pruning_epochs=5).fit(X, y)
     assert sum(pruned.complexity_.widths) == sum(full.complexity_.widths) // 4
     assert pruned.complexity_.n_macs < 0.4 * full.complexity_.n_macs
@@ -349,7 +349,7 @@ def test_pruning_removes_channels_and_the_pickle_is_smaller(images):
     again = prune(full, 0.5, X, y)
     assert sum(again.complexity_.widths) == sum(full.complexity_.widths) // 2
     assert again.n_iter_ == 12  # two after the first step, ten after the second
-    on = clone(pruned).set_params(warm_start=True)
+    on = clone(pruned).set_params(warm_start=True, max_epochs=3)
     on.fit(X, y).fit(X, y)
     assert on.complexity_.widths != full.complexity_.widths
     masked = ScaledCNNClassifier(pruning=0.5, pruning_kind="weights", **FAST).fit(X, y)

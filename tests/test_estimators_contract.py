@@ -43,7 +43,7 @@ def _failures(estimator):
 @pytest.mark.parametrize("Estimator", ESTIMATORS)
 def test_all_checks_pass_in_float64_with_full_batches(Estimator):
     estimator = Estimator(
-        precision="float64", max_epochs=60, batch_size=1_000_000, early_stopping=False
+        precision="float64", max_epochs=40, batch_size=1_000_000, early_stopping=False
     )
     assert _failures(estimator) == {}
 

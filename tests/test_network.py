@@ -94,7 +94,7 @@ def sequences():
 @pytest.mark.parametrize("Estimator", [ScaledNetworkClassifier, ScaledNetworkRegressor])
 def test_all_checks_pass_in_float64_with_full_batches(Estimator):
     estimator = Estimator(
-        Dense, precision="float64", max_epochs=80, batch_size=1_000_000, early_stopping=False,
+        Dense, precision="float64", max_epochs=50, batch_size=1_000_000, early_stopping=False,
         learning_rate=0.02, width=32,
     )  # fmt: skip
     results = check_estimator(estimator, on_skip=None, on_fail=None)
@@ -103,7 +103,7 @@ def test_all_checks_pass_in_float64_with_full_batches(Estimator):
 
 def test_a_sequence_is_read_through_a_search(sequences):
     X, y = sequences
-    model = ScaledNetworkClassifier(Reader, learning_rate=0.02, max_epochs=25, random_state=0)
+    model = ScaledNetworkClassifier(Reader, learning_rate=0.02, max_epochs=12, random_state=0)
     grid = {"width": [4, 24], "module__dropout": [0.0, 0.2]}
     with joblib.parallel_config(backend="skscale"):
         search = GridSearchCV(model, grid, scoring=cost_scoring("accuracy"), cv=2,

@@ -545,7 +545,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
         scale_report(HAND).save(tmp_path / "nowhere" / "report.html")
 
 
-def test_a_page_that_cannot_be_written_leaves_the_old_one(search, tmp_path, monkeypatch):
+def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
     path = tmp_path / "report.html"
     path.write_text("before")
 
@@ -554,7 +554,7 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(search, tmp_path, monk
 
     monkeypatch.setattr("os.replace", fail)
     with pytest.raises(OSError, match="full"):
-        scale_report(search).save(path)
+        scale_report(HAND).save(path)
     assert list(tmp_path.iterdir()) == [path]
     assert path.read_text() == "before"
 

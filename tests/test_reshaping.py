@@ -257,7 +257,7 @@ def test_smaller_convolutional_networks_are_pruned(digits):
     network = ScaledCNNClassifier(2, 16, warm_start=True, **FAST | {"max_epochs": 8}).fit(X, y)
     score = network.score(X, y)
     network.set_params(width=8, depth=1).fit(X, y)
-    fresh = ScaledCNNClassifier(1, 8, random_state=0).fit(X, y)
+    fresh = ScaledCNNClassifier(1, 8, **FAST).fit(X, y)
     assert network.complexity_.n_parameters == fresh.complexity_.n_parameters
     assert network.score(X, y) > score - 0.15
 
