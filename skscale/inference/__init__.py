@@ -1,7 +1,7 @@
 """Prediction: from rows in any container to labels and numbers. Imports NumPy only.
 
 - `predictor`: `Predictor`, the fitted state of an estimator: inputs, network and head.
-- `inputs`: from rows to the arrays that a network takes: tables, images, any samples, pipelines.
+- `inputs`: from rows to the arrays that a network takes: tables, images, samples, pipelines.
 - `columns`: the containers of rows; `categories`: categories as codes; `encoding`: numbers and
   codes as inputs; `steps`: the frozen steps of a pipeline.
 - `dense`: the dense network; `weights`: the weights of a network or of a stack.
