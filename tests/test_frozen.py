@@ -759,7 +759,6 @@ HOSTILE_PARTS = [
     ("ensemble", "inputs", {"places": np.array([1, 9])}, "places below 5"),
     ("ensemble", "inputs", {"places": np.array([0, 3])}, "one number of codes of each"),
     ("ensemble", "inputs", {"encoding": None}, "an encoding of categories"),
-    ("ensemble", "inputs", {"n_codes": [4, 3]}, "one number of codes"),
     ("ensemble", "inputs.lookups.0", {"unknown": 10**400}, "a number"),
     ("ensemble", "inputs.lookups.0", {"values": [[]] * 3}, "plain values"),
     ("ensemble", "inputs.lookups.0", {"missing": None}, "codes of all"),
@@ -916,18 +915,18 @@ def test_another_format_is_refused_by_name_and_another_kind_too(a_file, tmp_path
 # Of format 2, compressed: a missing x is 3, and the logit of "yes" is
 # 2 (x - 1) / 2 + 0.5 code + 1, where a word has the code 0 for "a", 1 for "b", else -1.
 FORMAT_2 = (
-    "eNqtVM1u2zAM7i7DsKcwfO4K20mTdFjRdd2lQIcW2IAdiiCgLaoWIsuGLCVLiwB7w73KHmGUbDex00MP8yERyU/i"
-    "30fWyzoDiQHX5SOqgJe6AHOeBGstDOrz6CQ+iU4YrqIg3Risz+NZMg3qHJLTyfk0Ph1PODAWnc1G0wmbRckESBUh"
-    "zkbpJIkxGcOIpzw+ZUCQMeNRyljCGaRTPhq///P2yH9PodGI4cfgKWQiM/4gVGVN7Y8VaKcL70SFUii8bkzHQcgF"
-    "StaAyrVC7VDfXT7s283dlYS6FgTRDqoWHMFYjQ6eOAUU/nwfrkvNHORXOKffLAehen6vvKbvrjZY+ds72BcNKstx"
-    "GFhWSluoFgtaw4aO0fY42Enx9tnx4M1Xur4uqCI4wBWC0lcP/qxskTblUaBCch5qBI8LuSyhq6aUHt3FlTjgEivT"
-    "046cVijqFBhkpFBWyq1PqIvnktiTF2hENuxShRqMKFUjGltJ9D2obWo0UO8Jz8RKMAznzk8T+AC9i2Xcq+Pp1t/J"
-    "oPbMMdoiiWlplXfv4vRM2LUk3tKVXuivrPitZkKBHABlWS7tEHrjlQPkCqRt6QfOlDbcKxnWvWJPXEJWLRXxm8QP"
-    "NI6k2LW2qb27y8ymQt/QWeizmg9yTdpcqXfNqOxC/AGp/M9j1Ra7kpANUpq6GPYq1cXZpO7F0uTeqxdQkW0/W5+E"
-    "QkNzu+yl8RVVPZwC0FlOqyxzMR6CL/et/YsHma0FM/mAiQ1HF6U17baKSSYai5VnufOjUVpfKbdapXjsDG2B6H3B"
-    "LLjB4yBrR1i/kevF8wbs9BzUQqi9gQvXKB7ywZb82eqGWwj5YAfNPEOEoj2f0YwPrGfemlrOm/Fr21RgN497vchp"
-    "l/RiuIEU5UEIjjh4QH9VOtyGpB6Lb/2WEvWisNII6R7sStF69ZH6N+7DT2JGr9zHc3rjQOKvtr0kJb17UWcbe9tx"
-    "EPcUJM23b45e+t597st/L9rDS3qno//fF/8AgCRLQg=="
+    "eNqtVM1u2zAM7i7DsKcwfO4K202aeFjQdd2lQIcW2IAdgiCQJboWIsuGLCVLiwB7p73YHmGUbDex0kMP8yERyU/i"
+    "30c2q4YSAUGuqkeQQV6pkuhZEmwU16Bm0Vl8Fp0xWEdBttXQzOJJmgZNQZLxxWw6uYjImJ3HaQ55HAEdQZpOpxf0"
+    "fJRMkvFoTEkO0SSPx4zRhBGI0iynME5HdJSN4vj9n7cn7nsKtQIIPwZPIeNUuwOXtdGNO9ZEWV14z2sQXMJNazoN"
+    "wpyDYC2o2khQFvXd5sO+3d5fC9I0HCHKQuUyB6KNAgtPrIKU7jwPN5ViFvIrXOAvLQiXA7/XTjN012io3e097Isi"
+    "khbgB0YrYUrZYYlSZIvHaHca7KV49+zYe/OVrm9KrAh4uJJj+vLBnaUps7Y8ksgQnYcKiMOFuahIX00hHLqPK7HA"
+    "FdR6oD23Wi6xU0QDQ4U0QuxcQn08V8ieogTNqd+lGhTRvJKtqE0twPWgMZlWBHuPeMbXnEG4sH7awD30PpbRoI7j"
+    "nbtDSeOYo5UBFLPKSOfexumYsG9JvMMrg9BfWfE7xbgkwgOKqloZH3rrlB5yTYTp6EesKWu5VzFoBsW+sAkZuZLI"
+    "bxQ/4DiiYt/atvb2LtPbGlxDp6HLauHlmnS5Yu/aUdmH+INk4j+PVVfsWhDqpTSxMRxUysYJElM/zMgFKkHjbK4G"
+    "oX4F2fhMJ4oWuK6ojeMYfHVoHV48in7DmS48trU8XFZGdxspRhmpyteOydaPAmFcNez6FPyxN3RFwPc5M8QOV05E"
+    "Y0nptm6zfN5yvT4ncsnlwVCFG+APhbcJf3Y6f9NA7u2ZqWMBl7jLKc6xZ02dNTN53o7YvKVMCf3MHfSiwH0xiOGW"
+    "ZCCOQrDkgCOKy8ritigNmHrnNhFvlqURmgv7YF+KzquL1L0xDz/xKb4yjxf4xpGUv9r2kpQM7kW9beRsp0E8UKC0"
+    "2L05eel793ko/73sDi/prQ7/f1/+A4vzQvg="
 )
 
 

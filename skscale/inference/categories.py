@@ -127,12 +127,9 @@ def learn_categories(column, label):
     Returns
     -------
     lookup : Lookup
-        Codes are counted from 0, in the order of the categories; the infrequent have the last
-        one in common. An unknown category is -1, a missing one NaN, or -1 where none was
-        missing.
-    n_codes, other : int
-        How many codes there are, and which stands for infrequent and unknown categories; -1
-        without one.
+        Codes are counted from 0, in the order of the categories. The infrequent ones share the
+        last code with all that are unknown, which are -1 where none is infrequent. A missing
+        one is NaN, or unknown where none was missing.
     counts : list of int
         Rows of each category that is infrequent, where all of them are.
 
@@ -164,11 +161,10 @@ def learn_categories(column, label):
         is_rare[np.argsort(rows, kind="stable")[: 1 - _MOST_CODES]] = True
     n_frequent = int((~is_rare).sum())
     codes = np.where(is_rare, n_frequent, np.cumsum(~is_rare) - 1).astype(np.float64)
+    unknown = float(n_frequent) if is_rare.any() else -1.0
     has_missing = sum(counts.values()) < len(column)
-    lookup = Lookup(known, codes, -1.0, np.nan if has_missing else -1.0)
-    silent = rows.tolist() if len(rows) > 1 and not n_frequent else []
-    has_rare = bool(is_rare.any())
-    return lookup, n_frequent + has_rare, n_frequent if has_rare else -1, silent
+    lookup = Lookup(known, codes, unknown, np.nan if has_missing else unknown)
+    return lookup, rows.tolist() if len(rows) > 1 and not n_frequent else []
 
 
 def _plain(value):

@@ -201,17 +201,13 @@ class TableInputs(Inputs):
     places : ndarray of int
         Columns that hold categories.
     lookups : list of Lookup
-        Their codes: NaN is missing, -1 unknown.
-    n_codes, other : list of int
-        Of each, as of `learn_categories`.
+        Their codes: see `learn_categories`.
     encoding : TableEncoding or None
         None takes numbers as they are.
     """
 
     places: np.ndarray
     lookups: list
-    n_codes: list
-    other: list
     encoding: TableEncoding | None = None
 
     @classmethod
@@ -252,29 +248,26 @@ class TableInputs(Inputs):
         learned = take(table, places)
         if rows is not None and len(places):
             learned = rows_of(learned, rows)
-        lookups, n_codes, other, silent = [], [], [], {}
+        lookups, silent = [], {}
         for k, place in enumerate(places.tolist()):
             label = label_of(table, place)
-            lookup, n, code, counts = learn_categories(column_of(learned, k), label)
+            lookup, counts = learn_categories(column_of(learned, k), label)
             lookups.append(lookup)
-            n_codes.append(n)
-            other.append(code)
             if counts:
                 silent[label] = counts
         warn_of_silent_columns(silent)
         warn_of_large_integers(table, categorical)
-        return cls(owner, table.shape[1], names, places, lookups, n_codes, other)
+        return cls(owner, table.shape[1], names, places, lookups)
 
     def fit_encoding(self, numbers, rows, weights, *, preprocessing, n_bins):
         """Return these inputs with a TableEncoding: see `encoding.fit_encoding`."""
         if hasattr(numbers, "tocsr"):
             return self
-        n_categories = zip(self.places.tolist(), zip(self.n_codes, self.other, strict=True),
-                           strict=True)  # fmt: skip
+        pairs = zip(self.places.tolist(), self.lookups, strict=True)
+        n_categories = {place: (own.n_codes, int(own.unknown)) for place, own in pairs}
         encoding = fit_encoding(
-            numbers, dict(n_categories), rows, weights, preprocessing=preprocessing,
-            n_bins=n_bins,
-        )  # fmt: skip
+            numbers, n_categories, rows, weights, preprocessing=preprocessing, n_bins=n_bins
+        )
         if encoding is not None:
             self._warn_of_lost_digits(numbers, encoding)
         return replace(self, encoding=encoding)
@@ -315,7 +308,7 @@ class TableInputs(Inputs):
         Returns
         -------
         numbers : float32 or float64 ndarray, or SciPy CSR array
-            NaN is missing, -1 an unknown category.
+            NaN is missing, -1 an unknown category where none was infrequent.
         is_complete : bool
         """
         if self.names is None and not len(self.places) and self._is_plain(X):
@@ -385,15 +378,13 @@ class TableInputs(Inputs):
             expect(isinstance(lookup, Lookup), "lookups")
             lookup.check()
             expect(lookup.unknown is not None and lookup.missing is not None, "codes of all")
-        for codes in (self.n_codes, self.other):
-            expect(isinstance(codes, list) and len(codes) == len(self.places), "codes")
-            expect(all(type(code) is int for code in codes), "ints as codes")
         encoding = self.encoding
         if encoding is not None:
             expect(isinstance(encoding, TableEncoding), "an encoding")
             encoding.check(self.n_features)
             is_same = np.array_equal(encoding.categories, self.places)
-            is_same &= [*encoding.n_codes] == self.n_codes and [*encoding.other] == self.other
+            is_same &= [*encoding.n_codes] == [own.n_codes for own in self.lookups]
+            is_same &= [*encoding.other] == [own.unknown for own in self.lookups]
             expect(is_same, "one number of codes of each column")
         expect(not len(self.places) or encoding is not None, "an encoding of categories")
         expect(self.n_inputs == n_inputs, f"weights of {self.n_inputs} inputs")
