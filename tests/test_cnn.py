@@ -24,8 +24,7 @@ from skscale import (
     fit_compound_coefficients,
     prune,
 )
-from skscale.estimators.images import pixel_moments
-from skscale.inference.inputs import find_image_shape
+from skscale.inference.images import find_image_shape, pixel_moments
 from skscale.networks.architecture import ConvolutionalArchitecture, Stage
 from skscale.networks.convolutional import resize
 from skscale.networks.modules import build, load_weights_, split, weights_of

@@ -46,9 +46,9 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
     A public class joins what it predicts (`Classifies`, `Regresses`) with a family of networks,
     a subclass of this one, which says:
 
-    - `_fit_inputs(X, rows, least)`: how rows are read; `_fit_encoding` how they are encoded;
-    - `_build_architecture(inputs, x, n_outputs, before)`: the network that is asked for;
-    - `_describe_extras(...)`: what else its tasks say;
+    - `_inputs`: the class of its Inputs; `_reading`, `_encoding`: what these are fitted by;
+    - `_build_architecture(inputs, n_outputs, fan_in)`: the network that is asked for;
+    - `_describe_extras(inputs)`: what else its tasks say;
     - `_make_network(architecture, networks)`: from trained networks to that of a predictor;
     - `_rescale_output(weights, factor, shift)`: weights with other outputs;
     - `_scale_attributes(inputs)`: `depth_`, `width_` and `resolution_`;

@@ -10,7 +10,7 @@ from .._sklearn_private import Interval, StrOptions, _fit_context
 from ..inference.heads import sigmoid, softmax
 from .base import view
 from .calibration import find_inverse_temperature, mean_loss
-from .targets import check_known_labels, fit_classes, fit_labels, weigh_classes
+from .targets import fit_classes, read_labels, weigh_classes
 
 
 class Classifies(ClassifierMixin):
@@ -118,29 +118,20 @@ class Classifies(ClassifierMixin):
     def _loss_of(self, head):
         return head.loss
 
-    def _check_targets(self, y, former, head):
-        """Return labels, the head that encodes them, and the class of each row."""
-        if head is not None:
-            y = check_known_labels(y, head)
-        else:
-            y, head = fit_labels(y)
-            if former is not None:
-                _check_same_classes(former.head, head)
-        return y, head, head.encode(y, self._network_dtype)[1]
+    def _read_targets(self, y, former, head):
+        """Return labels, their head, targets of the loss, and the class of each row."""
+        y, found = read_labels(y, self, head)
+        if head is None and former is not None:
+            _check_same_classes(former.head, found)
+        return y, found, *found.encode(y, self._network_dtype)
 
-    def _check_validation_targets(self, y, rows):
-        return check_known_labels(y, rows.head, "y_val")
+    def _read_validation_targets(self, y, rows):
+        return read_labels(y, self, rows.head, "y_val")[0]
 
     def _weigh_classes(self, head, codes, weights):
+        if self.class_weight is None:
+            return None
         return weigh_classes(self.class_weight, head.classes, codes, weights)
-
-    def _fit_head(self, rows, train_rows, weights, former):
-        """Return the head, the targets of the loss, and no rate."""
-        return rows.head, rows.head.encode(rows.y, self._network_dtype)[0], None
-
-    def _follow_targets(self, rows, used, weights, n_weighed, former):
-        """Return as `_fit_head`, and that no output is rescaled."""
-        return *self._fit_head(rows, used, weights, former), None
 
     def _teach(self, task, head, labels, labels_new):
         # The truth as probabilities, then the teacher's logits.
@@ -162,12 +153,6 @@ class Classifies(ClassifierMixin):
                 float(self.temperature),
             ),
         }
-
-    def _calibration_rows(self, task):
-        """Return (X, targets, weights) of the validation rows to calibrate by, or None."""
-        if not self.calibrate or task.valid_rows is None:
-            return None
-        return tuple(None if a is None else a[task.valid_rows] for a in task.validation_data)
 
     def _calibrate(self, architecture, network, X, targets, weights):
         """Rescale the outputs of a trained network; return its mean loss then."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 from numbers import Integral, Real
 
 from .._sklearn_private import Interval, StrOptions
-from ..inference.inputs import ImageInputs
+from ..inference.images import ImageInputs
 from ..networks.architecture import (
     ACTIVATIONS,
     ConvolutionalArchitecture,
@@ -23,7 +23,6 @@ from .documentation import (
     REGRESSOR_ATTRIBUTES,
     document,
 )
-from .images import pixel_moments
 from .modules import ScaledModule
 from .regression import Regresses
 
@@ -69,8 +68,8 @@ class ScaledCNN(ScaledModule):
                 )
 
     image_shape_ = view(lambda p: p.inputs.shape, "Height, width and channels, in their order.")
-    pixel_mean_ = view(lambda p: _moments_of(p.network)[0], "Mean of each channel.")
-    pixel_scale_ = view(lambda p: _moments_of(p.network)[1], "What it is multiplied by.")
+    pixel_mean_ = view(lambda p: p.inputs.mean, "Mean of each channel.")
+    pixel_scale_ = view(lambda p: p.inputs.scale, "Inverse of their standard deviations.")
 
     def _scale_of(self, inputs):
         """Return the ImageScale: depth, width and resolution under phi for the images seen."""
@@ -78,7 +77,7 @@ class ScaledCNN(ScaledModule):
             self.depth,
             self.width,
             self.resolution,
-            max(_sides(inputs)),
+            max(inputs.sides),
             self.phi,
             self.phi_depth,
             self.phi_width,
@@ -99,27 +98,30 @@ class ScaledCNN(ScaledModule):
         return scale.depth, scale.widths[0], scale.resolution
 
     def _count_macs(self, inputs, n_outputs):
-        return self._build_architecture(inputs, None, n_outputs, None).n_macs
+        return self._build_architecture(inputs, n_outputs, None).n_macs
 
-    def _fit_inputs(self, X, rows=None, least=1):
-        is_first = self.channels == "first"
-        return ImageInputs.fit(X, type(self).__name__, self.image_shape, is_first, least)
+    _inputs = ImageInputs
 
-    def _describe_extras(self, inputs, numbers, rows, weights, former):
+    @property
+    def _reading(self):
+        return {"image_shape": self.image_shape, "channels": self.channels}
+
+    def _describe_extras(self, inputs):
         from ..training.task import Augmentation
 
-        dtype, shape, is_first = self._network_dtype, inputs.shape, inputs.channels_first
         kinds = self.augmentation or ()
         kinds = frozenset([kinds] if isinstance(kinds, str) else kinds)
-        augmentation = Augmentation(shape, is_first, kinds) if kinds else None
-        if former is not None:
-            moments = _moments_of(former.network)
-        else:
-            moments = pixel_moments(numbers, shape, is_first, rows, weights, dtype)
-        return {"buffers": [m.astype(dtype) for m in moments], "augmentation": augmentation}
+        augmentation = None
+        if kinds:
+            augmentation = Augmentation(inputs.shape, inputs.channels_first, kinds)
+        moments = (inputs.mean, inputs.scale)
+        return {
+            "buffers": [m.astype(self._network_dtype) for m in moments],
+            "augmentation": augmentation,
+        }
 
-    def _build_architecture(self, inputs, x, n_outputs, before):
-        scale, sides = self._scale_of(inputs), _sides(inputs)
+    def _build_architecture(self, inputs, n_outputs, fan_in):
+        scale, sides = self._scale_of(inputs), inputs.sides
         # Not the first convolution, which is cheap: of 12,000 images of Fashion-MNIST .9047 so,
         # .9012 if it halves.
         halves_first = max(sides) > LARGE_SIDE and len(scale.widths) > 1
@@ -159,15 +161,6 @@ class ScaledCNN(ScaledModule):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
-
-
-def _sides(inputs):
-    return inputs.shape[1:] if inputs.channels_first else inputs.shape[:2]
-
-
-def _moments_of(network):
-    """Return mean and scale of the pixels, which members share."""
-    return network.weights.members[0].buffers
 
 
 def _check_counts(name, values, what):

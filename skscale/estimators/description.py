@@ -20,9 +20,7 @@ from ..training.random import split_random_state
 from ..training.task import Recipe, Task, ValidationSet
 from .targets import (
     SMALLEST_WEIGHT,
-    check_targets,
     check_weights,
-    refuse_one_class,
     rescale_weights,
     split_rows,
 )
@@ -80,6 +78,18 @@ def resolve_dropout(dropout, n_rows, n_columns):
         return float(dropout)
     is_wide = n_columns >= _FEWEST_WIDE and n_columns > n_rows
     return WIDE_DROPOUT if is_wide else 0.0
+
+
+def count_active_inputs(x):
+    """Return the number of inputs that a gain goes by, where many of them are zero.
+
+    The geometric mean of those that a row has on average and of all, to a power of two, so
+    that folds agree. Of 42,254 terms with 131 a text: with all of them the weights move too
+    little (accuracy .816 after 15 epochs), with 131 too much (.836), in between .846.
+    """
+    n = x.count_nonzero() if issparse(x) else np.count_nonzero(x)
+    n_active = max(1.0, n / x.shape[0])
+    return 2 ** round(np.log2(np.sqrt(n_active * x.shape[1])))
 
 
 def resolve_batch_size(batch_size, n_rows):
@@ -169,8 +179,10 @@ class Rows:
     numbers : array of shape (n_rows, n_features)
         As `Inputs.read` returns them.
     y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
-    head : Labels or None
-        That of a regressor is found once the training rows are known.
+    head : Labels, Numbers or None
+        None of a regressor, which is found once the training rows are known.
+    targets : ndarray or None
+        Of the loss, where the head is known.
     codes : ndarray of int of shape (n_rows,) or None
         Class of each row where rows have one.
     weights : float64 ndarray of shape (n_rows,) or None
@@ -182,20 +194,18 @@ class Rows:
     inputs: Inputs
     numbers: np.ndarray
     y: np.ndarray
-    head: Labels | None
+    head: Labels | Numbers | None
+    targets: np.ndarray | None
     codes: np.ndarray | None
     weights: np.ndarray | None
     of_class: np.ndarray | None
-
-    def __len__(self):
-        return self.numbers.shape[0]
 
 
 class DescribesTraining:
     """The part of all estimators that turns input into tasks. It writes nothing on them.
 
     `former` is the Predictor that a training goes on with, or None. A subclass says what its
-    targets are: `_check_targets`, `_fit_head`, `_follow_targets`, `_weigh_classes`, `_teach`.
+    targets are: `_read_targets`, `_fit_head`, `_follow_targets`, `_weigh_classes`, `_teach`.
     """
 
     def _describe_fit(self, X, y, sample_weight, given, former, keeps_shape=False):
@@ -212,43 +222,58 @@ class DescribesTraining:
         """
         device = self._resolve_device()
         rows = self._read_rows(X, y, sample_weight, former)
-        weights = rows.weights
-        refuse_one_class(rows.codes, weights)
-        used = np.arange(len(rows)) if weights is None else np.flatnonzero(weights > 0)
+        weights, n_rows, dtype = rows.weights, rows.numbers.shape[0], self._network_dtype
+        used = np.arange(n_rows) if weights is None else np.flatnonzero(weights > 0)
+        if rows.codes is not None and len(np.unique(rows.codes[used])) < 2:
+            n_classes = len(np.unique(rows.codes[used]))
+            raise ValueError(
+                f"Rows of {n_classes} class only have a positive sample_weight. A classifier "
+                "needs at least two classes with weight."
+            )
         seed = draw_seed(self.random_state)
-        validation = self._read_validation(rows, *given)
-        train_rows, valid_rows = used, None
-        if validation is not None:
-            valid_rows = np.arange(validation[0].shape[0])
+        train_rows, valid_rows, validation = used, None, None
+        if any(part is not None for part in given):
+            validation = self._read_validation(rows, *given)
+            valid_rows = np.arange(len(validation[1]))
             if validation[2] is not None:
                 valid_rows = np.flatnonzero(validation[2] > 0)
         elif self.early_stopping:
             train_rows, valid_rows = split_rows(
                 used, rows.codes, self.validation_fraction, split_random_state(seed)
             )
-        head, targets, rate = self._fit_head(rows, train_rows, weights, former)
+        head, targets, rate = rows.head, rows.targets, None
+        if head is None:
+            head, targets, rate = self._fit_head(rows, train_rows, weights)
         if weights is not None:
-            weights = (weights / weights[train_rows].mean()).astype(self._network_dtype)
+            weights = (weights / weights[train_rows].mean()).astype(dtype)
         inputs = rows.inputs
         if former is None:
-            inputs = self._fit_encoding(inputs, rows.numbers, train_rows, weights)
-        x = inputs.encode(rows.numbers, self._network_dtype)
+            inputs = inputs.fit_encoding(
+                rows.numbers, train_rows, weights, dtype, **self._encoding
+            )
         dropout = self._resolve_dropout(len(train_rows), inputs.n_features)
         fit = Fit(inputs, head, len(used), compound_dropout(dropout, self.phi))
         fit.continuation = self._begin_continuation(former, rate)
-        task = self._make_task(
-            fit,
-            x,
-            targets,
-            weights,
-            train_rows,
-            architecture=self._choose_architecture(fit, x, former, keeps_shape),
+        x = inputs.encode(rows.numbers, dtype)
+        fan_in = None if inputs.scales or former is not None else count_active_inputs(x)
+        if validation is not None:
+            validation = self._encode_validation(validation, fit)
+        task = Task(
+            architecture=self._choose_architecture(fit, fan_in, former, keeps_shape),
+            recipe=self._describe_recipe(len(train_rows), fit.dropout),
+            loss=self._loss_of(head),
+            loss_parameter=self._loss_parameter,
+            X=x,
+            targets=targets,
+            weights=weights,
+            train_rows=train_rows,
             valid_rows=valid_rows,
-            validation=self._encode_validation(validation, inputs, head),
+            validation=validation,
+            precision=self.precision,
             seed=seed,
             device=device,
             store=self._store(),
-            **self._describe_extras(inputs, rows.numbers, train_rows, weights, former),
+            **self._describe_extras(inputs),
         )
         return (task if former is None else self._go_on(task, fit, former)), fit
 
@@ -266,54 +291,57 @@ class DescribesTraining:
         device = self._resolve_device()
         known = head if former is None else former.head
         rows = self._read_rows(X, y, sample_weight, former, known, is_stream=True)
-        weights = rows.weights
+        weights, n_rows, dtype = rows.weights, rows.numbers.shape[0], self._network_dtype
         n_before = 0 if former is None else self.n_samples_seen_
         before = Continuation() if former is None else self._continuation
         seed = draw_seed(self.random_state)
         if n_before:
             # Else an int would take the rows of every call in one order.
             seed = (seed, n_before)
-        used = np.arange(len(rows)) if weights is None else np.flatnonzero(weights > 0)
+        used = np.arange(n_rows) if weights is None else np.flatnonzero(weights > 0)
         if not len(used):
             raise ValueError(
                 "No row has a positive weight, class weights included. Expected at least one."
             )
-        weights, mean, n_weighed = _weigh_stream(weights, used, len(rows), n_before, before)
+        weights, mean, n_weighed = _weigh_stream(weights, used, n_rows, n_before, before)
         inputs = rows.inputs
         if former is None:
-            inputs = self._fit_encoding(inputs, rows.numbers, used, weights)
+            inputs = inputs.fit_encoding(rows.numbers, used, weights, dtype, **self._encoding)
         head, targets, rate, rescale = self._follow_targets(
             rows, used, weights, n_weighed, former
         )
-        x = inputs.encode(rows.numbers, self._network_dtype)
         # The pieces of a stream are few rows, but each is seen once.
         dropout = self._resolve_dropout(np.inf, inputs.n_features)
         fit = Fit(inputs, head, n_before + len(used), compound_dropout(dropout, self.phi))
         fit.continuation = replace(
             self._begin_continuation(former, rate), mean_weight=mean, optimizer_states=None
         )
-        extras = self._describe_extras(inputs, rows.numbers, used, weights, former)
-        task = self._make_task(
-            fit,
-            x,
-            targets,
-            None if weights is None else weights.astype(self._network_dtype),
-            used,
-            architecture=self._choose_architecture(fit, x, former),
+        x = inputs.encode(rows.numbers, dtype)
+        fan_in = None if inputs.scales or former is not None else count_active_inputs(x)
+        recipe = self._describe_recipe(len(used), fit.dropout)
+        task = Task(
+            architecture=self._choose_architecture(fit, fan_in, former),
+            # A stream has no end that the rate could fall towards, and a pass is a pass.
+            recipe=replace(
+                recipe,
+                max_epochs=1,
+                max_seconds=None,
+                learning_rate=STREAM_RATE * recipe.learning_rate,
+                lr_schedule="constant",
+            ),
+            loss=self._loss_of(head),
+            loss_parameter=self._loss_parameter,
+            X=x,
+            targets=targets,
+            weights=None if weights is None else weights.astype(dtype),
+            train_rows=used,
+            valid_rows=None,
+            precision=self.precision,
             seed=seed,
             device=device,
             keeps_optimizer=True,
-            **extras,
+            **self._describe_extras(inputs),
         )
-        # A stream has no end that the rate could fall towards, and a pass is a pass.
-        recipe = replace(
-            task.recipe,
-            max_epochs=1,
-            max_seconds=None,
-            learning_rate=STREAM_RATE * task.recipe.learning_rate,
-            lr_schedule="constant",
-        )
-        task = replace(task, recipe=recipe)
         if former is not None:
             initial = self._former_weights(former, task.architecture)
             if rescale is not None:
@@ -321,39 +349,47 @@ class DescribesTraining:
             task = replace(task, initial=initial, optimizer_state=before.optimizer_states)
         return task, fit
 
+    # How inputs are encoded: arguments of `Inputs.fit_encoding`.
+    _encoding = {}
+
+    def _fit_inputs(self, X, rows=None, least=1):
+        """Return the Inputs of some rows, and the rows as these read them."""
+        return self._inputs.fit(X, type(self).__name__, rows, least, **self._reading)
+
+    def _follow_targets(self, rows, used, weights, n_weighed, former):
+        """Return head, targets, the mean of counts, and how outputs are rescaled or None."""
+        return rows.head, rows.targets, None, None
+
     def _read_rows(self, X, y, sample_weight, former, head=None, is_stream=False):
         """Check X, y and weights; return Rows."""
         least = 1 if is_stream else 2
         if former is None:
             used = None
-            if sample_weight is not None and hasattr(X, "__len__"):
-                used = np.flatnonzero(check_weights(X, sample_weight) > 0)
-            inputs = self._fit_inputs(X, used, least)
+            if sample_weight is not None and hasattr(X, "__len__") and not issparse(X):
+                used = np.flatnonzero(check_weights(len(X), sample_weight) > 0)
+            inputs, numbers = self._fit_inputs(X, used, least)
         else:
             inputs = former.inputs
-        y = check_targets(y, self)
-        numbers, _ = inputs.read(X)
+            numbers, _ = inputs.read(X)
+            check_first_rows(numbers.shape, inputs.owner, least)
+            self._check_goes_on(inputs, issparse(numbers))
+        y, head, targets, codes = self._read_targets(y, former, head)
+        n_rows = numbers.shape[0]
         check_consistent_length(numbers, y)
-        if former is not None:
-            check_first_rows(numbers, inputs.owner, least)
-            self._check_goes_on(inputs, numbers)
-        weights = check_weights(numbers, sample_weight)
+        weights = check_weights(n_rows, sample_weight)
         if not is_stream:  # of whose pieces weights are compared
             weights = rescale_weights(weights)
-        y, head, codes = self._check_targets(y, former, head)
         of_class = self._weigh_classes(head, codes, weights)
         if of_class is not None:
             weights = of_class[codes] * (1.0 if weights is None else weights)
-        return Rows(inputs, numbers, y, head, codes, weights, of_class)
+        return Rows(inputs, numbers, y, head, targets, codes, weights, of_class)
 
     def _read_validation(self, rows, X_val, y_val, sample_weight_val):
-        """Return validation rows as (numbers, y, weights), or None."""
+        """Return validation rows as (numbers, y, weights)."""
         if X_val is None and y_val is None:
-            if sample_weight_val is not None:
-                raise ValueError(
-                    "sample_weight_val is provided, but X_val and y_val were not provided."
-                )
-            return None
+            raise ValueError(
+                "sample_weight_val is provided, but X_val and y_val were not provided."
+            )
         if X_val is None or y_val is None:
             given, missing = ("y_val", "X_val") if X_val is None else ("X_val", "y_val")
             raise ValueError(f"{given} is provided, but {missing} was not provided.")
@@ -363,13 +399,13 @@ class DescribesTraining:
                 "False. They are there to stop by: set early_stopping=True, or leave them out."
             )
         numbers, _ = rows.inputs.read(X_val)
-        y = self._check_validation_targets(check_targets(y_val, self, "y_val"), rows)
+        y = self._read_validation_targets(y_val, rows)
         check_consistent_length(numbers, y)
         if issparse(rows.numbers) and not issparse(numbers):
             numbers = csr_array(numbers)
         elif issparse(numbers) and not issparse(rows.numbers):
             numbers = numbers.toarray()
-        weights = rescale_weights(check_weights(numbers, sample_weight_val))
+        weights = rescale_weights(check_weights(len(y), sample_weight_val))
         if rows.of_class is not None:
             of_row = rows.of_class[rows.head.encode(y, self._network_dtype)[1]]
             weights = of_row * (1.0 if weights is None else weights)
@@ -380,15 +416,13 @@ class DescribesTraining:
                 )
         return numbers, y, weights
 
-    def _encode_validation(self, validation, inputs, head):
-        if validation is None:
-            return None
-        numbers, y, weights = validation
-        dtype = self._network_dtype
-        targets, _ = head.encode(y, dtype)
+    def _encode_validation(self, validation, fit):
+        """Return validation rows as a ValidationSet."""
+        (numbers, y, weights), dtype = validation, self._network_dtype
+        targets, _ = fit.head.encode(y, dtype)
         if weights is not None:
             weights = weights.astype(dtype)
-        return ValidationSet(inputs.encode(numbers, dtype), targets, weights)
+        return ValidationSet(fit.inputs.encode(numbers, dtype), targets, weights)
 
     def _begin_continuation(self, former, rate):
         """Return the Continuation of a training that goes on with `former`, or begins."""
@@ -426,28 +460,11 @@ class DescribesTraining:
             return None
         return store
 
-    def _make_task(self, fit, X, targets, weights, train_rows, **description):
-        return Task(
-            X=X,
-            targets=targets,
-            weights=weights,
-            train_rows=train_rows,
-            recipe=self._describe_recipe(len(train_rows), fit.dropout),
-            loss=self._loss_of(fit.head),
-            loss_parameter=self._loss_parameter,
-            precision=self.precision,
-            **{"valid_rows": None, **description},
-        )
-
-    def _describe_extras(self, inputs, numbers, rows, weights, former):
+    def _describe_extras(self, inputs):
         """Return what else a task of this family says, as arguments of Task."""
         return {}
 
-    def _fit_encoding(self, inputs, numbers, rows, weights):
-        """Return inputs that have learned to encode; those of most families have."""
-        return inputs
-
-    def _check_goes_on(self, inputs, numbers):
+    def _check_goes_on(self, inputs, is_sparse):
         """Refuse rows that a fitted network cannot go on with."""
 
     def _resolve_dropout(self, n_rows, n_columns):
@@ -467,10 +484,12 @@ class DescribesTraining:
             tol=float(self.tol),
         )
 
-    def _choose_architecture(self, fit, x, former, keeps_shape=False):
+    def _choose_architecture(self, fit, fan_in, former, keeps_shape=False):
         """Return the architecture asked for, or that of networks that keep their shape."""
         before = None if former is None else former.network.architecture
-        architecture = self._build_architecture(fit.inputs, x, fit.head.n_outputs, before)
+        if before is not None:
+            fan_in = before.fan_in
+        architecture = self._build_architecture(fit.inputs, fit.head.n_outputs, fan_in)
         fit.widths = architecture.widths
         is_pruned = fit.continuation.full_widths == architecture.widths
         if before is not None and (keeps_shape or is_pruned):
@@ -520,7 +539,7 @@ class DescribesTraining:
         X = X if hasattr(X, "shape") else np.asarray(X)
         y = np.asarray(y.toarray() if issparse(y) else y)
         y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
-        weights = check_weights(X, sample_weight)
+        weights = check_weights(X.shape[0], sample_weight)
         X_taught, X_new, inputs = _safe_indexing(X, rows), None, task.X
         is_of_images = len(X_taught.shape) > 2
         if is_of_images and not get_tags(self.teacher).input_tags.three_d_array:

@@ -35,8 +35,8 @@ class Trains(DescribesTraining):
             task, alone = self._describe_student(task, fit, X, y, sample_weight), task
         # A fitted network that is trained on has been pruned already, in its shape.
         prunes = self.pruning > 0 and (task.initial is None or fit.is_reshaped)
-        seen = _as_seen(X, y, sample_weight)
-        return self._train_and_adopt(task, fit, seen, alone=alone, prunes=prunes)
+        rows = (X, y, sample_weight)
+        return self._train_and_adopt(task, fit, rows, alone=alone, prunes=prunes)
 
     def _prune(self, X, y, sample_weight):
         """Prune the fitted networks; see `skscale.prune`."""
@@ -48,8 +48,8 @@ class Trains(DescribesTraining):
         task, fit = self._describe_fit(X, y, sample_weight, given, former, keeps_shape=True)
         if self._is_taught:
             task = self._describe_student(task, fit, X, y, sample_weight)
-        seen = _as_seen(X, y, sample_weight)
-        return self._train_and_adopt(task, fit, seen, trains=False, prunes=True)
+        rows = (X, y, sample_weight)
+        return self._train_and_adopt(task, fit, rows, trains=False, prunes=True)
 
     def _partial_fit(self, X, y, sample_weight, head=None):
         """Make one pass over some rows; see the public classes."""
@@ -62,17 +62,17 @@ class Trains(DescribesTraining):
             )
         former = vars(self).get("predictor_")
         task, fit = self._describe_pass(X, y, sample_weight, former, head)
-        return self._train_and_adopt(task, fit, _as_seen(X, y, sample_weight))
+        return self._train_and_adopt(task, fit, (X, y, sample_weight))
 
-    def _train_and_adopt(self, task, fit, seen, *, alone=None, trains=True, prunes=False):
+    def _train_and_adopt(self, task, fit, rows, *, alone=None, trains=True, prunes=False):
         """Train the networks of a task, prune them, or both, and adopt them.
 
         Parameters
         ----------
         task : Task
         fit : Fit
-        seen : dict
-            The arguments of scikit-learn's callbacks.
+        rows : (X, y, sample_weight)
+            As they were passed, for scikit-learn's callbacks.
         alone : Task or None
             Of a student, the task without its teacher.
         trains, prunes : bool
@@ -80,10 +80,14 @@ class Trains(DescribesTraining):
         pruning = self._describe_pruning() if prunes else None
         n_epochs = trains * task.recipe.max_epochs
         n_epochs += 0 if pruning is None else pruning.all_epochs
+        X, y, sample_weight = rows
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        seen = {"X": X, "y": y, "metadata": metadata}
         context = self._init_callback_context(max_subtasks=n_epochs)
         context.call_on_fit_task_begin(estimator=self, **seen)
-        task.on_epoch_end = self._watch_epochs(context, task, fit, n_epochs, seen)
-        validation, farthest = self._calibration_rows(task), _farthest_rows(task)
+        if self.verbose or hasattr(self, "_skl_callbacks"):
+            task.on_epoch_end = self._watch_epochs(context, task, fit, n_epochs, seen)
+        validation, farthest = self._rows_to_check(task)
         architecture, recipe = task.architecture, task.recipe
         if self.callbacks:
             from ..training.skorch_surface import train_with_callbacks
@@ -133,6 +137,32 @@ class Trains(DescribesTraining):
             architecture, networks = prune_networks(pruning, tasks, networks)
         return architecture, networks
 
+    # Whether outputs are rescaled by the validation rows.
+    calibrate = False
+
+    def _rows_to_check(self, task):
+        """Return rows that trained networks are calibrated by and checked on.
+
+        Returns
+        -------
+        validation : (X, targets, weights) or None
+            The validation rows of a classifier that calibrates.
+        farthest : array of shape (n_checked, n_features)
+            Rows of the training, a few, whose values are the largest.
+        """
+        rows, X, validation = task.train_rows, task.X, None
+        if task.valid_rows is not None and task.validation is None:
+            rows = np.concatenate([rows, task.valid_rows])
+        if self.calibrate and task.valid_rows is not None:
+            parts = task.validation_data
+            validation = tuple(None if a is None else a[task.valid_rows] for a in parts)
+        largest, smallest = X.max(axis=1), X.min(axis=1)
+        if issparse(X):
+            largest, smallest = largest.toarray().ravel(), smallest.toarray().ravel()
+        size = np.maximum(largest, -smallest.astype(np.float64))[rows]
+        n = min(_N_CHECKED, len(rows))
+        return validation, X[rows[np.argpartition(size, -n)[-n:]]]
+
     def _check_outputs(self, architecture, network, rows, recipe):
         """Refuse a network whose outputs are not finite.
 
@@ -167,12 +197,10 @@ class Trains(DescribesTraining):
             )
 
     def _watch_epochs(self, context, task, fit, n_epochs, seen):
-        """Return what the engine calls after each epoch, or None if nobody watches."""
+        """Return what the engine calls after each epoch."""
         from ..training.fusion import fit_number
 
         is_watched = hasattr(self, "_skl_callbacks")
-        if not is_watched and not self.verbose:
-            return None
         # Not the task itself: it holds this function, and with it its rows.
         architecture, is_validated = task.architecture, task.valid_rows is not None
         buffers, number = task.buffers or [], fit_number()
@@ -240,25 +268,6 @@ class Trains(DescribesTraining):
             ),
         }
         vars(self).update(found)
-
-
-def _as_seen(X, y, sample_weight):
-    """Return rows as scikit-learn's callbacks are passed them."""
-    metadata = None if sample_weight is None else {"sample_weight": sample_weight}
-    return {"X": X, "y": y, "metadata": metadata}
-
-
-def _farthest_rows(task):
-    """Return the rows of a training, a few, whose values are the largest."""
-    rows, X = task.train_rows, task.X
-    if task.valid_rows is not None and task.validation is None:
-        rows = np.concatenate([rows, task.valid_rows])
-    largest, smallest = X.max(axis=1), X.min(axis=1)
-    if issparse(X):
-        largest, smallest = largest.toarray().ravel(), smallest.toarray().ravel()
-    size = np.maximum(largest, -smallest.astype(np.float64))[rows]
-    n = min(_N_CHECKED, len(rows))
-    return X[rows[np.argpartition(size, -n)[-n:]]]
 
 
 def stack_networks(networks):

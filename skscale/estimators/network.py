@@ -218,7 +218,7 @@ class ScaledNetwork(ScaledModule):
             inputs.takes_integers,
         )
 
-    def _build_architecture(self, inputs, x, n_outputs, before):
+    def _build_architecture(self, inputs, n_outputs, fan_in):
         architecture = self._describe_module(inputs, n_outputs)
         if architecture.has_buffers and self.precision == "bfloat16":
             raise ValueError(
@@ -236,9 +236,11 @@ class ScaledNetwork(ScaledModule):
             recipe = replace(recipe, batch_size=size + 1)
         return recipe
 
-    def _fit_inputs(self, X, rows=None, least=1):
-        takes_integers = self.input_dtype == "int"
-        return SampleInputs.fit(X, type(self).__name__, takes_integers, least)
+    _inputs = SampleInputs
+
+    @property
+    def _reading(self):
+        return {"takes_integers": self.input_dtype == "int"}
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

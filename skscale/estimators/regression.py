@@ -9,7 +9,7 @@ from sklearn.utils.validation import column_or_1d
 from .._sklearn_private import Interval, StrOptions, _fit_context
 from ..inference.heads import Numbers, scale_targets
 from .base import view
-from .targets import check_numbers, find_rate, merge_moments, standardize
+from .targets import find_rate, merge_moments, read_numbers, standardize
 
 
 class Regresses(RegressorMixin):
@@ -104,17 +104,22 @@ class Regresses(RegressorMixin):
     def _loss_of(self, head):
         return self.loss
 
-    def _check_targets(self, y, former, head):
-        """Return numbers; the head is found later, and rows have no class."""
-        if head is None and y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        y = check_numbers(y, self)
-        if former is not None:
-            self._check_same_outputs(former.head, _count_outputs(y))
-        return y, None, None
+    def _read_targets(self, y, former, head):
+        """Return numbers, and of a network that goes on the head and its targets."""
+        y = read_numbers(y, self)
+        if former is None:
+            return self._as_fitted(y), None, None, None
+        if head is None:
+            y = self._as_fitted(y)
+        self._check_same_outputs(former.head, _count_outputs(y))
+        return y, former.head, *former.head.encode(y, self._network_dtype)
 
-    def _check_validation_targets(self, y, rows):
-        y = check_numbers(y, self, "y_val")
+    @staticmethod
+    def _as_fitted(y):
+        return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
+    def _read_validation_targets(self, y, rows):
+        y = read_numbers(y, self, "y_val")
         if _count_outputs(y) != _count_outputs(rows.y):
             raise ValueError(
                 f"y_val must have as many columns as y: expected {_count_outputs(rows.y)}, got "
@@ -138,13 +143,10 @@ class Regresses(RegressorMixin):
     def _weigh_classes(self, head, codes, weights):
         return None
 
-    def _fit_head(self, rows, train_rows, weights, former):
+    def _fit_head(self, rows, train_rows, weights):
         """Return the head, the targets of the loss, and the mean of counts or None."""
-        dtype = self._network_dtype
-        if former is not None:
-            return former.head, former.head.encode(rows.y, dtype)[0], None
         find = find_rate if self._is_log else standardize
-        values, mean, scale = find(rows.y, train_rows, weights, dtype)
+        values, mean, scale = find(rows.y, train_rows, weights, self._network_dtype)
         head = Numbers(mean, scale, self._is_log, rows.y.ndim == 1)
         return head, values, scale if self._is_log else None
 
@@ -171,8 +173,10 @@ class Regresses(RegressorMixin):
             Brings the outputs of the fitted network to the new scale: predictions stay.
         """
         dtype, is_log = self._network_dtype, self._is_log
-        if (former is None and not is_log) or (former is not None and not self._can_rescale):
-            return *self._fit_head(rows, used, weights, former), None
+        if former is None and not is_log:
+            return *self._fit_head(rows, used, weights), None
+        if former is not None and not self._can_rescale:
+            return rows.head, rows.targets, None, None
         y = rows.y.reshape(len(rows.y), -1)[used].astype(np.float64)
         w = None if weights is None else weights[used]
         n_new, rate = len(used) if w is None else w.sum(), None
@@ -210,9 +214,6 @@ class Regresses(RegressorMixin):
             new = scale_targets(labels_new, head.mean, head.scale, dtype)
             targets = np.concatenate([targets, new])
         return {"targets": targets.astype(dtype, copy=False)}
-
-    def _calibration_rows(self, task):
-        return None
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

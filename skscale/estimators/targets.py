@@ -55,12 +55,17 @@ def check_targets(y, owner, name="y"):
     return y.toarray() if hasattr(y, "tocsr") else y
 
 
-def fit_labels(y):
-    """Return the head of a classifier for its targets.
+def read_labels(y, owner, head=None, name="y"):
+    """Check the targets of a classifier.
 
     Parameters
     ----------
-    y : ndarray of shape (n_rows,) or (n_rows, n_labels)
+    y : array-like of shape (n_rows,) or (n_rows, n_labels), or sparse indicator matrix
+    owner : estimator
+        For messages.
+    head : Labels or None, default=None
+        Known classes; None finds them.
+    name : str, default="y"
 
     Returns
     -------
@@ -71,25 +76,48 @@ def fit_labels(y):
     Raises
     ------
     ValueError
-        If y is not a classification target, or has one class only.
+        If y is not a classification target, has one class only, or other classes than known.
     """
-    kind = _kind_of_labels(y, "y")
-    if kind == "multilabel-indicator":
-        return y, Labels(np.arange(y.shape[1]), True)
-    if kind == "multiclass-multioutput":
+    y = check_targets(y, owner, name)
+    if y.dtype == object:
+        refuse_mixed_labels(y, name)
+    kind = type_of_target(y, input_name=name)
+    if kind not in ("binary", "multiclass"):  # it finds the kind once more
+        check_classification_targets(y)
+    is_multilabel = kind == "multilabel-indicator"
+    if head is not None:
+        n, expected = len(head.classes), "one column of labels"
+        if head.is_multilabel:
+            expected = f"an indicator matrix of {n} columns"
+        if head.is_multilabel != is_multilabel or (is_multilabel and y.shape[1] != n):
+            raise ValueError(
+                f"Expected {name} to be {expected}, got {kind} {name} of shape {y.shape}."
+            )
+    elif kind == "multiclass-multioutput":
         raise ValueError(
             "Unknown label type: y has several columns with several classes each. Expected "
             "one column of labels or a binary indicator matrix. Use "
             "sklearn.multioutput.MultiOutputClassifier to fit one network a column."
         )
+    if is_multilabel:
+        return y, head or Labels(np.arange(y.shape[1]), True)
     y = column_or_1d(y, warn=True)
     classes = np.unique(y)
-    if len(classes) < 2:
+    if head is None:
+        if len(classes) < 2:
+            raise ValueError(
+                f"y has 1 class only ({classes.tolist()[0]!r}). A classifier needs at least "
+                "two classes."
+            )
+        return y, Labels(classes, False)
+    unknown = np.setdiff1d(classes, head.classes)
+    if len(unknown):
         raise ValueError(
-            f"y has 1 class only ({classes.tolist()[0]!r}). A classifier needs at least two "
-            "classes."
+            f"`{name}` has classes not in `self.classes_`. `self.classes_` has "
+            f"{head.classes.tolist()}, {name} has also {unknown.tolist()}. Expected all "
+            "classes to be known from the beginning."
         )
-    return y, Labels(classes, False)
+    return y, head
 
 
 def fit_classes(classes, y):
@@ -124,58 +152,6 @@ def fit_classes(classes, y):
     return head
 
 
-def check_known_labels(y, head, name="y"):
-    """Return labels of classes that are already known.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n_rows,) or (n_rows, n_labels)
-    head : Labels
-    name : str, default="y"
-
-    Returns
-    -------
-    ndarray
-        One-dimensional but where multilabel.
-
-    Raises
-    ------
-    ValueError
-        If y is not a classification target, or holds other classes.
-    """
-    kind = _kind_of_labels(y, name)
-    n = len(head.classes)
-    if head.is_multilabel != kind.startswith("multilabel") or (
-        head.is_multilabel and y.shape[1] != n
-    ):
-        expected = "one column of labels"
-        if head.is_multilabel:
-            expected = f"an indicator matrix of {n} columns"
-        raise ValueError(
-            f"Expected {name} to be {expected}, got {kind} {name} of shape {y.shape}."
-        )
-    if head.is_multilabel:
-        return y
-    y = column_or_1d(y, warn=True)
-    unknown = np.setdiff1d(np.unique(y), head.classes)
-    if len(unknown):
-        raise ValueError(
-            f"`{name}` has classes not in `self.classes_`. `self.classes_` has "
-            f"{head.classes.tolist()}, {name} has also {unknown.tolist()}. Expected all "
-            "classes to be known from the beginning."
-        )
-    return y
-
-
-def _kind_of_labels(y, name):
-    """Return the type of a classification target; refuse others."""
-    refuse_mixed_labels(y, name)
-    kind = type_of_target(y, input_name=name)
-    if kind not in ("binary", "multiclass"):  # it finds the kind once more
-        check_classification_targets(y)
-    return kind
-
-
 def refuse_mixed_labels(y, name="y"):
     """Refuse labels that cannot be sorted; scikit-learn's helpers find out in a sort.
 
@@ -194,12 +170,12 @@ def refuse_mixed_labels(y, name="y"):
         )
 
 
-def check_numbers(y, owner, name="y"):
-    """Return the targets of a regressor as an array of numbers.
+def read_numbers(y, owner, name="y"):
+    """Check the targets of a regressor.
 
     Parameters
     ----------
-    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+    y : array-like of shape (n_rows,) or (n_rows, n_outputs)
     owner : estimator
         Its `loss` decides what is taken.
     name : str, default="y"
@@ -213,6 +189,7 @@ def check_numbers(y, owner, name="y"):
     ValueError
         If a value is no number, not finite, too large, or not one of the loss.
     """
+    y = check_targets(y, owner, name)
     if y.dtype.kind not in "biuf":
         try:
             if y.dtype.kind in "mM":
@@ -240,12 +217,12 @@ def check_numbers(y, owner, name="y"):
     return y
 
 
-def check_weights(X, sample_weight):
+def check_weights(n_rows, sample_weight):
     """Check the weights of the rows; return them, or None where there are none.
 
     Parameters
     ----------
-    X : ndarray or sparse array of shape (n_rows, n_features)
+    n_rows : int
     sample_weight : array-like of shape (n_rows,), number or None
 
     Returns
@@ -259,7 +236,8 @@ def check_weights(X, sample_weight):
     """
     if sample_weight is None:
         return None
-    return _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    rows = np.broadcast_to(0.0, (n_rows, 1))  # it asks them for their number and type
+    return _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
 
 
 def rescale_weights(weights):
@@ -274,11 +252,11 @@ def rescale_weights(weights):
 
 
 def weigh_classes(class_weight, classes, codes, weights):
-    """Return the weight of each class, by its code, or None where all weigh the same.
+    """Return the weight of each class, by its code.
 
     Parameters
     ----------
-    class_weight : dict, "balanced" or None
+    class_weight : dict or "balanced"
     classes : ndarray of shape (n_classes,)
     codes : ndarray of int of shape (n_rows,) or None
         Class of each row; None where multilabel.
@@ -290,8 +268,6 @@ def weigh_classes(class_weight, classes, codes, weights):
     ValueError
         If a class weight does not fit the classes.
     """
-    if class_weight is None:
-        return None
     if codes is None:
         raise ValueError(
             f"class_weight={class_weight!r} needs one class a row, but y is multilabel. "
@@ -315,23 +291,6 @@ def weigh_classes(class_weight, classes, codes, weights):
         sample_weight=None if weights is None else weights[has_weight],
     )
     return of_class
-
-
-def refuse_one_class(codes, weights):
-    """Refuse rows of which those with weight are of one class.
-
-    Raises
-    ------
-    ValueError
-    """
-    if weights is None or codes is None:
-        return
-    left = np.unique(codes[weights > 0])
-    if len(left) < 2:
-        raise ValueError(
-            f"Rows of {len(left)} class only have a positive sample_weight. A classifier needs "
-            "at least two classes with weight."
-        )
 
 
 def split_rows(rows, strata, fraction, random_state):

@@ -34,13 +34,21 @@ class Columns:
         For messages.
     block : ndarray of shape (n_rows, n_columns) or None, default=None
         All of them as one array, where they have one type.
+    dtypes : list of str or None, default=None
+        Names of the types that the frame has for them.
     """
 
-    def __init__(self, columns, n_rows, names=None, block=None):
+    def __init__(self, columns, n_rows, names=None, block=None, dtypes=None):
         self.columns = columns
         self.names = names
         self.block = block
+        self.dtypes = dtypes
         self.shape = (n_rows, len(columns))
+
+    @property
+    def feature_names(self):
+        """list of str or None: the names, where they are strings."""
+        return self.names if self.names and type(self.names[0]) is str else None
 
     def take(self, places):
         """Return some of the columns."""
@@ -98,67 +106,19 @@ def label_of(table, place):
     return f"Column {place if names is None else names[place]!r} of X"
 
 
-def is_frame(X):
-    """Whether X is a frame: of pandas, polars or pyarrow."""
-    # Of the class: a frame takes long to find out that it has no column of some name.
-    kind = type(X)
-    return hasattr(kind, "columns") and (hasattr(kind, "dtypes") or hasattr(kind, "schema"))
+def feature_names_of(table):
+    """Return the names of the columns of a frame, where they are strings; else None."""
+    return table.feature_names if isinstance(table, Columns) else None
 
 
-def names_of(X, known=None):
-    """Return the names of a frame's columns, or None where there are none that are strings.
-
-    Parameters
-    ----------
-    X : anything
-    known : list of str or None, default=None
-        Names that need no check.
-
-    Raises
-    ------
-    TypeError
-        If some are strings and others are not, as scikit-learn says it.
-    ValueError
-        If two columns have one name.
-    """
-    if not is_frame(X):
-        return None
-    names = _list_names(X)
-    if names == known:
-        return known
-    if len(set(names)) < len(names):
-        double = next(name for name in names if names.count(name) > 1)
-        raise ValueError(
-            f"X has two columns of one name, {double!r}. Expected every column to have a "
-            "name of its own: drop or rename one."
-        )
-    kinds = {type(name) for name in names}
-    if str not in kinds:
-        return None
-    if len(kinds) > 1:
-        raise TypeError(
-            "Feature names are only supported if all input features have string names, but "
-            f"your input has {sorted(kind.__qualname__ for kind in kinds)} as feature name / "
-            "column name types. Convert them, by X.columns = X.columns.astype(str) for example."
-        )
-    return names
-
-
-def _list_names(X):
-    names = X.column_names if _is_arrow(X) else X.columns
-    return names.tolist() if hasattr(names, "tolist") else list(names)
-
-
-def _is_arrow(X):
-    return hasattr(type(X), "column_names")
-
-
-def read_table(X, *, is_exact=False, keeps_types=False, n_dims=2):
+def read_table(X, known=None, *, is_exact=False, keeps_types=False, n_dims=2):
     """Return rows in any container as a table.
 
     Parameters
     ----------
     X : array-like, frame or sparse matrix of shape (n_rows, n_columns)
+    known : list of str or None, default=None
+        Names of columns that need no check.
     is_exact : bool, default=False
         Whether integers among floats lose no digits.
     keeps_types : bool, default=False
@@ -204,30 +164,22 @@ def read_table(X, *, is_exact=False, keeps_types=False, n_dims=2):
             f"X is a {type(X).__name__}, which is no table yet. Expected an array or a frame: "
             f"{remedy}."
         )
-    if is_frame(X):
-        return _read_frame(X, is_exact, keeps_types)
+    # Of the class: a frame takes long to find out that it has no column of some name.
+    kind = type(X)
+    if hasattr(kind, "columns") and (hasattr(kind, "dtypes") or hasattr(kind, "schema")):
+        return _read_frame(X, known, is_exact, keeps_types)
     is_list = not hasattr(X, "dtype")
     array = np.asarray(X, dtype=object if is_list and is_exact else None)
     if is_list and array.dtype.kind in "US":  # numbers among words stay numbers
         array = np.asarray(X, dtype=object)
-    _check_dimensions(X, array, n_dims)
-    return array
-
-
-def _check_dimensions(X, array, n_dims):
-    if array.ndim == 1 and hasattr(X, "to_frame"):
-        raise ValueError(
-            f"Expected 2D array, got 1D array instead: X is a {type(X).__name__}. Pass a frame "
-            "of a single row or a single column. Reshape your data by X.to_frame()."
-        )
     if array.dtype.kind == "V":
         raise _no_numbers("X", array.dtype)
     if isinstance(X, (str, bytes)):
         raise ValueError(f"could not convert string to float: {X!r}. Expected a 2D array.")
     if array.ndim < 2:
-        kind = "scalar" if array.ndim == 0 else "1D"
+        dims = "scalar" if array.ndim == 0 else "1D"
         raise ValueError(
-            f"Expected 2D array, got {kind} array instead:\narray={array}.\nReshape your data "
+            f"Expected 2D array, got {dims} array instead:\narray={array}.\nReshape your data "
             "either using array.reshape(-1, 1) if your data has a single feature or "
             "array.reshape(1, -1) if it contains a single sample."
         )
@@ -236,6 +188,7 @@ def _check_dimensions(X, array, n_dims):
             f"Found array with dim {array.ndim}, while dim <= {n_dims} is required. Expected X "
             "of shape (n_samples, n_features)."
         )
+    return array
 
 
 def _read_sparse(X):
@@ -257,12 +210,20 @@ def _read_sparse(X):
     return X
 
 
-def _read_frame(X, is_exact, keeps_types):
-    names = _list_names(X)
+def _read_frame(X, known, is_exact, keeps_types):
+    is_arrow = hasattr(type(X), "column_names")
+    names = X.column_names if is_arrow else X.columns
+    names = names.tolist() if hasattr(names, "tolist") else list(names)
+    if names != known:
+        _check_names(names)
+    dtypes = None
+    if keeps_types:
+        types = X.schema.types if is_arrow else X.dtypes
+        dtypes = [str(dtype).lower() for dtype in types]
     if not hasattr(type(X), "iloc"):
-        n_rows = X.num_rows if _is_arrow(X) else X.height
-        columns = X.columns if _is_arrow(X) else X.get_columns()
-        return Columns([_read_column(column) for column in columns], n_rows, names)
+        n_rows = X.num_rows if is_arrow else X.height
+        columns = X.columns if is_arrow else X.get_columns()
+        return Columns([_read_column(c) for c in columns], n_rows, names, dtypes=dtypes)
     n_rows, block = len(X), None
     if n_rows <= _FEW_ROWS and not keeps_types:
         # By rows: by columns pandas takes 10 us for each.
@@ -271,15 +232,31 @@ def _read_frame(X, is_exact, keeps_types):
         if block is None or block.dtype != object:
             block = X.to_numpy(dtype=object if is_exact else None)
     else:
-        dtypes = list(X.dtypes)
-        first = dtypes[0] if dtypes else None
+        types = list(X.dtypes)
+        first = types[0] if types else None
         is_plain = isinstance(first, np.dtype) and first.kind in "biufO"
-        if is_plain and all(dtype == first for dtype in dtypes):
+        if is_plain and all(dtype == first for dtype in types):
             block = np.asarray(X)
     if block is not None:
-        return Columns(list(block.T), n_rows, names, block)
+        return Columns(list(block.T), n_rows, names, block, dtypes)
     columns = [_read_pandas(X.iloc[:, place]) for place in range(len(names))]
-    return Columns(columns, n_rows, names)
+    return Columns(columns, n_rows, names, dtypes=dtypes)
+
+
+def _check_names(names):
+    if len(set(names)) < len(names):
+        double = next(name for name in names if names.count(name) > 1)
+        raise ValueError(
+            f"X has two columns of one name, {double!r}. Expected every column to have a "
+            "name of its own: drop or rename one."
+        )
+    kinds = {type(name) for name in names}
+    if str in kinds and len(kinds) > 1:
+        raise TypeError(
+            "Feature names are only supported if all input features have string names, but "
+            f"your input has {sorted(kind.__qualname__ for kind in kinds)} as feature name / "
+            "column name types. Convert them, by X.columns = X.columns.astype(str) for example."
+        )
 
 
 def _read_pandas(column):
@@ -318,12 +295,6 @@ def _narrow(array):
     return array if int in kinds and (np.abs(numbers) > LARGEST_EXACT).any() else numbers
 
 
-def _dtype_of(X, place):
-    if hasattr(X, "column_names"):
-        return X.schema[place].type
-    return X.dtypes.iloc[place] if hasattr(X, "iloc") else X.dtypes[place]
-
-
 def without_na(table):
     """Return a table of a frame in which NaN stands for NA of pandas."""
     if not isinstance(table, Columns):
@@ -342,7 +313,7 @@ def _without_na(array):
     return np.where(is_na.astype(bool), np.nan, array)
 
 
-def find_categories(X, table):
+def find_categories(table):
     """Return which columns of a frame hold categories.
 
     Those of the dtypes for categories, and those of text or other objects that are not all
@@ -350,17 +321,15 @@ def find_categories(X, table):
 
     Parameters
     ----------
-    X : frame
     table : Columns
-        The same, read.
+        Read with `keeps_types`.
 
     Returns
     -------
     bool ndarray of shape (n_columns,)
     """
     found = np.zeros(table.shape[1], dtype=bool)
-    for place, column in enumerate(table.columns):
-        dtype = str(_dtype_of(X, place)).lower()
+    for place, (column, dtype) in enumerate(zip(table.columns, table.dtypes, strict=True)):
         if dtype.startswith(_CATEGORY_DTYPES):
             found[place] = True
         elif column.dtype.kind in "mM" or dtype.startswith(("date", "duration", "time")):
@@ -424,7 +393,7 @@ def number_of(value):
     return float(value)
 
 
-def numbers_of(table, places=None):
+def numbers_of(table, places=None, has_missing=True):
     """Return columns of a table as numbers: floats, NaN where a value is missing.
 
     Parameters
@@ -432,6 +401,8 @@ def numbers_of(table, places=None):
     table : ndarray, SciPy CSR array or Columns
     places : ndarray of int or None, default=None
         None is all of them.
+    has_missing : bool, default=True
+        Whether values may be missing.
 
     Returns
     -------
@@ -443,41 +414,42 @@ def numbers_of(table, places=None):
     Raises
     ------
     TypeError, ValueError
-        If a value is no number; the column is named.
+        If a value is no number, infinite, or too large for float32; a column is named.
+
+    Warns
+    -----
+    UserWarning
+        If float64 has no room for an integer.
     """
-    if isinstance(table, Columns) and table.block is None:
+    is_frame = isinstance(table, Columns)
+    array = table.block if is_frame else table
+    if array is None or array.dtype.kind in "OUS":
         chosen = range(table.shape[1]) if places is None else places.tolist()
         columns = [_numbers_in(table, place) for place in chosen]
-        dtype = np.float64
-        if columns and all(column.dtype == np.float32 for column in columns):
-            dtype = np.float32
-        numbers = np.empty((table.shape[0], len(columns)), dtype=dtype)
+        is_narrow = bool(columns) and all(column.dtype == np.float32 for column in columns)
+        numbers = np.empty((table.shape[0], len(columns)), np.float32 if is_narrow else float)
         for place, column in enumerate(columns):
             numbers[:, place] = column
-        return numbers
-    array = join(table)
-    dtype = array.dtype
-    if dtype.kind in "biuf":
-        if places is not None:
-            array = array[:, places]
-        is_small = dtype.kind == "b" or dtype.itemsize <= 2
-        if dtype == np.float32 or (is_small and not isinstance(table, Columns)):
-            return array.astype(np.float32, copy=False)
-        return array.astype(np.float64, copy=False)
-    if dtype.kind in "cmMV":
-        if dtype.kind in "mM" and np.isnat(array).any():
+    elif array.dtype.kind in "biuf":
+        numbers = array if places is None else array[:, places]
+        if numbers.dtype.kind in "iu":
+            _warn_of_large_integers(numbers, "X")
+        is_small = numbers.dtype.kind == "b" or numbers.dtype.itemsize <= 2
+        is_narrow = numbers.dtype == np.float32 or (is_small and not is_frame)
+        numbers = numbers.astype(np.float32 if is_narrow else np.float64, copy=False)
+    else:
+        if array.dtype.kind in "mM" and np.isnat(array).any():
             raise ValueError("X holds missing times (NaT). Expected numbers, all of them.")
-        raise _no_numbers("X", dtype)
-    chosen = np.arange(array.shape[1]) if places is None else places
-    numbers = np.empty((array.shape[0], len(chosen)))
-    for k, place in enumerate(chosen.tolist()):
-        numbers[:, k] = _numbers_in(table, place)
+        raise _no_numbers("X", array.dtype)
+    check_finite(numbers, has_missing)
     return numbers
 
 
 def _numbers_in(table, place):
     column = array_of(table, place)
     if column.dtype.kind in "biuf":
+        if column.dtype.kind in "iu":
+            _warn_of_large_integers(column, label_of(table, place))
         return column
     if column.dtype.kind == "c":
         raise _no_numbers(label_of(table, place), column.dtype)
@@ -561,36 +533,17 @@ def check_finite(X, has_missing=True):
         )
 
 
-def warn_of_large_integers(table, is_category):
-    """Warn of columns of integers that a float64 number has no room for.
-
-    Parameters
-    ----------
-    table : ndarray, SciPy CSR array or Columns
-    is_category : bool ndarray of shape (n_columns,) or None
-        Columns that are not read as numbers.
-    """
-    if not isinstance(table, Columns) or table.block is not None:
-        array = join(table)
-        arrays = {"X": array.data if hasattr(array, "tocsr") else array}
-        if is_category is not None and is_category.any():
+def _warn_of_large_integers(array, label):
+    values = array.data if hasattr(array, "tocsr") else array
+    if values.dtype.itemsize < 8 or not values.size:
+        return
+    for value in (values.max(), values.min()):
+        if abs(int(value)) > LARGEST_EXACT:
+            warnings.warn(
+                f"{label} holds integers beyond 2**53, such as {value}, which lose their last "
+                "digits as floating-point numbers. Expected measurements: leave identifiers "
+                "out, or encode them.",
+                UserWarning,
+                stacklevel=2,
+            )
             return
-    else:
-        arrays = {
-            label_of(table, place): column
-            for place, column in enumerate(table.columns)
-            if is_category is None or not is_category[place]
-        }
-    for label, values in arrays.items():
-        if values.dtype.kind not in "iu" or values.dtype.itemsize < 8 or not values.size:
-            continue
-        for value in (values.max(), values.min()):
-            if abs(int(value)) > LARGEST_EXACT:
-                warnings.warn(
-                    f"{label} holds integers beyond 2**53, such as {value}, which lose their "
-                    "last digits as floating-point numbers. Expected measurements: leave "
-                    "identifiers out, or encode them.",
-                    UserWarning,
-                    stacklevel=2,
-                )
-                break

@@ -8,7 +8,7 @@ import abc
 import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import isqrt, prod
+from math import prod
 
 import numpy as np
 
@@ -18,16 +18,13 @@ from .columns import (
     Columns,
     check_finite,
     column_of,
+    feature_names_of,
     find_categories,
-    is_frame,
     join,
     label_of,
-    names_of,
     numbers_of,
     read_table,
     rows_of,
-    take,
-    warn_of_large_integers,
     without_na,
 )
 from .encoding import TableEncoding, fit_encoding
@@ -88,6 +85,22 @@ class Inputs(abc.ABC):
             If X is other than the rows that it was fitted on.
         """
 
+    def fit_encoding(self, numbers, rows, weights, dtype, **options):
+        """Return inputs that have learned to encode, where there is anything to learn.
+
+        Parameters
+        ----------
+        numbers : array of shape (n_rows, n_features)
+        rows : ndarray of int
+            Rows to learn from.
+        weights : ndarray of shape (n_rows,) or None
+        dtype : numpy dtype
+            Of the network.
+        **options
+            Of the family of networks.
+        """
+        return self
+
     @abc.abstractmethod
     def encode(self, numbers, dtype, is_complete=False):
         """Return numbers as the network takes them.
@@ -108,6 +121,9 @@ class Inputs(abc.ABC):
     def coded(self):
         """list of int: columns that are read as categories."""
         return []
+
+    # Whether a network multiplies each input by a trained scale.
+    scales = True
 
     @property
     def nones(self):
@@ -179,14 +195,13 @@ def _other_names(wanted, names):
     return "\n".join(parts) + "\n"
 
 
-def check_first_rows(table, owner, least):
-    """Refuse what nothing can be fitted on: too few rows, no columns."""
-    shape = tuple(table.shape)
+def check_first_rows(shape, owner, least):
+    """Refuse a table that nothing can be fitted on: too few rows, no columns."""
     for n, what, fewest in ((shape[0], "sample", least), (prod(shape[1:]), "feature", 1)):
         if n < fewest:
             raise ValueError(
-                f"Found array with {n} {what}(s) (shape={shape}) while a minimum of {fewest} "
-                f"is required by {owner}."
+                f"Found array with {n} {what}(s) (shape={tuple(shape)}) while a minimum of "
+                f"{fewest} is required by {owner}."
             )
 
 
@@ -211,56 +226,60 @@ class TableInputs(Inputs):
     encoding: TableEncoding | None = None
 
     @classmethod
-    def fit(cls, X, owner, is_categorical=None, rows=None, least=1):
-        """Learn to read rows; how they are encoded `fit_encoding` learns.
+    def fit(cls, X, owner, rows=None, least=1, *, categorical_features=None):
+        """Learn to read rows, and read them; how they are encoded `fit_encoding` learns.
 
         Parameters
         ----------
         X : array-like, frame or sparse matrix
         owner : str
-        is_categorical : bool ndarray of shape (n_columns,), "from_dtype" or None
-            Which columns hold categories: see `find_categories`. None is no column.
         rows : ndarray of int or None
             Rows to learn categories from; None is all.
         least : int, default=1
             Fewest rows.
+        categorical_features : "from_dtype", array-like of bool, int or str, or None
+            Columns that hold categories: see `find_categories`. None is no column.
 
         Returns
         -------
-        TableInputs
+        inputs : TableInputs
+        numbers : array of shape (n_rows, n_features)
+            As `read` returns them.
 
         Raises
         ------
         TypeError, ValueError
             If X cannot be read.
         """
-        by_place = is_categorical is not None and not isinstance(is_categorical, str)
-        names = names_of(X)
-        table = read_table(X, is_exact=by_place, keeps_types=True)
-        check_first_rows(table, owner, least)
-        if by_place:
-            categorical = np.asarray(is_categorical)
-        elif is_categorical is not None and is_frame(X):
-            categorical = find_categories(X, table)
-        else:
-            categorical = np.zeros(table.shape[1], dtype=bool)
-        places = np.flatnonzero(categorical)
-        learned = take(table, places)
-        if rows is not None and len(places):
-            learned = rows_of(learned, rows)
+        by_place = categorical_features
+        if by_place is None or isinstance(by_place, str):
+            by_place = None
+        table = read_table(X, is_exact=by_place is not None, keeps_types=True)
+        check_first_rows(table.shape, owner, least)
+        places = np.array([], dtype=np.intp)
+        if by_place is not None:
+            # Imported here: where nothing is fitted, scikit-learn need not be installed.
+            from .._sklearn_private import _check_categorical_features
+
+            is_named = isinstance(table, Columns)
+            places = _check_categorical_features(X if is_named else table, by_place)
+            places = np.flatnonzero(places)
+        elif categorical_features is not None and isinstance(table, Columns):
+            places = np.flatnonzero(find_categories(table))
         lookups, silent = [], {}
-        for k, place in enumerate(places.tolist()):
-            label = label_of(table, place)
-            lookup, counts = learn_categories(column_of(learned, k), label)
+        for place in places.tolist():
+            label, column = label_of(table, place), column_of(table, place)
+            learned = column if rows is None else [column[row] for row in rows.tolist()]
+            lookup, counts = learn_categories(learned, label)
             lookups.append(lookup)
             if counts:
                 silent[label] = counts
         warn_of_silent_columns(silent)
-        warn_of_large_integers(table, categorical)
-        return cls(owner, table.shape[1], names, places, lookups)
+        inputs = cls(owner, table.shape[1], feature_names_of(table), places, lookups)
+        return inputs, inputs.read_known(table)
 
-    def fit_encoding(self, numbers, rows, weights, *, preprocessing, n_bins):
-        """Return these inputs with a TableEncoding: see `encoding.fit_encoding`."""
+    def fit_encoding(self, numbers, rows, weights, dtype, *, preprocessing, n_bins):
+        """Return these inputs with a TableEncoding: see `Inputs.fit_encoding`."""
         if hasattr(numbers, "tocsr"):
             return self
         pairs = zip(self.places.tolist(), self.lookups, strict=True)
@@ -268,13 +287,11 @@ class TableInputs(Inputs):
         encoding = fit_encoding(
             numbers, n_categories, rows, weights, preprocessing=preprocessing, n_bins=n_bins
         )
-        if encoding is not None:
-            self._warn_of_lost_digits(numbers, encoding)
+        if encoding is not None and numbers.dtype == np.float32:
+            self._warn_of_lost_digits(encoding)
         return replace(self, encoding=encoding)
 
-    def _warn_of_lost_digits(self, numbers, encoding):
-        if numbers.dtype != np.float32:
-            return
+    def _warn_of_lost_digits(self, encoding):
         with np.errstate(over="ignore"):
             is_lost = np.abs(encoding.center) * encoding.scale > LOST_IN_FLOAT32
         if is_lost.any():
@@ -292,6 +309,11 @@ class TableInputs(Inputs):
     def coded(self):
         """list of int: columns that are read as categories."""
         return self.places.tolist()
+
+    @property
+    def scales(self):
+        """bool: whether a network multiplies each input by a trained scale."""
+        return self.encoding is not None and self.encoding.clips
 
     @cached_property
     def _others(self):
@@ -313,9 +335,8 @@ class TableInputs(Inputs):
         """
         if self.names is None and not len(self.places) and self._is_plain(X):
             return X, True
-        names = names_of(X, self.names)
-        table = read_table(X, is_exact=bool(len(self.places)))
-        self.check_rows(table.shape, names)
+        table = read_table(X, self.names, is_exact=bool(len(self.places)))
+        self.check_rows(table.shape, feature_names_of(table))
         return self.read_known(table), False
 
     def _is_plain(self, X):
@@ -333,15 +354,11 @@ class TableInputs(Inputs):
     def read_known(self, table):
         """Return a table of the right columns as numbers and codes."""
         if not len(self.places):
-            numbers = numbers_of(table)
-            check_finite(numbers, has_missing=not hasattr(numbers, "tocsr"))
-            return numbers
+            return numbers_of(table, has_missing=not hasattr(table, "tocsr"))
         if hasattr(table, "tocsr"):
             table = table.toarray()
         numbers = np.empty(table.shape)
-        others = self._others
-        numbers[:, others] = found = numbers_of(table, others)
-        check_finite(found)
+        numbers[:, self._others] = numbers_of(table, self._others)
         for place, lookup in zip(self.places.tolist(), self.lookups, strict=True):
             numbers[:, place] = lookup.find(column_of(table, place), label_of(table, place))
         return numbers
@@ -424,13 +441,13 @@ class PipelineInputs(Inputs):
 
     def read(self, X):
         """Check rows and return them as a table: see `Inputs.read`."""
-        names = names_of(X, self.names)
-        table = read_table(X, is_exact=bool(self.coded), keeps_types=True)
+        table = read_table(X, self.names, is_exact=bool(self.coded), keeps_types=True)
         if hasattr(table, "tocsr"):
             raise TypeError(
                 "Sparse data was passed for X, but a frozen pipeline takes dense data. Pass "
                 "X.toarray(), or predict by the pipeline itself."
             )
+        names = feature_names_of(table)
         if names is not None and self.names is not None and names != self.names:
             table, names = self._by_name(table, names)
         self.check_rows(table.shape, names)
@@ -500,27 +517,45 @@ class SampleInputs(Inputs):
     takes_integers: bool = False
 
     @classmethod
-    def fit(cls, X, owner, takes_integers=False, least=1):
-        """Learn the shape of samples.
+    def fit(cls, X, owner, rows=None, least=1, **options):
+        """Learn the shape of samples, and read them.
 
         Parameters
         ----------
         X : array-like or frame
         owner : str
-        takes_integers : bool, default=False
+        rows : ndarray of int or None
+            Not used: nothing is learned of values.
         least : int, default=1
             Fewest rows.
+        **options
+            Further fields.
 
         Returns
         -------
-        SampleInputs
+        inputs : SampleInputs
+        numbers : array of shape (n, n_features)
+            As `read` returns them.
         """
-        names = names_of(X)
-        table = read_samples(X, owner, keeps_types=True)
-        check_first_rows(table, owner, least)
-        warn_of_large_integers(table, None)
-        shape = tuple(int(n) for n in table.shape[1:])
-        return cls(owner, prod(shape), names, shape, takes_integers)
+        samples = cls._read_samples(X, owner)
+        shape, options = cls._find_shape(samples.shape, **options)
+        check_first_rows(samples.shape, owner, least)
+        inputs = cls(owner, prod(shape), feature_names_of(samples), shape, **options)
+        return inputs, inputs._numbers(samples)
+
+    @staticmethod
+    def _find_shape(X_shape, **options):
+        """Return the shape of a sample, and the options that are fields."""
+        return tuple(int(n) for n in X_shape[1:]), options
+
+    @staticmethod
+    def _read_samples(X, owner, known=None):
+        if hasattr(X, "tocsr"):
+            raise TypeError(
+                f"Sparse data was passed for X, but dense data is required by {owner}. Use "
+                "X.toarray() to convert it to a dense array."
+            )
+        return read_table(X, known, keeps_types=True, n_dims=None)
 
     def read(self, X):
         """Check samples and return them, a row of numbers each: see `Inputs.read`.
@@ -532,15 +567,9 @@ class SampleInputs(Inputs):
             one of these.
         is_complete : bool
         """
-        names = names_of(X)
-        samples = read_samples(X, self.owner)
-        self._check_shape(samples.shape, names)
-        if isinstance(samples, Columns) or samples.ndim == 2:
-            numbers = self._numbers(samples)
-        else:
-            # As rows: what is no number is then found in the same way.
-            numbers = self._numbers(samples.reshape(len(samples), -1))
-        return numbers, True
+        samples = self._read_samples(X, self.owner, self.names)
+        self._check_shape(samples.shape, feature_names_of(samples))
+        return self._numbers(samples), True
 
     def _check_shape(self, shape, names):
         if len(shape) == len(self.shape) + 1 == 2:
@@ -554,21 +583,20 @@ class SampleInputs(Inputs):
             self.check_rows(shape, self.names)
 
     def _numbers(self, samples):
+        if not isinstance(samples, Columns):
+            samples = samples.reshape(len(samples), -1)
         array = join(samples)
-        if self.takes_integers:
-            if array.dtype.kind in "fc":
-                raise ValueError(
-                    'input_dtype="int" is for whole numbers, such as the indices of words: '
-                    f"expected an X of integers, got {array.dtype}."
-                )
-            if array.dtype.kind in "biu":
-                return array.astype(np.int64, copy=False)
-            return numbers_of(samples).astype(np.int64)
-        if array.dtype == np.uint8:
+        if self.takes_integers and array.dtype.kind in "fc":
+            raise ValueError(
+                'input_dtype="int" is for whole numbers, such as the indices of words: '
+                f"expected an X of integers, got {array.dtype}."
+            )
+        if self.takes_integers and array.dtype.kind in "biu":
+            return array.astype(np.int64, copy=False)
+        if array.dtype == np.uint8 and not self.takes_integers:
             return array
-        numbers = numbers_of(samples)
-        check_finite(numbers, has_missing=False)
-        return numbers
+        numbers = numbers_of(samples, has_missing=False)
+        return numbers.astype(np.int64) if self.takes_integers else numbers
 
     def check(self, n_inputs):
         """Refuse parts that do not fit one another: see `Inputs.check`."""
@@ -583,131 +611,6 @@ class SampleInputs(Inputs):
     def encode(self, numbers, dtype, is_complete=False):
         """Return numbers as a module takes them: bytes and integers stay."""
         return numbers if numbers.dtype.kind in "iu" else _in_dtype(numbers, dtype)
-
-
-@dataclass(frozen=True, eq=False)
-class ImageInputs(SampleInputs):
-    """Images, as samples of height, width and channels or as rows of their pixels.
-
-    Parameters
-    ----------
-    owner, n_features, names, shape, takes_integers
-        As of `SampleInputs`.
-    channels_first : bool
-        Whether channels stand before height and width.
-    """
-
-    channels_first: bool = False
-
-    @classmethod
-    def fit(cls, X, owner, image_shape=None, channels_first=False, least=1):
-        """Learn the shape of images: see `find_image_shape`."""
-        names = names_of(X)
-        images = read_samples(X, owner, keeps_types=True)
-        channels = "first" if channels_first else "last"
-        shape = find_image_shape(images.shape, image_shape, channels)
-        check_first_rows(images, owner, least)
-        warn_of_large_integers(images, None)
-        return cls(owner, prod(shape), names, shape, channels_first=channels_first)
-
-    def check(self, n_inputs):
-        """Refuse parts that do not fit one another: see `Inputs.check`."""
-        super().check(n_inputs)
-        expect(len(self.shape) == 3, "height, width and channels")
-        expect(isinstance(self.channels_first, bool), "true or false")
-
-    def _check_shape(self, shape, names):
-        if len(shape) == 2:
-            self.check_rows(shape, names)
-            return
-        found = find_image_shape(shape, None, "first" if self.channels_first else "last")
-        if found != self.shape:
-            raise ValueError(
-                f"X has images of shape {found}, but {self.owner} was fitted on images of "
-                f"shape {self.shape}."
-            )
-        self.check_rows(shape, self.names)
-
-
-def read_samples(X, owner, keeps_types=False):
-    """Return samples of two axes or more as an array or Columns."""
-    if hasattr(X, "tocsr"):
-        raise TypeError(
-            f"Sparse data was passed for X, but dense data is required by {owner}. Use "
-            "X.toarray() to convert it to a dense array."
-        )
-    return read_table(X, keeps_types=keeps_types, n_dims=None)
-
-
-def find_image_shape(X_shape, image_shape, channels):
-    """Return height, width and channels in the order in which they come.
-
-    Parameters
-    ----------
-    X_shape : tuple of int
-        (n, n_features), (n, height, width) or (n, height, width, channels), the channels
-        before height and width with channels="first".
-    image_shape : tuple of int or None
-        Of rows: (height, width) or all three. None is a square where the number of features is
-        one, else one row of gray pixels.
-    channels : {"first", "last"}
-
-    Returns
-    -------
-    tuple of int
-        Three numbers.
-
-    Raises
-    ------
-    ValueError
-        If X cannot hold such images.
-
-    Examples
-    --------
-    >>> find_image_shape((5, 784), None, "last"), find_image_shape((5, 10), None, "last")
-    ((28, 28, 1), (1, 10, 1))
-    >>> find_image_shape((5, 3072), (3, 32, 32), "first")
-    (3, 32, 32)
-    """
-    wanted = None
-    if image_shape is not None:
-        wanted = tuple(int(n) for n in image_shape)
-        if len(wanted) == 2:
-            wanted = _with_gray(wanted, channels)
-    if len(X_shape) == 2:
-        n_features = X_shape[1]
-        if wanted is None:
-            side = isqrt(n_features)
-            shape = (side, side) if side * side == n_features else (1, n_features)
-            return _with_gray(shape, channels)
-        if prod(wanted) != n_features:
-            raise ValueError(
-                f"image_shape={tuple(image_shape)} has {prod(wanted)} numbers, but the "
-                f"rows of X have {n_features} features."
-            )
-        return wanted
-    if len(X_shape) == 3:
-        found = _with_gray(tuple(X_shape[1:]), channels)
-    elif len(X_shape) == 4:
-        found = tuple(int(n) for n in X_shape[1:])
-    else:
-        raise ValueError(
-            "X must be images of shape (n, height, width) or (n, height, width, channels), or "
-            f"rows of shape (n, n_features), got an array of shape {tuple(X_shape)}."
-        )
-    if wanted is not None and wanted != found:
-        raise ValueError(
-            f"image_shape={tuple(image_shape)}, but X has images of shape {found} "
-            f'(channels="{channels}").'
-        )
-    if 0 in found:
-        raise ValueError(f"X has images of shape {found}: there is no pixel in them.")
-    return found
-
-
-def _with_gray(shape, channels):
-    shape = tuple(int(n) for n in shape)
-    return (1, *shape) if channels == "first" else (*shape, 1)
 
 
 def _in_dtype(numbers, dtype):

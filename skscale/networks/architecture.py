@@ -172,6 +172,7 @@ class ConvolutionalArchitecture:
     activation: str = "relu"
 
     family = "module"
+    fan_in = None
     # Trained weights are the weights; no random numbers but the masks; images are numbers.
     gains = None
     draws = False
@@ -347,6 +348,7 @@ class ModuleArchitecture:
     has_buffers: bool
 
     family = "module"
+    fan_in = None
     gains = None
     mask_widths = ()
     widths = ()

@@ -24,7 +24,7 @@ from ..estimators.classification import Classifies
 from ..estimators.cnn import ScaledCNNClassifier, ScaledCNNRegressor
 from ..estimators.mlp import ScaledMLPClassifier, ScaledMLPRegressor
 from ..estimators.network import ScaledNetworkClassifier, ScaledNetworkRegressor
-from ..inference.inputs import find_image_shape
+from ..inference.images import find_image_shape
 from . import convolutional, dense
 from .columns import TensorColumns
 from .graph import Graph

@@ -64,7 +64,7 @@ TRUSTED_TYPES = (
     "skscale.inference.encoding.TableEncoding",
     "skscale.inference.heads.Labels",
     "skscale.inference.heads.Numbers",
-    "skscale.inference.inputs.ImageInputs",
+    "skscale.inference.images.ImageInputs",
     "skscale.inference.inputs.SampleInputs",
     "skscale.inference.inputs.TableInputs",
     "skscale.inference.predictor.ClassifierPredictor",

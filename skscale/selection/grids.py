@@ -195,10 +195,9 @@ def count_inputs(X, y, estimator, prefix, network):
     """Count the inputs of the network: what steps before it and its encoding make of X."""
     some = sample_before(X, y, estimator, prefix)
     network = ScaledMLPClassifier() if network is None else clone(network)
-    inputs = network._fit_inputs(some)
-    numbers, _ = inputs.read(some)
+    inputs, numbers = network._fit_inputs(some)
     rows = np.arange(numbers.shape[0])
-    return network._fit_encoding(inputs, numbers, rows, None).n_inputs
+    return inputs.fit_encoding(numbers, rows, None, np.float32, **network._encoding).n_inputs
 
 
 def count_outputs(y, network):

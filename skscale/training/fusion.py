@@ -69,7 +69,8 @@ def train_together(tasks):
     list of TrainedNetwork or Exception
     """
     job = current_job()
-    outcomes = recall(tasks)
+    is_kept = any(task.store is not None for task in tasks)
+    outcomes = recall(tasks) if is_kept else [None] * len(tasks)
     missing = [t for t, outcome in zip(tasks, outcomes, strict=True) if outcome is None]
     if job is not None:
         job.call.rendezvous.count_kept(len(tasks) - len(missing))

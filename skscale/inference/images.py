@@ -1,0 +1,186 @@
+"""Images: their shape, and the moments of their pixels."""
+
+from dataclasses import dataclass, replace
+from math import isqrt, prod
+
+import numpy as np
+
+from ..storage.tree import expect
+from .inputs import SampleInputs
+
+# Values at a time that means and deviations are taken of.
+_BLOCK = 1 << 22
+
+
+@dataclass(frozen=True, eq=False)
+class ImageInputs(SampleInputs):
+    """Images, as samples of height, width and channels or as rows of their pixels.
+
+    Parameters
+    ----------
+    owner, n_features, names, shape, takes_integers
+        As of `SampleInputs`.
+    channels_first : bool
+        Whether channels stand before height and width.
+    mean, scale : ndarrays of shape (n_channels,) or None
+        Moments of the pixels: see `pixel_moments`. The network subtracts the one and
+        multiplies by the other.
+    """
+
+    channels_first: bool = False
+    mean: np.ndarray | None = None
+    scale: np.ndarray | None = None
+
+    @staticmethod
+    def _find_shape(X_shape, image_shape, channels):
+        shape = find_image_shape(X_shape, image_shape, channels)
+        return shape, {"channels_first": channels == "first"}
+
+    def fit_encoding(self, numbers, rows, weights, dtype):
+        """Return these inputs with the moments of the pixels: see `Inputs.fit_encoding`."""
+        moments = pixel_moments(numbers, self.shape, self.channels_first, rows, weights, dtype)
+        return replace(self, mean=moments[0], scale=moments[1])
+
+    @property
+    def sides(self):
+        """(int, int): height and width."""
+        return self.shape[1:] if self.channels_first else self.shape[:2]
+
+    def check(self, n_inputs):
+        """Refuse parts that do not fit one another: see `Inputs.check`."""
+        super().check(n_inputs)
+        expect(len(self.shape) == 3, "height, width and channels")
+        expect(isinstance(self.channels_first, bool), "true or false")
+        n_channels = self.n_features // prod(self.sides)
+        for moments in (self.mean, self.scale):
+            expect(isinstance(moments, np.ndarray), "moments of the pixels")
+            expect(moments.dtype.kind == "f" and moments.shape == (n_channels,), "moments")
+
+    def _check_shape(self, shape, names):
+        if len(shape) == 2:
+            self.check_rows(shape, names)
+            return
+        found = find_image_shape(shape, None, "first" if self.channels_first else "last")
+        if found != self.shape:
+            raise ValueError(
+                f"X has images of shape {found}, but {self.owner} was fitted on images of "
+                f"shape {self.shape}."
+            )
+        self.check_rows(shape, self.names)
+
+
+def find_image_shape(X_shape, image_shape, channels):
+    """Return height, width and channels in the order in which they come.
+
+    Parameters
+    ----------
+    X_shape : tuple of int
+        (n, n_features), (n, height, width) or (n, height, width, channels), the channels
+        before height and width with channels="first".
+    image_shape : tuple of int or None
+        Of rows: (height, width) or all three. None is a square where the number of features is
+        one, else one row of gray pixels.
+    channels : {"first", "last"}
+
+    Returns
+    -------
+    tuple of int
+        Three numbers.
+
+    Raises
+    ------
+    ValueError
+        If X cannot hold such images.
+
+    Examples
+    --------
+    >>> find_image_shape((5, 784), None, "last"), find_image_shape((5, 10), None, "last")
+    ((28, 28, 1), (1, 10, 1))
+    >>> find_image_shape((5, 3072), (3, 32, 32), "first")
+    (3, 32, 32)
+    """
+    wanted = None
+    if image_shape is not None:
+        wanted = tuple(int(n) for n in image_shape)
+        if len(wanted) == 2:
+            wanted = _with_gray(wanted, channels)
+    if len(X_shape) == 2:
+        n_features = X_shape[1]
+        if wanted is None:
+            side = isqrt(n_features)
+            shape = (side, side) if side * side == n_features else (1, n_features)
+            return _with_gray(shape, channels)
+        if prod(wanted) != n_features:
+            raise ValueError(
+                f"image_shape={tuple(image_shape)} has {prod(wanted)} numbers, but the "
+                f"rows of X have {n_features} features."
+            )
+        return wanted
+    if len(X_shape) == 3:
+        found = _with_gray(tuple(X_shape[1:]), channels)
+    elif len(X_shape) == 4:
+        found = tuple(int(n) for n in X_shape[1:])
+    else:
+        raise ValueError(
+            "X must be images of shape (n, height, width) or (n, height, width, channels), or "
+            f"rows of shape (n, n_features), got an array of shape {tuple(X_shape)}."
+        )
+    if wanted is not None and wanted != found:
+        raise ValueError(
+            f"image_shape={tuple(image_shape)}, but X has images of shape {found} "
+            f'(channels="{channels}").'
+        )
+    if 0 in found:
+        raise ValueError(f"X has images of shape {found}: there is no pixel in them.")
+    return found
+
+
+def _with_gray(shape, channels):
+    shape = tuple(int(n) for n in shape)
+    return (1, *shape) if channels == "first" else (*shape, 1)
+
+
+def pixel_moments(X, shape, channels_first, rows, weights, dtype):
+    """Return mean and inverse standard deviation of each channel over some rows.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_features)
+    shape : tuple of int
+        Of an image.
+    channels_first : bool
+    rows : ndarray of int
+    weights : ndarray of shape (n,) or None
+    dtype : numpy dtype
+
+    Returns
+    -------
+    mean, scale : ndarrays of shape (n_channels,)
+        A channel that is the same everywhere has scale 1.
+    """
+    n_channels = shape[0] if channels_first else shape[2]
+    total = np.zeros(n_channels)
+    squares, weight = np.zeros(n_channels), 0.0
+    shift = None
+    for start in range(0, len(rows), max(1, _BLOCK // X.shape[1])):
+        chosen = rows[start : start + max(1, _BLOCK // X.shape[1])]
+        part = X[chosen].astype(np.float64)
+        # (images, pixels, channels)
+        if channels_first:
+            part = part.reshape(len(part), n_channels, -1).transpose(0, 2, 1)
+        else:
+            part = part.reshape(len(part), -1, n_channels)
+        if shift is None:
+            shift = part.mean(axis=(0, 1))  # for the sake of digits
+        part = part - shift
+        w = np.ones(len(part)) if weights is None else weights[chosen].astype(np.float64)
+        total += w @ part.mean(axis=1)
+        squares += w @ np.square(part).mean(axis=1)
+        weight += w.sum()
+    mean = total / weight
+    variance = np.maximum(squares / weight - np.square(mean), 0.0)
+    # What rounding makes of a constant is no variation, nor is what has no inverse.
+    is_constant = variance <= 1e-20 * np.square(mean + shift)
+    is_constant |= variance < np.square(float(np.finfo(dtype).tiny))
+    deviation = np.where(is_constant, 1.0, np.sqrt(variance))
+    return (mean + shift).astype(dtype), (1 / deviation).astype(dtype)
