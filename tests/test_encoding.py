@@ -336,3 +336,17 @@ def test_pandas_missing_values_are_one_whatever_the_column_is():
     with pytest.warns(UserWarning, match="feature names"):
         few, many = network.predict_proba(X[:6]), network.predict_proba(X)
     np.testing.assert_allclose(few, many[:6], atol=1e-6)
+
+
+@pytest.mark.parametrize("preprocessing", ["auto", None])
+@pytest.mark.parametrize("resolution", [0, 4])
+def test_tensors_are_encoded_by_the_same_code(preprocessing, resolution):
+    torch = pytest.importorskip("torch")
+    X, y = frame(200)
+    network = ScaledMLPClassifier(**FAST, preprocessing=preprocessing, resolution=resolution)
+    inputs = network.fit(X, y).predictor_.inputs
+    numbers, _ = inputs.read(X)
+    assert np.isnan(numbers).any()
+    encoded = inputs.encode(torch.from_numpy(numbers), np.float64)
+    assert isinstance(encoded, torch.Tensor)
+    np.testing.assert_allclose(encoded.numpy(), inputs.encode(numbers, np.float64), atol=1e-12)
