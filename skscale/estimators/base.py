@@ -53,7 +53,7 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
     - `_rescale_output(weights, factor, shift)`: weights with other outputs;
     - `_scale_attributes(inputs)`: `depth_`, `width_` and `resolution_`;
     - `_scale_numbers(inputs)`: (depth, width, resolution) that would be built, for tables;
-    - `_make_net_module(predictor, **decoding)`: a module of torch that predicts the same;
+    - `_make_net_module(predictor)`: a module of torch that predicts the same;
     - `complexity_`.
     """
 

@@ -139,7 +139,7 @@ class ScaledMLP(ScaledEstimator):
     def _rescale_output(weights, factor, shift=0.0):
         return weights.rescale_output(factor, shift)
 
-    def _make_net_module(self, predictor, **decoding):
+    def _make_net_module(self, predictor):
         from ..networks.dense import DenseNetwork
 
         return DenseNetwork(
@@ -147,7 +147,7 @@ class ScaledMLP(ScaledEstimator):
             predictor.network.weights,
             dropout=self.dropout_,
             encoding=predictor.inputs.encoding,
-            **decoding,
+            head=predictor.head,
         )
 
 

@@ -33,13 +33,13 @@ class ScaledModule(ScaledEstimator):
     def _make_network(self, architecture, networks):
         return ModuleNetwork(architecture, *stack_networks(networks), self.device)
 
-    def _make_net_module(self, predictor, **decoding):
+    def _make_net_module(self, predictor):
         from ..networks.modules import FittedModule, build, load_weights_
 
         network = predictor.network
         module = load_weights_(build(network.architecture), network.weights)
         factor = float(network.factors[0])
-        return FittedModule(network.architecture, module, factor=factor, **decoding)
+        return FittedModule(network.architecture, module, factor=factor, head=predictor.head)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -10,6 +10,7 @@ from torch import nn
 from ..inference.dense import NORM_EPS
 from ..inference.weights import Weights
 from .architecture import BIAS_GAIN, SCALE_GAIN
+from .decoding import DecodingModule
 from .parameters import TrainedNumbers
 
 _aten = torch.ops.aten
@@ -209,7 +210,7 @@ def _normalize(architecture, layer, h):
     return nn.functional.layer_norm(h, h.shape[-1:], eps=NORM_EPS)
 
 
-class DenseNetwork(nn.Module):
+class DenseNetwork(DecodingModule):
     """One dense network as a plain module: `(n_rows, n_features)` to `(n_rows, n_outputs)`.
 
     Parameters
@@ -219,12 +220,8 @@ class DenseNetwork(nn.Module):
         Copied.
     dropout : float, default=0.0
         Dropout rate of the hidden activations while training.
-    output_scale, output_shift : ndarray of shape (n_outputs,) or None
-        The output is multiplied by the one, then the other is added.
-    is_log : bool, default=False
-        Whether the output is the logarithm of what is scaled.
-    is_column : bool, default=False
-        Whether to return the only output as `(n_rows,)`.
+    head : Labels, Numbers or None
+        How to decode the outputs: see `DecodingModule`.
     encoding : TableEncoding or None
         What turns features into inputs. It is NumPy's, and passes no gradient on to x.
     is_trained : bool, default=False
@@ -238,14 +235,11 @@ class DenseNetwork(nn.Module):
         weights,
         *,
         dropout=0.0,
-        output_scale=None,
-        output_shift=None,
-        is_log=False,
-        is_column=False,
+        head=None,
         encoding=None,
         is_trained=False,
     ):
-        super().__init__()
+        super().__init__(head)
         self.encoding = encoding
         self.is_trained = is_trained
         coefs, intercepts, scales = weights.coefs, weights.intercepts, None
@@ -253,9 +247,7 @@ class DenseNetwork(nn.Module):
             trained = TrainedNumbers.of(architecture, weights)
             coefs, intercepts, scales = trained.coefs, trained.intercepts, trained.scales
         self.scales = None if scales is None else nn.Parameter(torch.tensor(scales))
-        self.is_log = is_log
         self.architecture = architecture
-        self.is_column = is_column
         dtype = torch.from_numpy(coefs[0][:0]).dtype
         # Made on "meta" and filled from the arrays: the usual construction would draw
         # initial weights from torch's global generator.
@@ -268,11 +260,6 @@ class DenseNetwork(nn.Module):
                 linear.weight.copy_(torch.tensor(np.ascontiguousarray(coef.T)))
                 linear.bias.copy_(torch.tensor(intercept))
         self.dropout = nn.Dropout(dropout)
-        for name, value in (
-            ("output_scale", output_scale),
-            ("output_shift", output_shift),
-        ):
-            self.register_buffer(name, None if value is None else torch.tensor(value))
 
     def forward(self, x, masks=None):
         """Compute the outputs.
@@ -285,7 +272,7 @@ class DenseNetwork(nn.Module):
 
         Returns
         -------
-        tensor of shape (n_rows, n_outputs), or (n_rows,) if `is_column`
+        tensor of shape (n_rows, n_outputs), or (n_rows,) of a column
         """
         architecture = self.architecture
         activate = ACTIVATIONS[architecture.activation].forward
@@ -297,14 +284,7 @@ class DenseNetwork(nn.Module):
             a = self.dropout(a) if masks is None else a * masks[layer]
             h = h + a if architecture.is_residual(layer) else a
         depth = architecture.depth
-        out = self._product(depth, _normalize(architecture, depth, h))
-        if self.is_log:
-            out = out.exp()
-        if self.output_scale is not None:
-            out = out * self.output_scale
-        if self.output_shift is not None:
-            out = out + self.output_shift
-        return out[:, 0] if self.is_column else out
+        return self.decode(self._product(depth, _normalize(architecture, depth, h)))
 
     def _product(self, layer, h):
         linear = self.layers[layer]

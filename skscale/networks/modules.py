@@ -22,6 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 from ..forks import hold_while_forking
 from ..inference.weights import Weights
 from .architecture import ModuleArchitecture
+from .decoding import DecodingModule
 from .parameters import ParameterShapes
 
 # One at a time: the default generator is the process's. A child would find it lent to a thread
@@ -74,7 +75,7 @@ def build(architecture, seed=0):
 
 
 def split(module):
-    """Return the names of a module's parameters and buffers.
+    """Return a module's parameters and buffers by their names.
 
     Parameters
     ----------
@@ -82,44 +83,34 @@ def split(module):
 
     Returns
     -------
-    weights : list of str
+    weights : dict of str to tensor
         Parameters of two and more dimensions, which weight decay acts on.
-    biases : list of str
+    biases : dict of str to tensor
         Other parameters.
-    buffers : list of str
+    buffers : dict of str to tensor
     """
-    named = [(name, p.dim()) for name, p in module.named_parameters()]
-    weights = [name for name, n_dims in named if n_dims >= 2]
-    biases = [name for name, n_dims in named if n_dims < 2]
-    return weights, biases, [name for name, _ in module.named_buffers()]
+    parameters = dict(module.named_parameters())
+    weights = {name: p for name, p in parameters.items() if p.dim() >= 2}
+    biases = {name: p for name, p in parameters.items() if p.dim() < 2}
+    return weights, biases, dict(module.named_buffers())
 
 
 def parameter_shapes(architecture):
     """Return the ParameterShapes of an architecture's module."""
-    return shapes_of(build(architecture))
-
-
-def shapes_of(module):
-    """Return the ParameterShapes of a module."""
-    weights, biases, buffers = split(module)
-    parameters, held = dict(module.named_parameters()), dict(module.named_buffers())
+    weights, biases, buffers = split(build(architecture))
     return ParameterShapes(
-        [tuple(parameters[name].shape) for name in weights],
-        [tuple(parameters[name].shape) for name in biases],
+        [tuple(p.shape) for p in weights.values()],
+        [tuple(p.shape) for p in biases.values()],
         None,
         [
-            (
-                tuple(held[name].shape),
-                None if held[name].is_floating_point() else held[name].dtype,
-            )
-            for name in buffers
+            (tuple(b.shape), None if b.is_floating_point() else b.dtype)
+            for b in buffers.values()
         ],
     )
 
 
 def weights_of(module, dtype=None):
     """Return the Weights of a module."""
-    parameters, held = dict(module.named_parameters()), dict(module.named_buffers())
 
     def array(tensor):
         found = tensor.detach().cpu()
@@ -127,23 +118,17 @@ def weights_of(module, dtype=None):
             return found.to(torch.float64).numpy().astype(dtype)
         return found.numpy().copy()
 
-    weights, biases, buffers = split(module)
-    return Weights(
-        [array(parameters[name]) for name in weights],
-        [array(parameters[name]) for name in biases],
-        [array(held[name]) for name in buffers],
-    )
+    return Weights(*([array(tensor) for tensor in part.values()] for part in split(module)))
 
 
 def load_weights_(module, weights):
     """Overwrite a module's parameters and buffers by Weights, in their dtype; return it."""
     if weights.coefs:
         module.to(torch.from_numpy(weights.coefs[0][:0]).dtype)
-    own = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-    names = [name for part in split(module) for name in part]
+    tensors = [tensor for part in split(module) for tensor in part.values()]
     with torch.no_grad():
-        for name, value in zip(names, [*weights.trained, *weights.buffers], strict=True):
-            own[name].copy_(torch.as_tensor(value).view(own[name].shape))
+        for own, value in zip(tensors, [*weights.trained, *weights.buffers], strict=True):
+            own.copy_(torch.as_tensor(value).view(own.shape))
     return module
 
 
@@ -178,16 +163,15 @@ class BoundModule:
         device, dtype = parameters.flat.device, parameters.flat.dtype
         self.module = build(architecture).to(device=device, dtype=dtype).train(training)
         weights, biases, buffers = split(self.module)
-        self.names = weights + biases
-        self.buffer_names = buffers
+        self.names = [*weights, *biases]
+        self.buffer_names = list(buffers)
         self.tensors = parameters.weights + parameters.biases
         self.is_alone = parameters.n_members == 1
         if self.is_alone:
-            own = dict(self.module.named_parameters())
             derived = None if gradients is None else gradients.weights + gradients.biases
-            for k, name in enumerate(self.names):
-                own[name].data = self.tensors[k][0]
-                own[name].grad = None if derived is None else derived[k][0]
+            for k, own in enumerate([*weights.values(), *biases.values()]):
+                own.data = self.tensors[k][0]
+                own.grad = None if derived is None else derived[k][0]
             for name, buffer in zip(buffers, parameters.buffers, strict=True):
                 self._set_buffer(name, buffer[0])
 
@@ -224,7 +208,7 @@ class BoundModule:
         n_outputs = self.architecture.n_outputs
         shaped = x.view(*x.shape[:2], *self.architecture.input_shape)
         if self.is_alone:
-            given = {} if not masks else {"masks": [mask[0] for mask in masks]}
+            given = {"masks": [mask[0] for mask in masks]} if masks else {}
             return in_shape(self.module(shaped[0], **given), self.module, n_outputs)[None]
         if sizes is not None and len(sizes) != self.parameters.n_members:
             of_member = [b for b, n in enumerate(sizes) for _ in range(n)]
@@ -238,7 +222,7 @@ class BoundModule:
         buffers = dict(zip(self.buffer_names, self.parameters.buffers, strict=True))
 
         def compute(own, held, rows, masks):
-            given = {} if masks is None else {"masks": masks}
+            given = {"masks": masks} if masks else {}
             out = torch.func.functional_call(self.module, (own, held), (rows,), given)
             return in_shape(out, self.module, n_outputs)
 
@@ -362,7 +346,7 @@ def _largest_activation(module, x):
     return max(largest)
 
 
-class FittedModule(nn.Module):
+class FittedModule(DecodingModule):
     """A trained module and what becomes of its outputs: samples to `(n_rows, n_outputs)`.
 
     Parameters
@@ -371,66 +355,24 @@ class FittedModule(nn.Module):
     network : nn.Module
     factor : float, default=1.0
         The outputs are multiplied by it.
-    output_scale, output_shift : ndarray of shape (n_outputs,) or None
-        Then by the one, and the other is added.
-    is_log : bool, default=False
-        Whether the output is the logarithm of what is scaled.
-    is_column : bool, default=False
-        Whether to return the only output as `(n_rows,)`.
+    head : Labels, Numbers or None
+        How they are decoded then: see `DecodingModule`.
     """
 
-    def __init__(
-        self,
-        architecture,
-        network,
-        *,
-        factor=1.0,
-        output_scale=None,
-        output_shift=None,
-        is_log=False,
-        is_column=False,
-    ):
-        super().__init__()
+    def __init__(self, architecture, network, *, factor=1.0, head=None):
+        super().__init__(head)
         self.architecture = architecture
         self.network = network
         self.factor = factor
-        self.is_log = is_log
-        self.is_column = is_column
-        for name, value in (("output_scale", output_scale), ("output_shift", output_shift)):
-            self.register_buffer(name, None if value is None else torch.tensor(value))
-
-    def forward(self, x):
-        """Compute the outputs of samples, or of rows of their numbers."""
-        x = as_input(self.architecture, self.network, x.reshape(len(x), -1))
-        out = in_shape(self.network(x), self.network, self.architecture.n_outputs) * self.factor
-        if self.is_log:
-            out = out.exp()
-        if self.output_scale is not None:
-            out = out * self.output_scale
-        if self.output_shift is not None:
-            out = out + self.output_shift
-        return out[:, 0] if self.is_column else out
-
-
-class TrainableModule(nn.Module):
-    """A module that skorch's loop trains: `(n_rows, n_features)` to `(n_rows, n_outputs)`.
-
-    Parameters
-    ----------
-    architecture : ConvolutionalArchitecture or ModuleArchitecture
-    network : nn.Module
-    """
-
-    def __init__(self, architecture, network):
-        super().__init__()
-        self.architecture = architecture
-        self.network = network
 
     def forward(self, x, masks=None):
-        """Compute the outputs, with dropout masks where given."""
-        x = as_input(self.architecture, self.network, x)
-        given = {} if masks is None else {"masks": masks}
-        return in_shape(self.network(x, **given), self.network, self.architecture.n_outputs)
+        """Compute the outputs of samples, or of rows, with dropout masks where given."""
+        out = outputs_of(self.architecture, self.network, x, masks)
+        return self.decode(out if self.factor == 1 else out * self.factor)
+
+
+class TrainableModule(FittedModule):
+    """One that skorch's loop trains: `(n_rows, n_features)` to `(n_rows, n_outputs)`."""
 
     @property
     def decayed_names(self):
@@ -442,13 +384,15 @@ class TrainableModule(nn.Module):
         return weights_of(self.network)
 
 
-def as_input(architecture, network, x):
-    """Return rows of numbers as a module takes them."""
-    x = x.view(len(x), *architecture.input_shape)
+def outputs_of(architecture, network, x, masks=None):
+    """Return the outputs of a module for samples, or for rows of their numbers."""
+    x = x.reshape(len(x), *architecture.input_shape)
     if architecture.takes_integers:
-        return x.long()
-    dtypes = [p.dtype for p in network.parameters()]
-    return x.to(dtypes[0]) if dtypes else x
+        x = x.long()
+    elif (parameter := next(network.parameters(), None)) is not None:
+        x = x.to(parameter.dtype)
+    given = {"masks": masks} if masks else {}
+    return in_shape(network(x, **given), network, architecture.n_outputs)
 
 
 # Activations of a layer while predicting.
@@ -480,7 +424,6 @@ def compute(architecture, network, x, device="cpu"):
             # torch has no strides below zero.
             block = np.ascontiguousarray(x[start : start + n_block])
             rows = torch.tensor(block, device=device)
-            out = network(as_input(architecture, network, rows))
-            out = in_shape(out, network, architecture.n_outputs)
+            out = outputs_of(architecture, network, rows)
             found.append(out.to("cpu", torch.promote_types(out.dtype, torch.float32)).numpy())
     return found[0] if len(found) == 1 else np.concatenate(found)

@@ -120,19 +120,8 @@ def make_fitted_net(estimator, kind):
         }
     elif kind == "regression":
         criterion, arguments = _CRITERIA[estimator.loss](estimator)
-    predictor, decoding = estimator.predictor_, {}
-    if kind == "regression":
-        head = predictor.head
-        decoding = {
-            "is_log": head.is_log,
-            "output_scale": head.scale,
-            "output_shift": head.mean,
-            # A regressor fitted on a y of shape (n,) predicts that shape.
-            "is_column": head.is_column,
-        }
-    module = estimator._make_net_module(predictor, **decoding)
     net = net_class(
-        module,
+        estimator._make_net_module(estimator.predictor_),
         criterion=criterion,
         optimizer=torch.optim.AdamW,
         lr=estimator.learning_rate,
