@@ -6,13 +6,14 @@ projection uses it, nothing else sees it. Without it the network is smaller, and
 outgoing weights were zero it computes the same.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from ..inference.weights import Weights
 from ..networks.modules import build, load_weights_, weights_of
-from ..training.losses import mix_targets, row_losses, stack_parameters
-from ..training.random import importance_rows
+from .importance import judging_rows, square_sums, weighted_loss
 
 # Images that activations and gradients are taken on: their means need no more.
 _MOST_ROWS = 2048
@@ -31,9 +32,15 @@ def channel_importances(kind, architecture, networks, task):
         One a block.
     """
     if kind == "magnitude":
+        places = [_places(architecture, block) for block in range(architecture.depth)]
         return [
-            np.stack([_norms(architecture, n.coefs, block) for n in networks])
-            for block in range(architecture.depth)
+            np.stack(
+                [
+                    np.sqrt(square_sums(n.coefs[made], 0) * square_sums(n.coefs[used], 1))
+                    for n in networks
+                ]
+            )
+            for made, used, _ in places
         ]
     found = []
     for weights in networks:
@@ -96,15 +103,11 @@ def remove_channels(architecture, networks, kept):
     networks : list of Weights
         Copies.
     """
-    names, bias_names = architecture.parameter_names
     smaller = []
     for member, weights in enumerate(networks):
         coefs, intercepts = ([a.copy() for a in part] for part in weights.parts[:2])
         for block, channels in enumerate(kept):
-            own = channels[member]
-            convolve = names.index(f"blocks.{block}.convolve.weight")
-            project = names.index(f"blocks.{block}.project.weight")
-            bias = bias_names.index(f"blocks.{block}.convolve.bias")
+            own, (convolve, project, bias) = channels[member], _places(architecture, block)
             coefs[convolve] = np.ascontiguousarray(coefs[convolve][own])
             coefs[project] = np.ascontiguousarray(coefs[project][:, own])
             intercepts[bias] = intercepts[bias][own]
@@ -112,13 +115,12 @@ def remove_channels(architecture, networks, kept):
     return architecture.with_widths([channels.shape[1] for channels in kept]), smaller
 
 
-def _norms(architecture, coefs, block):
-    names = architecture.parameter_names[0]
-    incoming = coefs[names.index(f"blocks.{block}.convolve.weight")].astype(np.float64)
-    outgoing = coefs[names.index(f"blocks.{block}.project.weight")].astype(np.float64)
-    return np.sqrt(
-        np.square(incoming).sum(axis=(1, 2, 3)) * np.square(outgoing).sum(axis=(0, 2, 3))
-    )
+def _places(architecture, block):
+    """Return where the convolution and the projection of a block stand, and the bias inside."""
+    names, bias_names = architecture.parameter_names
+    block = f"blocks.{block}"
+    convolve, project = (names.index(f"{block}.{n}.weight") for n in ("convolve", "project"))
+    return convolve, project, bias_names.index(f"{block}.convolve.bias")
 
 
 def _passes(architecture, weights, task):
@@ -128,22 +130,10 @@ def _passes(architecture, weights, task):
     inside each block.
     """
     buffers = task.buffers or weights_of(build(architecture)).buffers
-    weights = Weights(weights.coefs, weights.intercepts, buffers)
+    weights = replace(weights, buffers=buffers)
     module = load_weights_(build(architecture), weights).eval()
-    dtype = module.output.weight.dtype
-    loss_parameter = stack_parameters(task.loss, [task.loss_parameter], dtype, "cpu")
-    rows = importance_rows(task.seed, task.train_rows, _MOST_ROWS)
-    for start in range(0, len(rows), _BLOCK_ROWS):
-        chosen = rows[start : start + _BLOCK_ROWS]
-        x = torch.from_numpy(np.ascontiguousarray(task.X[chosen])).to(dtype)
-        targets = torch.from_numpy(np.ascontiguousarray(task.targets[chosen]))[None]
-        row_weights = np.ones(len(chosen)) if task.weights is None else task.weights[chosen]
-        row_weights = torch.from_numpy(row_weights).to(dtype)
+    for x, targets, row_weights in judging_rows(task, _MOST_ROWS, _BLOCK_ROWS, weights.dtype):
         inside = []
-        h = module.stem(module.prepare(x.view(len(chosen), *architecture.input_shape)))
-        for block in module.blocks:
-            inside.append(block.hidden(h))
-            h = block.outer(h, inside[-1])
-        targets = mix_targets(task.loss, targets, loss_parameter)
-        losses = row_losses(task.loss, module.head(h)[None], targets, loss_parameter)
-        yield module, (losses[0] * row_weights).sum(), len(chosen), row_weights, inside
+        outputs = module(x.view(len(x), *architecture.input_shape), hidden=inside)
+        loss = weighted_loss(task, outputs[None], targets, row_weights)
+        yield module, loss, len(x), row_weights, inside

@@ -104,11 +104,36 @@ def weight_importances(kind, architecture, networks, task):
 
 
 def _norms(coefs, layers):
-    incoming = sum(np.square(coefs[layer], dtype=np.float64).sum(axis=0) for layer in layers)
-    outgoing = sum(
-        np.square(coefs[layer + 1], dtype=np.float64).sum(axis=1) for layer in layers
-    )
+    incoming = sum(square_sums(coefs[layer], 1) for layer in layers)
+    outgoing = sum(square_sums(coefs[layer + 1], 0) for layer in layers)
     return np.sqrt(incoming * outgoing)
+
+
+def square_sums(weights, axis):
+    """Return the sums of squares over all axes but one, in float64."""
+    others = tuple(k for k in range(weights.ndim) if k != axis)
+    return np.square(weights, dtype=np.float64).sum(axis=others)
+
+
+def judging_rows(task, n_most, n_block, dtype):
+    """Yield some training rows, a block at a time, their targets and weights as tensors."""
+    rows = importance_rows(task.seed, task.train_rows, n_most)
+    for start in range(0, len(rows), n_block):
+        chosen = rows[start : start + n_block]
+        x = task.X[chosen]
+        x = x.toarray() if issparse(x) else x
+        x = torch.from_numpy(np.ascontiguousarray(x, dtype=dtype))
+        targets = torch.from_numpy(np.ascontiguousarray(task.targets[chosen]))
+        row_weights = np.ones(len(chosen)) if task.weights is None else task.weights[chosen]
+        yield x, targets, torch.from_numpy(row_weights).to(x)
+
+
+def weighted_loss(task, outputs, targets, row_weights):
+    """Return the sum of the rows' weighted losses over all members, who come first."""
+    n = len(outputs)
+    parameter = stack_parameters(task.loss, [task.loss_parameter] * n, outputs.dtype, "cpu")
+    targets = mix_targets(task.loss, targets.expand(n, *targets.shape), parameter)
+    return (row_losses(task.loss, outputs, targets, parameter) * row_weights).sum()
 
 
 def _passes(architecture, networks, task, derives):
@@ -126,43 +151,32 @@ def _passes(architecture, networks, task, derives):
         torch.device("cpu"),
     )
     for member, weights in enumerate(networks):
-        trained = TrainedNumbers.of(architecture, weights)
-        parameters.set_member_(member, trained)
-    rows = importance_rows(task.seed, task.train_rows, _MOST_ROWS)
+        parameters.set_member_(member, TrainedNumbers.of(architecture, weights))
     n_block = max(1, _BLOCK_BYTES // (dtype.itemsize * architecture.n_features))
-    gains = architecture.gains
-    loss_parameter = stack_parameters(
-        task.loss, [task.loss_parameter] * len(networks), parameters.flat.dtype, "cpu"
-    )
-    for start in range(0, len(rows), n_block):
-        chosen = rows[start : start + n_block]
-        x = task.X[chosen]
-        x = x.toarray() if issparse(x) else x
-        x = torch.from_numpy(np.ascontiguousarray(x, dtype=dtype))[None]
-        targets = torch.from_numpy(np.ascontiguousarray(task.targets[chosen]))
-        row_weights = np.ones(len(chosen)) if task.weights is None else task.weights[chosen]
-        row_weights = torch.from_numpy(row_weights).to(x)
+    for x, targets, row_weights in judging_rows(task, _MOST_ROWS, n_block, dtype):
         hidden, inputs = [], []
         parameters.weights = [w.detach().requires_grad_(derives) for w in parameters.weights]
         with torch.set_grad_enabled(derives):
             outputs = stacked_forward(
-                architecture, parameters, x, sizes=[len(networks)], hidden=hidden, inputs=inputs
+                architecture,
+                parameters,
+                x[None],
+                sizes=[len(networks)],
+                hidden=hidden,
+                inputs=inputs,
             )
         gradients = of_weights = None
         if derives:
-            targets = targets.expand(len(networks), *targets.shape)
-            targets = mix_targets(task.loss, targets, loss_parameter)
-            losses = row_losses(task.loss, outputs, targets, loss_parameter)
-            losses = losses * row_weights
-            found = torch.autograd.grad(losses.sum(), [*hidden, *parameters.weights])
+            loss = weighted_loss(task, outputs, targets, row_weights)
+            found = torch.autograd.grad(loss, [*hidden, *parameters.weights])
             gradients = found[: len(hidden)]
             # Of the weights themselves, not of the numbers that they are made of.
             of_weights = [
-                g / (gain * len(chosen))
-                for g, gain in zip(found[len(hidden) :], gains, strict=True)
+                g / (gain * len(x))
+                for g, gain in zip(found[len(hidden) :], architecture.gains, strict=True)
             ]
         yield (
-            len(chosen),
+            len(x),
             row_weights[:, None],
             [h.detach() for h in hidden],
             [i.detach() for i in inputs],

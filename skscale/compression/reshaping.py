@@ -417,21 +417,16 @@ def _stream_importances(architecture, arrays):
     for s, stage in enumerate(architecture.stages):
         shares = s and stage.width == architecture.stages[s - 1].width
         roots.append(roots[-1] if shares else s)
-    made[0] += _square_sums(arrays["stem.weight"], 0)
+    made[0] += importance.square_sums(arrays["stem.weight"], 0)
     block = 0
     for s, stage in enumerate(architecture.stages):
         for k in range(len(stage.hidden)):
             into, out, name = roots[s if k else max(0, s - 1)], roots[s], f"blocks.{block}."
-            used[into] += _square_sums(arrays[name + "convolve.weight"], 1)
-            made[out] += _square_sums(arrays[name + "project.weight"], 0)
+            used[into] += importance.square_sums(arrays[name + "convolve.weight"], 1)
+            made[out] += importance.square_sums(arrays[name + "project.weight"], 0)
             if name + "shortcut.weight" in arrays:
-                used[into] += _square_sums(arrays[name + "shortcut.weight"], 1)
-                made[out] += _square_sums(arrays[name + "shortcut.weight"], 0)
+                used[into] += importance.square_sums(arrays[name + "shortcut.weight"], 1)
+                made[out] += importance.square_sums(arrays[name + "shortcut.weight"], 0)
             block += 1
-    used[roots[-1]] += _square_sums(arrays["output.weight"], 1)
+    used[roots[-1]] += importance.square_sums(arrays["output.weight"], 1)
     return [np.sqrt(m * u) for m, u in zip(made, used, strict=True)]
-
-
-def _square_sums(weights, axis):
-    others = tuple(k for k in range(weights.ndim) if k != axis)
-    return np.square(weights, dtype=np.float64).sum(axis=others)

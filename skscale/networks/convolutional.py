@@ -43,17 +43,11 @@ class ConvolutionalBlock(nn.Module):
         self.project = nn.Conv2d(hidden, n_out, 1)
         self.shortcut = nn.Conv2d(n_in, n_out, 1, bias=False) if n_in != n_out else None
 
-    def forward(self, x):
-        """Compute a block."""
-        inside = self.hidden(x)
-        return self.outer(x, inside)
-
-    def hidden(self, x):
-        """Return the channels inside, `(n, hidden, height, width)`."""
-        return self.activate(self.convolve(self.norm(x)))
-
-    def outer(self, x, inside):
-        """Return what a block puts out of what is inside."""
+    def forward(self, x, hidden=None):
+        """Compute a block; append the channels inside, `(n, hidden, height, width)`."""
+        inside = self.activate(self.convolve(self.norm(x)))
+        if hidden is not None:
+            hidden.append(inside)
         if self.strides != (1, 1):
             x = functional.avg_pool2d(x, self.strides, ceil_mode=True)
         if self.shortcut is not None:
@@ -107,7 +101,7 @@ class ConvolutionalNetwork(nn.Module):
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 
-    def forward(self, x, masks=None):
+    def forward(self, x, masks=None, hidden=None):
         """Compute the outputs.
 
         Parameters
@@ -115,27 +109,22 @@ class ConvolutionalNetwork(nn.Module):
         x : tensor of images
         masks : list of one tensor of shape (n, width) or None
             Dropout mask of what the last layer sees.
+        hidden : list or None
+            The channels inside each block are appended.
 
         Returns
         -------
         tensor of shape (n, n_outputs)
         """
-        h = self.stem(self.prepare(x))
-        for block in self.blocks:
-            h = block(h)
-        return self.head(h, masks)
-
-    def prepare(self, x):
-        """Return images as the first convolution sees them, `(n, channels, h, w)`."""
         if not self.architecture.channels_first:
             x = x.permute(0, 3, 1, 2)
         x = (x - self.pixel_mean[:, None, None]) * self.pixel_scale[:, None, None]
         if self.architecture.side is not None:
             x = resize(x, self.architecture.map_shape)
-        return x.to(self.stem.weight.dtype)  # buffers are float32 beside weights in bfloat16
-
-    def head(self, h, masks=None):
-        """Return the outputs of the last map."""
+        # Buffers are float32 beside weights in bfloat16.
+        h = self.stem(x.to(self.stem.weight.dtype))
+        for block in self.blocks:
+            h = block(h, hidden)
         h = self.activate(self.norm(h))
         height, width = self.architecture.final_shape
         h = (h * (self.places + 1 / (height * width))).sum((2, 3))
