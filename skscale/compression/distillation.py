@@ -199,16 +199,10 @@ def _digest_once(teacher):
 
 
 def _make_labels(teacher, X, y, weights, classes, is_multilabel, cv, X_new):
-    is_frozen = isinstance(teacher, FrozenEstimator)
-    ask = _ask_classifier if classes is not None else _ask_regressor
-
-    def ask_whole(rows_of_X, fitted):
-        return ask(fitted, rows_of_X, classes, is_multilabel)
-
-    whole = teacher if is_frozen else None
-    if cv is None or is_frozen:
+    whole = teacher if isinstance(teacher, FrozenEstimator) else None
+    if cv is None or whole is not None:
         whole = whole or _fit(teacher, X, y, weights)
-        labels = ask_whole(X, whole)
+        labels = _ask(whole, X, classes, is_multilabel)
     else:
         splits = _splitter(cv, y, classes is not None and not is_multilabel).split(X, y)
         splits = list(splits)
@@ -226,15 +220,15 @@ def _make_labels(teacher, X, y, weights, classes, is_multilabel, cv, X_new):
             )
     labels_new = None
     if X_new is not None:
-        labels_new = ask_whole(X_new, whole or _fit(teacher, X, y, weights))
+        whole = whole or _fit(teacher, X, y, weights)
+        labels_new = _ask(whole, X_new, classes, is_multilabel)
     return labels, labels_new
 
 
 def _label_fold(teacher, X, y, weights, classes, is_multilabel, train, test):
     own = None if weights is None else weights[train]
     fitted = _fit(teacher, _safe_indexing(X, train), _safe_indexing(y, train), own)
-    ask = _ask_classifier if classes is not None else _ask_regressor
-    return ask(fitted, _safe_indexing(X, test), classes, is_multilabel)
+    return _ask(fitted, _safe_indexing(X, test), classes, is_multilabel)
 
 
 def _splitter(cv, y, is_stratified):
@@ -269,37 +263,67 @@ def _fit(teacher, X, y, weights):
     return fitted.fit(X, y, **{name: weights})
 
 
-def _ask_regressor(fitted, X, classes, is_multilabel):
-    predicted = np.asarray(fitted.predict(X), dtype=np.float64)
-    predicted = predicted.reshape(len(predicted), -1)
-    if not np.isfinite(predicted).all():
-        raise ValueError("The teacher predicts numbers that are not finite. Expected finite.")
-    return predicted
-
-
-def _ask_classifier(fitted, X, classes, is_multilabel):
-    """Return logits of the student's classes."""
-    if is_multilabel:
-        return _ask_multilabel(fitted, X, len(classes))
+def _ask(fitted, X, classes, is_multilabel):
+    """Return logits of the student's classes, or numbers where these are None."""
+    if classes is None:
+        predicted = np.asarray(fitted.predict(X), dtype=np.float64)
+        predicted = predicted.reshape(len(predicted), -1)
+        if not np.isfinite(predicted).all():
+            raise ValueError(
+                "The teacher predicts numbers that are not finite. Expected finite."
+            )
+        return predicted
     if hasattr(fitted, "predict_proba"):
-        p = np.asarray(fitted.predict_proba(X), dtype=np.float64)
-        logarithms = np.log(np.maximum(p, _SMALLEST_PROBABILITY))
+        p = fitted.predict_proba(X)
+        if is_multilabel:
+            found = _logits_of_labels(fitted, p)
+        else:
+            p = np.asarray(p, dtype=np.float64)
+            found = np.log(np.maximum(p, _SMALLEST_PROBABILITY))
     elif hasattr(fitted, "decision_function"):
-        logarithms = np.asarray(fitted.decision_function(X), dtype=np.float64)
-        if logarithms.ndim == 1:
-            logarithms = np.stack([np.zeros_like(logarithms), logarithms], axis=1)
-        logarithms = logarithms - logsumexp(logarithms, axis=1, keepdims=True)
-        logarithms = np.maximum(logarithms, np.log(_SMALLEST_PROBABILITY))
+        found = np.asarray(fitted.decision_function(X), dtype=np.float64)
+        if is_multilabel:
+            largest = -np.log(_SMALLEST_PROBABILITY)
+            found = np.clip(found, -largest, largest)
+        else:
+            if found.ndim == 1:
+                found = np.stack([np.zeros_like(found), found], axis=1)
+            found = found - logsumexp(found, axis=1, keepdims=True)
+            found = np.maximum(found, np.log(_SMALLEST_PROBABILITY))
     else:
         raise TypeError(
             f"The teacher {type(fitted).__name__} has neither predict_proba nor "
             "decision_function. Expected a classifier that has one."
         )
-    if not np.isfinite(logarithms).all():
+    if not np.isfinite(found).all():
         raise ValueError(
             f"The teacher {type(fitted).__name__} says probabilities that are not finite. "
             "Expected finite ones."
         )
+    if not is_multilabel:
+        return _align(fitted, found, classes)
+    if found.shape[1] != len(classes):
+        raise ValueError(
+            f"The teacher knows {found.shape[1]} labels, y has {len(classes)}. Expected the "
+            "same."
+        )
+    return found
+
+
+def _logits_of_labels(fitted, p):
+    if isinstance(p, list):
+        # One array a label, with a column for each value that was seen.
+        columns = []
+        for values, own in zip(fitted.classes_, p, strict=True):
+            place = np.flatnonzero(np.asarray(values) == 1)
+            columns.append(own[:, place[0]] if len(place) else np.zeros(len(own)))
+        p = np.stack(columns, axis=1)
+    p = np.clip(p, _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY).astype(np.float64)
+    return np.log(p) - np.log1p(-p)
+
+
+def _align(fitted, logarithms, classes):
+    """Return logits of the student's classes from logarithms of the teacher's."""
     # What the teacher never saw it thinks impossible; what only it knows is left out.
     known = np.asarray(fitted.classes_)
     inner = fitted.estimator if isinstance(fitted, FrozenEstimator) else fitted
@@ -320,39 +344,6 @@ def _ask_classifier(fitted, X, classes, is_multilabel):
     if len(classes) == 2:
         return aligned[:, 1:] - aligned[:, :1]
     return aligned - logsumexp(aligned, axis=1, keepdims=True)
-
-
-def _ask_multilabel(fitted, X, n_labels):
-    if hasattr(fitted, "predict_proba"):
-        p = fitted.predict_proba(X)
-        if isinstance(p, list):
-            # One array a label, with a column for each value that was seen.
-            columns = []
-            for values, own in zip(fitted.classes_, p, strict=True):
-                place = np.flatnonzero(np.asarray(values) == 1)
-                columns.append(own[:, place[0]] if len(place) else np.zeros(len(own)))
-            p = np.stack(columns, axis=1)
-        p = np.clip(p, _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY).astype(np.float64)
-        logits = np.log(p) - np.log1p(-p)
-    elif hasattr(fitted, "decision_function"):
-        logits = np.asarray(fitted.decision_function(X), dtype=np.float64)
-        largest = -np.log(_SMALLEST_PROBABILITY)
-        logits = np.clip(logits, -largest, largest)
-    else:
-        raise TypeError(
-            f"The teacher {type(fitted).__name__} has neither predict_proba nor "
-            "decision_function. Expected a classifier that has one."
-        )
-    if not np.isfinite(logits).all():
-        raise ValueError(
-            f"The teacher {type(fitted).__name__} says probabilities that are not finite. "
-            "Expected finite ones."
-        )
-    if logits.shape[1] != n_labels:
-        raise ValueError(
-            f"The teacher knows {logits.shape[1]} labels, y has {n_labels}. Expected the same."
-        )
-    return logits
 
 
 def check_teacher(teacher, is_for_classes):
