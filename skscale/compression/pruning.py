@@ -142,9 +142,11 @@ def _follow(pruning, task, architecture, weights, mask, network, step, budget):
         recipe = replace(recipe, max_seconds=max(budget - network.fit_seconds, 1e-9))
     seed = task.seed if isinstance(task.seed, tuple) else (task.seed,)
     first_epoch = len(network.history)
-    watch = task.on_epoch_end
-    if watch is not None:
-        watch = _counting_on(watch, first_epoch)
+
+    def watch(record, get_weights):
+        record = record | {"epoch": record["epoch"] + first_epoch}
+        return task.on_epoch_end(record, get_weights)
+
     return replace(
         task,
         architecture=architecture,
@@ -152,14 +154,8 @@ def _follow(pruning, task, architecture, weights, mask, network, step, budget):
         initial=weights,
         kept_weights=mask,
         seed=(*seed, _STEP + step),
-        on_epoch_end=watch,
+        on_epoch_end=None if task.on_epoch_end is None else watch,
         optimizer_state=None,
-    )
-
-
-def _counting_on(watch, first_epoch):
-    return lambda record, get_weights: watch(
-        record | {"epoch": record["epoch"] + first_epoch}, get_weights
     )
 
 

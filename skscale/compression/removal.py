@@ -11,6 +11,13 @@ import numpy as np
 
 from ..inference.weights import Weights
 
+# The outgoing weights of a unit are shared by its copies equally, up to normal noise of this
+# standard deviation (as a part of the weight) that sums to zero: equal copies would stay equal
+# for ever. Growing 16, 32, 64, 128 units, letter / california (4,000 rows, three seeds): noise
+# 0.5 .941 / .781, 1 .943 / .785, 2 .942 / .788; new units drawn at random with outgoing weights
+# of zero .942 / .777; trained at 128 from the beginning .943 / .786.
+_NOISE = 1.0
+
 
 def unit_groups(architecture):
     """Return which hidden layers share their units.
@@ -101,13 +108,7 @@ def allocate(importances, n_units, fraction, allocation, multiple=1):
         wanted = [(1 - fraction) * n for n in n_units]
     else:
         # Members have as many units each, so that they remain one stack: by their mean.
-        relative = [
-            np.sort(
-                i / np.maximum(np.sqrt(np.square(i).mean(axis=1, keepdims=True)), 1e-300),
-                axis=1,
-            ).mean(axis=0)
-            for i in importances
-        ]
+        relative = [np.sort(_relative(i, axis=1), axis=1).mean(axis=0) for i in importances]
         n_kept = max(len(n_units), round((1 - fraction) * sum(n_units)))
         # The most important unit of a group is always kept.
         others = np.concatenate([r[:-1] for r in relative])
@@ -118,6 +119,12 @@ def allocate(importances, n_units, fraction, allocation, multiple=1):
     return [
         round_width(w, multiple, i.shape[1]) for w, i in zip(wanted, importances, strict=True)
     ]
+
+
+def _relative(importance, axis=None):
+    """Return importances divided by their root mean square."""
+    mean = np.square(importance).mean(axis=axis, keepdims=True)
+    return importance / np.maximum(np.sqrt(mean), 1e-300)
 
 
 def most_important(importance, n_kept):
@@ -135,6 +142,72 @@ def most_important(importance, n_kept):
     # Stable: of units of equal importance the first are kept.
     order = np.argsort(-importance, axis=1, kind="stable")[:, :n_kept]
     return np.sort(order, axis=1)
+
+
+class Shares:
+    """What part of its outgoing weights each copy of a unit keeps.
+
+    Parameters
+    ----------
+    units : ndarray of int of shape (n_new,)
+        The old unit that each new one is.
+    n_old : int
+    """
+
+    def __init__(self, units, n_old):
+        self.units = units
+        self.counts = np.bincount(units, minlength=n_old)
+
+    def apply(self, weights, generator):
+        """Return the outgoing weights of the new units.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (n_old, ...)
+        generator : numpy.random.Generator
+
+        Returns
+        -------
+        ndarray of shape (n_new, ...)
+        """
+        new = weights[self.units]
+        if self.counts.max() == 1:
+            return np.ascontiguousarray(new)
+        noise = _NOISE * generator.standard_normal(new.shape)
+        totals = np.zeros(weights.shape)
+        np.add.at(totals, self.units, noise)
+        counts = self.counts[self.units].reshape(-1, *[1] * (new.ndim - 1))
+        shares = (1 - totals[self.units]) / counts + noise
+        return (new * shares).astype(weights.dtype)
+
+    def apply_to_columns(self, weights, generator):
+        """Return outgoing weights whose second axis is that of the old units."""
+        new = self.apply(np.swapaxes(weights, 0, 1), generator)
+        return np.ascontiguousarray(np.swapaxes(new, 0, 1))
+
+
+def select_units(weights, shares, generator=None):
+    """Return a network whose hidden units are some of its own, or copies of them.
+
+    Parameters
+    ----------
+    weights : Weights
+    shares : list of Shares
+        One a hidden layer.
+    generator : numpy.random.Generator or None
+        To share outgoing weights among copies; None where there are none.
+
+    Returns
+    -------
+    Weights
+        Copies.
+    """
+    coefs, intercepts = ([a.copy() for a in part] for part in weights.parts[:2])
+    for layer, share in enumerate(shares):
+        coefs[layer] = np.ascontiguousarray(coefs[layer][:, share.units])
+        intercepts[layer] = intercepts[layer][share.units]
+        coefs[layer + 1] = share.apply(coefs[layer + 1], generator)
+    return Weights(coefs, intercepts)
 
 
 def remove_units(architecture, networks, kept):
@@ -160,12 +233,8 @@ def remove_units(architecture, networks, kept):
             kept_of_layer[layer] = units
     smaller = []
     for member, weights in enumerate(networks):
-        coefs, intercepts = ([a.copy() for a in part] for part in weights.parts[:2])
-        for layer, units in enumerate(kept_of_layer):
-            coefs[layer] = np.ascontiguousarray(coefs[layer][:, units[member]])
-            intercepts[layer] = intercepts[layer][units[member]]
-            coefs[layer + 1] = np.ascontiguousarray(coefs[layer + 1][units[member]])
-        smaller.append(Weights(coefs, intercepts))
+        pairs = zip(kept_of_layer, architecture.widths, strict=True)
+        smaller.append(select_units(weights, [Shares(u[member], n_old) for u, n_old in pairs]))
     widths = tuple(units.shape[1] for units in kept_of_layer)
     return replace(architecture, widths=widths), smaller
 
@@ -221,24 +290,20 @@ def weight_masks(importances, fraction, allocation):
         One weight of each layer stays at least.
     """
     if allocation == "global":
-        relative = [i / max(np.sqrt(np.square(i).mean()), 1e-300) for i in importances]
-        every = np.concatenate([r.ravel() for r in relative])
-        n_gone = int(np.floor(fraction * every.size))
-        # By rank, so that equals do not all go together.
-        order = np.argsort(every, kind="stable")
-        stays = np.ones(every.size, dtype=bool)
-        stays[order[:n_gone]] = False
-        stops = np.cumsum([i.size for i in importances])[:-1]
-        masks = [
-            m.reshape(i.shape) for m, i in zip(np.split(stays, stops), importances, strict=True)
-        ]
+        every = np.concatenate([_relative(i).ravel() for i in importances])
+        stays = _are_spared(every, fraction)
+        masks = np.split(stays, np.cumsum([i.size for i in importances])[:-1])
     else:
-        masks = []
-        for importance in importances:
-            order = np.argsort(importance, axis=None, kind="stable")
-            mask = np.ones(importance.size, dtype=bool)
-            mask[order[: int(np.floor(fraction * importance.size))]] = False
-            masks.append(mask.reshape(importance.shape))
+        masks = [_are_spared(i.ravel(), fraction) for i in importances]
     for mask, importance in zip(masks, importances, strict=True):
-        mask.flat[importance.argmax()] = True
-    return masks
+        mask[importance.argmax()] = True
+    return [m.reshape(i.shape) for m, i in zip(masks, importances, strict=True)]
+
+
+def _are_spared(importance, fraction):
+    """Return which stay where a fraction of the least important goes."""
+    # By rank, so that equals do not all go together.
+    order = np.argsort(importance, kind="stable")
+    stays = np.ones(importance.size, dtype=bool)
+    stays[order[: int(np.floor(fraction * importance.size))]] = False
+    return stays

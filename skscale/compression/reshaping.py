@@ -21,14 +21,7 @@ from ..networks.dense import initial_parameters
 from ..networks.modules import build
 from ..training.random import initial_stream
 from . import channels, importance
-from .removal import most_important, unit_groups
-
-# The outgoing weights of a unit are shared by its copies equally, up to normal noise of this
-# standard deviation (as a part of the weight) that sums to zero: equal copies would stay equal
-# for ever. Growing 16, 32, 64, 128 units, letter / california (4,000 rows, three seeds): noise
-# 0.5 .941 / .781, 1 .943 / .785, 2 .942 / .788; new units drawn at random with outgoing weights
-# of zero .942 / .777; trained at 128 from the beginning .943 / .786.
-_NOISE = 1.0
+from .removal import Shares, most_important, select_units, unit_groups
 
 
 def is_reshaped(former, architecture):
@@ -77,65 +70,24 @@ def reshape(former, architecture, networks, task, kind):
     return family.reshape(networks, generators)
 
 
-class _Shares:
-    """What part of its outgoing weights each copy of a unit keeps.
-
-    Parameters
-    ----------
-    units : ndarray of int of shape (n_new,)
-        The old unit that each new one is.
-    n_old : int
-    """
-
-    def __init__(self, units, n_old):
-        self.units = units
-        self.counts = np.bincount(units, minlength=n_old)
-
-    def apply(self, weights, generator):
-        """Return the outgoing weights of the new units.
-
-        Parameters
-        ----------
-        weights : ndarray of shape (n_old, ...)
-        generator : numpy.random.Generator
-
-        Returns
-        -------
-        ndarray of shape (n_new, ...)
-        """
-        new = weights[self.units]
-        if self.counts.max() == 1:
-            return np.ascontiguousarray(new)
-        noise = _NOISE * generator.standard_normal(new.shape)
-        totals = np.zeros(weights.shape)
-        np.add.at(totals, self.units, noise)
-        counts = self.counts[self.units].reshape(-1, *[1] * (new.ndim - 1))
-        shares = (1 - totals[self.units]) / counts + noise
-        return (new * shares).astype(weights.dtype)
-
-    def apply_to_columns(self, weights, generator):
-        """Return outgoing weights whose second axis is that of the old units."""
-        new = self.apply(np.swapaxes(weights, 0, 1), generator)
-        return np.ascontiguousarray(np.swapaxes(new, 0, 1))
-
-
 def _copies(n_old, n_new):
     return np.arange(n_new) % n_old
 
 
-def _refuse(former, architecture, why):
-    raise ValueError(
-        f"warm_start=True goes on with the fitted network, of widths {former.widths}, which "
-        f"cannot be brought to {architecture.widths}: {why}. Use fit with warm_start=False to "
-        "begin anew."
-    )
-
-
-class _Dense:
-    """Dense networks: layers that add to one another share their units."""
-
+class _Family:
     def __init__(self, former, architecture, task, kind):
         self.former, self.architecture, self.task, self.kind = former, architecture, task, kind
+
+    def _refuse(self, why):
+        raise ValueError(
+            "warm_start=True goes on with the fitted network, of widths "
+            f"{self.former.widths}, which cannot be brought to {self.architecture.widths}: "
+            f"{why}. Use fit with warm_start=False to begin anew."
+        )
+
+
+class _Dense(_Family):
+    """Dense networks: layers that add to one another share their units."""
 
     def reshape(self, networks, generators):
         """Return the networks in the new shape: layers first, then units."""
@@ -151,9 +103,6 @@ class _Dense:
                 for network, generator in zip(networks, generators, strict=True)
             ]
         return networks
-
-    def _refuse(self, why):
-        _refuse(self.former, self.architecture, why)
 
     def _leave_out_layers(self, networks):
         """Leave out the last layers that only add to what is before them."""
@@ -180,26 +129,20 @@ class _Dense:
 
     def _select(self, former, networks, generators):
         """Copy the units of layers that get wider, choose those of layers that get narrower."""
-        groups = unit_groups(former)
-        importances = None
+        widths = list(zip(former.widths, self.architecture.widths, strict=False))
+        importances = [[None] * len(networks)] * former.depth
+        if any(n_new < n_old for n_old, n_new in widths):
+            importances = importance.unit_importances(self.kind, former, networks, self.task)
         shares = [[None] * former.depth for _ in networks]
-        for g, layers in enumerate(groups):
-            n_old, n_new = former.widths[layers[0]], self.architecture.widths[layers[0]]
-            if n_new < n_old and importances is None:
-                importances = importance.unit_importances(
-                    self.kind, former, networks, self.task
-                )
+        for layers, of_group in zip(unit_groups(former), importances, strict=False):
+            n_old, n_new = widths[layers[0]]
             if n_new > n_old and former.normalization is not None:
                 self._check_normalized(n_old, n_new)
-            for member, of_layer in enumerate(shares):
-                if n_new < n_old:
-                    units = most_important(importances[g][member : member + 1], n_new)[0]
-                else:
-                    units = _copies(n_old, n_new)
+            for own, of_layer in zip(of_group, shares, strict=True):
                 for layer in layers:
-                    of_layer[layer] = _Shares(units, n_old)
+                    of_layer[layer] = _select(own, n_old, n_new)
         return [
-            self._select_units(network, of_layer, generator)
+            select_units(network, of_layer, generator)
             for network, of_layer, generator in zip(networks, shares, generators, strict=True)
         ]
 
@@ -210,15 +153,6 @@ class _Dense:
                 f"copied as often, so that the width must be a multiple of {max(n_old, 2)}, "
                 f"got {n_new}"
             )
-
-    @staticmethod
-    def _select_units(weights, shares, generator):
-        coefs, intercepts = ([a.copy() for a in part] for part in weights.parts[:2])
-        for layer, share in enumerate(shares):
-            coefs[layer] = np.ascontiguousarray(coefs[layer][:, share.units])
-            intercepts[layer] = intercepts[layer][share.units]
-            coefs[layer + 1] = share.apply(coefs[layer + 1], generator)
-        return Weights(coefs, intercepts)
 
     def _deepen(self, former, weights, generator):
         """Put layers behind the last hidden one that change nothing yet."""
@@ -269,15 +203,12 @@ class _Dense:
         return Weights(drawn, [biases[0], linear.intercepts[0].copy()])
 
 
-class _Convolutional:
+class _Convolutional(_Family):
     """Convolutional networks: the channels of each stage, and those inside each block.
 
     Stages that add to one another (equally wide, without a shortcut of their own) share their
     channels. The first convolution has those of the first stage.
     """
-
-    def __init__(self, former, architecture, task, kind):
-        self.former, self.architecture, self.task, self.kind = former, architecture, task, kind
 
     def reshape(self, networks, generators):
         """Return the networks in the new shape."""
@@ -305,9 +236,6 @@ class _Convolutional:
         for old, new in stages:
             if new.width > old.width:
                 self._check_normalized(old.width, new.width)
-
-    def _refuse(self, why):
-        _refuse(self.former, self.architecture, why)
 
     def _check_normalized(self, n_old, n_new):
         groups = _copies(n_old, n_new).reshape(n_norm_groups(n_new), -1)
@@ -382,8 +310,8 @@ class _Convolutional:
 
 def _select(importances, n_old, n_new):
     if n_new < n_old:
-        return _Shares(most_important(importances[None], n_new)[0], n_old)
-    return _Shares(_copies(n_old, n_new), n_old)
+        return Shares(most_important(importances[None], n_new)[0], n_old)
+    return Shares(_copies(n_old, n_new), n_old)
 
 
 def _select_block(old, into, hidden, out, generator):
