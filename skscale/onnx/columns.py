@@ -46,27 +46,22 @@ class TensorColumns:
             Ascending.
         dtype : numpy dtype
         """
-        parts, start = [], 0
+        return self._graph.join([self._graph.cast(x, dtype) for x, _ in self._parts(places)])
+
+    def column(self, place):
+        """Return the name of a column, of shape (n, 1), and whether it holds strings."""
+        ((x, kind),) = self._parts([place])
+        return x, isinstance(kind, StringTensorType)
+
+    def _parts(self, places):
+        """Yield the name of those of the columns that each tensor has, and its type."""
+        start = 0
         for variable, width in zip(self._variables, self._widths, strict=True):
             inside = [p - start for p in places if start <= p < start + width]
             start += width
             if inside:
                 x = variable.full_name
-                if len(inside) < width:
-                    x = self._graph.take(x, inside)
-                parts.append(self._graph.cast(x, dtype))
-        return self._graph.join(parts)
-
-    def column(self, place):
-        """Return the name of a column, of shape (n, 1), and whether it holds strings."""
-        for variable, width in zip(self._variables, self._widths, strict=True):
-            if place < width:
-                x = variable.full_name
-                if width > 1:
-                    x = self._graph.take(x, [place])
-                return x, isinstance(variable.type, StringTensorType)
-            place -= width
-        raise AssertionError(place)
+                yield x if len(inside) == width else self._graph.take(x, inside), variable.type
 
 
 def widths_of(variables, n_columns):

@@ -3,6 +3,8 @@
 In float32: ONNX Runtime convolves in no other type on a CPU.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from .dense import add_activation
@@ -50,33 +52,30 @@ def _add_member(graph, x, module):
     architecture = module.architecture
     x = graph.add("Sub", x, _array(module.pixel_mean)[:, None, None])
     x = graph.add("Mul", x, _array(module.pixel_scale)[:, None, None])
-    shape = _sides(architecture)
+    shape = architecture.map_shape
     if architecture.side is not None:
-        x, shape = _add_resize(graph, x, shape, architecture.map_shape), architecture.map_shape
+        x = _add_resize(graph, x, architecture)
     h = _add_convolution(graph, x, module.stem)
-    for block in module.blocks:
-        h, shape = _add_block(graph, h, block, shape, architecture.activation)
+    for block, (*_, shape_after) in zip(module.blocks, architecture.blocks, strict=True):
+        h = _add_block(graph, h, block, shape, architecture.activation)
+        shape = shape_after
     h = _add_norm(graph, h, module.norm, shape)
     h = add_activation(graph, h, architecture.activation, _DTYPE)
     places = _array(module.places) + np.array(1 / (shape[0] * shape[1]), _DTYPE)
-    h = graph.sum_of(graph.add("Mul", h, places), [2, 3], keepdims=0)
+    h = graph.reduce("Sum", graph.add("Mul", h, places), [2, 3], keepdims=0)
     z = graph.add("MatMul", h, _array(module.output.weight).T)
     return graph.add("Add", z, _array(module.output.bias))
 
 
-def _sides(architecture):
-    shape = architecture.image_shape
-    return shape[1:] if architecture.channels_first else shape[:2]
-
-
-def _add_resize(graph, x, shape, wanted):
+def _add_resize(graph, x, architecture):
     # Linear, down as across: a matrix from each side. They are what the network's own resizing
     # makes of the lines of an image, whichever way it does it.
     import torch
 
     from ..networks.convolutional import resize
 
-    height, width = shape
+    height, width = replace(architecture, side=None).map_shape
+    wanted = architecture.map_shape
     lines = torch.eye(height, dtype=torch.float64)[:, None, :, None].expand(-1, 1, -1, width)
     down = resize(lines, wanted)[:, 0, :, 0].T
     lines = torch.eye(width, dtype=torch.float64)[:, None, None, :].expand(-1, 1, height, -1)
@@ -92,10 +91,9 @@ def _add_block(graph, x, block, shape, activation):
     if block.strides != (1, 1):
         window = list(block.strides)
         x = graph.add("AveragePool", x, kernel_shape=window, strides=window, ceil_mode=1)
-        shape = tuple(-(-n // w) for n, w in zip(shape, window, strict=True))
     if block.shortcut is not None:
         x = _add_convolution(graph, x, block.shortcut)
-    return graph.add("Add", x, inside), shape
+    return graph.add("Add", x, inside)
 
 
 def _add_convolution(graph, x, convolution):

@@ -38,24 +38,21 @@ def add_network(graph, columns, inputs, network, dtype):
         h = graph.cast(_add_encoding(graph, columns, inputs), dtype)
     last = len(coefs) - 1
     for layer, (coef, intercept) in enumerate(zip(coefs, intercepts, strict=True)):
-        n_inputs, n_outputs = coef.shape[-2:]
-        # One unit alone is not normalised: it would always be zero.
-        is_normalised = architecture.normalization and layer and n_inputs > 1
-        x = _add_layer_norm(graph, h, dtype) if is_normalised else h
+        x = _add_layer_norm(graph, h, dtype) if architecture.is_normalized(layer) else h
         bias = intercept if intercept.ndim == 1 else intercept[:, None]
         z = graph.add("MatMul", x, graph.weights(coef, dtype))
         z = graph.add("Add", z, graph.weights(bias, dtype))
         if layer == last:
             return z
         a = add_activation(graph, z, architecture.activation, dtype)
-        if architecture.residual and layer and n_inputs == n_outputs:
+        if architecture.is_residual(layer):
             a = graph.add("Add", a, h)
         h = a
 
 
 def _add_layer_norm(graph, h, dtype):
-    centred = graph.add("Sub", h, graph.mean(h, -1))
-    variance = graph.mean(graph.add("Mul", centred, centred), -1)
+    centred = graph.add("Sub", h, graph.reduce("Mean", h, [-1]))
+    variance = graph.reduce("Mean", graph.add("Mul", centred, centred), [-1])
     variance = graph.add("Add", variance, np.array(NORM_EPS, dtype))
     # Activations whose squares overflow would all become zero: a constant prediction.
     too_large = graph.add("IsInf", variance)

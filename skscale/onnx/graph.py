@@ -104,23 +104,9 @@ class Graph:
         """Return a value in another shape; 0 stands for an axis that stays."""
         return self.add("Reshape", x, np.array(shape, dtype=np.int64))
 
-    def sum_of(self, x, axis, keepdims=1):
-        """Return sums over an axis or several."""
-        return self.add("ReduceSum", x, _axes(axis), keepdims=keepdims)
-
-    def mean(self, x, axis, keepdims=1):
-        """Return means over an axis."""
-        return self._reduce("ReduceMean", x, axis, keepdims)
-
-    def largest(self, x, axis, keepdims=1):
-        """Return maxima over an axis."""
-        return self._reduce("ReduceMax", x, axis, keepdims)
-
-    def _reduce(self, kind, x, axis, keepdims):
-        if self.opset < _OF_MEANS:
-            return self.add(kind, x, axes=_axes(axis).tolist(), keepdims=keepdims)
-        return self.add(kind, x, _axes(axis), keepdims=keepdims)
-
-
-def _axes(axis):
-    return np.atleast_1d(np.array(axis, dtype=np.int64))
+    def reduce(self, kind, x, axes, keepdims=1):
+        """Return the "Sum", "Mean" or "Max" over some axes."""
+        if kind != "Sum" and self.opset < _OF_MEANS:
+            return self.add(f"Reduce{kind}", x, axes=axes, keepdims=keepdims)
+        axes = np.array(axes, dtype=np.int64)
+        return self.add(f"Reduce{kind}", x, axes, keepdims=keepdims)

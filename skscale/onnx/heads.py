@@ -1,23 +1,29 @@
-"""What networks put out as labels, probabilities and numbers: `skscale.inference.outputs`."""
+"""What networks put out as labels, probabilities and numbers: `skscale.inference.heads`."""
 
 import numpy as np
 
+from ..inference.heads import Numbers
 
-def add_joined_logits(graph, outputs, head, dtype):
-    """Add the logits of an ensemble: see `join_logits`.
+
+def add_joined(graph, outputs, head, dtype):
+    """Add the outputs of an ensemble: see `Labels.join` and `Numbers.join`.
 
     Parameters
     ----------
     graph : Graph
     outputs : str
         The name of those of its members, of shape (n_members, n, n_outputs).
-    head : skscale.persistence.network.Labels
+    head : skscale.inference.heads.Labels or Numbers
     dtype : numpy dtype
 
     Returns
     -------
     str
     """
+    if isinstance(head, Numbers):
+        if head.is_log:
+            return _add_mean_of_logarithms(graph, outputs)
+        return graph.reduce("Mean", outputs, [0], keepdims=0)
     if head.n_outputs > 1 and not head.is_multilabel:
         return _add_mean_of_logarithms(graph, graph.add("LogSoftmax", outputs, axis=2))
     one = np.array(1, dtype)
@@ -31,29 +37,10 @@ def add_joined_logits(graph, outputs, head, dtype):
     return graph.add("Sub", *both)
 
 
-def add_joined_numbers(graph, outputs, head):
-    """Add the numbers of an ensemble: see `join_numbers`.
-
-    Parameters
-    ----------
-    graph : Graph
-    outputs : str
-        The name of those of its members, of shape (n_members, n, n_outputs).
-    head : skscale.persistence.network.Numbers
-
-    Returns
-    -------
-    str
-    """
-    if head.is_log:
-        return _add_mean_of_logarithms(graph, outputs)
-    return graph.mean(outputs, 0, keepdims=0)
-
-
 def _add_mean_of_logarithms(graph, logarithms):
-    largest = graph.largest(logarithms, 0)
+    largest = graph.reduce("Max", logarithms, [0])
     shares = graph.add("Exp", graph.add("Sub", logarithms, largest))
-    mean = graph.add("Log", graph.mean(shares, 0))
+    mean = graph.add("Log", graph.reduce("Mean", shares, [0]))
     squeezed = np.array([0], dtype=np.int64)
     return graph.add("Squeeze", graph.add("Add", largest, mean), squeezed)
 
@@ -65,7 +52,7 @@ def add_labels(graph, logits, head, classes, dtype, output):
     ----------
     graph : Graph
     logits : str
-    head : skscale.persistence.network.Labels
+    head : skscale.inference.heads.Labels
     classes : ndarray of shape (n_classes,)
         int64, or objects that are strings.
     dtype : numpy dtype
@@ -98,7 +85,7 @@ def add_probabilities(graph, logits, head, dtype):
     ----------
     graph : Graph
     logits : str
-    head : skscale.persistence.network.Labels
+    head : skscale.inference.heads.Labels
     dtype : numpy dtype
         Of the logits.
 
@@ -124,7 +111,7 @@ def add_numbers(graph, outputs, head, dtype, output):
     graph : Graph
     outputs : str
         Standardised numbers, or logarithms of rates.
-    head : skscale.persistence.network.Numbers
+    head : skscale.inference.heads.Numbers
     dtype : numpy dtype
         Of the predictions.
     output : str

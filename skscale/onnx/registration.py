@@ -28,14 +28,7 @@ from ..inference.images import find_image_shape
 from . import convolutional, dense
 from .columns import TensorColumns
 from .graph import Graph
-from .heads import (
-    add_joined_logits,
-    add_joined_numbers,
-    add_labels,
-    add_numbers,
-    add_probabilities,
-    add_scores,
-)
+from .heads import add_joined, add_labels, add_numbers, add_probabilities, add_scores
 
 _DENSE = (ScaledMLPClassifier, ScaledMLPRegressor)
 _CONVOLUTIONAL = (ScaledCNNClassifier, ScaledCNNRegressor)
@@ -65,7 +58,7 @@ def register():
         update_registered_converter(
             kind,
             f"Skscale{kind.__name__}",
-            _shape_of_classifier if is_classifier else _shape_of_regressor,
+            _set_types,
             _convert_classifier if is_classifier else _convert_regressor,
             parser=_parse_classifier if is_classifier else _parse_regressor,
             options=_OPTIONS if is_classifier else None,
@@ -162,33 +155,25 @@ def _labels_of(scope, model):
     )
 
 
-def _shape_of_classifier(operator):
+def _set_types(operator):
+    """Set types and shapes of the outputs, labels before probabilities: a shape calculator."""
     model = operator.raw_operator
     _check(model, operator.inputs)
-    n = operator.inputs[0].get_first_dimension()
-    labels = _labels_of(operator.scope_inst, model)
-    shape = [n, len(labels)] if model.predictor_.head.is_multilabel else [n]
-    kind = StringTensorType if labels.dtype == object else Int64TensorType
-    operator.outputs[0].set_type(kind(shape))
-    tensor = _TENSORS[_dtype_of_outputs(operator)]
-    operator.outputs[1].set_type(tensor([n, len(labels)]))
-
-
-def _shape_of_regressor(operator):
-    model = operator.raw_operator
-    _check(model, operator.inputs)
-    n = operator.inputs[0].get_first_dimension()
-    tensor = _TENSORS[_dtype_of_outputs(operator)]
-    operator.outputs[0].set_type(tensor([n, model.predictor_.head.n_outputs]))
+    n, head = operator.inputs[0].get_first_dimension(), model.predictor_.head
+    width = head.n_outputs
+    if isinstance(model, Classifies):
+        labels = _labels_of(operator.scope_inst, model)
+        width = len(labels)
+        kind = StringTensorType if labels.dtype == object else Int64TensorType
+        operator.outputs[0].set_type(kind([n, width] if head.is_multilabel else [n]))
+    operator.outputs[-1].set_type(_TENSORS[_dtype_of_outputs(operator)]([n, width]))
 
 
 def _convert_classifier(scope, operator, container):
     model, graph = operator.raw_operator, Graph(scope, container)
     label, probabilities = (variable.full_name for variable in operator.outputs)
     head, dtype = model.predictor_.head, _dtype_of(model)
-    logits, are_many = _add_outputs(graph, model, operator.inputs, dtype)
-    if are_many:
-        logits = add_joined_logits(graph, logits, head, dtype)
+    logits = _add_outputs(graph, model, operator.inputs, dtype)
     add_labels(graph, logits, head, _labels_of(scope, model), dtype, label)
     if container.get_options(model, {"raw_scores": False})["raw_scores"]:
         scores = add_scores(graph, logits, head)
@@ -200,24 +185,24 @@ def _convert_classifier(scope, operator, container):
 def _convert_regressor(scope, operator, container):
     model, graph = operator.raw_operator, Graph(scope, container)
     (variable,) = (variable.full_name for variable in operator.outputs)
-    head, dtype = model.predictor_.head, _dtype_of(model, operator.inputs)
-    outputs, are_many = _add_outputs(graph, model, operator.inputs, dtype)
-    if are_many:
-        outputs = add_joined_numbers(graph, outputs, head)
-    add_numbers(graph, outputs, head, _dtype_of_outputs(operator), variable)
+    outputs = _add_outputs(graph, model, operator.inputs, _dtype_of(model, operator.inputs))
+    add_numbers(graph, outputs, model.predictor_.head, _dtype_of_outputs(operator), variable)
 
 
 def _add_outputs(graph, model, inputs, dtype):
-    """Add the outputs of a network in a type, and say whether those of members come first."""
+    """Add the outputs of a network, or the joined ones of an ensemble, in a type."""
     table, network = model.predictor_.inputs, model.predictor_.network
-    are_many = network.weights.n_members is not None
     if isinstance(model, _DENSE):
         columns = TensorColumns(graph, inputs, table.n_features, table.names)
-        return dense.add_network(graph, columns, table, network, dtype), are_many
-    _check_images(model, inputs)
-    images = inputs[0].full_name
-    outputs = convolutional.add_network(graph, images, network.modules, network.factors)
-    return graph.cast(outputs, dtype), are_many
+        outputs = dense.add_network(graph, columns, table, network, dtype)
+    else:
+        _check_images(model, inputs)
+        images = inputs[0].full_name
+        outputs = convolutional.add_network(graph, images, network.modules, network.factors)
+        outputs = graph.cast(outputs, dtype)
+    if network.weights.n_members is None:
+        return outputs
+    return add_joined(graph, outputs, model.predictor_.head, dtype)
 
 
 def _check_images(model, inputs):
