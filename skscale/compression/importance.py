@@ -81,7 +81,7 @@ def weight_importances(kind, architecture, networks, task):
     sizes = [[np.abs(c.astype(np.float64)) for c in n.coefs] for n in networks]
     if kind == "magnitude":
         return sizes
-    factors = None
+    factors = [0.0] * len(sizes[0])
     for n_rows, weights, _, inputs, _, of_weights in _passes(
         architecture, networks, task, kind == "taylor"
     ):
@@ -89,18 +89,16 @@ def weight_importances(kind, architecture, networks, task):
             parts = [n_rows * g.double() for g in of_weights]
         else:
             parts = [(weights * i.square()).sum(dim=1, dtype=torch.float64) for i in inputs]
-        factors = (
-            parts if factors is None else [a + b for a, b in zip(factors, parts, strict=True)]
-        )
-    found = []
-    for member, own in enumerate(sizes):
-        of_layers = []
-        for layer, size in enumerate(own):
-            factor = factors[layer][min(member, len(factors[layer]) - 1)].numpy()
-            factor = np.abs(factor) if kind == "taylor" else np.sqrt(factor)[:, None]
-            of_layers.append(size * factor)
-        found.append(of_layers)
-    return found
+        factors = [f + part for f, part in zip(factors, parts, strict=True)]
+    if kind == "taylor":
+        factors = [np.abs(f.numpy()) for f in factors]
+    else:
+        factors = [np.sqrt(f.numpy())[..., None] for f in factors]
+    # Members may share what the first layer sees.
+    return [
+        [s * f[min(member, len(f) - 1)] for s, f in zip(own, factors, strict=True)]
+        for member, own in enumerate(sizes)
+    ]
 
 
 def _norms(coefs, layers):

@@ -217,7 +217,8 @@ class _Convolutional(_Family):
         names = [n for names in former.parameter_names for n in names]
         named = [dict(zip(names, n.trained, strict=True)) for n in networks]
         inside = [[None] * former.depth] * len(networks)
-        if any(new[1] < old[1] for old, new in self._common_blocks().values()):
+        common = self._common_blocks().items()
+        if any(new.widths[block] < former.widths[before] for block, before in common):
             found = channels.channel_importances(self.kind, former, networks, self.task)
             inside = [[i[member] for i in found] for member in range(len(networks))]
         weights, biases = new.parameter_names
@@ -250,11 +251,11 @@ class _Convolutional(_Family):
                 )
 
     def _common_blocks(self):
-        """Map each new block that was there before to (old, new), each (block, hidden)."""
+        """Map each new block that was there before to the old one."""
         found, n_old, n_new = {}, 0, 0
         for old, new in zip(self.former.stages, self.architecture.stages, strict=True):
-            for k, pair in enumerate(zip(old.hidden, new.hidden, strict=False)):
-                found[n_new + k] = ((n_old + k, pair[0]), (n_new + k, pair[1]))
+            n_common = min(len(old.hidden), len(new.hidden))
+            found |= {n_new + k: n_old + k for k in range(n_common)}
             n_old += len(old.hidden)
             n_new += len(new.hidden)
         return found
@@ -267,27 +268,21 @@ class _Convolutional(_Family):
         streams = self._select_streams(old)
         arrays["stem.weight"] = old["stem.weight"][streams[0].units]
         arrays["stem.bias"] = old["stem.bias"][streams[0].units]
-        common, block = self._common_blocks(), 0
-        for s, stage in enumerate(new.stages):
-            for k in range(len(stage.hidden)):
-                name = f"blocks.{block}."
-                if block in common:
-                    (before, n_old), (_, n_hidden) = common[block]
-                    came = {
-                        n.removeprefix(f"blocks.{before}."): array
-                        for n, array in old.items()
-                        if n.startswith(f"blocks.{before}.")
-                    }
-                    hidden = _select(inside[before], n_old, n_hidden)
-                    into = streams[s if k else max(0, s - 1)]
-                    for n, array in _select_block(
-                        came, into, hidden, streams[s], generator
-                    ).items():
-                        arrays[name + n] = array
-                else:
-                    # It adds nothing yet.
-                    arrays[name + "project.weight"] = 0 * arrays[name + "project.weight"]
-                block += 1
+        common = self._common_blocks()
+        for block, (into, out) in enumerate(_stages_of_blocks(new)):
+            name = f"blocks.{block}."
+            if block in common:
+                before = common[block]
+                hidden = _select(inside[before], self.former.widths[before], new.widths[block])
+                prefix = f"blocks.{before}."
+                came = {
+                    n.removeprefix(prefix): a for n, a in old.items() if n.startswith(prefix)
+                }
+                came = _select_block(came, streams[into], hidden, streams[out], generator)
+                arrays |= {name + n: array for n, array in came.items()}
+            else:
+                # It adds nothing yet.
+                arrays[name + "project.weight"] = 0 * arrays[name + "project.weight"]
         last = streams[-1]
         for name in ("places", "norm.weight", "norm.bias"):
             arrays[name] = old[name][last.units]
@@ -316,21 +311,27 @@ def _select(importances, n_old, n_new):
 
 def _select_block(old, into, hidden, out, generator):
     """Return the arrays of a block for other channels into it, inside and out of it."""
-    new = {
-        "norm.weight": old["norm.weight"][into.units],
-        "norm.bias": old["norm.bias"][into.units],
-        "convolve.weight": into.apply_to_columns(
-            old["convolve.weight"][hidden.units], generator
-        ),
-        "convolve.bias": old["convolve.bias"][hidden.units],
-        "project.weight": hidden.apply_to_columns(old["project.weight"][out.units], generator),
-        "project.bias": old["project.bias"][out.units],
+    # Of each part the channels that it makes, and those that its weights multiply.
+    channels_of = {
+        "norm": (into, None),
+        "convolve": (hidden, into),
+        "project": (out, hidden),
+        "shortcut": (out, into),
     }
-    if "shortcut.weight" in old:
-        new["shortcut.weight"] = into.apply_to_columns(
-            old["shortcut.weight"][out.units], generator
-        )
+    new = {}
+    for name, array in old.items():
+        made, used = channels_of[name.partition(".")[0]]
+        new[name] = array[made.units]
+        if array.ndim > 1:
+            new[name] = used.apply_to_columns(new[name], generator)
     return new
+
+
+def _stages_of_blocks(architecture):
+    """Yield the stages that each block gets its channels from, and puts them out to."""
+    for s, stage in enumerate(architecture.stages):
+        for k in range(len(stage.hidden)):
+            yield (s if k else max(0, s - 1)), s
 
 
 def _stream_importances(architecture, arrays):
@@ -346,15 +347,12 @@ def _stream_importances(architecture, arrays):
         shares = s and stage.width == architecture.stages[s - 1].width
         roots.append(roots[-1] if shares else s)
     made[0] += importance.square_sums(arrays["stem.weight"], 0)
-    block = 0
-    for s, stage in enumerate(architecture.stages):
-        for k in range(len(stage.hidden)):
-            into, out, name = roots[s if k else max(0, s - 1)], roots[s], f"blocks.{block}."
-            used[into] += importance.square_sums(arrays[name + "convolve.weight"], 1)
-            made[out] += importance.square_sums(arrays[name + "project.weight"], 0)
-            if name + "shortcut.weight" in arrays:
-                used[into] += importance.square_sums(arrays[name + "shortcut.weight"], 1)
-                made[out] += importance.square_sums(arrays[name + "shortcut.weight"], 0)
-            block += 1
+    for block, (into, out) in enumerate(_stages_of_blocks(architecture)):
+        into, out, name = roots[into], roots[out], f"blocks.{block}."
+        used[into] += importance.square_sums(arrays[name + "convolve.weight"], 1)
+        made[out] += importance.square_sums(arrays[name + "project.weight"], 0)
+        if name + "shortcut.weight" in arrays:
+            used[into] += importance.square_sums(arrays[name + "shortcut.weight"], 1)
+            made[out] += importance.square_sums(arrays[name + "shortcut.weight"], 0)
     used[roots[-1]] += importance.square_sums(arrays["output.weight"], 1)
     return [np.sqrt(m * u) for m, u in zip(made, used, strict=True)]
