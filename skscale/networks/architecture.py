@@ -224,7 +224,7 @@ class ConvolutionalArchitecture:
                 # nothing was written to for the gradient of such a stride in bfloat16.)
                 wanted = (1, 1) if k else stage.strides
                 strides = tuple(min(s, n) for s, n in zip(wanted, shape, strict=True))
-                shape = _strided(shape, strides)
+                shape = tuple(-(-n // s) for n, s in zip(shape, strides, strict=True))
                 found.append((n_in, hidden, stage.width, strides, shape))
                 n_in = stage.width
         return found
@@ -396,7 +396,3 @@ def _are_equal(a, b):
         return False
     equal = a == b
     return bool(equal.all() if hasattr(equal, "all") else equal)
-
-
-def _strided(shape, strides):
-    return tuple(-(-n // s) for n, s in zip(shape, strides, strict=True))

@@ -242,10 +242,10 @@ class DenseNetwork(DecodingModule):
         super().__init__(head)
         self.encoding = encoding
         self.is_trained = is_trained
-        coefs, intercepts, scales = weights.coefs, weights.intercepts, None
+        numbers = TrainedNumbers(*weights.parts[:2])
         if is_trained:
-            trained = TrainedNumbers.of(architecture, weights)
-            coefs, intercepts, scales = trained.coefs, trained.intercepts, trained.scales
+            numbers = TrainedNumbers.of(architecture, weights)
+        coefs, intercepts, scales, _ = numbers
         self.scales = None if scales is None else nn.Parameter(torch.tensor(scales))
         self.architecture = architecture
         dtype = torch.from_numpy(coefs[0][:0]).dtype

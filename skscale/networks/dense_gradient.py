@@ -172,7 +172,10 @@ class DenseGradient:
                     batch = n[batches].transpose(1, 2).expand(size, -1, -1)
                     d_weight.baddbmm_(batch, dz[members], beta=0, alpha=self.gains[0])
                 if self.parameters.scales is not None:
-                    self._scale_backward()
+                    d_scaled, weights = d_weights[0], self.parameters.weights[0]
+                    torch.mul(d_scaled, weights, out=self.scaled_gradient)
+                    torch.sum(self.scaled_gradient, 2, keepdim=True, out=self.gradients.scales)
+                    d_scaled.mul_(self.parameters.scales)
                 break
             gain = self.gains[layer]
             d_weights[layer].baddbmm_(n.transpose(1, 2), dz, beta=0, alpha=gain)
@@ -189,12 +192,6 @@ class DenseGradient:
             else:
                 torch.mul(dh, masks[below], out=dz)
                 activation.backward(dz, saved[below], dz)
-
-    def _scale_backward(self):
-        d_scaled = self.gradients.weights[0]
-        torch.mul(d_scaled, self.parameters.weights[0], out=self.scaled_gradient)
-        torch.sum(self.scaled_gradient, 2, keepdim=True, out=self.gradients.scales)
-        d_scaled.mul_(self.parameters.scales)
 
     def clear(self, x):
         """Make the gradient zero again where only some of it was written.

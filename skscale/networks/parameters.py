@@ -141,12 +141,9 @@ class StackedParameters:
 
     def set_member_(self, member, trained):
         """Overwrite one member with TrainedNumbers."""
-        tensors, arrays = self.weights + self.biases, [*trained.coefs, *trained.intercepts]
-        if self.scales is not None:
-            tensors = [*tensors, self.scales]
-            arrays.append(trained.scales)
-        tensors, arrays = [*tensors, *self.buffers], [*arrays, *trained.buffers]
-        for own, new in zip(tensors, arrays, strict=True):
+        scales = [] if self.scales is None else [trained.scales]
+        arrays = [*trained.coefs, *trained.intercepts, *scales, *trained.buffers]
+        for own, new in zip(self.tensors + self.buffers, arrays, strict=True):
             own[member].copy_(torch.as_tensor(new).view(own.shape[1:]))
 
     def get_member(self, member):
