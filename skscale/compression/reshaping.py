@@ -214,20 +214,12 @@ class _Convolutional(_Family):
         """Return the networks in the new shape."""
         former, new = self.former, self.architecture
         self._check_stages()
-        names = [n for names in former.parameter_names for n in names]
-        named = [dict(zip(names, n.trained, strict=True)) for n in networks]
         inside = [[None] * former.depth] * len(networks)
         common = self._common_blocks().items()
         if any(new.widths[block] < former.widths[before] for block, before in common):
             found = channels.channel_importances(self.kind, former, networks, self.task)
             inside = [[i[member] for i in found] for member in range(len(networks))]
-        weights, biases = new.parameter_names
-        reshaped = []
-        for arrays, importances, generator in zip(named, inside, generators, strict=True):
-            arrays = self._reshape_one(arrays, importances, generator)
-            parts = ([arrays[n] for n in names] for names in (weights, biases))
-            reshaped.append(Weights(*parts))
-        return reshaped
+        return list(map(self._reshape_one, networks, inside, generators))
 
     def _check_stages(self):
         stages = list(zip(self.former.stages, self.architecture.stages, strict=False))
@@ -260,8 +252,10 @@ class _Convolutional(_Family):
             n_new += len(new.hidden)
         return found
 
-    def _reshape_one(self, old, inside, generator):
+    def _reshape_one(self, weights, inside, generator):
         new = self.architecture
+        names = [name for part in self.former.parameter_names for name in part]
+        old = dict(zip(names, weights.trained, strict=True))
         drawn = build(new, int(generator.integers(2**62))).named_parameters()
         dtype = old["stem.weight"].dtype
         arrays = {name: p.detach().numpy().astype(dtype) for name, p in drawn}
@@ -288,7 +282,7 @@ class _Convolutional(_Family):
             arrays[name] = old[name][last.units]
         arrays["output.weight"] = last.apply_to_columns(old["output.weight"], generator)
         arrays["output.bias"] = old["output.bias"].copy()
-        return arrays
+        return Weights(*([arrays[name] for name in part] for part in new.parameter_names))
 
     def _select_streams(self, old):
         """Return the channels of each stage."""
