@@ -64,9 +64,8 @@ def prune(estimator, amount, X, y, *, sample_weight=None):
         pruned.steps = [*copy.deepcopy(estimator.steps[:-1]), (estimator.steps[-1][0], smaller)]
         return pruned
     if not hasattr(type(estimator), "_prune"):
-        hint = ""
-        if hasattr(estimator, "best_estimator_"):
-            hint = " Pass its best_estimator_."
+        is_search = hasattr(estimator, "best_estimator_")
+        hint = " Pass its best_estimator_." if is_search else ""
         raise TypeError(
             "Expected a fitted estimator of skscale, or a pipeline that ends in one, got "
             f"{type(estimator).__name__}.{hint}"

@@ -63,11 +63,8 @@ def reshape(former, architecture, networks, task, kind):
     """
     seed = task.seed if isinstance(task.seed, tuple) else (task.seed,)
     generators = [initial_stream((*seed, member)) for member in range(len(networks))]
-    if isinstance(former, DenseArchitecture):
-        family = _Dense(former, architecture, task, kind)
-    else:
-        family = _Convolutional(former, architecture, task, kind)
-    return family.reshape(networks, generators)
+    family = _Dense if isinstance(former, DenseArchitecture) else _Convolutional
+    return family(former, architecture, task, kind).reshape(networks, generators)
 
 
 def _copies(n_old, n_new):

@@ -116,17 +116,16 @@ class DenseGradient:
 
     def _product(self, layer, h, out):
         n = self._normalize(layer, h)
+        weights, biases = self.parameters.weights, self.parameters.biases
         if layer > 0:
-            weights, biases = self.parameters.weights, self.parameters.biases
             return torch.baddbmm(
                 biases[layer], n, weights[layer],
                 beta=BIAS_GAIN, alpha=self.gains[layer], out=out,
             )  # fmt: skip
         if isinstance(h, list):
-            weights, biases = self.parameters.weights[0], self.parameters.biases[0]
             for k, batch in enumerate(self.batch_of_member):
-                product = h[batch].product(weights[k])
-                torch.add(biases[k] * BIAS_GAIN, product, alpha=self.gains[0], out=out[k])
+                product = h[batch].product(weights[0][k])
+                torch.add(biases[0][k] * BIAS_GAIN, product, alpha=self.gains[0], out=out[k])
             return out
         for batches, members, size, bias, weight, _ in self.first:
             torch.baddbmm(
@@ -161,7 +160,7 @@ class DenseGradient:
         d_weights, d_biases = self.gradients.weights, self.gradients.biases
         dz, dh = d_outputs, None
         for layer in range(architecture.depth, -1, -1):
-            n = self.inputs[layer][0]
+            n, h, mean, rstd = self.inputs[layer]
             torch.bmm(self.ones, dz, out=d_biases[layer])
             if layer == 0:
                 if isinstance(n, list):
@@ -182,7 +181,9 @@ class DenseGradient:
             below = layer - 1
             d = self.dh[below].baddbmm_(dz, self.transposed[layer], beta=0, alpha=gain)
             if architecture.is_normalized(layer):
-                d = self._normalize_backward(layer, d)
+                d = _aten.native_layer_norm_backward(
+                    d, h, h.shape[-1:], mean, rstd, None, None, [True, False, False]
+                )[0]
             if layer < architecture.depth and architecture.is_residual(layer):
                 d = d.add_(dh)
             dh = d
@@ -204,9 +205,3 @@ class DenseGradient:
         if isinstance(x, list):
             for k, batch in enumerate(self.batch_of_member):
                 x[batch].clear_gradient(self.gradients.weights[0][k])
-
-    def _normalize_backward(self, layer, dn):
-        _, h, mean, rstd = self.inputs[layer]
-        return _aten.native_layer_norm_backward(
-            dn, h, h.shape[-1:], mean, rstd, None, None, [True, False, False]
-        )[0]

@@ -279,7 +279,7 @@ def describe(module, arguments, input_shape, n_outputs, takes_integers):
         before = torch.default_generator.get_state()
         in_shape(network.train()(x), network, n_outputs)
         draws = not torch.equal(before, torch.default_generator.get_state())
-        n_macs, widest = _count_macs(network, x), _largest_activation(network, x)
+        n_macs, widest = _measure(network, x)
     parameters = [p.numel() for p in network.parameters()]
     return replace(
         trial,
@@ -325,13 +325,8 @@ _COUNTED = {
 }
 
 
-def _count_macs(module, x):
-    with FlopCounterMode(display=False, custom_mapping=_COUNTED) as counter:
-        module.train()(x)
-    return counter.get_total_flops() // 2 // len(x)
-
-
-def _largest_activation(module, x):
+def _measure(module, x):
+    """Return multiply-accumulates of a row, and most numbers of it that a layer puts out."""
     largest = [0]
 
     def note(_, __, out):
@@ -340,10 +335,11 @@ def _largest_activation(module, x):
                 largest.append(part.numel() // len(x))
 
     handles = [m.register_forward_hook(note) for m in module.modules()]
-    module(x)
+    with FlopCounterMode(display=False, custom_mapping=_COUNTED) as counter:
+        module(x)
     for handle in handles:
         handle.remove()
-    return max(largest)
+    return counter.get_total_flops() // 2 // len(x), max(largest)
 
 
 class FittedModule(DecodingModule):

@@ -133,10 +133,9 @@ def make_fitted_net(estimator, kind):
         **_private_generators(),
     )
     net.initialize()
-    names = list(estimator.history_)
     for values in zip(*estimator.history_.values(), strict=True):
         net.history.new_epoch()
-        for name, value in zip(names, values, strict=True):
+        for name, value in zip(estimator.history_, values, strict=True):
             net.history.record(name, value.item())
     return net
 
