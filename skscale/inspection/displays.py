@@ -11,6 +11,7 @@ A display holds the numbers, `from_cv_results` or `from_estimator` computes and 
 """
 
 import itertools
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -28,7 +29,6 @@ from .drawing import (
     new_axes,
     scale_cost_axis,
     score_label,
-    standard_errors,
     values_of,
 )
 from .law import ScalingLaw
@@ -40,7 +40,30 @@ _UNCOMPRESSED = 0.99
 _MOST_LABELS = 8
 
 
-class ScaleCurveDisplay:
+class _Display:
+    # What the displays have in common: each draws its numbers on given axes (`_draw`).
+
+    def plot(self, ax=None):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            None makes a new figure.
+
+        Returns
+        -------
+        display
+            Itself.
+        """
+        self.ax_ = new_axes(ax, self)
+        self.figure_ = self.ax_.figure
+        self._draw(self.ax_)
+        return self
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class ScaleCurveDisplay(_Display):
     """Score against size: candidates, the scaling law, the best, and what a rule chose.
 
     Made by `from_cv_results`. Bars are one standard error of the difference to the best in
@@ -93,28 +116,15 @@ class ScaleCurveDisplay:
     array([ 50., 100., 200., 400.])
     """
 
-    def __init__(
-        self,
-        *,
-        costs,
-        scores,
-        errors,
-        best,
-        chosen,
-        rule,
-        law=None,
-        cost_label="parameters",
-        score_label="score",
-    ):
-        self.costs = costs
-        self.scores = scores
-        self.errors = errors
-        self.best = best
-        self.chosen = chosen
-        self.rule = rule
-        self.law = law
-        self.cost_label = cost_label
-        self.score_label = score_label
+    costs: np.ndarray
+    scores: np.ndarray
+    errors: np.ndarray
+    best: int
+    chosen: int
+    rule: str
+    law: ScalingLaw | None = None
+    cost_label: str = "parameters"
+    score_label: str = "score"
 
     @classmethod
     def from_cv_results(cls, search, *, rule=None, cost="n_parameters", score="score", ax=None):
@@ -141,12 +151,15 @@ class ScaleCurveDisplay:
         candidates = Candidates(results, score)
         costs = candidates.cost(cost)
         if rule is None:
-            rule = _own_rule(search, cost, score) or SmallestWithin(cost=cost, score=score)
+            own = getattr(search, "refit", None)
+            is_about_it = isinstance(own, Rule) and own.score == score
+            is_about_it = is_about_it and getattr(own, "cost", None) == cost
+            rule = own if is_about_it else SmallestWithin(cost=cost, score=score)
         best = int(np.lexsort((costs, -candidates.mean))[0])
         return cls(
             costs=costs,
             scores=candidates.mean,
-            errors=standard_errors(candidates.splits, best),
+            errors=candidates.errors_to(best),
             best=best,
             chosen=int(np.flatnonzero(candidates.index == rule.select(results))[0]),
             rule=repr(rule),
@@ -155,21 +168,7 @@ class ScaleCurveDisplay:
             score_label=score_label(search, score, candidates.splits.shape[1]),
         ).plot(ax)
 
-    def plot(self, ax=None):
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None, default=None
-            None makes a new figure.
-
-        Returns
-        -------
-        ScaleCurveDisplay
-            Itself.
-        """
-        ax = self.ax_ = new_axes(ax, self)
-        self.figure_ = ax.figure
+    def _draw(self, ax):
         blue, red, green, purple, *_ = colors_on(ax)
         self.errorbar_ = ax.errorbar(
             self.costs, self.scores, self.errors, fmt="o", color=blue, markersize=4,
@@ -184,7 +183,6 @@ class ScaleCurveDisplay:
         scale_cost_axis(ax)
         ax.set(xlabel=self.cost_label, ylabel=self.score_label)
         draw_legend(ax, 1)
-        return self
 
     def _mark(self, ax, place, name, color, marker, size):
         cost, score = self.costs[place], self.scores[place]
@@ -213,7 +211,8 @@ class ScaleCurveDisplay:
         )[0]  # fmt: skip
 
 
-class ParetoDisplay:
+@dataclass(kw_only=True, eq=False, repr=False)
+class ParetoDisplay(_Display):
     """Score against cost: all candidates, and the front of those that no other beats.
 
     Made by `from_cv_results`. A candidate is on the front if no other has a better score at
@@ -251,15 +250,12 @@ class ParetoDisplay:
     array([0, 1, 3])
     """
 
-    def __init__(
-        self, *, costs, scores, front, labels, cost_label="parameters", score_label="score"
-    ):
-        self.costs = costs
-        self.scores = scores
-        self.front = front
-        self.labels = labels
-        self.cost_label = cost_label
-        self.score_label = score_label
+    costs: np.ndarray
+    scores: np.ndarray
+    front: np.ndarray
+    labels: list
+    cost_label: str = "parameters"
+    score_label: str = "score"
 
     @classmethod
     def from_cv_results(cls, search, *, cost="n_parameters", score="score", ax=None):
@@ -278,33 +274,18 @@ class ParetoDisplay:
         -------
         ParetoDisplay
         """
-        results = results_of(search)
-        candidates = Candidates(results, score)
+        candidates = Candidates(results_of(search), score)
         costs = candidates.cost(cost)
         return cls(
             costs=costs,
             scores=candidates.mean,
             front=pareto_front(candidates.mean, costs),
-            labels=format_params([results["params"][i] for i in candidates.index]),
+            labels=format_params(candidates.params),
             cost_label=cost_label(cost),
             score_label=score_label(search, score, candidates.splits.shape[1]),
         ).plot(ax)
 
-    def plot(self, ax=None):
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None, default=None
-            None makes a new figure.
-
-        Returns
-        -------
-        ParetoDisplay
-            Itself.
-        """
-        ax = self.ax_ = new_axes(ax, self)
-        self.figure_ = ax.figure
+    def _draw(self, ax):
         blue, red, *_ = colors_on(ax)
         x, y = self.costs[self.front], self.scores[self.front]
         self.points_ = ax.plot(
@@ -325,10 +306,10 @@ class ParetoDisplay:
         names = [self.labels[place] for place in self.front[order]]
         points = np.column_stack([self.costs, self.scores])
         self.texts_ = label_sparsely(ax, x[order], y[order], names, points)
-        return self
 
 
-class CompressionDisplay:
+@dataclass(kw_only=True, eq=False, repr=False)
+class CompressionDisplay(_Display):
     """Score against compression ratio, a line for each value of a parameter.
 
     Made by `from_cv_results`. The compression ratio is the parameters of the largest candidate
@@ -370,13 +351,12 @@ class CompressionDisplay:
     (['pruning=0', 'pruning=0.5'], [[1.0, 2.0], [2.0, 4.0]])
     """
 
-    def __init__(self, *, ratios, scores, errors, labels, reference, score_label="score"):
-        self.ratios = ratios
-        self.scores = scores
-        self.errors = errors
-        self.labels = labels
-        self.reference = reference
-        self.score_label = score_label
+    ratios: list
+    scores: list
+    errors: list
+    labels: list
+    reference: float
+    score_label: str = "score"
 
     @classmethod
     def from_cv_results(cls, search, *, by="pruning", score="score", ax=None):
@@ -398,16 +378,15 @@ class CompressionDisplay:
         -------
         CompressionDisplay
         """
-        results = results_of(search)
-        candidates = Candidates(results, score)
+        candidates = Candidates(results_of(search), score)
         sizes, mean = candidates.cost("n_parameters"), candidates.mean
-        values = values_of([results["params"][i] for i in candidates.index], by)
+        values = values_of(candidates.params, by)
         names = [f"no {by}" if v is None else f"{by}={format_value(v)}" for v in values]
         sizes = np.where(np.isfinite(sizes), sizes, np.nan)  # what has no size has no place
         largest = np.nanmax(sizes)
         is_whole = sizes >= _UNCOMPRESSED * largest
         reference = int(np.where(is_whole, mean, -np.inf).argmax())
-        errors = standard_errors(candidates.splits, reference)
+        errors = candidates.errors_to(reference)
         labels = list(dict.fromkeys(names))
         lines = [_best_by_size(np.array(names) == label, sizes, mean) for label in labels]
         return cls(
@@ -419,21 +398,7 @@ class CompressionDisplay:
             score_label=score_label(search, score, candidates.splits.shape[1]),
         ).plot(ax)
 
-    def plot(self, ax=None):
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None, default=None
-            None makes a new figure.
-
-        Returns
-        -------
-        CompressionDisplay
-            Itself.
-        """
-        ax = self.ax_ = new_axes(ax, self)
-        self.figure_ = ax.figure
+    def _draw(self, ax):
         text = ax.xaxis.label.get_color()
         self.reference_ = ax.axhline(
             self.reference, color=text, linestyle="--", linewidth=1, label="not compressed"
@@ -454,10 +419,10 @@ class CompressionDisplay:
         ax.set(xlabel="compression ratio (parameters of the largest / parameters)",
                ylabel=self.score_label)  # fmt: skip
         draw_legend(ax, 3)
-        return self
 
 
-class ScaleHeatmapDisplay:
+@dataclass(kw_only=True, eq=False, repr=False)
+class ScaleHeatmapDisplay(_Display):
     """Score, or a cost, over two parameters of scale.
 
     Made by `from_cv_results`. Each cell is the best candidate of its two values, whatever
@@ -498,13 +463,12 @@ class ScaleHeatmapDisplay:
            [ nan, 0.86, 0.9 ]])
     """
 
-    def __init__(self, *, x_values, y_values, values, x_label, y_label, value_label="score"):
-        self.x_values = x_values
-        self.y_values = y_values
-        self.values = values
-        self.x_label = x_label
-        self.y_label = y_label
-        self.value_label = value_label
+    x_values: list
+    y_values: list
+    values: np.ndarray
+    x_label: str
+    y_label: str
+    value_label: str = "score"
 
     @classmethod
     def from_cv_results(
@@ -529,11 +493,9 @@ class ScaleHeatmapDisplay:
         -------
         ScaleHeatmapDisplay
         """
-        results = results_of(search)
-        candidates = Candidates(results, score)
-        params = [results["params"][i] for i in candidates.index]
-        columns, x_values = _ranks(values_of(params, x))
-        rows, y_values = _ranks(values_of(params, y))
+        candidates = Candidates(results_of(search), score)
+        columns, x_values = _ranks(values_of(candidates.params, x))
+        rows, y_values = _ranks(values_of(candidates.params, y))
         shown = candidates.mean if value == score else candidates.cost(value)
         values = np.full((len(y_values), len(x_values)), np.nan)
         order = np.argsort(candidates.mean, kind="stable")  # the best are written last
@@ -548,21 +510,7 @@ class ScaleHeatmapDisplay:
             value_label=label if value == score else cost_label(value),
         ).plot(ax)
 
-    def plot(self, ax=None):
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None, default=None
-            None makes a new figure.
-
-        Returns
-        -------
-        ScaleHeatmapDisplay
-            Itself.
-        """
-        ax = self.ax_ = new_axes(ax, self)
-        self.figure_ = ax.figure
+    def _draw(self, ax):
         self.mesh_ = ax.pcolormesh(np.ma.masked_invalid(self.values), cmap="cividis")
         self.colorbar_ = self.figure_.colorbar(self.mesh_, ax=ax, label=self.value_label)
         ax.patch.set(hatch="///", edgecolor="gray", linewidth=0)
@@ -572,7 +520,6 @@ class ScaleHeatmapDisplay:
         ax.tick_params(length=0)
         ax.set(xlabel=self.x_label, ylabel=self.y_label)
         self.texts_ = self._annotate(ax)
-        return self
 
     def _annotate(self, ax):
         known = [place for place in np.ndindex(self.values.shape)
@@ -595,7 +542,8 @@ class ScaleHeatmapDisplay:
         return texts
 
 
-class TrainingCurveDisplay:
+@dataclass(kw_only=True, eq=False, repr=False)
+class TrainingCurveDisplay(_Display):
     """Training and validation loss by epoch, with the best epoch marked.
 
     Made by `from_estimator`.
@@ -628,11 +576,10 @@ class TrainingCurveDisplay:
     array([1, 2, 3, 4, 5], dtype=int32)
     """
 
-    def __init__(self, *, epochs, train_loss, validation_loss, best_epoch):
-        self.epochs = epochs
-        self.train_loss = train_loss
-        self.validation_loss = validation_loss
-        self.best_epoch = best_epoch
+    epochs: np.ndarray
+    train_loss: np.ndarray
+    validation_loss: np.ndarray | None
+    best_epoch: int
 
     @classmethod
     def from_estimator(cls, estimator, *, ax=None):
@@ -660,23 +607,9 @@ class TrainingCurveDisplay:
             best_epoch=network.best_epoch_,
         ).plot(ax)
 
-    def plot(self, ax=None):
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None, default=None
-            None makes a new figure.
-
-        Returns
-        -------
-        TrainingCurveDisplay
-            Itself.
-        """
-        ax = self.ax_ = new_axes(ax, self)
+    def _draw(self, ax):
         from matplotlib.ticker import MaxNLocator  # once new_axes has found matplotlib
 
-        self.figure_ = ax.figure
         blue, red, *_ = colors_on(ax)
         self.train_ = ax.plot(self.epochs, self.train_loss, color=blue, label="training")[0]
         self.validation_ = None
@@ -691,15 +624,6 @@ class TrainingCurveDisplay:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set(xlabel="epoch", ylabel="loss, mean over the rows")
         draw_legend(ax, 3)
-        return self
-
-
-def _own_rule(search, cost, score):
-    """Return the rule of a search if it is about this cost and score."""
-    own = getattr(search, "refit", None)
-    if isinstance(own, Rule) and getattr(own, "cost", None) == cost and own.score == score:
-        return own
-    return None
 
 
 def _law_of(results, score):

@@ -4,8 +4,6 @@ Colours of texts and edges are those of matplotlib's current style, so that ligh
 backgrounds both serve.
 """
 
-import numpy as np
-
 from ..selection.costs import CostScoring
 
 # Okabe and Ito 2008, "Color universal design". Blue, vermillion, green, purple, orange and sky
@@ -134,29 +132,6 @@ def score_label(search, score, n_splits):
     name = inner if score == "score" and isinstance(inner, str) else score
     name = name.removeprefix("neg_") + " (negative)" if name.startswith("neg_") else name
     return f"{name.replace('_', ' ')}, mean of {n_splits} splits"
-
-
-def standard_errors(splits, reference):
-    """Compute the standard errors of the mean differences to one candidate.
-
-    In the same splits: whether a split is easy or hard tells no two candidates apart. It is
-    what `SmallestWithin` goes by.
-
-    Parameters
-    ----------
-    splits : ndarray of shape (n_candidates, n_splits)
-    reference : int
-        Place of the one.
-
-    Returns
-    -------
-    ndarray of shape (n_candidates,)
-        Zero for the one itself, and for all where there is one split.
-    """
-    n_splits = splits.shape[1]
-    if n_splits < 2:
-        return np.zeros(len(splits))
-    return (splits - splits[reference]).std(axis=1, ddof=1) / np.sqrt(n_splits)
 
 
 def values_of(params, name):

@@ -26,12 +26,13 @@ from ..selection.rules import (
     Rule,
     Selection,
     SmallestWithin,
+    error_of_mean,
     pareto_front,
     results_of,
     select,
 )
 from ..storage.container import write_whole
-from .drawing import format_params, score_label, standard_errors, values_of
+from .drawing import format_params, score_label, values_of
 from .law import ScalingLaw
 from .report_page import COSTS, SHARES, ScoreWriter, as_fragment, as_page, as_text, sections
 
@@ -380,7 +381,6 @@ class _Found(Candidates):
 
     def __init__(self, results, score):
         super().__init__(results, score)
-        self.params = [results["params"][k] for k in self.index]
         self.labels = [label or "the only one" for label in format_params(self.params)]
         self.costs = {n: self.cost(n) for n in COSTS if f"mean_test_{n}" in results}
         is_known = {n: np.isfinite(c).any() for n, c in self.costs.items()}
@@ -395,23 +395,17 @@ class _Found(Candidates):
 
     def errors_to(self, place):
         """Return the paired standard errors; NaN with one split, which tells no noise."""
-        if self.splits.shape[1] < 2:
-            return np.full(len(self.mean), np.nan)
-        return standard_errors(self.splits, place)
+        return error_of_mean(self.splits - self.splits[place])
 
     def compare(self):
         """Return the columns of the comparison."""
-        n_splits = self.splits.shape[1]
-        own = np.full(len(self.mean), np.nan)
-        if n_splits > 1:
-            own = self.splits.std(axis=1, ddof=1) / np.sqrt(n_splits)
         known = {n: c for n, c in self.costs.items() if np.isfinite(c).any()}
         return {
             "index": [int(k) for k in self.index],
             "label": self.labels,
             "params": self.params,
             "score": self.mean.tolist(),
-            "score_error": own.tolist(),
+            "score_error": error_of_mean(self.splits).tolist(),
             "difference": (self.mean - self.mean[self.best]).tolist(),
             "standard_error": self.errors_to(self.best).tolist(),
             **{n: np.where(np.isfinite(c), c, np.nan).tolist() for n, c in known.items()},
@@ -472,9 +466,7 @@ def _dimensions(params, splits, sizes):
 
 
 def _mean_and_error(of_splits):
-    n = len(of_splits)
-    error = of_splits.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
-    return float(of_splits.mean()), float(error)
+    return float(of_splits.mean()), float(error_of_mean(of_splits))
 
 
 def _steps_along(name, params):

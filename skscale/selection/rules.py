@@ -56,6 +56,29 @@ class Candidates:
         columns = [np.asarray(cv_results[name], dtype=float)[self.index] for name in names]
         self.splits = np.column_stack(columns) if columns else self.mean[:, None]
 
+    @property
+    def params(self):
+        """list of dict: the parameters of each."""
+        return [self._results["params"][place] for place in self.index]
+
+    def errors_to(self, place):
+        """Compute the standard errors of the mean differences to one candidate.
+
+        In the same splits: whether a split is easy or hard tells no two candidates apart. It is
+        what `SmallestWithin` goes by.
+
+        Parameters
+        ----------
+        place : int
+            Of the one, among the candidates.
+
+        Returns
+        -------
+        ndarray of shape (n_candidates,)
+            Zero for the one itself, and for all where there is one split.
+        """
+        return error_of_mean(self.splits - self.splits[place], of_one=0.0)
+
     def cost(self, name):
         """Return the mean cost of each candidate; infinite where it is not known."""
         column = self._column(f"mean_test_{name}", "cost", name)
@@ -70,6 +93,25 @@ class Candidates:
                 "measure it: scoring=skscale.cost_scoring(scoring, costs=[...])."
             )
         return self._results[name]
+
+
+def error_of_mean(of_splits, of_one=np.nan):
+    """Compute the standard error of a mean over splits.
+
+    Parameters
+    ----------
+    of_splits : ndarray of shape (..., n_splits)
+    of_one : float, default=nan
+        The error where there is one split, which tells no noise.
+
+    Returns
+    -------
+    float or ndarray of shape (...)
+    """
+    n_splits = of_splits.shape[-1]
+    if n_splits < 2:
+        return np.full(of_splits.shape[:-1], of_one)
+    return of_splits.std(axis=-1, ddof=1) / np.sqrt(n_splits)
 
 
 def pareto_front(mean, cost):
@@ -223,12 +265,8 @@ class SmallestWithin(Rule):
         if self.score_loss is not None:
             allowed = np.full(len(mean), self.score_loss)
         else:
-            difference = candidates.splits[best] - candidates.splits
-            n_splits = difference.shape[1]
-            allowed = np.zeros(len(mean))
-            if n_splits > 1:
-                errors = difference.std(axis=1, ddof=1) / np.sqrt(n_splits)
-                allowed = (1 if self.standard_errors is None else self.standard_errors) * errors
+            n_errors = 1 if self.standard_errors is None else self.standard_errors
+            allowed = n_errors * candidates.errors_to(best)
         # A rounding error of the mean is no loss.
         rounding = 8 * np.finfo(float).eps * np.abs(mean[best])
         is_within = loss <= allowed + rounding
