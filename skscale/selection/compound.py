@@ -3,15 +3,15 @@
 from dataclasses import dataclass, field
 from math import ceil, floor
 
-import joblib
 import numpy as np
 from sklearn.base import clone, is_classifier
-from sklearn.model_selection import GridSearchCV, check_cv
+from sklearn.model_selection import check_cv
 
 from ..estimators.mlp import ScaledMLP
 from ..networks.architecture import DenseArchitecture
-from .costs import cost_scoring
+from .costs import score_together
 from .grids import count_inputs, count_outputs, find_network, sample_before
+from .rules import error_of_mean
 
 # Of the multiply-accumulates at phi = 0; and by how much of that a candidate may miss it.
 _TIMES, _TOLERANCE = 2.0, 0.1
@@ -133,19 +133,8 @@ def fit_compound_coefficients(estimator, X, y, *, scoring=None, cv=5, random_sta
         for of_one in coefficients
     ]
     splits = list(check_cv(cv, y, classifier=is_classifier(estimator)).split(X, y))
-    with joblib.parallel_config(backend="skscale"):
-        results = (
-            GridSearchCV(
-                estimator,
-                grid,
-                scoring=cost_scoring(scoring, ["n_parameters", "n_macs"]),
-                refit=False,
-                cv=splits,
-                error_score="raise",
-            )
-            .fit(X, y)
-            .cv_results_
-        )
+    costs = ["n_parameters", "n_macs"]
+    results = score_together(estimator, grid, X, y, scoring=scoring, costs=costs, splits=splits)
     folds = np.column_stack([results[f"split{k}_test_score"] for k in range(len(splits))])
     differences = folds - folds[0]
     macs = results["mean_test_n_macs"]
@@ -164,7 +153,7 @@ def fit_compound_coefficients(estimator, X, y, *, scoring=None, cv=5, random_sta
         "macs_ratio": macs / macs[0],
         "score": folds.mean(1),
         "difference": differences.mean(1),
-        "standard_error": differences.std(1, ddof=1) / np.sqrt(len(splits)),
+        "standard_error": error_of_mean(differences),
     }
     # Counted on a sample before; of categories each fold knows its own.
     is_near = np.abs(table["macs_ratio"] / _TIMES - 1) <= _TOLERANCE

@@ -5,9 +5,11 @@ import pickle
 import warnings
 from inspect import signature
 
+import joblib
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.metrics import check_scoring, get_scorer, log_loss, mean_squared_error
+from sklearn.model_selection import GridSearchCV
 
 from .._sklearn_private import _num_samples, _safe_indexing
 from ..inspection.complexity import Complexity, count
@@ -296,3 +298,35 @@ def cost_scoring(
     if n_rows < 1:
         raise ValueError(f"n_rows must be at least 1, got {n_rows}.")
     return CostScoring(scoring, costs, n_rows)
+
+
+def score_together(estimator, grid, X, y, *, scoring, costs, splits, with_train_score=False):
+    """Fit the candidates of a grid on the same folds, all networks together.
+
+    Parameters
+    ----------
+    estimator, grid, X, y
+        As of GridSearchCV.
+    scoring, costs
+        As of `cost_scoring`.
+    splits : list of (ndarray, ndarray)
+        Rows to train on and to score, of each fold.
+    with_train_score : bool, default=False
+        Whether the rows that were trained on are scored, too.
+
+    Returns
+    -------
+    dict
+        `cv_results_`.
+    """
+    search = GridSearchCV(
+        estimator,
+        grid,
+        scoring=cost_scoring(scoring, costs),
+        refit=False,
+        cv=splits,
+        return_train_score=with_train_score,
+        error_score="raise",
+    )
+    with joblib.parallel_config(backend="skscale"):
+        return search.fit(X, y).cv_results_

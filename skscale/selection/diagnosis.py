@@ -3,17 +3,17 @@
 from dataclasses import dataclass, field
 from numbers import Integral
 
-import joblib
 import numpy as np
 from scipy import stats
 from sklearn.base import clone, is_classifier
-from sklearn.model_selection import GridSearchCV, check_cv
+from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state
 
 from ..estimators.mlp import ScaledMLP
 from ..scaling import compound_dropout, hidden_widths
-from .costs import cost_scoring
+from .costs import score_together
 from .grids import find_network
+from .rules import error_of_mean
 
 _FACTOR = 4
 # A wider network has at least so many units: from one unit to four is no scale at all.
@@ -94,22 +94,6 @@ class Diagnosis:
         return "\n".join(lines)
 
 
-class _HalfTheRows:
-    # The folds of another splitter, each with half of its training rows.
-
-    def __init__(self, splits, seed):
-        self.splits = [
-            (np.sort(check_random_state(seed + i).permutation(train)[: len(train) // 2]), test)
-            for i, (train, test) in enumerate(splits)
-        ]
-
-    def split(self, X=None, y=None, groups=None):
-        yield from self.splits
-
-    def get_n_splits(self, X=None, y=None, groups=None):
-        return len(self.splits)
-
-
 def diagnose(estimator, X, y, *, scoring=None, cv=5, random_state=0):
     """Find out whether a network has the right size, before any search.
 
@@ -163,45 +147,39 @@ def diagnose(estimator, X, y, *, scoring=None, cv=5, random_state=0):
         for params in changes.values()
     ]
 
-    def search(grid, cv):
-        with joblib.parallel_config(backend="skscale"):
-            return (
-                GridSearchCV(
-                    base,
-                    grid,
-                    scoring=cost_scoring(scoring, ["n_parameters"]),
-                    refit=False,
-                    cv=cv,
-                    return_train_score=True,
-                    error_score="raise",
-                )
-                .fit(X, y)
-                .cv_results_
-            )
+    def search(grid, splits):
+        results = score_together(
+            base, grid, X, y, scoring=scoring, costs=["n_parameters"], splits=splits,
+            with_train_score=True,
+        )  # fmt: skip
+        # Of each candidate, by fold.
+        return [
+            np.column_stack([results[f"split{i}_{name}"] for i in range(len(splits))])
+            for name in ("test_score", "train_score", "test_n_parameters")
+        ]
 
-    results = search(grid, splits)
-    half = search([grid[0]], _HalfTheRows(splits, random_state))
-    names = [*changes, "half the rows"]
-    folds, train, sizes = (
-        np.vstack([_columns(results, column), _columns(half, column)])
-        for column in ("test_score", "train_score", "test_n_parameters")
-    )
-    trials = []
-    for name, params, scores, of_train, size in zip(
-        names, [*changes.values(), {}], folds, train, sizes, strict=True
-    ):
-        difference = scores - folds[0]
-        trials.append(
-            Trial(
-                name,
-                {} if name == "as it is" else params,
-                float(scores.mean()),
-                float(of_train.mean()),
-                float(difference.mean()),
-                float(difference.std(ddof=1) / np.sqrt(len(difference))),
-                int(size[0]),
-            )
+    halves = [
+        (
+            np.sort(check_random_state(random_state + i).permutation(rows)[: len(rows) // 2]),
+            test,
         )
+        for i, (rows, test) in enumerate(splits)
+    ]
+    columns = zip(search(grid, splits), search([grid[0]], halves), strict=True)
+    folds, train, sizes = map(np.vstack, columns)
+    params = {**changes, "as it is": {}, "half the rows": {}}
+    trials = [
+        Trial(
+            name,
+            params[name],
+            float(folds[k].mean()),
+            float(train[k].mean()),
+            float((folds[k] - folds[0]).mean()),
+            float(error_of_mean(folds[k] - folds[0])),
+            int(sizes[k, 0]),
+        )
+        for k, name in enumerate(params)
+    ]
     return _judge(trials, len(splits))
 
 
@@ -247,11 +225,6 @@ def _changes(network, widths):
         "weight_decay": 10 * (network.weight_decay or 0.01),
     }
     return changes
-
-
-def _columns(results, name):
-    n_splits = sum(key.startswith("split") and key.endswith("_" + name) for key in results)
-    return np.column_stack([results[f"split{i}_{name}"] for i in range(n_splits)])
 
 
 def _judge(trials, n_splits):
