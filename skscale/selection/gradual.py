@@ -152,51 +152,6 @@ class _OfFitted:
         return get_routing_for_object(self.scorer)
 
 
-class _Ladder(BaseSearchCV):
-    """The search over climbers."""
-
-    def __init__(
-        self,
-        estimator,
-        *,
-        patience,
-        scoring,
-        n_jobs,
-        refit,
-        cv,
-        verbose,
-        error_score,
-        return_train_score,
-    ):
-        super().__init__(
-            estimator=estimator,
-            scoring=scoring,
-            n_jobs=n_jobs,
-            refit=refit,
-            cv=cv,
-            verbose=verbose,
-            error_score=error_score,
-            return_train_score=return_train_score,
-        )
-        self.patience = patience
-
-    def _run_search(self, evaluate_candidates):
-        n_in_vain = 0
-        for rung, params in enumerate(self.estimator.ladder):
-            results = evaluate_candidates([params])
-            n_in_vain = 0 if self._choose(results) == rung else n_in_vain + 1
-            if n_in_vain == self.patience:
-                break
-        self.estimator.reached.is_over = True
-
-    def _choose(self, results):
-        if callable(self.refit):
-            return int(self.refit(results))
-        score = self.refit if isinstance(self.refit, str) else "score"
-        means = results[f"mean_test_{score}"]
-        return int(np.nanargmax(means)) if np.isfinite(means).any() else 0
-
-
 class GradualScaleSearchCV(BaseSearchCV):
     """Search a scale from small to large, and stop where more no longer pays.
 
@@ -332,17 +287,11 @@ class GradualScaleSearchCV(BaseSearchCV):
             refuse_mixed_labels(y if hasattr(y, "dtype") else np.asarray(y, dtype=object))
         ladder = self._list_rungs(X, y)
         scorer = check_scoring(self.estimator, self._scoring, raise_exc=False)
-        search = _Ladder(
-            _Climber(self.estimator, ladder, self.keep, _Reached()),
-            patience=self.patience,
-            scoring=_OfFitted(scorer),
-            n_jobs=self.n_jobs,
-            refit=self.refit,
-            cv=self.cv,
-            verbose=self.verbose,
-            error_score=self.error_score,
-            return_train_score=self.return_train_score,
-        )
+        own = {
+            "estimator": _Climber(self.estimator, ladder, self.keep, _Reached()),
+            "scoring": _OfFitted(scorer),
+        }
+        search = _Ladder(**self.get_params(deep=False) | own)
         if hasattr(self, "_skl_callbacks"):
             search.set_callbacks(*self._skl_callbacks)
         if self.n_jobs is None:
@@ -411,5 +360,24 @@ class GradualScaleSearchCV(BaseSearchCV):
         tags.input_tags = get_tags(self.estimator).input_tags
         return tags
 
+
+class _Ladder(GradualScaleSearchCV):
+    """The same search over climbers, as scikit-learn runs it."""
+
+    fit = BaseSearchCV.fit
+
     def _run_search(self, evaluate_candidates):
-        raise AssertionError("the search is that of _Ladder")
+        n_in_vain = 0
+        for rung, params in enumerate(self.estimator.ladder):
+            results = evaluate_candidates([params])
+            n_in_vain = 0 if self._choose(results) == rung else n_in_vain + 1
+            if n_in_vain == self.patience:
+                break
+        self.estimator.reached.is_over = True
+
+    def _choose(self, results):
+        if callable(self.refit):
+            return int(self.refit(results))
+        score = self.refit if isinstance(self.refit, str) else "score"
+        means = results[f"mean_test_{score}"]
+        return int(np.nanargmax(means)) if np.isfinite(means).any() else 0
