@@ -7,7 +7,6 @@ The engine knows no layers. What it needs to know of a network it asks its famil
 - `predictor(architecture, parameters)`: a function `(x, sizes) -> outputs` of a stack;
 - `gradient`: the class that computes gradients, or None where the engine chooses;
 - `trainable(architecture, weights, dropout)`: a plain module that skorch's loop can train;
-- `extras(stack)`: what else this class is made with;
 - `work_a_mac`: time of a multiply-accumulate, all that stands around it included, as a multiple
   of that of a dense network: what a second thread saves;
 - `can_repeat`: whether a step launches the same operations each time, so that it can be
@@ -50,11 +49,6 @@ class DenseFamily:
         """Return a module in training."""
         return dense.DenseNetwork(architecture, weights, dropout=dropout, is_trained=True)
 
-    @staticmethod
-    def extras(stack):
-        """Return nothing."""
-        return {}
-
 
 class ModuleFamily:
     """Any nn.Module, by autograd: ours for images, and the user's own."""
@@ -73,11 +67,6 @@ class ModuleFamily:
         """Return a module in training; its dropout is that of the masks."""
         network = modules.load_weights_(modules.build(architecture), weights)
         return modules.TrainableModule(architecture, network)
-
-    @staticmethod
-    def extras(stack):
-        """Return the random numbers of modules that draw some."""
-        return {"randoms": [member.feed.random for member in stack.members]}
 
 
 def family_of(architecture):

@@ -1,4 +1,4 @@
-"""Loss and gradient of one step: one interface, two implementations.
+"""Loss and gradient of one step: one interface, three implementations.
 
 `gradient(x, targets, row_weights, masks, outputs)` writes the outputs of the networks
 and the gradients of their parameters. `WrittenOutGradient` is what trains;
@@ -16,12 +16,14 @@ from ..networks.modules import BoundModule, lent_generator
 from .losses import LossGradient, row_losses, weight_factor
 
 
-class WrittenOutGradient:
-    """Gradient by batched products into buffers made once.
+class Gradient:
+    """The common part of the gradients. Use a subclass.
+
+    A subclass computes them in its call, and prepares what it needs for that (`_prepare`).
 
     Parameters
     ----------
-    architecture : DenseArchitecture
+    architecture : DenseArchitecture, ConvolutionalArchitecture or ModuleArchitecture
     loss : str
     parameters, gradients : StackedParameters
     n_rows : int
@@ -30,102 +32,6 @@ class WrittenOutGradient:
         Members that share each batch, one after the other; None is one each.
     loss_parameter : tensor of shape (n_members, 1, 1) or None, default=None
         The loss's number: see `losses`.
-    """
-
-    def __init__(
-        self,
-        architecture,
-        loss,
-        parameters,
-        gradients,
-        n_rows,
-        sizes=None,
-        loss_parameter=None,
-    ):
-        flat = parameters.flat
-        self.network = DenseGradient(architecture, parameters, gradients, n_rows, sizes)
-        shape = (parameters.n_members, n_rows, architecture.n_outputs)
-        # Losses are computed in float32 at least.
-        dtype = torch.promote_types(flat.dtype, torch.float32)
-        self.loss = LossGradient(loss, *shape, dtype, flat.device, loss_parameter)
-        self.is_mixed = flat.dtype != self.loss.gradient.dtype
-        if self.is_mixed:
-            self.low_outputs = torch.empty(shape, dtype=flat.dtype, device=flat.device)
-
-    def __call__(self, x, targets, row_weights, masks, outputs):
-        """Write outputs and gradients.
-
-        Parameters
-        ----------
-        x : tensor of shape (n_batches, n_rows, n_features), or list of SparseBatch
-        targets : tensor of shape (n_members, n_rows, n_outputs or 1)
-        row_weights : tensor of shape (n_members, n_rows, 1)
-        masks : list of tensors of shape (n_members, n_rows, width) or None
-        outputs : tensor of shape (n_members, n_rows, n_outputs)
-        """
-        if not self.is_mixed:
-            self.network.forward(x, masks, outputs)
-            self.network.backward(self.loss(outputs, targets, row_weights), masks)
-            return
-        self.network.forward(x, masks, self.low_outputs)
-        outputs.copy_(self.low_outputs)
-        d_outputs = self.loss(outputs, targets, row_weights)
-        self.network.backward(self.low_outputs.copy_(d_outputs), masks)
-
-    def clear(self, x):
-        """Make ready for the next step, once the gradients have been used."""
-        self.network.clear(x)
-
-
-class AutogradGradient:
-    """Gradient by autograd, with the parameters of `WrittenOutGradient`."""
-
-    def __init__(
-        self,
-        architecture,
-        loss,
-        parameters,
-        gradients,
-        n_rows,
-        sizes=None,
-        loss_parameter=None,
-    ):
-        self.loss_parameter = loss_parameter
-        self.architecture = architecture
-        self.sizes = sizes
-        self.loss = loss
-        self.parameters = parameters
-        self.gradients = gradients
-
-    def __call__(self, x, targets, row_weights, masks, outputs):
-        """Write outputs and gradients; see `WrittenOutGradient`."""
-        leaves = self.parameters.like(0)
-        leaves.weights = [w.detach().requires_grad_() for w in self.parameters.weights]
-        leaves.biases = [b.detach().requires_grad_() for b in self.parameters.biases]
-        if leaves.scales is not None:
-            leaves.scales = self.parameters.scales.detach().requires_grad_()
-        with torch.enable_grad():
-            out = stacked_forward(self.architecture, leaves, x, masks, self.sizes)
-            out = out.to(outputs.dtype)
-            targets = targets.squeeze(-1) if self.loss == "cross_entropy" else targets
-            losses = row_losses(self.loss, out, targets, self.loss_parameter).unsqueeze(-1)
-            total = (losses * row_weights).sum() / weight_factor(self.loss, out.shape[-1])
-        derived = torch.autograd.grad(total, leaves.tensors)
-        for gradient, value in zip(self.gradients.tensors, derived, strict=True):
-            gradient.copy_(value)
-        outputs.copy_(out.detach())
-
-    def clear(self, x):
-        """Do nothing: each step writes all gradients."""
-
-
-class ModuleGradient:
-    """Gradient by autograd: see `skscale.training.gradient.WrittenOutGradient`.
-
-    Parameters
-    ----------
-    architecture, loss, parameters, gradients, n_rows, sizes, loss_parameter
-        As of `WrittenOutGradient`.
     randoms : list of FeedRandom, default=()
         One a member; a module that draws random numbers is alone.
     """
@@ -141,21 +47,105 @@ class ModuleGradient:
         loss_parameter=None,
         randoms=(),
     ):
-        self.bound = BoundModule(architecture, parameters, gradients, training=True)
+        self.architecture = architecture
+        self.parameters = parameters
         self.gradients = gradients
         self.sizes = sizes
+        self.randoms = randoms
         flat = parameters.flat
-        shape = (parameters.n_members, n_rows, architecture.n_outputs)
+        self.shape = (parameters.n_members, n_rows, architecture.n_outputs)
+        # Losses are computed in float32 at least.
         dtype = torch.promote_types(flat.dtype, torch.float32)
-        self.loss = LossGradient(loss, *shape, dtype, flat.device, loss_parameter)
-        self.random = randoms[0] if architecture.draws else None
+        self.loss = LossGradient(loss, *self.shape, dtype, flat.device, loss_parameter)
+        self._prepare()
+
+    def _prepare(self):
+        """Make what every step needs."""
 
     def __call__(self, x, targets, row_weights, masks, outputs):
-        """Write outputs and gradients."""
-        bound, flat = self.bound, self.bound.parameters.flat
-        lent = contextlib.nullcontext()
-        if self.random is not None:
-            lent = lent_generator(self.random.module_state, flat.device)
+        """Write outputs and gradients.
+
+        Parameters
+        ----------
+        x : tensor of shape (n_batches, n_rows, n_features), or list of SparseBatch
+        targets : tensor of shape (n_members, n_rows, n_outputs or 1)
+        row_weights : tensor of shape (n_members, n_rows, 1)
+        masks : list of tensors of shape (n_members, n_rows, width) or None
+        outputs : tensor of shape (n_members, n_rows, n_outputs)
+        """
+        raise NotImplementedError
+
+    def clear(self, x):
+        """Make ready for the next step, once the gradients have been used.
+
+        Nothing is to be done where each step writes all gradients.
+        """
+
+
+class WrittenOutGradient(Gradient):
+    """Gradient by batched products into buffers made once."""
+
+    def _prepare(self):
+        flat, n_rows = self.parameters.flat, self.shape[1]
+        self.network = DenseGradient(
+            self.architecture, self.parameters, self.gradients, n_rows, self.sizes
+        )
+        self.is_mixed = flat.dtype != self.loss.gradient.dtype
+        if self.is_mixed:
+            self.low_outputs = torch.empty(self.shape, dtype=flat.dtype, device=flat.device)
+
+    def __call__(self, x, targets, row_weights, masks, outputs):
+        """Write outputs and gradients; see `Gradient`."""
+        if not self.is_mixed:
+            self.network.forward(x, masks, outputs)
+            self.network.backward(self.loss(outputs, targets, row_weights), masks)
+            return
+        self.network.forward(x, masks, self.low_outputs)
+        outputs.copy_(self.low_outputs)
+        d_outputs = self.loss(outputs, targets, row_weights)
+        self.network.backward(self.low_outputs.copy_(d_outputs), masks)
+
+    def clear(self, x):
+        """Make ready for the next step: see `Gradient`."""
+        self.network.clear(x)
+
+
+class AutogradGradient(Gradient):
+    """Gradient by autograd, of the loss and of the forward pass of a dense network."""
+
+    def __call__(self, x, targets, row_weights, masks, outputs):
+        """Write outputs and gradients; see `Gradient`."""
+        loss = self.loss.loss
+        leaves = self.parameters.like(0)
+        leaves.weights = [w.detach().requires_grad_() for w in self.parameters.weights]
+        leaves.biases = [b.detach().requires_grad_() for b in self.parameters.biases]
+        if leaves.scales is not None:
+            leaves.scales = self.parameters.scales.detach().requires_grad_()
+        with torch.enable_grad():
+            out = stacked_forward(self.architecture, leaves, x, masks, self.sizes)
+            out = out.to(outputs.dtype)
+            targets = targets.squeeze(-1) if loss == "cross_entropy" else targets
+            losses = row_losses(loss, out, targets, self.loss.parameter).unsqueeze(-1)
+            total = (losses * row_weights).sum() / weight_factor(loss, out.shape[-1])
+        derived = torch.autograd.grad(total, leaves.tensors)
+        for gradient, value in zip(self.gradients.tensors, derived, strict=True):
+            gradient.copy_(value)
+        outputs.copy_(out.detach())
+
+
+class ModuleGradient(Gradient):
+    """Gradient by autograd, of any module."""
+
+    def _prepare(self):
+        self.bound = BoundModule(
+            self.architecture, self.parameters, self.gradients, training=True
+        )
+
+    def __call__(self, x, targets, row_weights, masks, outputs):
+        """Write outputs and gradients; see `Gradient`."""
+        bound, lent = self.bound, contextlib.nullcontext()
+        if self.architecture.draws:
+            lent = lent_generator(self.randoms[0].module_state, self.parameters.flat.device)
         with torch.enable_grad(), lent:
             if bound.is_alone:
                 self.gradients.flat.zero_()
@@ -170,9 +160,5 @@ class ModuleGradient:
             derived = torch.autograd.grad(
                 out, leaves, self.loss(outputs, targets, row_weights).to(out.dtype)
             )
-        into = self.gradients.weights + self.gradients.biases
-        for gradient, value in zip(into, derived, strict=True):
+        for gradient, value in zip(self.gradients.tensors, derived, strict=True):
             gradient.copy_(value)
-
-    def clear(self, x):
-        """Do nothing: each step writes all gradients."""

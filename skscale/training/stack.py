@@ -292,7 +292,7 @@ class Stack:
             n_rows,
             self.n_sharing,
             self.loss_parameter,
-            **self.family.extras(self),
+            [member.feed.random for member in self.members],
         )
 
     def cast_parameters(self):
