@@ -11,6 +11,7 @@ A display holds the numbers, `from_cv_results` or `from_estimator` computes and 
 """
 
 import itertools
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -150,6 +151,11 @@ class ScaleCurveDisplay(_Display):
         results = results_of(search)
         candidates = Candidates(results, score)
         costs = candidates.cost(cost)
+        law = None
+        if cost == "n_parameters":
+            # With less than three sizes or two splits there is none: the picture goes without.
+            with suppress(ValueError):
+                law = ScalingLaw.from_cv_results(results, score=score)
         if rule is None:
             own = getattr(search, "refit", None)
             is_about_it = isinstance(own, Rule) and own.score == score
@@ -163,7 +169,7 @@ class ScaleCurveDisplay(_Display):
             best=best,
             chosen=int(np.flatnonzero(candidates.index == rule.select(results))[0]),
             rule=repr(rule),
-            law=_law_of(results, score) if cost == "n_parameters" else None,
+            law=law,
             cost_label=cost_label(cost),
             score_label=score_label(search, score, candidates.splits.shape[1]),
         ).plot(ax)
@@ -624,14 +630,6 @@ class TrainingCurveDisplay(_Display):
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set(xlabel="epoch", ylabel="loss, mean over the rows")
         draw_legend(ax, 3)
-
-
-def _law_of(results, score):
-    # With less than three sizes or two splits there is none, and the picture goes without.
-    try:
-        return ScalingLaw.from_cv_results(results, score=score)
-    except ValueError:
-        return None
 
 
 def _set_apart(ax, containers):

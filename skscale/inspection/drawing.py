@@ -4,6 +4,8 @@ Colours of texts and edges are those of matplotlib's current style, so that ligh
 backgrounds both serve.
 """
 
+from typing import NamedTuple
+
 from ..selection.costs import CostScoring
 
 # Okabe and Ito 2008, "Color universal design". Blue, vermillion, green, purple, orange and sky
@@ -14,14 +16,34 @@ _ON_DARK = ("#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#0072B2")
 _ROOM = 4
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
-_COST_WORDS = {
-    "n_parameters": "parameters",
-    "n_macs": "multiply-accumulates a row",
-    "size_bytes": "size of the pickle (bytes)",
-    "latency_us": "latency of a prediction (µs)",
-    "loss": "loss, mean over the rows",
-    "fit_seconds": "training time (s)",
-    "peak_device_bytes": "peak memory of the device (bytes)",
+
+class CostWords(NamedTuple):
+    """The words for a cost.
+
+    Attributes
+    ----------
+    label : str
+        Of an axis.
+    heading : str or None, default=None
+        Of a column of the report; None where it has none.
+    share : str or None, default=None
+        As in "half of its latency".
+    """
+
+    label: str
+    heading: str | None = None
+    share: str | None = None
+
+
+# In the order in which a report compares them.
+COST_WORDS = {
+    "n_parameters": CostWords("parameters", "parameters", "parameters"),
+    "loss": CostWords("loss, mean over the rows", "loss"),
+    "latency_us": CostWords("latency of a prediction (µs)", "latency µs", "latency"),
+    "size_bytes": CostWords("size of the pickle (bytes)", "bytes", "bytes"),
+    "n_macs": CostWords("multiply-accumulates a row", "MACs", "MACs"),
+    "fit_seconds": CostWords("training time (s)", "fit s", "training time"),
+    "peak_device_bytes": CostWords("peak memory of the device (bytes)"),
 }
 
 
@@ -110,7 +132,7 @@ def cost_label(cost):
     -------
     str
     """
-    return _COST_WORDS.get(cost, cost)
+    return COST_WORDS[cost].label if cost in COST_WORDS else cost
 
 
 def score_label(search, score, n_splits):

@@ -11,24 +11,11 @@ from numbers import Real
 import numpy as np
 
 from ..selection.rules import pareto_front
-from .drawing import format_number, format_value
+from .drawing import COST_WORDS, format_number, format_value
 
 # Costs in the order of the comparison, and their headings.
-COSTS = {
-    "n_parameters": "parameters",
-    "loss": "loss",
-    "latency_us": "latency µs",
-    "size_bytes": "bytes",
-    "n_macs": "MACs",
-    "fit_seconds": "fit s",
-}
-SHARES = {
-    "n_parameters": "parameters",
-    "latency_us": "latency",
-    "size_bytes": "bytes",
-    "n_macs": "MACs",
-    "fit_seconds": "training time",
-}
+COSTS = {name: words.heading for name, words in COST_WORDS.items() if words.heading}
+SHARES = {name: words.share for name, words in COST_WORDS.items() if words.share}
 # Candidates that the comparison shows; `to_frame` has all.
 _MOST_ROWS = 12
 _MOST_VALUES = 8
@@ -260,18 +247,20 @@ def _comparison(report, write):
     table = report.table
     costs = [name for name in COSTS if name in table]
     decimals = {name: _decimals_of(table[name]) for name in costs}
-    rows = [["candidate", "score", "±", "to the best", *(COSTS[c] for c in costs)]]
-    shown, marked = _shown_rows(report), None
     has_error = report.n_splits > 1
+    errors = ["±"] if has_error else []
+    rows = [["candidate", "score", *errors, "to the best", *(COSTS[c] for c in costs)]]
+    shown, marked = _shown_rows(report), None
     for k in shown:
         if table["index"][k] == report.recommended.index:
             marked = len(rows)
         is_best = table["index"][k] == report.best
+        errors = [write.score(table["score_error"][k])] if has_error else []
         rows.append(
             [
                 table["label"][k],
                 write.score(table["score"][k]),
-                write.score(table["score_error"][k]) if has_error else "",
+                *errors,
                 "the best" if is_best
                 else write.difference(table["difference"][k], table["standard_error"][k]),
                 *(_cell(table[c][k], decimals[c]) for c in costs),
@@ -284,8 +273,6 @@ def _comparison(report, write):
             " ± of the score is its standard error over the splits, ± of a difference that of "
             "the differences in the same splits."
         )
-    else:
-        rows = [[*row[:2], *row[3:]] for row in rows]
     if report.score_label != "score":
         text = f"The score is {report.score_label}. {text}"
     if n_left:
