@@ -124,13 +124,11 @@ def fit_compound_coefficients(estimator, X, y, *, scoring=None, cv=5, random_sta
     estimator.set_params(**{f"{prefix}phi": 0, f"{prefix}random_state": random_state})
     prefix, network = find_network(estimator)
     counter = _Counter(X, y, estimator, prefix, network)
-    coefficients = _candidates(counter, network)
-    names = ("phi_depth", "phi_width", "phi_resolution")
-    grid = [{f"{prefix}phi": [0]}]
-    grid += [
-        {f"{prefix}phi": [1]}
-        | {f"{prefix}{n}": [c] for n, c in zip(names, of_one, strict=True)}
-        for of_one in coefficients
+    candidates = [(0, 1.0, 1.0, 1.0)] + [(1, *c) for c in _candidates(counter, network)]
+    names = ("phi", "phi_depth", "phi_width", "phi_resolution")
+    grid = [
+        {f"{prefix}{name}": [value] for name, value in zip(names, of_one, strict=True)}
+        for of_one in candidates
     ]
     splits = list(check_cv(cv, y, classifier=is_classifier(estimator)).split(X, y))
     costs = ["n_parameters", "n_macs"]
@@ -138,16 +136,10 @@ def fit_compound_coefficients(estimator, X, y, *, scoring=None, cv=5, random_sta
     folds = np.column_stack([results[f"split{k}_test_score"] for k in range(len(splits))])
     differences = folds - folds[0]
     macs = results["mean_test_n_macs"]
-    scales = [counter.scale(0)] + [counter.scale(1, *c) for c in coefficients]
+    scales = zip(*(counter.scale(*of_one) for of_one in candidates), strict=True)
     table = {
-        "phi": np.array([0.0] + [1.0] * len(coefficients)),
-        **{
-            name: np.array([1.0] + [c[k] for c in coefficients]) for k, name in enumerate(names)
-        },
-        **{
-            name: np.array([scale[k] for scale in scales])
-            for k, name in enumerate(("depth", "width", "resolution"))
-        },
+        **dict(zip(names, np.array(candidates).T.copy(), strict=True)),
+        **dict(zip(("depth", "width", "resolution"), map(np.array, scales), strict=True)),
         "n_parameters": results["mean_test_n_parameters"],
         "n_macs": macs,
         "macs_ratio": macs / macs[0],
@@ -160,7 +152,7 @@ def fit_compound_coefficients(estimator, X, y, *, scoring=None, cv=5, random_sta
     if not is_near.any():
         raise ValueError(_none_found(network))
     best = np.flatnonzero(is_near)[table["score"][is_near].argmax()]
-    found = {name: float(table[name][best]) for name in names}
+    found = {name: float(table[name][best]) for name in names[1:]}
     params = {f"{prefix}{name}": value for name, value in found.items()}
     return CompoundCoefficients(**found, params=params, table=table)
 
