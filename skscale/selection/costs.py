@@ -3,6 +3,8 @@
 import io
 import pickle
 import warnings
+from dataclasses import dataclass
+from functools import cached_property
 from inspect import signature
 
 import joblib
@@ -29,14 +31,15 @@ class _Parts(pickle.Pickler):
         return None  # pickled as usual
 
 
+@dataclass(eq=False)
 class _Estimator:
     # What the costs of one scored estimator have in common.
 
-    def __init__(self, estimator, X, y, sample_weight, n_rows):
-        self.estimator = estimator
-        self.X, self.y, self.sample_weight = X, y, sample_weight
-        self.n_rows = n_rows
-        self._counts = None
+    estimator: BaseEstimator
+    X: object
+    y: object
+    sample_weight: object
+    n_rows: int
 
     def take_apart(self):
         """Return the length of the pickle, and the estimators in it."""
@@ -45,13 +48,11 @@ class _Estimator:
         pickler.dump(self.estimator)
         return into.tell(), list(pickler.estimators.values())
 
+    @cached_property
     def networks(self):
-        """Return the complexity of every fitted network or linear model."""
-        if self._counts is None:
-            _, parts = self.take_apart()
-            counts = (_count_one(part) for part in parts)
-            self._counts = [c for c in counts if c is not None]
-        return self._counts
+        """list of Complexity: of every fitted network or linear model."""
+        counts = map(_count_one, self.take_apart()[1])
+        return [c for c in counts if c is not None]
 
 
 def _count_one(estimator):
@@ -69,14 +70,17 @@ def _count_one(estimator):
     return None
 
 
+def _total(values):
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
 def _n_parameters(scored):
-    found = scored.networks()
-    return sum(c.n_parameters for c in found) if found else None
+    return _total(c.n_parameters for c in scored.networks)
 
 
 def _n_macs(scored):
-    found = scored.networks()
-    total = sum(c.n_macs for c in found) if found else None
+    total = _total(c.n_macs for c in scored.networks)
     return None if total is None or np.isnan(total) else total
 
 
@@ -106,12 +110,7 @@ def _loss(scored):
 
 
 def _of_networks(name):
-    def total(scored):
-        values = [getattr(part, name, None) for part in scored.take_apart()[1]]
-        values = [value for value in values if value is not None]
-        return sum(values) if values else None
-
-    return total
+    return lambda scored: _total(getattr(part, name, None) for part in scored.take_apart()[1])
 
 
 _COSTS = {

@@ -206,25 +206,21 @@ def _changes(network, widths):
         return {"width": new[0]}
 
     as_it_is = {"depth": network.depth}
-    changes = {"as it is": as_it_is}
+    weight_decay = 10 * (network.weight_decay or 0.01)
     if depth == 0:
         # The linear model: the next larger one has a layer.
-        changes["deeper"] = {"depth": 1}
-        changes["regularised"] = {"weight_decay": 10 * (network.weight_decay or 0.01)}
-        return changes
-    smaller = scaled(1 / _FACTOR, 1)
-    changes["smaller"] = smaller if max(widths) > 1 else {"depth": 0, "width": 1}
-    changes["wider"] = scaled(_FACTOR, _WIDER)
-    if network.depth is None:
-        changes["deeper"] = {"width": (*widths, widths[-1])}
-    else:
-        changes["deeper"] = {"depth": depth + 1}
+        regularised = {"weight_decay": weight_decay}
+        return {"as it is": as_it_is, "deeper": {"depth": 1}, "regularised": regularised}
     dropout = 0.0 if network.dropout == "auto" else network.dropout
-    changes["regularised"] = {
-        "dropout": min(0.9, dropout + (1 - dropout) / 2),
-        "weight_decay": 10 * (network.weight_decay or 0.01),
+    dropout = min(0.9, dropout + (1 - dropout) / 2)
+    is_listed = network.depth is None
+    return {
+        "as it is": as_it_is,
+        "smaller": scaled(1 / _FACTOR, 1) if max(widths) > 1 else {"depth": 0, "width": 1},
+        "wider": scaled(_FACTOR, _WIDER),
+        "deeper": {"width": (*widths, widths[-1])} if is_listed else {"depth": depth + 1},
+        "regularised": {"dropout": dropout, "weight_decay": weight_decay},
     }
-    return changes
 
 
 def _judge(trials, n_splits):

@@ -159,7 +159,7 @@ def find_network(estimator, family=ScaledEstimator):
     found = [
         (name, value)
         for name, value in candidates
-        if isinstance(value, ScaledEstimator) and not _is_teacher(name)
+        if isinstance(value, ScaledEstimator) and "teacher" not in name.split("__")
     ]
     if not found:
         raise TypeError(
@@ -173,10 +173,6 @@ def find_network(estimator, family=ScaledEstimator):
             f"got {type(network).__name__}. Set up a grid over its phi, depth and width."
         )
     return f"{name}__" if name else "", network
-
-
-def _is_teacher(name):
-    return "teacher" in name.split("__")
 
 
 def sample_before(X, y, estimator, prefix):
