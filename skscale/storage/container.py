@@ -54,7 +54,7 @@ def write(path, kind, version, content, *, is_synced=True):
     is_synced : bool, default=True
         See `write_whole`.
     """
-    said = _vouched_for(kind, version, __version__, len(content))
+    said = f"skscale {kind} format={version} writer={__version__} bytes={len(content)}".encode()
     line = said + b" sha256=" + _digest(said, content).encode() + b"\n"
     write_whole(path, line, content, is_synced=is_synced)
 
@@ -175,10 +175,6 @@ def read(path, kind, version, oldest=1):
     return content, int(found["version"])
 
 
-def _vouched_for(kind, version, writer, size):
-    return f"skscale {kind} format={version} writer={writer} bytes={size}".encode()
-
-
 def _digest(said, content):
     digest = hashlib.sha256(said)
     digest.update(content)
@@ -196,16 +192,15 @@ def _check_kind(path, found, kind):
 
 def _check_version(path, found, oldest, newest):
     version, writer = int(found["version"]), found["writer"].decode()
-    if version > newest:
-        raise FileError(
-            f"{path!r} is of format {version}, and skscale {__version__} reads formats up to "
-            f"{newest}. It was written by skscale {writer}: install that one or a newer one."
-        )
+    if oldest <= version <= newest:
+        return
+    readable, remedy = f"up to {newest}", "install that one or a newer one"
     if version < oldest:
-        raise FileError(
-            f"{path!r} is of format {version}, and skscale {__version__} reads formats from "
-            f"{oldest} on. It was written by skscale {writer}: read it there, or write it anew."
-        )
+        readable, remedy = f"from {oldest} on", "read it there, or write it anew"
+    raise FileError(
+        f"{path!r} is of format {version}, and skscale {__version__} reads formats {readable}. "
+        f"It was written by skscale {writer}: {remedy}."
+    )
 
 
 def _damaged(path, what):

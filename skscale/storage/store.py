@@ -76,8 +76,7 @@ class Store:
         except FileNotFoundError:
             return None
         except OSError as failure:
-            reason = failure.strerror or failure
-            self._warn(f"cannot be read ({reason})", "What it may hold is made anew.")
+            self._warn(f"cannot be read ({_reason(failure)})", "What it may hold is made anew.")
             return None
         except Exception as failure:  # others may have written it
             error = str(failure)
@@ -106,7 +105,7 @@ class Store:
             container.write(path, _KIND, FORMAT_VERSION, content, is_synced=False)
         except Exception as error:  # and of what cannot be kept
             self._warn(
-                f"cannot be written ({getattr(error, 'strerror', None) or error})",
+                f"cannot be written ({_reason(error)})",
                 "Nothing is lost but what would be kept there. Expected a folder that can be "
                 "made and written to, with room left.",
             )
@@ -118,8 +117,7 @@ class Store:
         try:
             self._path(kind, key).unlink(missing_ok=True)
         except OSError as error:
-            reason = error.strerror or error
-            self._warn(f"cannot be written ({reason})", "An old entry stays there.")
+            self._warn(f"cannot be written ({_reason(error)})", "An old entry stays there.")
 
     def _path(self, kind, key):
         # Folders of moderate size.
@@ -132,3 +130,7 @@ class Store:
             return
         self._warned.add((self.folder, what))
         warnings.warn(f"memory={self.folder!r} {what}. {so}", RuntimeWarning, stacklevel=2)
+
+
+def _reason(error):
+    return getattr(error, "strerror", None) or error
