@@ -72,8 +72,7 @@ def freeze(estimator):
     >>> bool((predictor.predict(X) == pipeline.predict(X)).all())
     True
     """
-    inner = _unwrap(estimator)
-    *steps, network = _steps_of(inner)
+    *steps, network = _steps_of(estimator)
     if type(network) not in _NETWORKS:
         names = " or ".join(kind.__name__ for kind in _NETWORKS)
         raise TypeError(
@@ -108,12 +107,10 @@ def _unwrap(estimator):
 
 def _steps_of(estimator):
     """Return the steps of a pipeline, those of pipelines in it too."""
+    estimator = _unwrap(estimator)
     if type(estimator) is not Pipeline:
-        return [_unwrap(estimator)]
-    found = []
-    for _, step in estimator.steps:
-        found.extend(_steps_of(_unwrap(step)))
-    return found
+        return [estimator]
+    return [inner for _, step in estimator.steps for inner in _steps_of(step)]
 
 
 def _convert_all(steps):
@@ -304,8 +301,7 @@ def _convert_columns(step):
         if not len(places) or (isinstance(inner, str) and inner == "drop"):
             continue
         columns.append(places)
-        inner = _convert(inner)
-        chains.append(Chain([] if inner is None else [inner]))
+        chains.append(Chain(_convert_all([inner])))
     return Branches(columns, chains, int(step.n_features_in_))
 
 
