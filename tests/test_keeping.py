@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import joblib
@@ -591,7 +592,9 @@ def test_tensors_and_modules_are_arguments_like_others(digits, tmp_path, steps):
     with pytest.raises(Stopped):
         fit(0.5)
     one, same, other = (
-        keeping._key_of(make_task(architecture={}, loss_parameter=value), {})
+        keeping._find_keeper(
+            replace(make_task(architecture={}, loss_parameter=value), store=tmp_path), {}
+        ).key
         for value in (torch.arange(3.0), torch.arange(3.0), torch.arange(1.0, 4.0))
     )
     assert one == same != other

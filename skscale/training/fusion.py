@@ -341,8 +341,7 @@ class Rendezvous:
             self._waiting = [e for e in self._waiting if not e.job.call.is_cancelled]
             for entry in cancelled:
                 entry.outcome = CancelledError()
-                self._set_running(entry.job, True)
-                entry.event.set()
+                self._let_go_on(entry)
             if call.parent is None:
                 self._cancel.set()
             self._advance()
@@ -481,6 +480,10 @@ class Rendezvous:
             self._n_in_flight += 1 if is_in_flight else -1
             self.run.most_in_flight = max(self.run.most_in_flight, self._n_in_flight)
 
+    def _let_go_on(self, entry):
+        self._set_running(entry.job, True)
+        entry.event.set()
+
     def _block(self, party):
         self._set_running(party, False)
         self._set_in_flight(party, False)
@@ -490,9 +493,7 @@ class Rendezvous:
         """Let run what may run; train when nothing runs."""
         while not self._is_training and self._n_running < self._most_running:
             if self._trained:
-                entry = self._trained.popleft()
-                self._set_running(entry.job, True)
-                entry.event.set()
+                self._let_go_on(self._trained.popleft())
             elif self._queue and self._admits():
                 job = self._queue[0]
                 try:
@@ -536,8 +537,6 @@ class Rendezvous:
             return
         self._changed = time.monotonic()
         if self._trained:
-            entry = self._trained.popleft()
-            self._set_running(entry.job, True)
-            entry.event.set()
+            self._let_go_on(self._trained.popleft())
         elif self._waiting:
             self._begin_training()

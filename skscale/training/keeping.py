@@ -42,11 +42,11 @@ class Keeper:
     def recall(self, recipe):
         """Return the network, or the DivergedError that came of it; None if it is not kept."""
         kept = self.store.get("networks", self.key)
+        if kept is None:
+            return None
         try:
-            if kept is not None and "diverged" in kept:
+            if "diverged" in kept:
                 return DivergedError(*kept["diverged"], recipe)
-            if kept is None:
-                return None
             weights = Weights(*(kept.pop(part) for part in _OF_WEIGHTS))
             return TrainedNetwork(weights, **kept)
         except (KeyError, TypeError):  # others wrote it
@@ -109,12 +109,9 @@ def recall_again(task):
 
 
 def _find_keeper(task, digests):
-    key = None if task.store is None else _key_of(task, digests)
-    return None if key is None else Keeper(task.store, key)
-
-
-def _key_of(task, digests):
-    """Return a hash of what decides a network, or None where something has none."""
+    """Return the Keeper of a task, or None where it keeps nothing or has no hash."""
+    if task.store is None:
+        return None
     versions = (FORMAT, __version__, torch.__version__, np.__version__)
     # Of numbers that a module makes for itself.
     process = (str(torch.get_default_dtype()), torch.get_float32_matmul_precision())
@@ -125,7 +122,8 @@ def _key_of(task, digests):
     }
     device = torch.device(task.device).type
     try:
-        return fingerprint(versions, process, device, parts, arrays=digests)
+        key = fingerprint(versions, process, device, parts, arrays=digests)
+        return Keeper(task.store, key)
     except Exception as error:  # whatever comes of pickling what is the user's
         warnings.warn(
             "A network is not kept in `memory`: what it is made of cannot be hashed "

@@ -53,16 +53,14 @@ def plan_stacks(tasks, n_workers):
     groups = {}
     for index, task in enumerate(tasks):
         groups.setdefault(_stack_key(task), []).append((index, task))
-    stacks = [
-        stack for group in groups.values() for stack in _cut(group, _most_members(group[0][1]))
-    ]
+    most = {key: _most_members(group[0][1]) for key, group in groups.items()}
+
+    def cut_all(size):
+        return [s for key, group in groups.items() for s in _cut(group, min(size, most[key]))]
+
+    stacks = cut_all(len(tasks))
     if len(stacks) < n_workers:
-        size = max(_FEWEST_MEMBERS, -(-len(tasks) // n_workers))
-        stacks = [
-            stack
-            for group in groups.values()
-            for stack in _cut(group, min(size, _most_members(group[0][1])))
-        ]
+        stacks = cut_all(max(_FEWEST_MEMBERS, -(-len(tasks) // n_workers)))
     return sorted(stacks, key=_work, reverse=True)
 
 

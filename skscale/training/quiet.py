@@ -19,8 +19,7 @@ class Gate:
 
     def __init__(self):
         self._changed = threading.Condition()
-        self._n_training = 0
-        self._n_measuring = 0
+        self._n_inside = {"training": 0, "measuring": 0}
         self._n_waiting = 0
         self._inside = threading.local()
 
@@ -30,16 +29,11 @@ class Gate:
         with self._changed:
             # A thread that measures must not wait for itself.
             is_nested = getattr(self._inside, "depth", 0) > 0
-            while not is_nested and (self._n_measuring or self._n_waiting):
+            while not is_nested and (self._n_inside["measuring"] or self._n_waiting):
                 self._changed.wait()
-            self._n_training += 1
-        with self._enter():
-            try:
-                yield
-            finally:
-                with self._changed:
-                    self._n_training -= 1
-                    self._changed.notify_all()
+            self._n_inside["training"] += 1
+        with self._entered("training"):
+            yield
 
     @contextmanager
     def quiet(self, patience=PATIENCE):
@@ -57,28 +51,26 @@ class Gate:
         with self._changed:
             self._n_waiting += 1
             try:
-                while self._n_measuring or self._n_training:
+                while any(self._n_inside.values()):
                     if not self._changed.wait(deadline - time.monotonic()):
                         break
             finally:
                 self._n_waiting -= 1
                 self._changed.notify_all()
-            self._n_measuring += 1
-        with self._enter():
-            try:
-                yield
-            finally:
-                with self._changed:
-                    self._n_measuring -= 1
-                    self._changed.notify_all()
+            self._n_inside["measuring"] += 1
+        with self._entered("measuring"):
+            yield
 
     @contextmanager
-    def _enter(self):
+    def _entered(self, what):
         self._inside.depth = getattr(self._inside, "depth", 0) + 1
         try:
             yield
         finally:
             self._inside.depth -= 1
+            with self._changed:
+                self._n_inside[what] -= 1
+                self._changed.notify_all()
 
 
 gate = Gate()

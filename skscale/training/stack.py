@@ -147,9 +147,7 @@ class Stack:
         self.family = family_of(task.architecture)
         self.loss = task.loss
         self.precision = task.precision
-        self.dtype = (
-            torch.bfloat16 if self.precision == "bfloat16" else MASTER_DTYPES[self.precision]
-        )
+        self.dtype = getattr(torch, self.precision)  # torch's own names
         # Of what the network is given: whole numbers stay what they are.
         self.input_dtype = self.dtype
         if getattr(self.architecture, "takes_integers", False):

@@ -65,9 +65,7 @@ def _is_faster(task, n_rows):
 def _seconds(task, n_rows, n_members):
     """Return the time of a step without its optimiser."""
     architecture, device = task.architecture, torch.device(task.device)
-    dtype = {"float64": torch.float64, "bfloat16": torch.bfloat16}.get(
-        task.precision, torch.float32
-    )
+    dtype = getattr(torch, task.precision)
     parameters = StackedParameters(parameter_shapes(architecture), n_members, dtype, device)
     generator = torch.Generator().manual_seed(0)
     draws = torch.randn(parameters.flat.shape, generator=generator, dtype=torch.float64)
