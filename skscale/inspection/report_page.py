@@ -134,17 +134,17 @@ def _analysis(report, write):
     blocks = [report.analysis, *_noted(report, "analysis")]
     if report.diagnosis is not None:
         rows = [["trial", "score", "on training rows", "difference", "parameters"]]
-        for t in report.diagnosis.trials:
-            is_first = t.name == "as it is"
-            rows.append(
-                [
-                    t.name,
-                    write.score(t.score),
-                    write.score(t.train_score),
-                    "" if is_first else write.difference(t.difference, t.standard_error),
-                    f"{t.n_parameters:,}",
-                ]
-            )
+        rows += [
+            [
+                t.name,
+                write.score(t.score),
+                write.score(t.train_score),
+                "" if t.name == "as it is"
+                else write.difference(t.difference, t.standard_error),
+                f"{t.n_parameters:,}",
+            ]
+            for t in report.diagnosis.trials
+        ]  # fmt: skip
         blocks.append(Table(rows))
     return blocks
 

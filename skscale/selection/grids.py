@@ -204,7 +204,5 @@ def count_outputs(y, network):
         is_of_classes = not type_of_target(y).startswith("continuous")
     else:
         is_of_classes = is_classifier(network)
-    if not is_of_classes:
-        return 1
-    n_classes = len(np.unique(y))
+    n_classes = len(np.unique(y)) if is_of_classes else 1
     return 1 if n_classes == 2 else n_classes

@@ -172,15 +172,9 @@ def _encode_array(array, arrays, strings):
         dtype = "O" if array.dtype.kind == "O" else array.dtype.str[1:]
         if dtype != "O":
             strings.append(array)
-        return {
-            "values": [_encode(v, arrays, strings) for v in map(_plain, array)],
-            "dtype": dtype,
-        }
+        plain = (v.item() if isinstance(v, np.generic) else v for v in array)
+        return {"values": [_encode(v, arrays, strings) for v in plain], "dtype": dtype}
     raise TypeError(f"expected numbers or strings, got an array of {array.dtype}")
-
-
-def _plain(value):
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def _decode(value, rest, parts):
