@@ -38,11 +38,7 @@ class DenseFamily:
     @staticmethod
     def predictor(architecture, parameters):
         """Return what computes the outputs of a stack."""
-
-        def predict(x, sizes):
-            return dense.stacked_forward(architecture, parameters, x, sizes=sizes)
-
-        return predict
+        return lambda x, sizes: dense.stacked_forward(architecture, parameters, x, sizes=sizes)
 
     @staticmethod
     def trainable(architecture, weights, dropout):

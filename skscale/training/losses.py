@@ -172,8 +172,8 @@ def _log_sum_exp(out):
     return out.select(-2, 0) - torch.log_softmax(out, -2).select(-2, 0)
 
 
-def _smoothed(targets, smoothing, n_classes=2):
-    return targets * (1 - smoothing) + smoothing / n_classes
+def _smoothed(targets, smoothing):
+    return targets * (1 - smoothing) + smoothing / 2
 
 
 def _classes_outside(outputs):

@@ -172,13 +172,8 @@ class Stack:
             MASTER_DTYPES[self.precision],
             device,
         )
-        dtype = np.float64 if self.precision == "float64" else np.float32
         for k, member in enumerate(members):
-            if member.task.progress is None:
-                parameters.set_member_(k, self._begin(member.task, dtype))
-            else:
-                trained = TrainedNumbers(*member.task.progress["trained"])
-                parameters.set_member_(k, trained)
+            parameters.set_member_(k, self._begin(member.task))
         if any(m.early_stopping is not None for m in members):
             self.best = parameters.like()
         self._adopt(parameters)
@@ -195,8 +190,11 @@ class Stack:
             elif member.task.optimizer_state is not None:
                 self.optimizer.load_member_(k, member.task.optimizer_state)
 
-    def _begin(self, task, dtype):
-        """Return the numbers that the training of a task begins with."""
+    def _begin(self, task):
+        """Return the numbers that the training of a task begins with, or goes on with."""
+        if task.progress is not None:
+            return TrainedNumbers(*task.progress["trained"])
+        dtype = np.float64 if self.precision == "float64" else np.float32
         weights = task.initial or self.family.draw(
             self.architecture, initial_stream(task.seed), dtype
         )
