@@ -72,7 +72,7 @@ def test_the_layout_of_the_rows_does_not_matter(fitted, small, layout):
     ids=str,
 )
 def test_everything_else_goes_to_scikit_learns_validation(rows):
-    inputs = TableInputs.fit(np.zeros((1, 3)), "it")
+    inputs, _ = TableInputs.fit(np.zeros((1, 3)), "it")
     assert inputs._is_plain(np.full((1, 3), 0.5))
     assert not inputs._is_plain(rows)
 

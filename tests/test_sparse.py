@@ -311,3 +311,9 @@ def test_other_formats_are_converted(Estimator, sparse_data, format, kind):
     expected = clone(network).fit(sp.csr_array(X), y).predict(X)
     got = clone(network).fit(convert(X), y)
     np.testing.assert_allclose(got.predict(convert(X)), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_categories_by_place_need_dense_rows():
+    X = sp.csr_array(np.eye(10))
+    with pytest.raises(ValueError, match="needs a dense X, got a sparse one"):
+        ScaledMLPClassifier(categorical_features=[0]).fit(X, np.arange(10) % 2)

@@ -257,6 +257,11 @@ class TableInputs(Inputs):
         table = read_table(X, is_exact=by_place is not None, keeps_types=True)
         check_first_rows(table.shape, owner, least)
         places = np.array([], dtype=np.intp)
+        if by_place is not None and hasattr(table, "tocsr"):
+            raise ValueError(
+                f"categorical_features={by_place!r} needs a dense X, got a sparse one. Pass "
+                "X.toarray(), or set categorical_features=None."
+            )
         if by_place is not None:
             # Imported here: where nothing is fitted, scikit-learn need not be installed.
             from .._sklearn_private import _check_categorical_features
