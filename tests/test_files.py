@@ -45,10 +45,10 @@ from skscale import (
     SmallestWithin,
     cost_scoring,
 )
-from skscale.inference.inputs import Inputs
 from skscale.networks.architecture import Stage
 from skscale.persistence import files
 from skscale.storage import container
+from skscale.storage.tree import Part
 
 QUICK = {"width": 8, "max_epochs": 2, "random_state": 0}
 
@@ -475,7 +475,7 @@ def test_no_attribute_stands_before_a_method(a_file, tmp_path, monkeypatch):
         names = {*part.__dataclass_fields__, "check"}
         return {name: value for name, value in vars(part).items() if name in names}
 
-    monkeypatch.setattr(Inputs, "__getstate__", state_of)
+    monkeypatch.setattr(Part, "__getstate__", state_of)
     fitted = skscale.load(a_file[0])
     predictor = fitted[-1].predictor_
     inputs, network = predictor.inputs, predictor.network

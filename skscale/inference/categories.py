@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..storage.tree import expect
+from ..storage.tree import Part, expect
 from .columns import is_missing
 
 # Categories of fewer rows are infrequent: they share one code, with those that are unknown.
@@ -17,7 +17,7 @@ _MOST_CODES = 256
 
 
 @dataclass(frozen=True, eq=False)
-class Lookup:
+class Lookup(Part):
     """Known values of one column, and the number of each.
 
     Parameters
@@ -35,10 +35,6 @@ class Lookup:
     codes: np.ndarray
     unknown: float | None
     missing: float | None
-
-    def __getstate__(self):
-        # Not what is made of them: see `_known`.
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     @cached_property
     def _known(self):

@@ -59,7 +59,10 @@ def _sigmoid(xp, z):
 
 
 def _silu(xp, z):
-    s = _sigmoid(xp, z)
+    # The product with `_sigmoid`, without a call of it.
+    s = in_place(xp, xp.tanh, z * 0.5)
+    s *= 0.5
+    s += 0.5
     s *= z
     return s
 
@@ -173,7 +176,8 @@ def forward(architecture, weights, x):
     array of shape (n_rows, n_outputs), or (n_members, n_rows, n_outputs)
         Computed in float64 if either the input or the weights are.
     """
-    xp, coefs, intercepts = namespace_of(x), weights.coefs, weights.intercepts
+    xp = np if type(x) is np.ndarray else namespace_of(x)
+    coefs, intercepts = weights.coefs, weights.intercepts
     if xp is not np:
         coefs, intercepts = (
             [as_constant(xp, a, x) for a in part] for part in weights.parts[:2]

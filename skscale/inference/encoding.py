@@ -5,10 +5,11 @@ NumPy only, too: `fit_encoding`.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from ..storage.tree import expect, expect_floats, expect_places
+from ..storage.tree import Part, expect, expect_floats, expect_places
 from .namespace import as_constant, assign_, cast, dtype_in, in_place, namespace_of, total
 
 # Smooth clipping keeps every value within this many units (Holzmueller et al. 2024, "Better
@@ -30,7 +31,7 @@ _MOST_ROWS = 1 << 15
 
 
 @dataclass(frozen=True, eq=False)
-class TableEncoding:
+class TableEncoding(Part):
     """How the columns of a table become the inputs of a network.
 
     A numeric column becomes `(x - center) * scale`, smoothly clipped where `clips`::
@@ -115,12 +116,11 @@ class TableEncoding:
         array of shape (n_rows, n_inputs)
             Of the namespace of X, on its device.
         """
-        xp, (n_rows, n_columns) = namespace_of(X), X.shape
-        if is_complete and n_rows <= _FEW_ROWS and self.is_plain(n_columns):
+        xp, n_rows = namespace_of(X), X.shape[0]
+        if is_complete and n_rows <= _FEW_ROWS and self._is_plain:
             # A few rows of numbers alone: what is left is a few operations.
-            t = X - as_constant(xp, self.center, X)
-            t *= as_constant(xp, self.scale, X)
-            return cast(xp, smooth_clip(t) if self.clips else t, dtype_in(xp, dtype))
+            t = self._standardize(xp, X)
+            return t.astype(dtype, copy=False) if xp is np else cast(xp, t, dtype_in(xp, dtype))
         n_inputs = self.n_inputs
         device = {} if xp is np else {"device": X.device}
         inputs = xp.empty((n_rows, n_inputs), dtype=dtype_in(xp, dtype), **device)
@@ -133,10 +133,18 @@ class TableEncoding:
             self._encode(xp, X[rows, :], inputs[rows, :], is_complete)
         return inputs
 
-    def is_plain(self, n_columns):
-        """Whether each of so many columns is one number and nothing else."""
-        is_one = len(self.numbers) == n_columns and self.edges is None
-        return is_one and not len(self.missing)
+    def _standardize(self, xp, x):
+        center, scale = self.center, self.scale
+        if xp is not np:
+            center, scale = as_constant(xp, center, x), as_constant(xp, scale, x)
+        t = x - center
+        t *= scale
+        return smooth_clip(t) if self.clips else t
+
+    @cached_property
+    def _is_plain(self):
+        # Whether each column is one number and nothing else.
+        return not len(self.categories) and not len(self.missing) and self.edges is None
 
     def _encode(self, xp, X, inputs, is_complete):
         n_numbers = stop = len(self.numbers)
@@ -146,9 +154,7 @@ class TableEncoding:
             if not is_complete and _may_have_missing(x):
                 is_missing = xp.isnan(x)
                 x = xp.where(is_missing, as_constant(xp, self.fill, X), x)
-            t = x - as_constant(xp, self.center, X)
-            t *= as_constant(xp, self.scale, X)
-            assign_(xp, inputs[:, :n_numbers], smooth_clip(t) if self.clips else t)
+            assign_(xp, inputs[:, :n_numbers], self._standardize(xp, x))
             if len(self.missing):
                 start, stop = stop, stop + len(self.missing)
                 inputs[:, start:stop] = 0
@@ -161,7 +167,7 @@ class TableEncoding:
             start, stop = stop, stop + self.width_of(place)
             self._encode_category(xp, place, X[:, column], inputs[:, start:stop])
 
-    @property
+    @cached_property
     def bins(self):
         """Each bin's left edge, slope and bounds: four ndarrays of shape (n_numbers, n_bins).
 

@@ -202,7 +202,7 @@ class Numbers:
         if self.is_log:
             predicted = cast(xp, exp(outputs) * as_constant(xp, scale, outputs), dtype)
         else:
-            predicted = cast(xp, outputs, dtype)
+            predicted = outputs if outputs.dtype == dtype else cast(xp, outputs, dtype)
             if xp is not np:  # which computes in float64 and rounds once
                 mean, scale = (
                     cast(xp, as_constant(xp, part, outputs), dtype) for part in (mean, scale)

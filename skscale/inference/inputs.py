@@ -12,7 +12,7 @@ from math import prod
 
 import numpy as np
 
-from ..storage.tree import expect, expect_places
+from ..storage.tree import Part, expect, expect_places
 from .categories import Lookup, learn_categories, warn_of_silent_columns
 from .columns import (
     Columns,
@@ -44,7 +44,7 @@ LOST_IN_FLOAT32 = 10_000
 
 
 @dataclass(frozen=True, eq=False)
-class Inputs(abc.ABC):
+class Inputs(Part, abc.ABC):
     """Reader and encoder of rows.
 
     Parameters
@@ -60,10 +60,6 @@ class Inputs(abc.ABC):
     owner: str
     n_features: int
     names: list | None
-
-    def __getstate__(self):
-        # Not what is made of them.
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     @abc.abstractmethod
     def read(self, X):
@@ -370,19 +366,20 @@ class TableInputs(Inputs):
 
     def encode(self, numbers, dtype, is_complete=False):
         """Return numbers as the network takes them: see `Inputs.encode`."""
-        is_sparse = hasattr(numbers, "tocsr")
-        if self.encoding is None:
-            if is_complete:
-                return numbers.astype(dtype, copy=False)
+        encoding = self.encoding
+        if is_complete and encoding is None:
+            return numbers.astype(dtype, copy=False)
+        is_sparse = not is_complete and hasattr(numbers, "tocsr")
+        if encoding is None:
             if not is_sparse:
                 check_finite(numbers, has_missing=False)
             return _in_dtype(numbers, dtype)
         if not is_sparse:
-            return self.encoding.encode(numbers, dtype, is_complete)
+            return encoding.encode(numbers, dtype, is_complete)
         inputs = np.empty((numbers.shape[0], self.n_inputs), dtype=dtype)
         for start in range(0, numbers.shape[0], _BLOCK_ROWS):
             rows = slice(start, start + _BLOCK_ROWS)
-            inputs[rows] = self.encoding.encode(numbers[rows].toarray(), dtype)
+            inputs[rows] = encoding.encode(numbers[rows].toarray(), dtype)
         return inputs
 
     def trace(self, columns, seen):

@@ -25,6 +25,13 @@ _MODERATE = "strings of moderate size"
 _NUMBERS = re.compile(r"[<>|][biuf][1248]")
 
 
+class Part:
+    """A base of dataclasses whose state is their fields: what they cache is not pickled."""
+
+    def __getstate__(self):
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
 def expect(is_so, what):
     """Refuse what is not as it should be.
 
