@@ -136,6 +136,8 @@ def read_table(X, known=None, *, is_exact=False, keeps_types=False, n_dims=2):
     TypeError, ValueError
         If X cannot be read as a table.
     """
+    if type(X) is np.ndarray and X.ndim == 2 and X.dtype.kind != "V":
+        return X
     if X is None:
         raise ValueError("X is None. Expected an array of shape (n_samples, n_features).")
     if isinstance(X, Iterator):

@@ -39,6 +39,8 @@ class Predictor:
     network: object
     head: Labels | Numbers
 
+    # Numbers that are too large on the way raise in the end. A decorator takes 0.6 us, not 1.1.
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def outputs(self, X):
         """Return the outputs of the network, of shape (n_rows, n_outputs).
 
@@ -60,14 +62,7 @@ class Predictor:
         dtype = self.network.dtype
         if self.head.in_dtype_of_X and numbers.dtype == np.float64:
             dtype = numbers.dtype
-        x = self.inputs.encode(numbers, dtype, is_complete)
-        outputs = self._compute(x)
-        return outputs if outputs.dtype == dtype else outputs.astype(dtype)
-
-    # What comes of numbers that are too large raises; a decorator takes 0.6 us, not 1.1.
-    @np.errstate(over="ignore", invalid="ignore")
-    def _compute(self, x):
-        outputs = self.network.outputs(x)
+        outputs = self.network.outputs(self.inputs.encode(numbers, dtype, is_complete))
         # One pass, in nearly all cases.
         if not math.isfinite(np.vdot(outputs, outputs)) and not np.isfinite(outputs).all():
             raise ValueError(
@@ -75,7 +70,9 @@ class Predictor:
                 "those of the training data: check the rows for extreme values, and the "
                 "estimator's weights."
             )
-        return self.head.join(outputs) if outputs.ndim == 3 else outputs
+        if outputs.ndim == 3:
+            outputs = self.head.join(outputs)
+        return outputs if outputs.dtype == dtype else outputs.astype(dtype)
 
     def predict(self, X):
         """Predict labels or numbers.
