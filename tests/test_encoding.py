@@ -350,3 +350,22 @@ def test_tensors_are_encoded_by_the_same_code(preprocessing, resolution):
     encoded = inputs.encode(torch.from_numpy(numbers), np.float64)
     assert isinstance(encoded, torch.Tensor)
     np.testing.assert_allclose(encoded.numpy(), inputs.encode(numbers, np.float64), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("column", "named"),
+    [
+        (pd.period_range("2020", periods=40, freq="D"), "values of type Period"),
+        ([(1, 2), (3, 4)] * 20, "values of type tuple"),
+        (pl.Series([[1, 2], [3]] * 20), "unhashable"),
+        (pl.Series([{"a": 1}] * 40), "unhashable"),
+        (list(pd.date_range("2020", periods=40).date), "holds times"),
+        (pd.date_range("2020", periods=40, tz="UTC"), "holds times"),
+    ],
+    ids=["periods", "tuples", "lists", "structs", "dates", "times with a zone"],
+)
+def test_a_column_that_can_be_neither_numbers_nor_categories_is_named(column, named):
+    make = pl.DataFrame if isinstance(column, pl.Series) else pd.DataFrame
+    X = make({"x": np.arange(40.0), "odd": column})
+    with pytest.raises(TypeError, match=f"Column 'odd' of X.*{named}"):
+        ScaledMLPClassifier(**FAST).fit(X, [0, 1] * 20)

@@ -275,7 +275,7 @@ def _read_column(column):
     is_arrow = hasattr(type(column), "to_pylist")
     if not (column.null_count if is_arrow else column.null_count()):
         array = column.to_numpy()
-        if array.dtype.kind in "biuf":
+        if array.dtype.kind in "biuf" and array.ndim == 1:  # no structs, no arrays
             return array
     return _narrow(_objects(column.to_pylist() if is_arrow else column.to_list()))
 
