@@ -8,7 +8,7 @@ import importlib
 
 from .registration import register_backend
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0.dev1"
 
 _EXPORTS = {
     "BestUnder": "skscale.selection.rules",

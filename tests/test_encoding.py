@@ -369,3 +369,39 @@ def test_a_column_that_can_be_neither_numbers_nor_categories_is_named(column, na
     X = make({"x": np.arange(40.0), "odd": column})
     with pytest.raises(TypeError, match=f"Column 'odd' of X.*{named}"):
         ScaledMLPClassifier(**FAST).fit(X, [0, 1] * 20)
+
+
+@pytest.mark.parametrize("other", ["float16", "int8", "uint8"])
+def test_the_dtype_of_predictions_does_not_depend_on_the_number_of_rows(other):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.standard_normal(100).astype(np.float32)})
+    X["b"] = (3 * X["a"].abs()).astype(other)
+    fitted = ScaledMLPRegressor(**FAST).fit(X, X["a"])
+    dtypes = {fitted.predict(X[:n]).dtype for n in (1, 2, 64, 65)}
+    assert dtypes == {np.dtype(np.float64)}
+
+
+def test_missing_times_in_columns_of_numbers_are_missing_in_any_number_of_rows():
+    X = pd.DataFrame(np.random.default_rng(0).standard_normal((100, 2)), columns=["a", "b"])
+    fitted = ScaledMLPRegressor(**FAST).fit(X, X["a"])
+    gone = X.assign(a=pd.NaT, b=pd.NaT)
+    expected = fitted.predict(X.assign(a=np.nan, b=np.nan))
+    for n in (1, 2, 100):
+        np.testing.assert_allclose(fitted.predict(gone[:n]), expected[:n])
+
+
+def test_a_column_of_a_numeric_type_without_values_is_one_of_numbers():
+    values = np.arange(40.0)
+    for X in (
+        pl.DataFrame({"a": values, "b": [None] * 40}, schema={"a": pl.Float64, "b": pl.Int32}),
+        pd.DataFrame({"a": values, "b": pd.array([pd.NA] * 40, dtype="Int64")}),
+    ):
+        fitted = ScaledMLPRegressor(**FAST).fit(X, values)
+        assert fitted.predictor_.inputs.coded == []
+
+
+def test_what_encode_returns_is_not_the_callers():
+    X = np.random.default_rng(0).standard_normal((40, 3)).astype(np.float32)
+    fitted = ScaledMLPRegressor(**FAST, preprocessing=None).fit(X, X[:, 0])
+    fitted.encode(X)[:] = 0
+    assert X.any()

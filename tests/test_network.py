@@ -125,6 +125,8 @@ def test_words_come_as_indices():
     assert network.score(X[200:], y[200:]) > 0.9
     with pytest.raises(ValueError, match="whole numbers"):
         network.fit(X / 2, y)
+    with pytest.raises(ValueError, match="whole numbers.*got fractions"):
+        network.predict((X + 0.5).astype(object))
 
 
 def test_the_constructor_is_called_with_what_it_takes():

@@ -1,5 +1,6 @@
 """Long work shows progress: scikit-learn's callbacks, and verbose."""
 
+import pickle
 import re
 
 import numpy as np
@@ -33,7 +34,8 @@ class Recorder:
     def on_fit_task_end(self, estimator, context, *, fitted_estimator=None, X=None):
         self.calls.append(f"end {context.task_name}")
         if context.task_name == "epoch" and fitted_estimator is not None:
-            self.predicted = fitted_estimator.predict(X)
+            # As a checkpoint would keep it.
+            self.predicted = pickle.loads(pickle.dumps(fitted_estimator)).predict(X)
             self.n_epochs = context.task_id + 1
             return self.n_epochs == self.stop_at
         return False

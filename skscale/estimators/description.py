@@ -11,6 +11,7 @@ from sklearn.callback import ProgressBar
 from sklearn.utils import check_consistent_length, get_tags
 
 from .._sklearn_private import _safe_indexing
+from ..inference.columns import join, read_table
 from ..inference.heads import Labels, Numbers
 from ..inference.inputs import Inputs, check_first_rows
 from ..inference.weights import Weights
@@ -536,7 +537,8 @@ class DescribesTraining:
 
         rows, n_rows, n_new = task.train_rows, task.X.shape[0], int(self.n_synthetic)
         X = X.tocsr() if issparse(X) else X
-        X = X if hasattr(X, "shape") else np.asarray(X)
+        if not hasattr(X, "shape"):
+            X = join(read_table(X, n_dims=None))
         y = np.asarray(y.toarray() if issparse(y) else y)
         y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
         weights = check_weights(X.shape[0], sample_weight)

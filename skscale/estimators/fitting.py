@@ -228,7 +228,7 @@ class Trains(DescribesTraining):
                 network = self._make_network(
                     architecture.shaped_as(weights), [TrainedNetwork(weights)]
                 )
-                return {"predictor_": make_predictor(fit.inputs, network, fit.head)}
+                return self._describe_fitted(network, fit)
 
             subcontext = context.subcontext(task_name="epoch")
             subcontext.call_on_fit_task_begin(estimator=self, **seen)
@@ -238,6 +238,16 @@ class Trains(DescribesTraining):
 
         return on_epoch_end
 
+    def _describe_fitted(self, network, fit):
+        """Return what is written of a network, also while it trains."""
+        return {
+            "predictor_": make_predictor(fit.inputs, network, fit.head),
+            "n_samples_seen_": fit.n_samples_seen,
+            "dropout_": fit.dropout,
+            **self._scale_attributes(fit.inputs),
+            "_continuation": fit.continuation,
+        }
+
     def _adopt(self, architecture, networks, fit):
         """Write what a fit found on the estimator: all of it, here and nowhere else."""
         first, history = networks[0], networks[0].history
@@ -246,9 +256,7 @@ class Trains(DescribesTraining):
         peaks = [network.peak_device_bytes for network in networks]
         states = [network.optimizer_state for network in networks]
         found = {
-            "predictor_": make_predictor(
-                fit.inputs, self._make_network(architecture, networks), fit.head
-            ),
+            **self._describe_fitted(self._make_network(architecture, networks), fit),
             "history_": {
                 name: np.array(
                     [epoch.get(name, np.nan) for epoch in history],
@@ -260,9 +268,6 @@ class Trains(DescribesTraining):
             "best_epoch_": first.best_epoch,
             "fit_seconds_": sum(network.fit_seconds for network in networks),
             "peak_device_bytes_": None if None in peaks else sum(peaks),
-            "n_samples_seen_": fit.n_samples_seen,
-            "dropout_": fit.dropout,
-            **self._scale_attributes(fit.inputs),
             "_continuation": replace(
                 fit.continuation, optimizer_states=None if None in states else states
             ),

@@ -99,7 +99,8 @@ class ScaledMLP(ScaledEstimator):
         """
         inputs, dtype = self._fitted.inputs, self._fitted.network.dtype
         numbers, is_complete = inputs.read(X)
-        return inputs.encode(numbers, dtype, is_complete)
+        encoded = inputs.encode(numbers, dtype, is_complete)
+        return encoded.copy() if encoded is numbers else encoded
 
     _inputs = TableInputs
 

@@ -233,6 +233,10 @@ def _read_frame(X, known, is_exact, keeps_types):
             block = X.iloc[0].to_numpy()[None]
         if block is None or block.dtype != object:
             block = X.to_numpy(dtype=object if is_exact else None)
+        if block.dtype.kind not in "biufO":  # times, one of which may be missing
+            block = block.astype(object)
+        if block.dtype == np.float32 and any(d != np.float32 for d in X.dtypes):
+            block = block.astype(np.float64)  # as by columns
     else:
         types = list(X.dtypes)
         first = types[0] if types else None
@@ -267,17 +271,20 @@ def _read_pandas(column):
         return np.asarray(column)
     if not column.isna().any():
         return column.to_numpy(dtype=np.dtype(f"{kind}8"))
-    return _narrow(column.to_numpy(dtype=object))
+    return _narrow(column.to_numpy(dtype=object), True)
 
 
 def _read_column(column):
     """Return a column of polars or pyarrow as an array."""
     is_arrow = hasattr(type(column), "to_pylist")
-    if not (column.null_count if is_arrow else column.null_count()):
-        array = column.to_numpy()
+    dtype = str(column.type if is_arrow else column.dtype).lower()
+    n_missing = column.null_count if is_arrow else column.null_count()
+    if not n_missing or dtype.startswith(("float", "double", "halffloat")):
+        array = column.to_numpy(zero_copy_only=False) if is_arrow else column.to_numpy()
         if array.dtype.kind in "biuf" and array.ndim == 1:  # no structs, no arrays
             return array
-    return _narrow(_objects(column.to_pylist() if is_arrow else column.to_list()))
+    values = column.to_pylist() if is_arrow else column.to_list()
+    return _narrow(_objects(values), dtype.startswith(("int", "uint", "decimal")))
 
 
 def _objects(values):
@@ -287,11 +294,14 @@ def _objects(values):
     return array
 
 
-def _narrow(array):
-    """Return objects as float64, missing ones as NaN, where all are numbers that it holds."""
+def _narrow(array, is_numeric=False):
+    """Return objects as float64, missing ones as NaN, where all are numbers that it holds.
+
+    Where all are missing the type of the column decides, `is_numeric`.
+    """
     kinds = {type(value) for value in array}
     missing = {kind for kind in kinds if kind.__name__ in ("NAType", "NoneType")}
-    if not kinds - missing or not (kinds - missing) <= {int, float}:
+    if not (kinds - missing) <= {int, float} or (kinds == missing and not is_numeric):
         return array
     numbers = np.array([np.nan if type(v) in missing else v for v in array], dtype=np.float64)
     return array if int in kinds and (np.abs(numbers) > LARGEST_EXACT).any() else numbers
@@ -349,7 +359,7 @@ def _are_numbers(values, label):
     try:
         for value in there:
             number_of(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
     # "007" is a name that is written in digits.
     return bool(there) and not any(

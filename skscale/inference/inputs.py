@@ -596,7 +596,14 @@ class SampleInputs(Inputs):
         if array.dtype == np.uint8 and not self.takes_integers:
             return array
         numbers = numbers_of(samples, has_missing=False)
-        return numbers.astype(np.int64) if self.takes_integers else numbers
+        if not self.takes_integers:
+            return numbers
+        if (numbers != np.trunc(numbers)).any():
+            raise ValueError(
+                'input_dtype="int" is for whole numbers, such as the indices of words: '
+                "expected an X of integers, got fractions."
+            )
+        return numbers.astype(np.int64)
 
     def check(self, n_inputs):
         """Refuse parts that do not fit one another: see `Inputs.check`."""

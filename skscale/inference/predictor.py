@@ -13,7 +13,8 @@ from .heads import Labels, Numbers
 from .inputs import Inputs
 
 # Raise it when a file that is written now could not be read, or be read otherwise, by the
-# skscale before; keep reading all formats up to it, and keep a file of each in the tests.
+# skscale before. Before the first release older formats are refused; from then on all are read,
+# and a file of each is kept in the tests.
 FORMAT_VERSION = 2
 KIND = "frozen"
 
