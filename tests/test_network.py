@@ -125,7 +125,7 @@ def test_words_come_as_indices():
     assert network.score(X[200:], y[200:]) > 0.9
     with pytest.raises(ValueError, match="whole numbers"):
         network.fit(X / 2, y)
-    with pytest.raises(ValueError, match="whole numbers.*got fractions"):
+    with pytest.raises(ValueError, match=r"whole numbers.*got fractions"):
         network.predict((X + 0.5).astype(object))
 
 
