@@ -225,8 +225,8 @@ class DescribesTraining:
         rows = self._read_rows(X, y, sample_weight, former)
         weights, n_rows, dtype = rows.weights, rows.numbers.shape[0], self._network_dtype
         used = np.arange(n_rows) if weights is None else np.flatnonzero(weights > 0)
-        if rows.codes is not None and len(np.unique(rows.codes[used])) < 2:
-            n_classes = len(np.unique(rows.codes[used]))
+        n_classes = None if rows.codes is None else len(np.unique(rows.codes[used]))
+        if n_classes is not None and n_classes < 2:
             raise ValueError(
                 f"Rows of {n_classes} class only have a positive sample_weight. A classifier "
                 "needs at least two classes with weight."

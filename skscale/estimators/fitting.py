@@ -20,7 +20,8 @@ class Trains(DescribesTraining):
     """The part of all estimators that trains, prunes and adopts networks.
 
     Nothing is written on an estimator before its networks are trained, but for the attributes
-    of scikit-learn's callbacks: what stops a fit leaves it as it was.
+    of scikit-learn's callbacks: what stops a fit leaves it as it was. A RandomState that is
+    passed as `random_state` has by then been drawn from, as in scikit-learn.
     """
 
     def _fit(self, X, y, sample_weight, *given):

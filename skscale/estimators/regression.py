@@ -30,7 +30,7 @@ class Regresses(RegressorMixin):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Features: an array, a list, a pandas or polars frame of numbers, or a SciPy
+            Features: an array, a list, a table of pandas, polars or pyarrow, or a SciPy
             sparse matrix or array (converted to CSR), which is never made dense.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Numbers to predict.

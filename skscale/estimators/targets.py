@@ -11,11 +11,9 @@ from sklearn.utils.multiclass import (
 from sklearn.utils.validation import assert_all_finite, column_or_1d
 
 from .._sklearn_private import _check_sample_weight
-from ..inference.heads import Labels, scale_targets
+from ..inference.heads import LARGEST_STANDARDIZED, Labels, scale_targets
 
 SMALLEST_WEIGHT = 1e-30
-# Standardized targets are clipped here: their squares must not overflow float32.
-_LARGEST_STANDARDIZED = 1e15
 # No error of a larger target could be squared.
 _LARGEST_TARGET = np.sqrt(np.finfo(np.float64).max)
 
@@ -379,7 +377,7 @@ def standardize(y, rows, weights, dtype):
     values[np.abs(values) <= rounding] = 0.0
     scale[scale <= rounding] = 0.0
     values /= np.where(scale == 0, 1.0, scale)
-    np.clip(values, -_LARGEST_STANDARDIZED, _LARGEST_STANDARDIZED, out=values)
+    np.clip(values, -LARGEST_STANDARDIZED, LARGEST_STANDARDIZED, out=values)
     return values.astype(dtype), mean * largest, scale * largest
 
 

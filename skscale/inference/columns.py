@@ -288,7 +288,7 @@ def _read_column(column):
 
 
 def _objects(values):
-    # One by one: of lists of equal lengths NumPy would make more axes.
+    # Not np.array(values): of lists of equal lengths it would make more axes.
     array = np.empty(len(values), dtype=object)
     array[:] = values
     return array

@@ -12,7 +12,7 @@ from ..storage.tree import expect
 from .namespace import as_constant, cast, dtype_in, in_place, largest, namespace_of, total
 
 # Standardized targets are clipped here: their squares must not overflow float32.
-_LARGEST_TARGET = 1e15
+LARGEST_STANDARDIZED = 1e15
 # A target whose mean is this many standard deviations away from zero is predicted in
 # float64: float32 would round it by up to 6e-5 of a standard deviation.
 _FAR_FROM_ZERO = 1_000
@@ -247,7 +247,7 @@ def scale_targets(y, mean, scale, dtype):
     y = y.reshape(len(y), -1).astype(np.float64, copy=False)
     with np.errstate(over="ignore"):
         values = (y - mean) / np.where(scale == 0, 1.0, scale)
-    return np.clip(values, -_LARGEST_TARGET, _LARGEST_TARGET).astype(dtype)
+    return np.clip(values, -LARGEST_STANDARDIZED, LARGEST_STANDARDIZED).astype(dtype)
 
 
 def mean_of_logarithms(logarithms):

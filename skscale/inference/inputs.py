@@ -248,7 +248,7 @@ class TableInputs(Inputs):
             If X cannot be read.
         """
         by_place = categorical_features
-        if by_place is None or isinstance(by_place, str):
+        if isinstance(by_place, str):
             by_place = None
         table = read_table(X, is_exact=by_place is not None, keeps_types=True)
         check_first_rows(table.shape, owner, least)
