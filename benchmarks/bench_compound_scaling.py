@@ -32,7 +32,8 @@ N_TRAIN, N_TEST = 6_000, 10_000
 
 def count(scale):
     network = ScaledCNNClassifier(**scale)
-    return network._count_macs(network._fit_inputs(np.zeros((1, 28, 28)))[0], 10)
+    inputs, *_ = network._inputs.fit(np.zeros((1, 28, 28)), "", **network._reading)
+    return network._count_macs(inputs, 10)
 
 
 def nearest(scale, name, numbers, wanted):

@@ -12,7 +12,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 
 from skscale import ScaledMLPClassifier, ScaledMLPRegressor, freeze
-from skscale.inference.encoding import find_quantiles, fit_encoding, smooth_clip
+from skscale.inference.encoding import find_quantiles, fit_encoding
 
 FAST = {"max_epochs": 3, "width": 8, "random_state": 0}
 NONE = {"n_categories": {}, "weights": None, "n_bins": 0}
@@ -57,7 +57,7 @@ def test_numbers_are_centred_scaled_and_clipped_by_hand():
     assert 2.9 < inputs[-1, 0] < 3
     # Without a spread of the quartiles half the range counts; a constant is nothing.
     _, inputs = encode(np.array([[0] * 9 + [8], [7] * 10]).T)
-    np.testing.assert_allclose(inputs[-1], [smooth_clip(np.array([2.0]))[0], 0])
+    np.testing.assert_allclose(inputs[-1], [2 / np.sqrt(1 + (2 / 3) ** 2), 0])
     np.testing.assert_array_equal(inputs[:-1], 0)
 
 

@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import InvalidParameterError
 
 from skscale import ScaledMLPClassifier, ScaledMLPRegressor
-from skscale.estimators.description import resolve_batch_size
+from skscale.estimators.auto import resolve_batch_size
 from skscale.training.task import DivergedError
 
 FULL_BATCH = {"batch_size": 1_000_000, "early_stopping": False}

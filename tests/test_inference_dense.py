@@ -4,7 +4,7 @@ import torch
 from scipy import special
 
 from skscale.inference import heads
-from skscale.inference.dense import forward
+from skscale.inference.dense import Dense
 from skscale.inference.weights import Weights
 from skscale.networks.architecture import ACTIVATIONS, DenseArchitecture
 from skscale.networks.dense import DenseNetwork, initial_parameters
@@ -24,7 +24,7 @@ def test_the_numpy_forward_pass_equals_the_torch_module(activation, normalizatio
     )
     X = np.random.default_rng(1).standard_normal((40, 5)) * 3
     expected = DenseNetwork(architecture, weights).eval()(torch.from_numpy(X))
-    out = forward(architecture, weights, X)
+    out = Dense(architecture, weights).outputs(X)
     np.testing.assert_allclose(out, expected.detach().numpy(), atol=1e-12)
 
 
@@ -33,8 +33,8 @@ def test_many_rows_are_computed_in_chunks_with_the_same_result():
     architecture, weights = _make(widths=(512,), **options)
     X = np.random.default_rng(1).standard_normal((3000, 5))
     before = X.copy()
-    out = forward(architecture, weights, X)
-    few = forward(architecture, weights, X[2990:])
+    out = Dense(architecture, weights).outputs(X)
+    few = Dense(architecture, weights).outputs(X[2990:])
     np.testing.assert_allclose(out[2990:], few, atol=1e-12)
     np.testing.assert_array_equal(X, before)
 
@@ -43,7 +43,7 @@ def test_many_rows_are_computed_in_chunks_with_the_same_result():
 def test_extreme_values_neither_overflow_nor_warn(activation):
     z = np.array([[-1e4, -50.0, 0.0, 50.0, 1e4]], dtype=np.float32)
     identity = Weights([np.eye(5, dtype=np.float32)] * 2, [np.zeros(5, dtype=np.float32)] * 2)
-    out = forward(DenseArchitecture(5, (5,), 5, activation), identity, z)
+    out = Dense(DenseArchitecture(5, (5,), 5, activation), identity).outputs(z)
     assert np.isfinite(out).all()
     assert out.dtype == np.float32
 
@@ -74,9 +74,9 @@ def test_tensors_are_computed_by_the_same_code(activation, normalization, n_memb
     weights = Weights.stack([own for _, own in members])
     assert weights.n_members == n_members
     X = np.random.default_rng(1).standard_normal((40, 5)) * 3
-    out = forward(architecture, weights, torch.from_numpy(X))
+    out = Dense(architecture, weights).outputs(torch.from_numpy(X))
     assert isinstance(out, torch.Tensor)
-    np.testing.assert_allclose(out.numpy(), forward(architecture, weights, X), atol=1e-12)
+    np.testing.assert_allclose(out.numpy(), Dense(architecture, weights).outputs(X), atol=1e-12)
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])

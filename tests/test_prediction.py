@@ -1,5 +1,6 @@
 """The short way of a plain array gives what scikit-learn's validation would have given."""
 
+import contextlib
 import threading
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 from sklearn.base import clone
 
 from skscale import ScaledMLPClassifier, ScaledMLPRegressor
-from skscale.inference.inputs import TableInputs
+from skscale.inference import columns
+from skscale.inference.inputs import Inputs, TableInputs
 
 
 @pytest.fixture
@@ -25,17 +27,12 @@ def methods(estimator):
 def test_both_ways_give_the_same_bits(fitted, small, n_rows, dtype, monkeypatch):
     X = np.resize(small[0], (n_rows, small[0].shape[1])).astype(dtype)
     short = [method(X) for method in methods(fitted)]
-    taken = []
-
-    def refuse(*args):
-        taken.append(args)
-
-    monkeypatch.setattr(TableInputs, "_is_plain", refuse)
+    monkeypatch.setattr(TableInputs, "transform", Inputs.transform)
+    monkeypatch.setattr(columns, "_LARGEST_SQUARES", -1)
     for method, expected in zip(methods(fitted), short, strict=True):
         got = method(X)
         assert got.dtype == expected.dtype
         np.testing.assert_array_equal(got, expected)
-    assert len(taken) == len(short)
 
 
 @pytest.mark.parametrize("layout", ["F", "strided", "backwards", "read-only"])
@@ -71,10 +68,26 @@ def test_the_layout_of_the_rows_does_not_matter(fitted, small, layout):
     ],
     ids=str,
 )
-def test_everything_else_goes_to_scikit_learns_validation(rows):
-    inputs, _ = TableInputs.fit(np.zeros((1, 3)), "it")
-    assert inputs._is_plain(np.full((1, 3), 0.5))
-    assert not inputs._is_plain(rows)
+def test_everything_else_is_validated(rows, monkeypatch):
+    inputs, *numbers = TableInputs.fit(np.zeros((1, 3)), "it")
+    options = {"preprocessing": "auto", "n_bins": 0}
+    inputs = inputs.fit_encoding(*numbers, np.arange(1), None, np.float32, **options)
+    long_way = []
+
+    def spy(function):
+        def spied(*args, **options):
+            long_way.append(function)
+            return function(*args, **options)
+
+        return spied
+
+    monkeypatch.setattr(TableInputs, "read", spy(TableInputs.read))
+    monkeypatch.setattr(columns, "check_finite", spy(columns.check_finite))
+    inputs.transform(np.full((1, 3), 0.5), np.float32)
+    assert not long_way
+    with contextlib.suppress(ValueError):
+        inputs.transform(rows, np.float32)
+    assert long_way
 
 
 def test_one_row_is_predicted_as_it_is_among_others(fitted, small):

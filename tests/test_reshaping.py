@@ -18,7 +18,7 @@ from skscale import (
     prune,
 )
 from skscale.compression.reshaping import reshape
-from skscale.inference.dense import forward
+from skscale.inference.dense import Dense
 from skscale.networks.architecture import ACTIVATIONS, DenseArchitecture
 from skscale.training.task import Recipe, Task
 from tests.test_pruning import draw
@@ -72,7 +72,7 @@ def test_a_larger_network_computes_the_same(activation, normalization, widths, w
     for before, after in zip(networks, grown, strict=True):
         assert [c.shape for c in after.coefs] == architecture.layer_shapes
         np.testing.assert_allclose(
-            forward(architecture, after, X), forward(former, before, X), atol=1e-12
+            Dense(architecture, after).outputs(X), Dense(former, before).outputs(X), atol=1e-12
         )
 
 
@@ -83,7 +83,7 @@ def test_widths_that_are_no_multiple_grow_where_nothing_is_normalised():
     [grown] = reshape(former, architecture, networks, describe(architecture), "taylor")
     X = np.random.default_rng(2).standard_normal((50, 5))
     np.testing.assert_allclose(
-        forward(architecture, grown, X), forward(former, networks[0], X), atol=1e-12
+        Dense(architecture, grown).outputs(X), Dense(former, networks[0]).outputs(X), atol=1e-12
     )
     # Copies do not stay equal: what they put out differs.
     assert np.abs(grown.coefs[-1][0] - grown.coefs[-1][8]).min() > 1e-3
@@ -115,7 +115,7 @@ def test_a_linear_model_passes_through_a_hidden_layer(activation, residual):
     [grown] = reshape(former, architecture, networks, describe(architecture), "taylor")
     X = np.random.default_rng(2).standard_normal((50, 5))
     np.testing.assert_allclose(
-        forward(architecture, grown, X), forward(former, networks[0], X), atol=1e-12
+        Dense(architecture, grown).outputs(X), Dense(former, networks[0]).outputs(X), atol=1e-12
     )
 
 
@@ -129,7 +129,7 @@ def test_of_units_without_effect_nothing_is_missed():
     [small] = reshape(former, architecture, networks, describe(former), "taylor")
     X = np.random.default_rng(2).standard_normal((50, 5))
     np.testing.assert_allclose(
-        forward(architecture, small, X), forward(former, networks[0], X), atol=1e-12
+        Dense(architecture, small).outputs(X), Dense(former, networks[0]).outputs(X), atol=1e-12
     )
 
 

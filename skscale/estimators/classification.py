@@ -118,20 +118,19 @@ class Classifies(ClassifierMixin):
     def _loss_of(self, head):
         return head.loss
 
-    def _read_targets(self, y, former, head):
-        """Return labels, their head, targets of the loss, and the class of each row."""
+    def _read_targets(self, y, weights, former, head):
+        """Return labels, head, targets of the loss, class of each row, weight of each class."""
         y, found = read_labels(y, self, head)
         if head is None and former is not None:
             _check_same_classes(former.head, found)
-        return y, found, *found.encode(y, self._network_dtype)
+        targets, codes = found.encode(y, self._network_dtype)
+        of_class = None
+        if self.class_weight is not None:
+            of_class = weigh_classes(self.class_weight, found.classes, codes, weights)
+        return y, found, targets, codes, of_class
 
     def _read_validation_targets(self, y, rows):
         return read_labels(y, self, rows.head, "y_val")[0]
-
-    def _weigh_classes(self, head, codes, weights):
-        if self.class_weight is None:
-            return None
-        return weigh_classes(self.class_weight, head.classes, codes, weights)
 
     def _teach(self, task, head, labels, labels_new):
         # The truth as probabilities, then the teacher's logits.

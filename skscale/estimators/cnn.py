@@ -11,9 +11,9 @@ from ..networks.architecture import (
     Stage,
 )
 from ..scaling import LARGE_SIDE, image_scale
+from .auto import resolve_batch_size
 from .base import ScaledEstimator, view
 from .classification import Classifies
-from .description import resolve_batch_size
 from .documentation import (
     CLASSIFIER,
     CLASSIFIER_ATTRIBUTES,

@@ -1,27 +1,103 @@
 """Fits: from the call to the adopted networks."""
 
-import copy
 import warnings
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn.callback import ProgressBar
+from sklearn.utils import check_consistent_length
 
+from ..inference.heads import Labels, Numbers
+from ..inference.inputs import Inputs, check_first_rows
 from ..inference.predictor import make_predictor
 from ..inference.weights import Weights
-from ..training.task import DivergedError, TrainedNetwork
-from .description import DescribesTraining
+from ..scaling import compound_dropout
+from ..storage.store import Store
+from ..training.random import draw_seed, split_random_state
+from ..training.task import DivergedError, Recipe, Task, TrainedNetwork
+from .auto import count_active_inputs, resolve_batch_size, resolve_dropout
+from .partial_fit import describe_pass
+from .progress import watch_epochs
+from .students import describe_student, warn_unless_it_pays
+from .targets import check_weights, rescale_weights, split_rows
+from .validation_rows import encode_validation, read_validation
+from .warm_start import Continuation, choose_architecture, go_on
 
+# Sets the seeds of an ensemble's members apart from those of a stream's passes.
+_MEMBER = 1 << 62
 # Rows that the outputs of a trained network are checked on before it is adopted.
 _N_CHECKED = 64
 
 
-class Trains(DescribesTraining):
+@dataclass
+class Rows:
+    """Rows of a fit, checked.
+
+    Parameters
+    ----------
+    inputs : Inputs
+    numbers, is_complete
+        As of `Inputs.read`.
+    weights : float64 ndarray of shape (n_rows,) or None
+        Sample weights times class weights.
+    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+    head : Labels, Numbers or None
+        None of a regressor, which is found once the training rows are known.
+    targets : ndarray or None
+        Of the loss, where the head is known.
+    codes : ndarray of int of shape (n_rows,) or None
+        Class of each row where rows have one.
+    of_class : ndarray of shape (n_classes,) or None
+        The weight of each class.
+    """
+
+    inputs: Inputs
+    numbers: np.ndarray
+    is_complete: bool
+    weights: np.ndarray | None
+    y: np.ndarray
+    head: Labels | Numbers | None
+    targets: np.ndarray | None
+    codes: np.ndarray | None
+    of_class: np.ndarray | None
+
+
+@dataclass
+class Fit:
+    """What a fit decides before it trains, and its estimator adopts afterwards.
+
+    Parameters
+    ----------
+    inputs : Inputs
+    head : Labels or Numbers
+    n_samples_seen : int
+    dropout : float
+    widths : tuple of int
+        Widths that are asked for.
+    is_reshaped : bool
+        Whether the networks were brought to another depth or other widths.
+    continuation : Continuation
+    """
+
+    inputs: Inputs
+    head: Labels | Numbers
+    n_samples_seen: int
+    dropout: float
+    widths: tuple = ()
+    is_reshaped: bool = False
+    continuation: Continuation = field(default_factory=Continuation)
+
+
+class Trains:
     """The part of all estimators that trains, prunes and adopts networks.
 
     Nothing is written on an estimator before its networks are trained, but for the attributes
     of scikit-learn's callbacks: what stops a fit leaves it as it was. A RandomState that is
     passed as `random_state` has by then been drawn from, as in scikit-learn.
+
+    `former` is the Predictor that a training goes on with, or None. A subclass says what its
+    targets are: `_read_targets`, `_fit_head`, `_follow_targets`, `_teach`.
     """
 
     def _fit(self, X, y, sample_weight, *given):
@@ -33,7 +109,7 @@ class Trains(DescribesTraining):
         task, fit = self._describe_fit(X, y, sample_weight, given, former)
         alone = None
         if self._is_taught:
-            task, alone = self._describe_student(task, fit, X, y, sample_weight), task
+            task, alone = describe_student(self, task, fit, X, y, sample_weight), task
         # A fitted network that is trained on has been pruned already, in its shape.
         prunes = self.pruning > 0 and (task.initial is None or fit.is_reshaped)
         rows = (X, y, sample_weight)
@@ -48,7 +124,7 @@ class Trains(DescribesTraining):
         former, given = self.predictor_, (None, None, None)
         task, fit = self._describe_fit(X, y, sample_weight, given, former, keeps_shape=True)
         if self._is_taught:
-            task = self._describe_student(task, fit, X, y, sample_weight)
+            task = describe_student(self, task, fit, X, y, sample_weight)
         rows = (X, y, sample_weight)
         return self._train_and_adopt(task, fit, rows, trains=False, prunes=True)
 
@@ -62,8 +138,248 @@ class Trains(DescribesTraining):
                 "beginning to its end. Set callbacks=None, or use fit."
             )
         former = vars(self).get("predictor_")
-        task, fit = self._describe_pass(X, y, sample_weight, former, head)
+        task, fit = describe_pass(self, X, y, sample_weight, former, head)
         return self._train_and_adopt(task, fit, (X, y, sample_weight))
+
+    def _describe_fit(self, X, y, sample_weight, given, former, keeps_shape=False):
+        """Return the task of a fit, and the Fit.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As passed to `fit`.
+        given : (X_val, y_val, sample_weight_val)
+        former : Predictor or None
+        keeps_shape : bool, default=False
+            Whether the networks keep their widths, whatever the parameters say.
+        """
+        device = self._resolve_device()
+        rows = self._read_rows(X, y, sample_weight, former)
+        weights, n_rows, dtype = rows.weights, rows.numbers.shape[0], self._network_dtype
+        used = np.arange(n_rows) if weights is None else np.flatnonzero(weights > 0)
+        n_classes = None if rows.codes is None else len(np.unique(rows.codes[used]))
+        if n_classes is not None and n_classes < 2:
+            raise ValueError(
+                f"Rows of {n_classes} class only have a positive sample_weight. A classifier "
+                "needs at least two classes with weight."
+            )
+        seed = draw_seed(self.random_state)
+        train_rows, valid_rows, validation = used, None, None
+        if any(part is not None for part in given):
+            validation = read_validation(self, rows, *given)
+            valid_rows, of_valid = np.arange(len(validation[2])), validation[3]
+            if of_valid is not None:
+                valid_rows = np.flatnonzero(of_valid > 0)
+        elif self.early_stopping:
+            train_rows, valid_rows = split_rows(
+                used, rows.codes, self.validation_fraction, split_random_state(seed)
+            )
+        head, targets, rate = rows.head, rows.targets, None
+        if head is None:
+            head, targets, rate = self._fit_head(rows, train_rows, weights)
+        if weights is not None:
+            weights = (weights / weights[train_rows].mean()).astype(dtype)
+        continuation = Continuation() if former is None else self._continuation
+        if former is None or rate is not None:
+            continuation = replace(continuation, rate=rate)
+        task, fit = self._make_task(
+            rows,
+            train_rows,
+            weights,
+            former,
+            head=head,
+            targets=targets,
+            n_samples_seen=len(used),
+            continuation=replace(continuation, mean_weight=None, optimizer_states=None),
+            keeps_shape=keeps_shape,
+            valid_rows=valid_rows,
+            seed=seed,
+            device=device,
+            store=self._store(),
+        )
+        if validation is not None:
+            task.validation = encode_validation(fit, dtype, *validation)
+        return (task if former is None else go_on(self, task, fit, former)), fit
+
+    def _read_rows(self, X, y, sample_weight, former, head=None, is_stream=False):
+        """Check X, y and weights; return Rows."""
+        least = 1 if is_stream else 2
+        if former is None:
+            used = None
+            if sample_weight is not None and hasattr(X, "__len__") and not issparse(X):
+                used = np.flatnonzero(check_weights(len(X), sample_weight) > 0)
+            inputs, numbers, is_complete = self._inputs.fit(
+                X, type(self).__name__, used, least, **self._reading
+            )
+        else:
+            inputs = former.inputs
+            numbers, is_complete = inputs.read(X)
+            check_first_rows(numbers.shape, inputs.owner, least)
+            self._check_goes_on(inputs, issparse(numbers))
+        weights = check_weights(numbers.shape[0], sample_weight)
+        if not is_stream:  # of whose pieces weights are compared
+            weights = rescale_weights(weights)
+        y, head, targets, codes, of_class = self._read_targets(y, weights, former, head)
+        check_consistent_length(numbers, y)
+        if of_class is not None:
+            weights = of_class[codes] * (1.0 if weights is None else weights)
+        return Rows(inputs, numbers, is_complete, weights, y, head, targets, codes, of_class)
+
+    def _make_task(
+        self,
+        rows,
+        train_rows,
+        weights,
+        former,
+        *,
+        head,
+        targets,
+        n_samples_seen,
+        continuation,
+        is_stream=False,
+        keeps_shape=False,
+        **settings,
+    ):
+        """Return a Task, and the Fit.
+
+        Parameters
+        ----------
+        rows : Rows
+        train_rows : ndarray of int64
+        weights : ndarray of shape (n_rows,) or None
+            Of mean one over the training rows.
+        former : Predictor or None
+        head : Labels or Numbers
+        targets : ndarray
+            Of all rows.
+        n_samples_seen : int
+        continuation : Continuation
+        is_stream, keeps_shape : bool
+        **settings
+            Further fields of Task.
+        """
+        inputs, dtype = rows.inputs, self._network_dtype
+        if former is None:
+            inputs = inputs.fit_encoding(
+                rows.numbers, rows.is_complete, train_rows, weights, dtype, **self._encoding
+            )
+        # The pieces of a stream are few rows, but each is seen once.
+        n_rows = np.inf if is_stream else len(train_rows)
+        dropout = compound_dropout(self._resolve_dropout(n_rows, inputs.n_features), self.phi)
+        fit = Fit(inputs, head, n_samples_seen, dropout, continuation=continuation)
+        x = inputs.encode(rows.numbers, dtype, rows.is_complete)
+        fan_in = None if inputs.scales or former is not None else count_active_inputs(x)
+        task = Task(
+            architecture=choose_architecture(self, fit, fan_in, former, keeps_shape),
+            recipe=self._describe_recipe(len(train_rows), dropout),
+            loss=self._loss_of(head),
+            loss_parameter=self._loss_parameter,
+            X=x,
+            targets=targets,
+            weights=None if weights is None else weights.astype(dtype, copy=False),
+            train_rows=train_rows,
+            precision=self.precision,
+            **settings,
+            **self._describe_extras(inputs),
+        )
+        return task, fit
+
+    # How inputs are encoded: arguments of `Inputs.fit_encoding`.
+    _encoding = {}
+
+    def _follow_targets(self, rows, used, weights, n_weighed, former):
+        """Return head, targets, the mean of counts, and how outputs are rescaled or None."""
+        return rows.head, rows.targets, None, None
+
+    def _describe_extras(self, inputs):
+        """Return what else a task of this family says, as arguments of Task."""
+        return {}
+
+    def _check_goes_on(self, inputs, is_sparse):
+        """Refuse rows that a fitted network cannot go on with."""
+
+    def _resolve_dropout(self, n_rows, n_columns):
+        return resolve_dropout(self.dropout, n_rows, n_columns)
+
+    def _describe_recipe(self, n_rows, dropout):
+        return Recipe(
+            learning_rate=float(self.learning_rate),
+            lr_schedule=self.lr_schedule,
+            weight_decay=float(self.weight_decay),
+            l1=float(self.l1),
+            dropout=dropout,
+            batch_size=resolve_batch_size(self.batch_size, n_rows),
+            max_epochs=int(self.max_epochs),
+            max_seconds=self.max_seconds,
+            n_iter_no_change=int(self.n_iter_no_change),
+            tol=float(self.tol),
+        )
+
+    def _resolve_device(self):
+        # Imported here: an estimator that only predicts needs no torch.
+        try:
+            from ..training.engine import resolve_device
+        except ImportError as error:
+            raise ImportError(
+                "Fitting needs torch and skorch (predicting does not): "
+                f"pip install torch skorch. What failed: {error}"
+            ) from error
+        return resolve_device(self.device)
+
+    def _store(self):
+        """Return the folder in which networks are kept, or None."""
+        store = Store.at(self.memory)
+        # Others may stop a training, or want to see all of it.
+        callbacks = getattr(self, "_skl_callbacks", ())
+        if store is None or any(type(callback) is not ProgressBar for callback in callbacks):
+            return None
+        if self.random_state is None:
+            if self.teacher is None:
+                warnings.warn(
+                    "memory is set and random_state is None: every fit draws other random "
+                    "numbers, and no network that was kept would be found again. Set "
+                    "random_state to an int, or memory=None.",
+                    UserWarning,
+                    stacklevel=7,
+                )
+            return None
+        return store
+
+    def _describe_members(self, task, fit):
+        """Return the tasks of all members of the ensemble; the first is the task itself."""
+        if task.initial is not None and fit.continuation.has_masks:
+            # What was pruned stays so.
+            task = replace(task, kept_weights=[c != 0 for c in task.initial.coefs])
+        initial, states = task.initial, task.optimizer_state
+        if self.n_members == 1:
+            return [replace(task, optimizer_state=states[0])] if states else [task]
+        seed = task.seed if isinstance(task.seed, tuple) else (task.seed,)
+        first = [None] * self.n_members if initial is None else initial.members
+        return [
+            replace(
+                task,
+                seed=(*seed, _MEMBER + k) if k else task.seed,
+                initial=first[k],
+                kept_weights=task.kept_weights and [mask[k] for mask in task.kept_weights],
+                optimizer_state=states and states[k],
+                # The first reports for all.
+                on_epoch_end=None if k else task.on_epoch_end,
+            )
+            for k in range(self.n_members)
+        ]
+
+    def _describe_pruning(self):
+        from ..compression.pruning import Pruning
+
+        return Pruning(
+            float(self.pruning),
+            self.pruning_kind,
+            self.pruning_importance,
+            self.pruning_allocation,
+            int(self.pruning_steps),
+            int(self.pruning_epochs),
+            int(self.pruning_multiple),
+        )
 
     def _train_and_adopt(self, task, fit, rows, *, alone=None, trains=True, prunes=False):
         """Train the networks of a task, prune them, or both, and adopt them.
@@ -87,7 +403,7 @@ class Trains(DescribesTraining):
         context = self._init_callback_context(max_subtasks=n_epochs)
         context.call_on_fit_task_begin(estimator=self, **seen)
         if self.verbose or hasattr(self, "_skl_callbacks"):
-            task.on_epoch_end = self._watch_epochs(context, task, fit, n_epochs, seen)
+            task.on_epoch_end = watch_epochs(self, context, task, fit, n_epochs, seen)
         validation, farthest = self._rows_to_check(task)
         architecture, recipe = task.architecture, task.recipe
         if self.callbacks:
@@ -125,7 +441,7 @@ class Trains(DescribesTraining):
         else:
             networks = train_together(tasks if pruning is None else list(tasks))
         if alone is not None:
-            self._compare(architecture, networks[0], networks.pop(), validation)
+            warn_unless_it_pays(self, architecture, networks[0], networks.pop(), validation)
             tasks = tasks[: len(networks)]
         if pruning is not None and not any(isinstance(n, Exception) for n in networks):
             from ..compression.pruning import prune_networks
@@ -174,70 +490,6 @@ class Trains(DescribesTraining):
         if not np.isfinite(outputs).all():
             what = "output for some of the rows of X"
             raise DivergedError(what, network.best_epoch, recipe)
-
-    def _compare(self, architecture, student, alone, validation):
-        """Warn where a student does not gain from its teacher."""
-        if isinstance(student, Exception) or isinstance(alone, Exception):
-            return
-        losses = []
-        for network in (student, alone):
-            if validation is None:
-                losses.append(-max(epoch["validation_score"] for epoch in network.history))
-                continue
-            network = copy.copy(network)
-            losses.append(self._calibrate(architecture, network, *validation))
-        loss, loss_alone = losses
-        if loss_alone <= loss:
-            warnings.warn(
-                "Without its teacher the student does as well: its mean loss on the validation "
-                f"rows is {loss_alone:.4f}, with the teacher {loss:.4f}. Distillation does not "
-                "pay here. Try n_synthetic, another distillation_weight or teacher, or set "
-                "teacher=None.",
-                UserWarning,
-                stacklevel=6,
-            )
-
-    def _watch_epochs(self, context, task, fit, n_epochs, seen):
-        """Return what the engine calls after each epoch."""
-        from ..training.fusion import fit_number
-
-        is_watched = hasattr(self, "_skl_callbacks")
-        # Not the task itself: it holds this function, and with it its rows.
-        architecture, is_validated = task.architecture, task.valid_rows is not None
-        buffers, number = task.buffers or [], fit_number()
-        # Of those that train together each says which it is.
-        title = type(self).__name__ + ("" if number is None else f", fit {number}")
-
-        def on_epoch_end(epoch, get_weights):
-            if self.verbose:
-                validation = ""
-                if is_validated:
-                    validation = f", validation score {epoch['validation_score']:.5f}"
-                print(
-                    f"{title}: epoch {epoch['epoch']}/{n_epochs}, "
-                    f"train loss {epoch['train_loss']:.5f}{validation}, "
-                    f"{epoch['seconds']:.2f} s"
-                )
-            if not is_watched:
-                return False
-
-            def fitted_attributes():
-                weights = get_weights()
-                if not weights.buffers:
-                    weights = replace(weights, buffers=buffers)
-                # Pruned networks are narrower than they began.
-                network = self._make_network(
-                    architecture.shaped_as(weights), [TrainedNetwork(weights)]
-                )
-                return self._describe_fitted(network, fit)
-
-            subcontext = context.subcontext(task_name="epoch")
-            subcontext.call_on_fit_task_begin(estimator=self, **seen)
-            return subcontext.call_on_fit_task_end(
-                estimator=self, reconstruction_attributes=fitted_attributes, **seen
-            )
-
-        return on_epoch_end
 
     def _describe_fitted(self, network, fit):
         """Return what is written of a network, also while it trains."""

@@ -104,15 +104,16 @@ class Regresses(RegressorMixin):
     def _loss_of(self, head):
         return self.loss
 
-    def _read_targets(self, y, former, head):
+    def _read_targets(self, y, weights, former, head):
         """Return numbers, and of a network that goes on the head and its targets."""
         y = read_numbers(y, self)
         if former is None:
-            return self._as_fitted(y), None, None, None
+            return self._as_fitted(y), None, None, None, None
         if head is None:
             y = self._as_fitted(y)
         self._check_same_outputs(former.head, _count_outputs(y))
-        return y, former.head, *former.head.encode(y, self._network_dtype)
+        targets, _ = former.head.encode(y, self._network_dtype)
+        return y, former.head, targets, None, None
 
     @staticmethod
     def _as_fitted(y):
@@ -139,9 +140,6 @@ class Regresses(RegressorMixin):
                 f"else numbers: loss={self.loss!r} is of the other kind. Use fit with "
                 "warm_start=False to begin anew."
             )
-
-    def _weigh_classes(self, head, codes, weights):
-        return None
 
     def _fit_head(self, rows, train_rows, weights):
         """Return the head, the targets of the loss, and the mean of counts or None."""

@@ -16,6 +16,8 @@ _FEW_ROWS = 64
 # Beyond it float64 does not hold every integer.
 LARGEST_EXACT = 1 << 53
 _LARGEST_FLOAT32 = np.finfo(np.float32).max
+# Numbers whose squares sum to less are neither infinite nor too large for float32.
+_LARGEST_SQUARES = 1e76
 _TIMES = (
     datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64,
 )  # fmt: skip
@@ -44,11 +46,6 @@ class Columns:
         self.block = block
         self.dtypes = dtypes
         self.shape = (n_rows, len(columns))
-
-    @property
-    def feature_names(self):
-        """list of str or None: the names, where they are strings."""
-        return self.names if self.names and type(self.names[0]) is str else None
 
     def take(self, places):
         """Return some of the columns."""
@@ -106,11 +103,6 @@ def label_of(table, place):
     return f"Column {place if names is None else names[place]!r} of X"
 
 
-def feature_names_of(table):
-    """Return the names of the columns of a frame, where they are strings; else None."""
-    return table.feature_names if isinstance(table, Columns) else None
-
-
 def read_table(X, known=None, *, is_exact=False, keeps_types=False, n_dims=2):
     """Return rows in any container as a table.
 
@@ -129,7 +121,9 @@ def read_table(X, known=None, *, is_exact=False, keeps_types=False, n_dims=2):
 
     Returns
     -------
-    ndarray, SciPy CSR array or Columns
+    table : ndarray, SciPy CSR array or Columns
+    names : list of str or None
+        Names of the columns of a frame, where they are strings.
 
     Raises
     ------
@@ -137,7 +131,7 @@ def read_table(X, known=None, *, is_exact=False, keeps_types=False, n_dims=2):
         If X cannot be read as a table.
     """
     if type(X) is np.ndarray and X.ndim == 2 and X.dtype.kind != "V":
-        return X
+        return X, None
     if X is None:
         raise ValueError("X is None. Expected an array of shape (n_samples, n_features).")
     if isinstance(X, Iterator):
@@ -159,7 +153,7 @@ def read_table(X, known=None, *, is_exact=False, keeps_types=False, n_dims=2):
             "X.filled(numpy.nan), for example."
         )
     if hasattr(X, "tocsr"):
-        return _read_sparse(X)
+        return _read_sparse(X), None
     if isinstance(X, dict) or (hasattr(X, "collect") and not hasattr(X, "__array__")):
         remedy = "pass X.collect()" if hasattr(X, "collect") else "pass pandas.DataFrame(X)"
         raise TypeError(
@@ -169,7 +163,9 @@ def read_table(X, known=None, *, is_exact=False, keeps_types=False, n_dims=2):
     # Of the class: a frame takes long to find out that it has no column of some name.
     kind = type(X)
     if hasattr(kind, "columns") and (hasattr(kind, "dtypes") or hasattr(kind, "schema")):
-        return _read_frame(X, known, is_exact, keeps_types)
+        columns = _read_frame(X, known, is_exact, keeps_types)
+        is_named = columns.names and type(columns.names[0]) is str
+        return columns, columns.names if is_named else None
     is_list = not hasattr(X, "dtype")
     array = np.asarray(X, dtype=object if is_list and is_exact else None)
     if is_list and array.dtype.kind in "US":  # numbers among words stay numbers
@@ -190,7 +186,7 @@ def read_table(X, known=None, *, is_exact=False, keeps_types=False, n_dims=2):
             f"Found array with dim {array.ndim}, while dim <= {n_dims} is required. Expected X "
             "of shape (n_samples, n_features)."
         )
-    return array
+    return array, None
 
 
 def _read_sparse(X):
@@ -240,8 +236,8 @@ def _read_frame(X, known, is_exact, keeps_types):
     else:
         types = list(X.dtypes)
         first = types[0] if types else None
-        is_plain = isinstance(first, np.dtype) and first.kind in "biufO"
-        if is_plain and all(dtype == first for dtype in types):
+        is_numpy = isinstance(first, np.dtype) and first.kind in "biufO"
+        if is_numpy and all(dtype == first for dtype in types):
             block = np.asarray(X)
     if block is not None:
         return Columns(list(block.T), n_rows, names, block, dtypes)
@@ -405,23 +401,25 @@ def number_of(value):
     return float(value)
 
 
-def numbers_of(table, places=None, has_missing=True):
-    """Return columns of a table as numbers: floats, NaN where a value is missing.
+def numbers_of(table, lookups=None, has_missing=True):
+    """Return the columns of a table as numbers: floats, NaN where a value is missing.
 
     Parameters
     ----------
     table : ndarray, SciPy CSR array or Columns
-    places : ndarray of int or None, default=None
-        None is all of them.
+    lookups : dict of int to Lookup or None, default=None
+        Columns that hold categories, and their codes.
     has_missing : bool, default=True
-        Whether values may be missing.
+        Whether values may be missing; those of a sparse table never are.
 
     Returns
     -------
-    ndarray or SciPy CSR array of shape (n_rows, n_columns)
+    numbers : ndarray or SciPy CSR array of shape (n_rows, n_columns)
         float64 and float32 stay; types that float32 holds exactly become float32 where they
         come as an array (by way of float64 images would take eight times their memory), all
-        others float64.
+        others float64, and all where there are categories.
+    is_complete : bool
+        Whether no number is missing; codes do not count.
 
     Raises
     ------
@@ -433,17 +431,32 @@ def numbers_of(table, places=None, has_missing=True):
     UserWarning
         If float64 has no room for an integer.
     """
+    # A plain array of finite numbers takes one pass. (NumPy would copy an array in another
+    # order first; NaN is less than nothing.)
+    if (
+        type(table) is np.ndarray
+        and not lookups
+        and (table.dtype == np.float64 or table.dtype == np.float32)
+        and table.flags.c_contiguous
+        and float(np.vdot(table, table)) < _LARGEST_SQUARES
+    ):
+        return table, True
+    is_sparse = hasattr(table, "tocsr")
+    if is_sparse and lookups:
+        table = table.toarray()
     is_frame = isinstance(table, Columns)
     array = table.block if is_frame else table
+    chosen = range(table.shape[1])
+    if lookups:
+        chosen = [place for place in chosen if place not in lookups]
     if array is None or array.dtype.kind in "OUS":
-        chosen = range(table.shape[1]) if places is None else places.tolist()
         columns = [_numbers_in(table, place) for place in chosen]
         is_narrow = bool(columns) and all(column.dtype == np.float32 for column in columns)
         numbers = np.empty((table.shape[0], len(columns)), np.float32 if is_narrow else float)
         for place, column in enumerate(columns):
             numbers[:, place] = column
     elif array.dtype.kind in "biuf":
-        numbers = array if places is None else array[:, places]
+        numbers = array[:, chosen] if lookups else array
         if numbers.dtype.kind in "iu":
             _warn_of_large_integers(numbers, "X")
         is_small = numbers.dtype.kind == "b" or numbers.dtype.itemsize <= 2
@@ -453,8 +466,14 @@ def numbers_of(table, places=None, has_missing=True):
         if array.dtype.kind in "mM" and np.isnat(array).any():
             raise ValueError("X holds missing times (NaT). Expected numbers, all of them.")
         raise _no_numbers("X", array.dtype)
-    check_finite(numbers, has_missing)
-    return numbers
+    is_complete = check_finite(numbers, has_missing and (bool(lookups) or not is_sparse))
+    if not lookups:
+        return numbers, is_complete
+    coded = np.empty(table.shape)
+    coded[:, chosen] = numbers
+    for place, lookup in lookups.items():
+        coded[:, place] = lookup.find(column_of(table, place), label_of(table, place))
+    return coded, is_complete
 
 
 def _numbers_in(table, place):
@@ -511,7 +530,7 @@ def _no_numbers(label, dtype):
 
 
 def check_finite(X, has_missing=True):
-    """Refuse numbers that are infinite, or too large for float32 in which networks train.
+    """Refuse numbers that are infinite, or too large for float32, in which networks train.
 
     Parameters
     ----------
@@ -519,21 +538,26 @@ def check_finite(X, has_missing=True):
     has_missing : bool, default=True
         Whether NaN may be among them.
 
+    Returns
+    -------
+    bool
+        Whether NaN is not among them.
+
     Raises
     ------
     ValueError
     """
     values = X.data if hasattr(X, "tocsr") else X
     if not values.size or values.dtype.kind not in "f":
-        return
-    with np.errstate(over="ignore", invalid="ignore"):
-        has_nan = not has_missing and np.isnan(np.add.reduce(values, axis=None))
-        if has_nan and np.isnan(values).any():  # the sum may be NaN without one
+        return True
+    # Passes without a copy, also where there are missing values.
+    with np.errstate(invalid="ignore"):
+        is_complete = not np.isnan(np.maximum.reduce(values, axis=None))
+        if not is_complete and not has_missing:
             raise ValueError(
                 "Input X contains NaN. Expected all values: fill missing ones in first, by "
                 "sklearn.impute.SimpleImputer for example."
             )
-        # Two passes without a copy, also where there are missing values.
         largest = max(np.fmax.reduce(values, axis=None), -np.fmin.reduce(values, axis=None))
     if largest > _LARGEST_FLOAT32:
         dtype, why = values.dtype, ""
@@ -543,6 +567,7 @@ def check_finite(X, has_missing=True):
             f"Input X contains infinity or a value too large for {dtype!r}{why}. Expected "
             "numbers of moderate size."
         )
+    return is_complete
 
 
 def _warn_of_large_integers(array, label):

@@ -133,9 +133,77 @@ class Dense:
         """int: width of the output."""
         return self.weights.coefs[-1].shape[-1]
 
-    def outputs(self, x):
-        """Return the outputs of rows, before any link function: see `forward`."""
-        return forward(self.architecture, self.weights, x)
+    def outputs(self, x, buffers=None):
+        """Compute the outputs of rows, before any link function.
+
+        Parameters
+        ----------
+        x : array of shape (n_rows, n_inputs), or SciPy CSR array
+            Of any array namespace; of an ensemble, the same rows for all members.
+        buffers : ndarray of shape (2, n_numbers) or None, default=None
+            Memory for what layers compute, of NumPy; None allocates it.
+
+        Returns
+        -------
+        array of shape (n_rows, n_outputs), or (n_members, n_rows, n_outputs)
+            Computed in float64 if either the input or the weights are.
+        """
+        is_dense = isinstance(x, np.ndarray)
+        xp = np if is_dense else namespace_of(x)
+        weights, architecture, n_rows = self.weights, self.architecture, x.shape[0]
+        coefs, intercepts = weights.coefs, weights.intercepts
+        if xp is not np:
+            dtype = xp.result_type(x, as_constant(xp, coefs[0], x))
+            x = cast(xp, x, dtype)
+            coefs, intercepts = (
+                [cast(xp, as_constant(xp, a, x), dtype) for a in part]
+                for part in (coefs, intercepts)
+            )
+        elif weights.n_members is not None and not (is_dense and n_rows <= _FEW_ROWS):
+            return np.stack([Dense(architecture, m).outputs(x) for m in weights.members])
+        elif n_rows > _FEWEST_ROWS and buffers is None:
+            return self._outputs_in_chunks(x)
+        if weights.n_members is not None:
+            intercepts = [b[:, None, :] for b in intercepts]
+        # One row as a vector: to add one to a matrix of one row takes NumPy twice as long.
+        is_vector = is_dense and n_rows == 1 and architecture.normalization is None
+        is_vector &= weights.n_members is None
+        h = x[0] if is_vector else x
+        activate = ACTIVATIONS[architecture.activation]
+        normalization, residual = architecture.normalization, architecture.residual
+        last = len(coefs) - 1
+        for layer, coef in enumerate(coefs):
+            n_inputs, n_outputs = coef.shape[-2:]
+            # One unit alone is not normalized: it would always be zero.
+            x = _layer_norm(xp, h) if normalization and layer and n_inputs > 1 else h
+            if buffers is None or not (layer or is_dense):
+                # The same product as by the operator, which takes 1 us more to begin.
+                z = x.dot(coef) if xp is np and coef.ndim == 2 else x @ coef
+            else:
+                z = buffers[layer % 2, : n_rows * n_outputs].reshape(n_rows, n_outputs)
+                np.matmul(x, coef, out=z)
+            z += intercepts[layer]
+            if layer == last:
+                return z[None] if is_vector else z
+            a = activate(xp, z)
+            if residual and layer and n_inputs == n_outputs:
+                a += h
+            h = a
+
+    def _outputs_in_chunks(self, x):
+        network, n_rows = self, x.shape[0]
+        dtype = np.promote_types(x.dtype, self.dtype)
+        if dtype != self.dtype:  # once, not for each chunk
+            network = Dense(self.architecture, self.weights.astype(dtype))
+        widest = max(len(b) for b in self.weights.intercepts)
+        n_chunk = max(_FEWEST_ROWS, _CHUNK_BYTES // (widest * dtype.itemsize))
+        outputs = np.empty((n_rows, self.n_outputs), dtype=dtype)
+        # Two in turn: a layer may add to its input.
+        buffers = np.empty((2, min(n_chunk, n_rows) * widest), dtype=dtype)
+        for start in range(0, n_rows, n_chunk):
+            rows = slice(start, start + n_chunk)
+            outputs[rows] = network.outputs(x[rows], buffers)
+        return outputs
 
     def check(self):
         """Refuse weights and an architecture that do not fit one another.
@@ -158,78 +226,3 @@ class Dense:
         expect(shapes == a.layer_shapes, "weights of the shape of the architecture")
         sizes = (a.n_features, *a.widths, a.n_outputs)
         expect(all(isinstance(n, int) for n in sizes), "widths as ints")
-
-
-def forward(architecture, weights, x):
-    """Compute the outputs of a dense network, or of each network of a stack.
-
-    Parameters
-    ----------
-    architecture : DenseArchitecture
-        Its activation, normalization and residual layers; widths are those of the weights.
-    weights : Weights
-    x : array of shape (n_rows, n_features), or SciPy CSR array
-        Of any array namespace; of the members of a stack, the same rows for all.
-
-    Returns
-    -------
-    array of shape (n_rows, n_outputs), or (n_members, n_rows, n_outputs)
-        Computed in float64 if either the input or the weights are.
-    """
-    xp = np if type(x) is np.ndarray else namespace_of(x)
-    coefs, intercepts = weights.coefs, weights.intercepts
-    if xp is not np:
-        coefs, intercepts = (
-            [as_constant(xp, a, x) for a in part] for part in weights.parts[:2]
-        )
-        dtype = xp.result_type(x, coefs[0])
-        coefs, intercepts = ([cast(xp, a, dtype) for a in part] for part in (coefs, intercepts))
-        x = cast(xp, x, dtype)
-        if weights.n_members is not None:
-            intercepts = [b[:, None, :] for b in intercepts]
-        return _forward(xp, architecture, coefs, intercepts, x)
-    n_rows, is_dense = x.shape[0], isinstance(x, np.ndarray)
-    if weights.n_members is not None:
-        if is_dense and n_rows <= _FEW_ROWS:
-            return _forward(np, architecture, coefs, [b[:, None] for b in intercepts], x)
-        return np.stack([forward(architecture, member, x) for member in weights.members])
-    if n_rows == 1 and architecture.normalization is None and is_dense:
-        # As a vector: to add one to a matrix of one row takes NumPy twice as long.
-        return _forward(np, architecture, coefs, intercepts, x[0])[None]
-    if n_rows <= _FEWEST_ROWS:
-        return _forward(np, architecture, coefs, intercepts, x)
-    dtype = np.promote_types(x.dtype, coefs[0].dtype)
-    coefs = [c.astype(dtype, copy=False) for c in coefs]  # once, not for each chunk
-    widest = max(len(b) for b in intercepts)
-    n_chunk = max(_FEWEST_ROWS, _CHUNK_BYTES // (widest * dtype.itemsize))
-    outputs = np.empty((n_rows, len(intercepts[-1])), dtype=dtype)
-    # Two in turn: a layer may add to its input.
-    buffers = np.empty((2, min(n_chunk, n_rows) * widest), dtype=dtype)
-    for start in range(0, n_rows, n_chunk):
-        rows = slice(start, start + n_chunk)
-        outputs[rows] = _forward(np, architecture, coefs, intercepts, x[rows], buffers)
-    return outputs
-
-
-def _forward(xp, architecture, coefs, intercepts, h, buffers=None):
-    activate = ACTIVATIONS[architecture.activation]
-    normalization, residual = architecture.normalization, architecture.residual
-    last = len(coefs) - 1
-    for layer, coef in enumerate(coefs):
-        n_inputs, n_outputs = coef.shape[-2:]
-        # One unit alone is not normalized: it would always be zero.
-        x = _layer_norm(xp, h) if normalization and layer and n_inputs > 1 else h
-        if buffers is None or not (layer or isinstance(h, np.ndarray)):
-            # The same product as by the operator, which takes 1 us more to begin.
-            z = x.dot(coef) if xp is np and coef.ndim == 2 else x @ coef
-        else:
-            z = buffers[layer % 2, : len(x) * n_outputs].reshape(len(x), n_outputs)
-            np.matmul(x, coef, out=z)
-        z += intercepts[layer]
-        if layer == last:
-            return z
-        a = activate(xp, z)
-        if residual and layer and n_inputs == n_outputs:
-            a += h
-        h = a
-    return h

@@ -102,24 +102,22 @@ class Labels:
             return self.classes[(outputs[:, 0] > 0).astype(np.intp)]
         return self.classes[outputs.argmax(axis=1)]
 
-    def probabilities(self, outputs):
-        """Return probabilities of each class, of shape (..., n_classes)."""
-        return self._of_classes(outputs, sigmoid, softmax)
-
-    def log_probabilities(self, outputs):
-        """Return logarithms of probabilities, also of those that round to zero."""
-        log_p = self._of_classes(outputs, log_sigmoid, log_softmax)
-        # The logarithm of the probability, also where that was rounded to one.
-        p, xp = self.probabilities(outputs), namespace_of(outputs)
-        return xp.where(p > 0.5, xp.log(xp.where(p > 0.5, p, xp.ones_like(p))), log_p)
-
-    def _of_classes(self, outputs, of_each, of_all):
+    def probabilities(self, outputs, is_log=False):
+        """Return probabilities of each class, of shape (..., n_classes), or logarithms."""
+        of_each, of_all = (log_sigmoid, log_softmax) if is_log else (sigmoid, softmax)
         if self.is_multilabel:
             return of_each(outputs)
         if outputs.shape[-1] == 1:
             both = [of_each(-outputs), of_each(outputs)]
             return namespace_of(outputs).concat(both, axis=-1)
         return of_all(outputs)
+
+    def log_probabilities(self, outputs):
+        """Return logarithms of probabilities, also of those that round to zero."""
+        log_p = self.probabilities(outputs, is_log=True)
+        # The logarithm of the probability, also where that was rounded to one.
+        p, xp = self.probabilities(outputs), namespace_of(outputs)
+        return xp.where(p > 0.5, xp.log(xp.where(p > 0.5, p, xp.ones_like(p))), log_p)
 
     def check(self):
         """Refuse classes that a predictor cannot have.

@@ -36,7 +36,7 @@ class ImageInputs(SampleInputs):
         shape = find_image_shape(X_shape, image_shape, channels)
         return shape, {"channels_first": channels == "first"}
 
-    def fit_encoding(self, numbers, rows, weights, dtype):
+    def fit_encoding(self, numbers, is_complete, rows, weights, dtype):
         """Return these inputs with the moments of the pixels: see `Inputs.fit_encoding`."""
         moments = pixel_moments(numbers, self.shape, self.channels_first, rows, weights, dtype)
         return replace(self, mean=moments[0], scale=moments[1])

@@ -18,7 +18,6 @@ from .columns import (
     Columns,
     check_finite,
     column_of,
-    feature_names_of,
     find_categories,
     join,
     label_of,
@@ -28,14 +27,15 @@ from .columns import (
     without_na,
 )
 from .encoding import TableEncoding, fit_encoding
-from .namespace import cast, namespace_of
+from .namespace import cast, dtype_in, namespace_of
 from .steps import Branches, Chain, Seen
 
-# Rows whose squares sum to less are neither infinite nor too large for float32.
-_LARGEST_SQUARES = 1e76
-# Sparse rows are encoded in blocks, and so are those that go through frozen steps, so that the
-# arrays in between stay small.
+# Rows are encoded in blocks, and go through frozen steps in blocks, so that the arrays in
+# between stay small.
+_BLOCK_BYTES = 1 << 22
 _BLOCK_ROWS = 1 << 12
+# Up to so many are never more than a block.
+_FEW_ROWS = 64
 # Of a frozen pipeline, which may leave columns out.
 _MOST_COLUMNS = 1 << 22
 # A float32 number has 24 significant bits: at this many times its spread away from zero
@@ -81,12 +81,38 @@ class Inputs(Part, abc.ABC):
             If X is other than the rows that it was fitted on.
         """
 
-    def fit_encoding(self, numbers, rows, weights, dtype, **options):
+    def transform(self, X, dtype, keeps_float64=False):
+        """Read and encode rows.
+
+        Parameters
+        ----------
+        X : array-like, frame or sparse matrix
+        dtype : numpy dtype
+            float32 or float64.
+        keeps_float64 : bool, default=False
+            Whether float64 rows are encoded in float64 in any case.
+
+        Returns
+        -------
+        array of shape (n_rows, n_inputs)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X is other than the rows that it was fitted on.
+        """
+        numbers, is_complete = self.read(X)
+        if keeps_float64 and numbers.dtype == np.float64:
+            dtype = numbers.dtype
+        return self.encode(numbers, dtype, is_complete)
+
+    def fit_encoding(self, numbers, is_complete, rows, weights, dtype, **options):
         """Return inputs that have learned to encode, where there is anything to learn.
 
         Parameters
         ----------
-        numbers : array of shape (n_rows, n_features)
+        numbers, is_complete
+            As of `read`.
         rows : ndarray of int
             Rows to learn from.
         weights : ndarray of shape (n_rows,) or None
@@ -239,8 +265,8 @@ class TableInputs(Inputs):
         Returns
         -------
         inputs : TableInputs
-        numbers : array of shape (n_rows, n_features)
-            As `read` returns them.
+        numbers, is_complete
+            As of `read`.
 
         Raises
         ------
@@ -250,7 +276,7 @@ class TableInputs(Inputs):
         by_place = categorical_features
         if isinstance(by_place, str):
             by_place = None
-        table = read_table(X, is_exact=by_place is not None, keeps_types=True)
+        table, names = read_table(X, is_exact=by_place is not None, keeps_types=True)
         check_first_rows(table.shape, owner, least)
         places = np.array([], dtype=np.intp)
         if by_place is not None and hasattr(table, "tocsr"):
@@ -276,17 +302,23 @@ class TableInputs(Inputs):
             if counts:
                 silent[label] = counts
         warn_of_silent_columns(silent)
-        inputs = cls(owner, table.shape[1], feature_names_of(table), places, lookups)
-        return inputs, inputs.read_known(table)
+        inputs = cls(owner, table.shape[1], names, places, lookups)
+        return inputs, *numbers_of(table, inputs.lookup_of)
 
-    def fit_encoding(self, numbers, rows, weights, dtype, *, preprocessing, n_bins):
+    def fit_encoding(
+        self, numbers, is_complete, rows, weights, dtype, *, preprocessing, n_bins
+    ):
         """Return these inputs with a TableEncoding: see `Inputs.fit_encoding`."""
         if hasattr(numbers, "tocsr"):
             return self
-        pairs = zip(self.places.tolist(), self.lookups, strict=True)
-        n_categories = {place: (own.n_codes, int(own.unknown)) for place, own in pairs}
         encoding = fit_encoding(
-            numbers, n_categories, rows, weights, preprocessing=preprocessing, n_bins=n_bins
+            numbers,
+            {place: (own.n_codes, int(own.unknown)) for place, own in self.lookup_of.items()},
+            rows,
+            weights,
+            preprocessing=preprocessing,
+            n_bins=n_bins,
+            is_complete=is_complete,
         )
         if encoding is not None and numbers.dtype == np.float32:
             self._warn_of_lost_digits(encoding)
@@ -317,8 +349,9 @@ class TableInputs(Inputs):
         return self.encoding is not None and self.encoding.clips
 
     @cached_property
-    def _others(self):
-        return np.setdiff1d(np.arange(self.n_features), self.places)
+    def lookup_of(self):
+        """dict of int to Lookup: of each column that holds categories."""
+        return dict(zip(self.places.tolist(), self.lookups, strict=True))
 
     @property
     def n_inputs(self):
@@ -334,52 +367,50 @@ class TableInputs(Inputs):
             NaN is missing, -1 an unknown category where none was infrequent.
         is_complete : bool
         """
-        if self.names is None and not len(self.places) and self._is_plain(X):
-            return X, True
-        table = read_table(X, self.names, is_exact=bool(len(self.places)))
-        self.check_rows(table.shape, feature_names_of(table))
-        return self.read_known(table), False
+        table, names = read_table(X, self.names, is_exact=bool(len(self.places)))
+        self.check_rows(table.shape, names)
+        return numbers_of(table, self.lookup_of)
 
-    def _is_plain(self, X):
-        # A plain array of finite numbers of the right shape is what a served estimator nearly
-        # always gets: all that is to be checked takes one pass. NaN is less than nothing.
-        return (
-            type(X) is np.ndarray
+    def transform(self, X, dtype, keeps_float64=False):
+        """Read and encode rows: see `Inputs.transform`."""
+        # A few rows of a plain array are what a served estimator nearly always gets.
+        if (
+            self._takes_numbers
+            and type(X) is np.ndarray
             and X.ndim == 2
+            and 0 < X.shape[0] <= _FEW_ROWS
             and X.shape[1] == self.n_features
-            and (X.dtype == np.float64 or X.dtype == np.float32)
-            and len(X) > 0
-            and float(np.vdot(X, X)) < _LARGEST_SQUARES
-        )
+        ):
+            numbers, is_complete = numbers_of(X)
+            if keeps_float64 and numbers.dtype == np.float64:
+                dtype = numbers.dtype
+            return self.encoding.encode(numbers, dtype, is_complete)
+        return super().transform(X, dtype, keeps_float64)
 
-    def read_known(self, table):
-        """Return a table of the right columns as numbers and codes."""
-        if not len(self.places):
-            return numbers_of(table, has_missing=not hasattr(table, "tocsr"))
-        if hasattr(table, "tocsr"):
-            table = table.toarray()
-        numbers = np.empty(table.shape)
-        numbers[:, self._others] = numbers_of(table, self._others)
-        for place, lookup in zip(self.places.tolist(), self.lookups, strict=True):
-            numbers[:, place] = lookup.find(column_of(table, place), label_of(table, place))
-        return numbers
+    @cached_property
+    def _takes_numbers(self):
+        return self.names is None and not len(self.places) and self.encoding is not None
 
     def encode(self, numbers, dtype, is_complete=False):
         """Return numbers as the network takes them: see `Inputs.encode`."""
-        encoding = self.encoding
-        if is_complete and encoding is None:
-            return numbers.astype(dtype, copy=False)
-        is_sparse = not is_complete and hasattr(numbers, "tocsr")
+        encoding, n_rows = self.encoding, numbers.shape[0]
         if encoding is None:
-            if not is_sparse:
+            if not is_complete:
                 check_finite(numbers, has_missing=False)
             return _in_dtype(numbers, dtype)
-        if not is_sparse:
-            return encoding.encode(numbers, dtype, is_complete)
-        inputs = np.empty((numbers.shape[0], self.n_inputs), dtype=dtype)
-        for start in range(0, numbers.shape[0], _BLOCK_ROWS):
-            rows = slice(start, start + _BLOCK_ROWS)
-            inputs[rows] = encoding.encode(numbers[rows].toarray(), dtype)
+        n_block = max(16, _BLOCK_BYTES // (8 * max(1, self.n_inputs, self.n_features)))
+        is_sparse = hasattr(numbers, "tocsr")
+        if n_rows <= n_block:
+            block = numbers.toarray() if is_sparse else numbers
+            return encoding.encode(block, dtype, is_complete)
+        xp, device = namespace_of(numbers), {}
+        if xp is not np:
+            device["device"] = numbers.device
+        inputs = xp.empty((n_rows, self.n_inputs), dtype=dtype_in(xp, dtype), **device)
+        for start in range(0, n_rows, n_block):
+            rows = slice(start, start + n_block)
+            block = numbers[rows, :].toarray() if is_sparse else numbers[rows, :]
+            encoding.encode(block, dtype, is_complete, out=inputs[rows, :])
         return inputs
 
     def trace(self, columns, seen):
@@ -443,13 +474,12 @@ class PipelineInputs(Inputs):
 
     def read(self, X):
         """Check rows and return them as a table: see `Inputs.read`."""
-        table = read_table(X, self.names, is_exact=bool(self.coded), keeps_types=True)
+        table, names = read_table(X, self.names, is_exact=bool(self.coded), keeps_types=True)
         if type(table) is not np.ndarray and hasattr(table, "tocsr"):
             raise TypeError(
                 "Sparse data was passed for X, but a frozen pipeline takes dense data. Pass "
                 "X.toarray(), or predict by the pipeline itself."
             )
-        names = feature_names_of(table)
         if names is not None and self.names is not None and names != self.names:
             table, names = self._by_name(table, names)
         self.check_rows(table.shape, names)
@@ -478,10 +508,7 @@ class PipelineInputs(Inputs):
         return np.concatenate(numbers), all(is_complete)
 
     def _apply_block(self, table):
-        made = self.chain.apply(table)
-        if isinstance(made, np.ndarray) and self.inner.names is None:
-            return self.inner.read(made)
-        return self.inner.read_known(made), False
+        return numbers_of(self.chain.apply(table), self.inner.lookup_of)
 
     def encode(self, numbers, dtype, is_complete=False):
         """Return numbers as the network takes them: see `Inputs.encode`."""
@@ -534,14 +561,14 @@ class SampleInputs(Inputs):
         Returns
         -------
         inputs : SampleInputs
-        numbers : array of shape (n, n_features)
-            As `read` returns them.
+        numbers, is_complete
+            As of `read`.
         """
-        samples = cls._read_samples(X, owner)
+        samples, names = cls._read_samples(X, owner)
         shape, options = cls._find_shape(samples.shape, **options)
         check_first_rows(samples.shape, owner, least)
-        inputs = cls(owner, prod(shape), feature_names_of(samples), shape, **options)
-        return inputs, inputs._numbers(samples)
+        inputs = cls(owner, prod(shape), names, shape, **options)
+        return inputs, inputs._numbers(samples), True
 
     @staticmethod
     def _find_shape(X_shape, **options):
@@ -567,8 +594,8 @@ class SampleInputs(Inputs):
             one of these.
         is_complete : bool
         """
-        samples = self._read_samples(X, self.owner, self.names)
-        self._check_shape(samples.shape, feature_names_of(samples))
+        samples, names = self._read_samples(X, self.owner, self.names)
+        self._check_shape(samples.shape, names)
         return self._numbers(samples), True
 
     def _check_shape(self, shape, names):
@@ -595,7 +622,7 @@ class SampleInputs(Inputs):
             return array.astype(np.int64, copy=False)
         if array.dtype == np.uint8 and not self.takes_integers:
             return array
-        numbers = numbers_of(samples, has_missing=False)
+        numbers, _ = numbers_of(samples, has_missing=False)
         if not self.takes_integers:
             return numbers
         if (numbers != np.trunc(numbers)).any():

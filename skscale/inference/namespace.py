@@ -56,11 +56,6 @@ def dtype_in(xp, dtype):
     return dtype if xp is np else getattr(xp, np.dtype(dtype).name)
 
 
-def assign_(xp, into, values):
-    """Overwrite a part of an array; NumPy casts on the way, without another copy."""
-    into[...] = values if xp is np else xp.astype(values, into.dtype, copy=False)
-
-
 def cast(xp, x, dtype):
     """Return an array in a dtype of the namespace; itself where it has it."""
     return x.astype(dtype, copy=False) if xp is np else xp.astype(x, dtype, copy=False)

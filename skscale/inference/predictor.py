@@ -59,11 +59,11 @@ class Predictor:
         TypeError, ValueError
             If X is other than the rows of the fit, or an output is not finite.
         """
-        numbers, is_complete = self.inputs.read(X)
-        dtype = self.network.dtype
-        if self.head.in_dtype_of_X and numbers.dtype == np.float64:
-            dtype = numbers.dtype
-        outputs = self.network.outputs(self.inputs.encode(numbers, dtype, is_complete))
+        dtype, keeps_float64 = self.network.dtype, self.head.in_dtype_of_X
+        x = self.inputs.transform(X, dtype, keeps_float64)
+        if keeps_float64 and x.dtype == np.float64:
+            dtype = x.dtype
+        outputs = self.network.outputs(x)
         # One pass, in nearly all cases.
         if not math.isfinite(np.vdot(outputs, outputs)) and not np.isfinite(outputs).all():
             raise ValueError(

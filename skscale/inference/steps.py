@@ -46,7 +46,7 @@ def floats_of(table):
     """
     X = join(table)
     if X.dtype not in _FLOATS:
-        X = X.astype(np.float64) if X.dtype.kind in "biuf" else numbers_of(table)
+        X = X.astype(np.float64) if X.dtype.kind in "biuf" else numbers_of(table)[0]
     if _may_be_infinite(X) and np.isinf(X).any():
         raise ValueError(
             f"Input X contains infinity or a value too large for {X.dtype!r}. Expected "

@@ -52,7 +52,7 @@ TRUSTED_TYPES = (
     "numpy.dtype",
     "skscale.estimators.cnn.ScaledCNNClassifier",
     "skscale.estimators.cnn.ScaledCNNRegressor",
-    "skscale.estimators.description.Continuation",
+    "skscale.estimators.warm_start.Continuation",
     "skscale.estimators.mlp.ScaledMLPClassifier",
     "skscale.estimators.mlp.ScaledMLPRegressor",
     "skscale.estimators.network.ScaledNetworkClassifier",

@@ -174,7 +174,8 @@ class _Counter:
         if self.is_dense:
             self._count_inputs = lambda at: count_inputs(X, y, estimator, prefix, at)
         else:
-            self._inputs, _ = network._fit_inputs(sample_before(X, y, estimator, prefix))
+            some = sample_before(X, y, estimator, prefix)
+            self._inputs, *_ = network._inputs.fit(some, "", **network._reading)
 
     def _at(self, phi, of_depth=1.0, of_width=1.0, of_resolution=1.0):
         return clone(self.network).set_params(

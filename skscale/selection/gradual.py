@@ -14,11 +14,10 @@ from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import get_routing_for_object
 
 from ..estimators.cnn import ScaledCNN
-from ..estimators.description import draw_seed
 from ..estimators.mlp import ScaledMLP
 from ..estimators.targets import refuse_mixed_labels
 from ..inference.weights import Weights
-from ..training.random import initial_stream
+from ..training.random import draw_seed, initial_stream
 from ._search_private import BaseSearchCV
 from .costs import accepts_weights, cost_scoring
 from .grids import find_network, widths_up_to_rows

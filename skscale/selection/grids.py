@@ -191,9 +191,10 @@ def count_inputs(X, y, estimator, prefix, network):
     """Count the inputs of the network: what steps before it and its encoding make of X."""
     some = sample_before(X, y, estimator, prefix)
     network = ScaledMLPClassifier() if network is None else clone(network)
-    inputs, numbers = network._fit_inputs(some)
-    rows = np.arange(numbers.shape[0])
-    return inputs.fit_encoding(numbers, rows, None, np.float32, **network._encoding).n_inputs
+    inputs, numbers, is_complete = network._inputs.fit(some, "", **network._reading)
+    rows, options = np.arange(numbers.shape[0]), network._encoding
+    inputs = inputs.fit_encoding(numbers, is_complete, rows, None, np.float32, **options)
+    return inputs.n_inputs
 
 
 def count_outputs(y, network):

@@ -4,6 +4,8 @@ Each purpose has a stream of its own, so that what one draws never shifts anothe
 candidates with one seed and one fold see the same order of rows whatever their width.
 """
 
+from numbers import Integral
+
 import numpy as np
 
 # Dropout compares 16 random bits: a rate is met within 1 / 131072.
@@ -18,6 +20,25 @@ def sequences(seed):
     augmentation and what a module draws of its own.
     """
     return np.random.SeedSequence(seed).spawn(7)
+
+
+def draw_seed(random_state):
+    """Return the seed of a fit.
+
+    Parameters
+    ----------
+    random_state : None, int or RandomState
+        None takes fresh entropy of the operating system; a RandomState is advanced.
+
+    Returns
+    -------
+    int
+    """
+    if random_state is None:
+        return np.random.SeedSequence().entropy
+    if isinstance(random_state, Integral):
+        return int(random_state)
+    return int(random_state.randint(2**63, dtype=np.int64))
 
 
 def split_random_state(seed):

@@ -1,0 +1,123 @@
+"""Streams: one pass over rows that come in pieces, as `partial_fit` makes it."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..training.random import draw_seed
+from .targets import SMALLEST_WEIGHT
+from .warm_start import Continuation, former_weights
+
+# Of `learning_rate`: what never falls must be smaller.
+STREAM_RATE = 0.2
+
+
+def describe_pass(estimator, X, y, sample_weight, former, head):
+    """Return the task of one pass over some rows, and the Fit.
+
+    Parameters
+    ----------
+    estimator : ScaledEstimator
+    X, y, sample_weight
+        As passed to `partial_fit`.
+    former : Predictor or None
+        That of the rows before.
+    head : Labels or None
+        Of the classes that were passed with the first rows.
+
+    Returns
+    -------
+    task : Task
+    fit : Fit
+    """
+    device = estimator._resolve_device()
+    known = head if former is None else former.head
+    rows = estimator._read_rows(X, y, sample_weight, former, known, is_stream=True)
+    weights, n_rows = rows.weights, rows.numbers.shape[0]
+    n_before, before = 0, Continuation()
+    if former is not None:
+        n_before, before = estimator.n_samples_seen_, estimator._continuation
+    seed = draw_seed(estimator.random_state)
+    if n_before:
+        # Else an int would take the rows of every call in one order.
+        seed = (seed, n_before)
+    used = np.arange(n_rows) if weights is None else np.flatnonzero(weights > 0)
+    if not len(used):
+        raise ValueError(
+            "No row has a positive weight, class weights included. Expected at least one."
+        )
+    weights, mean, n_weighed = weigh_stream(weights, used, n_rows, n_before, before)
+    head, targets, rate, rescale = estimator._follow_targets(
+        rows, used, weights, n_weighed, former
+    )
+    task, fit = estimator._make_task(
+        rows,
+        used,
+        weights,
+        former,
+        head=head,
+        targets=targets,
+        n_samples_seen=n_before + len(used),
+        continuation=replace(
+            before,
+            mean_weight=mean,
+            optimizer_states=None,
+            rate=before.rate if rate is None else rate,
+        ),
+        is_stream=True,
+        valid_rows=None,
+        seed=seed,
+        device=device,
+        keeps_optimizer=True,
+    )
+    # A stream has no end that the rate could fall towards, and a pass is a pass.
+    task.recipe = replace(
+        task.recipe,
+        max_epochs=1,
+        max_seconds=None,
+        learning_rate=STREAM_RATE * task.recipe.learning_rate,
+        lr_schedule="constant",
+    )
+    if former is not None:
+        task.initial = former_weights(estimator, former, task.architecture)
+        if rescale is not None:
+            task.initial = estimator._rescale_output(task.initial, *rescale)
+        task.optimizer_state = before.optimizer_states
+    return task, fit
+
+
+def weigh_stream(weights, used, n_rows, n_before, before):
+    """Return weights of which the mean over all rows of a stream is one, `fit` included.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_rows,) or None
+    used : ndarray of int
+        Rows with weight.
+    n_rows, n_before : int
+        Rows of this piece, and rows seen before.
+    before : Continuation
+
+    Returns
+    -------
+    weights : ndarray of shape (n_rows,) or None
+    mean : float
+        Mean weight of all rows so far.
+    n_weighed : float
+        Rows seen before, by what they weigh now.
+    """
+    own = 1.0
+    if weights is not None:
+        largest = weights.max()
+        own = largest * (weights[used] / largest).mean()  # their sum may overflow
+    mean = of_before = own
+    if n_before and before.mean_weight is not None:
+        n_seen = n_before + len(used)
+        of_before = before.mean_weight
+        mean = of_before * (n_before / n_seen) + own * (len(used) / n_seen)
+    if weights is not None or mean != 1.0:
+        weights = np.ones(n_rows) if weights is None else weights
+        weights = weights / mean
+        # Rows that hardly weigh anything beside those before are rows still.
+        weights[used] = np.maximum(weights[used], SMALLEST_WEIGHT)
+    return weights, mean, n_before * (of_before / mean)

@@ -1,0 +1,48 @@
+"""Reports of a training as it goes: printed lines, and scikit-learn's callbacks."""
+
+from dataclasses import replace
+
+from ..training.task import TrainedNetwork
+
+
+def watch_epochs(estimator, context, task, fit, n_epochs, seen):
+    """Return what the engine calls after each epoch."""
+    from ..training.fusion import fit_number
+
+    is_watched = hasattr(estimator, "_skl_callbacks")
+    # Not the task itself: it holds this function, and with it its rows.
+    architecture, is_validated = task.architecture, task.valid_rows is not None
+    buffers, number = task.buffers or [], fit_number()
+    # Of those that train together each says which it is.
+    title = type(estimator).__name__ + ("" if number is None else f", fit {number}")
+
+    def on_epoch_end(epoch, get_weights):
+        if estimator.verbose:
+            validation = ""
+            if is_validated:
+                validation = f", validation score {epoch['validation_score']:.5f}"
+            print(
+                f"{title}: epoch {epoch['epoch']}/{n_epochs}, "
+                f"train loss {epoch['train_loss']:.5f}{validation}, "
+                f"{epoch['seconds']:.2f} s"
+            )
+        if not is_watched:
+            return False
+
+        def fitted_attributes():
+            weights = get_weights()
+            if not weights.buffers:
+                weights = replace(weights, buffers=buffers)
+            # Pruned networks are narrower than they began.
+            network = estimator._make_network(
+                architecture.shaped_as(weights), [TrainedNetwork(weights)]
+            )
+            return estimator._describe_fitted(network, fit)
+
+        subcontext = context.subcontext(task_name="epoch")
+        subcontext.call_on_fit_task_begin(estimator=estimator, **seen)
+        return subcontext.call_on_fit_task_end(
+            estimator=estimator, reconstruction_attributes=fitted_attributes, **seen
+        )
+
+    return on_epoch_end

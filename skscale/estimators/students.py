@@ -1,0 +1,93 @@
+"""Students: networks that learn from a teacher."""
+
+import copy
+import warnings
+from dataclasses import replace
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import is_classifier
+from sklearn.utils import get_tags
+
+from .._sklearn_private import _safe_indexing
+from ..inference.columns import join, read_table
+from ..training.task import ValidationSet
+from .targets import check_weights
+
+
+def describe_student(estimator, task, fit, X, y, sample_weight):
+    """Turn the task of a fit into that of a student of `teacher`."""
+    from ..compression.distillation import labels_of, mix_columns, mix_sources
+
+    rows, n_rows, n_new = task.train_rows, task.X.shape[0], int(estimator.n_synthetic)
+    X = X.tocsr() if issparse(X) else X
+    if not hasattr(X, "shape"):
+        X = join(read_table(X, n_dims=None)[0])
+    y = np.asarray(y.toarray() if issparse(y) else y)
+    y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+    weights = check_weights(X.shape[0], sample_weight)
+    X_taught, X_new, inputs = _safe_indexing(X, rows), None, task.X
+    is_of_images = len(X_taught.shape) > 2
+    if is_of_images and not get_tags(estimator.teacher).input_tags.three_d_array:
+        X_taught = X_taught.reshape(len(X_taught), -1)  # a teacher of tables
+    if n_new:
+        if issparse(X):
+            raise ValueError(
+                "n_synthetic mixes the columns of rows, which needs dense X, got a sparse "
+                "one. Set n_synthetic=0."
+            )
+        first, other, random = mix_sources(task.X[rows], n_new)
+        is_other = random.random((n_new, X.shape[1])) < 0.5
+        X_new = mix_columns(X_taught, first, other, is_other)
+        new = fit.inputs.transform(X_new, estimator._network_dtype)
+        inputs = np.concatenate([inputs, new])
+    labels, labels_new = labels_of(
+        estimator.teacher,
+        X_taught,
+        y[rows],
+        None if weights is None else weights[rows],
+        classes=fit.head.classes if is_classifier(estimator) else None,
+        is_multilabel=fit.head.kind == "multilabel",
+        cv=estimator.teacher_cv,
+        memory=estimator.memory,
+        X_new=X_new,
+    )
+    weights = task.weights
+    if weights is not None and n_new:
+        weights = np.concatenate([weights, np.ones(n_new, weights.dtype)])
+    validation = task.validation
+    if validation is None and task.valid_rows is not None:
+        # Epochs are judged by the truth.
+        validation = ValidationSet(task.X, task.targets, task.weights)
+    return replace(
+        task,
+        X=inputs,
+        weights=weights,
+        train_rows=np.concatenate([rows, n_rows + np.arange(n_new)]),
+        validation=validation,
+        recipe=estimator._describe_recipe(len(rows) + n_new, fit.dropout),
+        **estimator._teach(task, fit.head, labels, labels_new),
+    )
+
+
+def warn_unless_it_pays(estimator, architecture, student, alone, validation):
+    """Warn where a student does not gain from its teacher."""
+    if isinstance(student, Exception) or isinstance(alone, Exception):
+        return
+    losses = []
+    for network in (student, alone):
+        if validation is None:
+            losses.append(-max(epoch["validation_score"] for epoch in network.history))
+            continue
+        network = copy.copy(network)
+        losses.append(estimator._calibrate(architecture, network, *validation))
+    loss, loss_alone = losses
+    if loss_alone <= loss:
+        warnings.warn(
+            "Without its teacher the student does as well: its mean loss on the validation "
+            f"rows is {loss_alone:.4f}, with the teacher {loss:.4f}. Distillation does not "
+            "pay here. Try n_synthetic, another distillation_weight or teacher, or set "
+            "teacher=None.",
+            UserWarning,
+            stacklevel=6,
+        )

@@ -1,0 +1,69 @@
+"""Validation rows that are passed to `fit`, in place of a share of its own."""
+
+from scipy.sparse import csr_array, issparse
+from sklearn.utils import check_consistent_length
+
+from ..training.task import ValidationSet
+from .targets import check_weights, rescale_weights
+
+
+def read_validation(estimator, rows, X_val, y_val, sample_weight_val):
+    """Check validation rows that were passed.
+
+    Parameters
+    ----------
+    estimator : ScaledEstimator
+    rows : Rows
+        Those that are trained on.
+    X_val, y_val, sample_weight_val
+        As passed to `fit`.
+
+    Returns
+    -------
+    numbers, is_complete
+        As of `Inputs.read`.
+    y : ndarray
+    weights : ndarray of shape (n_val,) or None
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one of X_val and y_val is missing, or they are other than X and y.
+    """
+    if X_val is None and y_val is None:
+        raise ValueError(
+            "sample_weight_val is provided, but X_val and y_val were not provided."
+        )
+    if X_val is None or y_val is None:
+        given, missing = ("y_val", "X_val") if X_val is None else ("X_val", "y_val")
+        raise ValueError(f"{given} is provided, but {missing} was not provided.")
+    if not estimator.early_stopping:
+        raise ValueError(
+            "X_val and y_val are passed to fit while at the same time early_stopping is "
+            "False. They are there to stop by: set early_stopping=True, or leave them out."
+        )
+    numbers, is_complete = rows.inputs.read(X_val)
+    y = estimator._read_validation_targets(y_val, rows)
+    check_consistent_length(numbers, y)
+    if issparse(rows.numbers) and not issparse(numbers):
+        numbers = csr_array(numbers)
+    elif issparse(numbers) and not issparse(rows.numbers):
+        numbers = numbers.toarray()
+    weights = rescale_weights(check_weights(len(y), sample_weight_val))
+    if rows.of_class is not None:
+        of_row = rows.of_class[rows.head.encode(y, estimator._network_dtype)[1]]
+        weights = of_row * (1.0 if weights is None else weights)
+        if not weights.any():
+            raise ValueError(
+                "No row of X_val has a positive weight, class weights included. Expected "
+                "at least one."
+            )
+    return numbers, is_complete, y, weights
+
+
+def encode_validation(fit, dtype, numbers, is_complete, y, weights):
+    """Return validation rows, as `read_validation` returns them, as a ValidationSet."""
+    targets, _ = fit.head.encode(y, dtype)
+    if weights is not None:
+        weights = weights.astype(dtype)
+    return ValidationSet(fit.inputs.encode(numbers, dtype, is_complete), targets, weights)

@@ -1,0 +1,81 @@
+"""Trainings that go on with fitted networks: `warm_start`, `partial_fit`, `prune`."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..inference.weights import Weights
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """What a training that goes on needs of the one before, beside the predictor.
+
+    Parameters
+    ----------
+    mean_weight : float or None
+        Mean weight of the rows of a stream; None after `fit`.
+    rate : ndarray of shape (n_outputs,) or None
+        Mean of the counts so far, of a loss of logarithms.
+    full_widths : tuple of int or None
+        Widths that were asked for where units were pruned.
+    has_masks : bool
+        Whether weights were pruned, which stay zero.
+    optimizer_states : list of OptimizerState or None
+        Of each network of a stream.
+    """
+
+    mean_weight: float | None = None
+    rate: np.ndarray | None = None
+    full_widths: tuple | None = None
+    has_masks: bool = False
+    optimizer_states: list | None = None
+
+
+def choose_architecture(estimator, fit, fan_in, former, keeps_shape=False):
+    """Return the architecture asked for, or that of networks that keep their shape."""
+    before = None if former is None else former.network.architecture
+    if before is not None:
+        fan_in = before.fan_in
+    architecture = estimator._build_architecture(fit.inputs, fit.head.n_outputs, fan_in)
+    fit.widths = architecture.widths
+    is_pruned = fit.continuation.full_widths == architecture.widths
+    if before is not None and (keeps_shape or is_pruned):
+        return architecture.in_shape_of(before)
+    return architecture
+
+
+def go_on(estimator, task, fit, former):
+    """Begin with the fitted networks, brought to the depth and widths asked for."""
+    from ..compression.reshaping import is_reshaped, reshape
+
+    before, architecture = former.network.architecture, task.architecture
+    if not is_reshaped(before, architecture):
+        return replace(task, initial=former_weights(estimator, former, architecture))
+    fit.is_reshaped = True
+    # What was pruned of the former shape says nothing of the new one.
+    fit.continuation = replace(fit.continuation, full_widths=None, has_masks=False)
+    weights = former_weights(estimator, former, before)
+    kind = estimator.pruning_importance
+    reshaped = reshape(before, architecture, weights.members, task, kind)
+    return replace(task, initial=Weights.stack(reshaped))
+
+
+def former_weights(estimator, former, architecture):
+    """Return the fitted weights, in the dtype that is trained."""
+    before, weights = former.network.architecture, former.network.weights
+    if architecture != before:
+        raise ValueError(
+            "The fitted network is trained on, so all but its depth and width must stay, "
+            f"and in partial_fit these, too: it is {before}, and the "
+            f"parameters and data now ask for {architecture}. Use fit with "
+            "warm_start=False to begin anew."
+        )
+    n_members = weights.n_members or 1
+    if n_members != estimator.n_members:
+        raise ValueError(
+            "warm_start=True and partial_fit go on with the fitted networks: expected "
+            f"n_members={n_members}, got {estimator.n_members}. Use fit with "
+            "warm_start=False to begin anew."
+        )
+    return weights.astype(estimator._network_dtype)
