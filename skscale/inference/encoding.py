@@ -125,16 +125,22 @@ class TableEncoding(Part):
             if not is_complete:
                 is_missing = xp.isnan(x)
                 x = xp.where(is_missing, as_constant(xp, self.fill, X), x)
-            t = x - as_constant(xp, self.center, x)
-            t *= as_constant(xp, self.scale, x)
+            center, scale = self.center, self.scale
+            if xp is not np:
+                center, scale = as_constant(xp, center, x), as_constant(xp, scale, x)
+            t = x - center
+            t *= scale
             if self.clips:
                 divisor = t * (1 / CLIP)
                 divisor *= divisor
                 divisor += 1
-                divisor = in_place(xp, xp.sqrt, divisor)
-                t = np.divide(t, divisor, out=divisor) if xp is np else t / divisor
+                if xp is np:
+                    np.sqrt(divisor, out=divisor)
+                    t = np.divide(t, divisor, out=divisor)
+                else:
+                    t = t / xp.sqrt(divisor)
             if self._is_plain and out is None:
-                return cast(xp, t, dtype_in(xp, dtype))
+                return cast(xp, t, dtype if xp is np else dtype_in(xp, dtype))
         if out is None:
             device = {} if xp is np else {"device": X.device}
             out = xp.empty((X.shape[0], self.n_inputs), dtype=dtype_in(xp, dtype), **device)

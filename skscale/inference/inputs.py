@@ -15,6 +15,7 @@ import numpy as np
 from ..storage.tree import Part, expect, expect_places
 from .categories import Lookup, learn_categories, warn_of_silent_columns
 from .columns import (
+    FLOAT64,
     Columns,
     check_finite,
     column_of,
@@ -102,8 +103,8 @@ class Inputs(Part, abc.ABC):
             If X is other than the rows that it was fitted on.
         """
         numbers, is_complete = self.read(X)
-        if keeps_float64 and numbers.dtype == np.float64:
-            dtype = numbers.dtype
+        if keeps_float64 and numbers.dtype == FLOAT64:
+            dtype = FLOAT64
         return self.encode(numbers, dtype, is_complete)
 
     def fit_encoding(self, numbers, is_complete, rows, weights, dtype, **options):
@@ -382,19 +383,23 @@ class TableInputs(Inputs):
             and X.shape[1] == self.n_features
         ):
             numbers, is_complete = numbers_of(X)
-            if keeps_float64 and numbers.dtype == np.float64:
-                dtype = numbers.dtype
-            return self.encoding.encode(numbers, dtype, is_complete)
+            if keeps_float64 and numbers.dtype == FLOAT64:
+                dtype = FLOAT64
+            if self.encoding is not None:
+                return self.encoding.encode(numbers, dtype, is_complete)
+            return self.encode(numbers, dtype, is_complete)
         return super().transform(X, dtype, keeps_float64)
 
     @cached_property
     def _takes_numbers(self):
-        return self.names is None and not len(self.places) and self.encoding is not None
+        return self.names is None and not len(self.places)
 
     def encode(self, numbers, dtype, is_complete=False):
         """Return numbers as the network takes them: see `Inputs.encode`."""
         encoding, n_rows = self.encoding, numbers.shape[0]
         if encoding is None:
+            if is_complete and isinstance(numbers, np.ndarray):
+                return numbers.astype(dtype, copy=False)  # as read: float32 holds them
             if not is_complete:
                 check_finite(numbers, has_missing=False)
             return _in_dtype(numbers, dtype)

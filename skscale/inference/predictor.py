@@ -8,6 +8,7 @@ import numpy as np
 from ..networks.fitted import ModuleNetwork
 from ..storage import container
 from ..storage.tree import expect, pack
+from .columns import FLOAT64
 from .dense import Dense
 from .heads import Labels, Numbers
 from .inputs import Inputs
@@ -61,8 +62,8 @@ class Predictor:
         """
         dtype, keeps_float64 = self.network.dtype, self.head.in_dtype_of_X
         x = self.inputs.transform(X, dtype, keeps_float64)
-        if keeps_float64 and x.dtype == np.float64:
-            dtype = x.dtype
+        if keeps_float64 and x.dtype == FLOAT64:
+            dtype = FLOAT64
         outputs = self.network.outputs(x)
         # One pass, in nearly all cases.
         if not math.isfinite(np.vdot(outputs, outputs)) and not np.isfinite(outputs).all():
