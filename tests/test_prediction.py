@@ -1,4 +1,4 @@
-"""The short way of a plain array gives what scikit-learn's validation would have given."""
+"""The short way of a plain array gives what the long way would have given."""
 
 import contextlib
 import threading
@@ -27,12 +27,21 @@ def methods(estimator):
 def test_both_ways_give_the_same_bits(fitted, small, n_rows, dtype, monkeypatch):
     X = np.resize(small[0], (n_rows, small[0].shape[1])).astype(dtype)
     short = [method(X) for method in methods(fitted)]
-    monkeypatch.setattr(TableInputs, "transform", Inputs.transform)
+    taken = []
+
+    def check(*args):
+        taken.append(args)
+        return check_finite(*args)
+
+    check_finite = columns.check_finite
+    monkeypatch.setattr(columns, "check_finite", check)
     monkeypatch.setattr(columns, "_LARGEST_SQUARES", -1)
+    monkeypatch.setattr(TableInputs, "transform", Inputs.transform)
     for method, expected in zip(methods(fitted), short, strict=True):
         got = method(X)
         assert got.dtype == expected.dtype
         np.testing.assert_array_equal(got, expected)
+    assert len(taken) == len(short)
 
 
 @pytest.mark.parametrize("layout", ["F", "strided", "backwards", "read-only"])

@@ -17,7 +17,7 @@ _FEW_ROWS = 64
 LARGEST_EXACT = 1 << 53
 # As dtypes: to compare one with a type takes NumPy twice as long.
 FLOAT64 = np.dtype(np.float64)
-PLAIN_FLOATS = (FLOAT64, np.dtype(np.float32))
+_PLAIN_FLOATS = (FLOAT64, np.dtype(np.float32))
 _LARGEST_FLOAT32 = np.finfo(np.float32).max
 # Numbers whose squares sum to less are neither infinite nor too large for float32.
 _LARGEST_SQUARES = 1e76
@@ -439,7 +439,7 @@ def numbers_of(table, lookups=None, has_missing=True):
     if (
         type(table) is np.ndarray
         and not lookups
-        and table.dtype in PLAIN_FLOATS
+        and table.dtype in _PLAIN_FLOATS
         and table.flags.c_contiguous
         and float(np.vdot(table, table)) < _LARGEST_SQUARES
     ):

@@ -398,8 +398,6 @@ class TableInputs(Inputs):
         """Return numbers as the network takes them: see `Inputs.encode`."""
         encoding, n_rows = self.encoding, numbers.shape[0]
         if encoding is None:
-            if is_complete and isinstance(numbers, np.ndarray):
-                return numbers.astype(dtype, copy=False)  # as read: float32 holds them
             if not is_complete:
                 check_finite(numbers, has_missing=False)
             return _in_dtype(numbers, dtype)
@@ -653,15 +651,11 @@ class SampleInputs(Inputs):
 
 
 def _in_dtype(numbers, dtype):
-    """Cast numbers, and see that none became infinite."""
-    if numbers.dtype == dtype:
-        return numbers
+    """Cast numbers that were read: float32 holds them, see `check_finite`."""
+    if isinstance(numbers, np.ndarray):
+        return numbers.astype(dtype, copy=False)
     if hasattr(numbers, "tocsr"):
-        values = _in_dtype(numbers.data, dtype)
+        values = numbers.data.astype(dtype, copy=False)
         return type(numbers)((values, numbers.indices, numbers.indptr), shape=numbers.shape)
-    if not isinstance(numbers, np.ndarray):
-        return cast(namespace_of(numbers), numbers, dtype)
-    with np.errstate(over="ignore"):
-        made = numbers.astype(dtype)
-    check_finite(made)
-    return made
+    xp = namespace_of(numbers)
+    return cast(xp, numbers, dtype_in(xp, dtype))

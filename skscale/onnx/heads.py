@@ -97,7 +97,7 @@ def add_probabilities(graph, logits, head, dtype):
     if head.n_outputs > 1 and not head.is_multilabel:
         return graph.add("Softmax", logits, axis=1)
     z, one = add_scores(graph, logits, head), np.array(1, dtype)
-    # As in `skscale.inference.dense.sigmoid`: the digits of small probabilities are kept.
+    # As in `skscale.inference.heads.sigmoid`: the digits of small probabilities are kept.
     e = graph.add("Exp", graph.add("Neg", graph.add("Abs", z)))
     is_positive = graph.add("Greater", z, np.array(0, dtype))
     return graph.add("Div", graph.add("Where", is_positive, one, e), graph.add("Add", e, one))
