@@ -1,6 +1,7 @@
 """Tables as they come: scaling, categories, missing values, resolution."""
 
 import pickle
+import re
 
 import numpy as np
 import pandas as pd
@@ -405,3 +406,15 @@ def test_what_encode_returns_is_not_the_callers():
     fitted = ScaledMLPRegressor(**FAST, preprocessing=None).fit(X, X[:, 0])
     fitted.encode(X)[:] = 0
     assert X.any()
+
+
+@pytest.mark.parametrize("n_rows", [1, 200])
+@pytest.mark.parametrize("value", [np.inf, -1e39, np.nan])
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pd.DataFrame.to_numpy])
+def test_a_refused_number_is_told_with_its_column(make, value, n_rows):
+    X = pd.DataFrame({"a": np.arange(200.0), "b": np.arange(200.0) % 7})
+    fitted = ScaledMLPRegressor(**FAST, preprocessing=None).fit(make(X), X["b"])
+    bad = make(X.assign(b=value)[:n_rows])
+    label, told = "1" if isinstance(bad, np.ndarray) else "'b'", re.escape(f"{value:g}")
+    with pytest.raises(ValueError, match=f"X contains .*: column {label} of X holds {told}"):
+        fitted.predict(bad)

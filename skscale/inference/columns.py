@@ -469,7 +469,11 @@ def numbers_of(table, lookups=None, has_missing=True):
         if array.dtype.kind in "mM" and np.isnat(array).any():
             raise ValueError("X holds missing times (NaT). Expected numbers, all of them.")
         raise _no_numbers("X", array.dtype)
-    is_complete = check_finite(numbers, has_missing and (bool(lookups) or not is_sparse))
+    is_complete = check_finite(
+        numbers,
+        has_missing and (bool(lookups) or not is_sparse),
+        lambda place: label_of(table, chosen[place]),
+    )
     if not lookups:
         return numbers, is_complete
     coded = np.empty(table.shape)
@@ -532,7 +536,7 @@ def _no_numbers(label, dtype):
     )
 
 
-def check_finite(X, has_missing=True):
+def check_finite(X, has_missing=True, label=None):
     """Refuse numbers that are infinite, or too large for float32, in which networks train.
 
     Parameters
@@ -540,6 +544,8 @@ def check_finite(X, has_missing=True):
     X : ndarray or SciPy CSR array of shape (n_rows, n_columns)
     has_missing : bool, default=True
         Whether NaN may be among them.
+    label : callable or None, default=None
+        Of the place of a column, what a message calls it; None is `label_of` without names.
 
     Returns
     -------
@@ -558,8 +564,9 @@ def check_finite(X, has_missing=True):
         is_complete = not np.isnan(np.maximum.reduce(values, axis=None))
         if not is_complete and not has_missing:
             raise ValueError(
-                "Input X contains NaN. Expected all values: fill missing ones in first, by "
-                "sklearn.impute.SimpleImputer for example."
+                f"Input X contains NaN{_where(X, np.isnan(values), label)}. Expected all "
+                "values: fill missing ones in first, by sklearn.impute.SimpleImputer for "
+                "example."
             )
         largest = max(np.fmax.reduce(values, axis=None), -np.fmin.reduce(values, axis=None))
     if largest > _LARGEST_FLOAT32:
@@ -567,10 +574,19 @@ def check_finite(X, has_missing=True):
         if np.isfinite(largest):
             dtype, why = np.dtype(np.float32), ", in which networks are trained"
         raise ValueError(
-            f"Input X contains infinity or a value too large for {dtype!r}{why}. Expected "
-            "numbers of moderate size."
+            f"Input X contains infinity or a value too large for {dtype!r}{why}"
+            f"{_where(X, np.abs(values) == largest, label)}. Expected numbers of moderate size."
         )
     return is_complete
+
+
+def _where(X, is_found, label):
+    """Return the words that say which column holds the first of some values."""
+    first = int(is_found.argmax())
+    value = (X.data if hasattr(X, "tocsr") else X).flat[first]
+    place = int(X.indices[first]) if hasattr(X, "tocsr") else first % X.shape[1]
+    column = label_of(X, place) if label is None else label(place)
+    return f": {column[0].lower()}{column[1:]} holds {value:g}"
 
 
 def _warn_of_large_integers(array, label):

@@ -331,13 +331,15 @@ class TableInputs(Inputs):
         if is_lost.any():
             column = int(encoding.numbers[is_lost.argmax()])
             warnings.warn(
-                f"Column {column if self.names is None else self.names[column]!r} of X has a "
-                f"median of over {LOST_IN_FLOAT32:,} times its spread, and X is float32, which "
-                "keeps few digits of its variation. Expected columns of moderate size: pass X "
-                "as float64, or subtract the median first.",
+                f"{self._label_of(column)} has a median of over {LOST_IN_FLOAT32:,} times its "
+                "spread, and X is float32, which keeps few digits of its variation. Expected "
+                "columns of moderate size: pass X as float64, or subtract the median first.",
                 UserWarning,
                 stacklevel=3,
             )
+
+    def _label_of(self, place):
+        return f"Column {place if self.names is None else self.names[place]!r} of X"
 
     @property
     def coded(self):
@@ -399,7 +401,7 @@ class TableInputs(Inputs):
         encoding, n_rows = self.encoding, numbers.shape[0]
         if encoding is None:
             if not is_complete:
-                check_finite(numbers, has_missing=False)
+                check_finite(numbers, has_missing=False, label=self._label_of)
             return _in_dtype(numbers, dtype)
         n_block = max(16, _BLOCK_BYTES // (8 * max(1, self.n_inputs, self.n_features)))
         is_sparse = hasattr(numbers, "tocsr")
