@@ -116,7 +116,7 @@ def draw_candidates(search, title):
     ax.set(xscale="log", xlabel="parameters", ylabel="accuracy, mean of 3 folds", title=title)
     ax.margins(x=0.07, y=0.14)
     ax.grid(alpha=0.3)
-    ax.legend(frameon=False)
+    ax.legend(frameon=False, loc="lower right")
     plt.show()
 
 
