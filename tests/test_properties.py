@@ -39,6 +39,7 @@ from skscale import (
 )
 from skscale._sklearn_private import Interval, StrOptions, _safe_indexing
 from skscale.estimators.cnn import AUGMENTATIONS
+from skscale.estimators.targets import SMALLEST_WEIGHT
 from tests.test_network import Dense, Normalized
 
 pd = pytest.importorskip("pandas")
@@ -490,8 +491,8 @@ def check_fit(case):
         return
     known, known_y = rows, y
     if w is not None:
-        # A row without weight is none that was fitted on.
-        kept = np.flatnonzero(w > 0)
+        # A row without weight, or nearly so, is none that was fitted on.
+        kept = np.flatnonzero(w >= SMALLEST_WEIGHT * w.max())
         known_y = _safe_indexing(y, kept)
         known = Rows(_safe_indexing(rows.X, kept), len(kept), rows.what)
     found, refused = attempt(lambda: assert_predicts(fitted, known, known_y))

@@ -35,7 +35,8 @@ class Regresses(RegressorMixin):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Numbers to predict.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Non-negative weights of the rows. Rows of weight zero are left out.
+            Non-negative weights of the rows. Rows of weight zero, or below 1e-30 of the
+            largest, are left out.
         X_val : array-like or sparse matrix of shape (n_val, n_features) or None
             Rows to stop early by, in place of a share of X. In a Pipeline it is transformed
             as X is with `Pipeline(..., transform_input=["X_val"])`.
