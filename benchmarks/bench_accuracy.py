@@ -142,7 +142,7 @@ def skscale_search(is_regression, seed):
 
 METHODS = {
     "skscale": skscale(),
-    "skscale_members": skscale(n_members=8),
+    "skscale_members": skscale(n_estimators=8),
     "skscale_search": skscale_search,
     "sklearn_mlp": sklearn_mlp,
     "boosting": boosting,

@@ -53,7 +53,7 @@ ROWS = 10_000
 FRACTIONS = [20, 80, 320]
 # Rows mixed for the teacher to label, a training row.
 SYNTHETIC = 2
-GRID = {"width": [32, 128, 512], "depth": [1, 2, 4], "n_members": [1, 8]}
+GRID = {"width": [32, 128, 512], "depth": [1, 2, 4], "n_estimators": [1, 8]}
 
 
 def load(name, seed):
@@ -167,7 +167,7 @@ def fit_and_score(parameters, is_regression, seed, X, y, X_test, y_test):
         "n_parameters": model.complexity_.n_parameters,
         "widths": list(model.complexity_.widths),
         "score": float(model.score(X_test, y_test)),
-        "seconds": model.fit_seconds_,
+        "seconds": model.fit_time_,
     }
 
 
@@ -189,7 +189,7 @@ def measure_frontier(records, options):
             found = {
                 "teacher": {
                     "n_parameters": whole, "score": float(teacher.score(X_test, y_test)),
-                    "seconds": teacher.fit_seconds_,
+                    "seconds": teacher.fit_time_,
                 },
             }  # fmt: skip
             shape = (X.shape[1], teacher.architecture_.n_outputs)

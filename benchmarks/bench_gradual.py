@@ -42,7 +42,7 @@ def timed(search, X, y):
 def fit_grid(model, X, y):
     search = GridSearchCV(
         model,
-        scale_grid(X, y, model),
+        scale_grid(model, X, y),
         scoring=cost_scoring(costs=["n_parameters"]),
         refit=SmallestWithin(),
     )

@@ -67,7 +67,7 @@ def seconds_of_progress(folder, device):
             memory=folder,
             device=device,
             width=width,
-            n_members=16,
+            n_estimators=16,
             max_epochs=2,
         )
         network.fit(X, y)

@@ -95,7 +95,7 @@ VARIANTS = [
     ("100 epochs", {"max_epochs": 100, "n_iter_no_change": 50}, None, "this table"),
     ("width 256", {"width": 256}, None, "this table"),
     ("depth 3", {"depth": 3}, None, "this table"),
-    ("8 members", {"n_members": 8}, None, "Lakshminarayanan et al. 2017"),
+    ("8 members", {"n_estimators": 8}, None, "Lakshminarayanan et al. 2017"),
     ("resolution 16", {"resolution": 16}, None, "Gorishniy et al. 2022"),
 ]  # fmt: skip
 

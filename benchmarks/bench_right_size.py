@@ -76,7 +76,7 @@ def run(name, X, y, seed, n_rows):
     model = make_model(X, is_regression, seed)
     search = GridSearchCV(
         model,
-        scale_grid(X_train, y_train, model),
+        scale_grid(model, X_train, y_train),
         scoring=cost_scoring(costs=["n_parameters"]),
         refit=SmallestWithin(standard_errors=1),
         cv=5,

@@ -98,7 +98,7 @@ def describe_variants(n_rows):
     narrow = classic | {"width": (32,)}
     taught = {
         "teacher": ScaledMLPClassifier(
-            width=256, n_members=8, preprocessing=None, random_state=0
+            width=256, n_estimators=8, preprocessing=None, random_state=0
         ),
         "teacher_cv": None,  # one fit of the teacher, where labels out of fold take six
         "distillation_weight": 0.9,

@@ -64,7 +64,7 @@ for params, score, n, seconds in zip(
     strict=True,
 ):
     print(f"{params}: accuracy {score:.3f}, {n:,.0f} parameters, {seconds:.1f} s")
-print(f"{len(results['params'])} of {len(search.ladder_)} rungs; chosen: {search.best_params_}")
+print(f"{len(results['params'])} of {len(search.scales_)} rungs; chosen: {search.best_params_}")
 print(f"on the test rows {np.mean(search.predict(X_test) == y_test):.3f}")
 
 # %%

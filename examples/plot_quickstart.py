@@ -47,7 +47,7 @@ def search_scales(X, y, n_candidates):
     model = ScaledMLPClassifier(random_state=0)
     search = GridSearchCV(
         model,
-        scale_grid(X, y, model, n_candidates),
+        scale_grid(model, X, y, n_candidates),
         scoring=cost_scoring("accuracy", costs=["n_parameters", "size_bytes"]),
         refit=SmallestWithin(standard_errors=1),
         cv=3,

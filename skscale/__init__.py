@@ -13,7 +13,7 @@ __version__ = "0.1.0.dev1"
 _EXPORTS = {
     "BestUnder": "skscale.selection.rules",
     "CompressionDisplay": "skscale.inspection.displays",
-    "FileError": "skscale.storage.container",
+    "InvalidFileError": "skscale.storage.container",
     "GradualScaleSearchCV": "skscale.selection.gradual",
     "InconsistentVersionWarning": "skscale.estimators.pickling",
     "ParetoDisplay": "skscale.inspection.displays",

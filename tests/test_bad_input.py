@@ -91,7 +91,7 @@ class Subject:
     def make(self, **parameters):
         """Return a new one with other parameters of the network."""
         if self.is_search and "width" in parameters:
-            return clone(self.estimator).set_params(ladder={"width": [parameters["width"]]})
+            return clone(self.estimator).set_params(scales={"width": [parameters["width"]]})
         prefix = "estimator__" if self.is_search else ""
         changed = {f"{prefix}{name}": value for name, value in parameters.items()}
         return clone(self.estimator).set_params(**changed)
@@ -732,7 +732,7 @@ BAD_PARAMETERS = {
     ],
     "100 others": [
         {"resolution": -1}, {"phi": "big"}, {"phi": np.inf}, {"phi_width": 0.5},
-        {"n_members": 0}, {"distillation_weight": 2}, {"teacher_cv": "foo"}, {"memory": 3},
+        {"n_estimators": 0}, {"distillation_weight": 2}, {"teacher_cv": "foo"}, {"memory": 3},
         {"precision": "float16"}, {"random_state": "foo"}, {"warm_start": 2},
         {"device": 3},
     ],
@@ -895,7 +895,7 @@ IMAGE_PARAMETERS = [
     {"phi": 3, "resolution": 3},
     {"depth": 3, "augmentation": ("crop", "flip", "shift", "erase")},
     {"precision": "bfloat16"},
-    {"n_members": 2, "pruning": 0.5, "pruning_epochs": 1},
+    {"n_estimators": 2, "pruning": 0.5, "pruning_epochs": 1},
 ]
 
 

@@ -201,7 +201,7 @@ def test_digits_are_read_and_numbers_of_images_are_predicted(images):
 
 def test_a_pickle_holds_arrays_and_predicts_the_same(images):
     X, y = images[0][:200], images[1][:200]
-    network = ScaledCNNClassifier(n_members=2, **FAST).fit(X, y)
+    network = ScaledCNNClassifier(n_estimators=2, **FAST).fit(X, y)
     expected = network.predict_proba(X)
     data = pickle.dumps(network)
     assert b"torch" not in data
@@ -233,7 +233,7 @@ def test_what_predicting_needs_is_said_where_there_is_no_torch(images, tmp_path)
 def test_members_are_as_they_are_alone(images):
     X, y = images[0][:150], images[1][:150]
     settings = {**FAST, "precision": "float64", "augmentation": ("shift", "erase")}
-    both = ScaledCNNClassifier(n_members=2, calibrate=False, **settings).fit(X, y)
+    both = ScaledCNNClassifier(n_estimators=2, calibrate=False, **settings).fit(X, y)
     alone = ScaledCNNClassifier(calibrate=False, **settings).fit(X, y)
     for stacked, lone in zip(both.coefs_, alone.coefs_, strict=True):
         np.testing.assert_allclose(stacked[0], lone, rtol=1e-9, atol=1e-12)
@@ -345,7 +345,7 @@ def test_pruning_removes_channels_and_the_pickle_is_smaller(images):
     assert pruned.complexity_.n_macs < 0.4 * full.complexity_.n_macs
     assert len(pickle.dumps(pruned)) < 0.6 * len(pickle.dumps(full))
     assert pruned.score(X, y) > 0.8
-    again = prune(full, 0.5, X, y)
+    again = prune(full, X, y, amount=0.5)
     assert sum(again.complexity_.widths) == sum(full.complexity_.widths) // 2
     assert again.n_iter_ == 12  # two after the first step, ten after the second
     on = clone(pruned).set_params(warm_start=True, max_epochs=3)

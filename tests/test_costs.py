@@ -79,7 +79,7 @@ def test_the_score_is_that_of_scikit_learn(iris, scoring):
 
 
 def test_a_search_has_a_column_for_each_cost_of_positive_measurements(iris):
-    names = ("n_parameters", "n_macs", "size_bytes", "latency_us", "fit_seconds")
+    names = ("n_parameters", "n_macs", "size_bytes", "latency_us", "fit_time")
     search = GridSearchCV(
         NETWORK, {"width": [5, 50]}, scoring=cost_scoring("accuracy", names), refit="score"
     )
@@ -96,7 +96,7 @@ def test_a_search_has_a_column_for_each_cost_of_positive_measurements(iris):
 
 
 def test_what_cannot_be_known_is_left_out_with_one_warning(iris):
-    scoring = cost_scoring(costs=["n_parameters", "fit_seconds", "size_bytes"])
+    scoring = cost_scoring(costs=["n_parameters", "fit_time", "size_bytes"])
     forest = RandomForestClassifier(3)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -104,7 +104,7 @@ def test_what_cannot_be_known_is_left_out_with_one_warning(iris):
     messages = [str(w.message) for w in caught]
     assert len(messages) == 2
     assert "'n_parameters' of RandomForestClassifier cannot be known" in messages[0]
-    assert "'fit_seconds' of RandomForestClassifier cannot be known" in messages[1]
+    assert "'fit_time' of RandomForestClassifier cannot be known" in messages[1]
     assert set(results) == {"fit_time", "score_time", "test_score", "test_size_bytes"}
 
 
@@ -303,11 +303,11 @@ def test_shares_of_a_stack_add_up_to_its_time(digits):
     with joblib.parallel_config(backend="skscale"):
         fitted = joblib.Parallel()(joblib.delayed(n.fit)(X, y) for n in networks)
     seconds = time.perf_counter() - start
-    shares = [n.fit_seconds_ for n in fitted]
+    shares = [n.fit_time_ for n in fitted]
     assert 0 < shares[0] < shares[1] < shares[2]
     assert sum(shares) < seconds
     alone = networks[0].fit(X, y)
-    assert alone.fit_seconds_ > 0
+    assert alone.fit_time_ > 0
     assert alone.peak_device_bytes_ is None
 
 

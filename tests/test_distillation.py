@@ -179,7 +179,7 @@ def test_any_classifier_teaches(kind, n_classes):
         "decision": RidgeClassifier(),
         "pipeline": make_pipeline(StandardScaler(), LogisticRegression()),
         "ours": ScaledMLPClassifier(width=16, max_epochs=5, random_state=0),
-        "ensemble": ScaledMLPClassifier(width=16, n_members=3, max_epochs=5, random_state=0),
+        "ensemble": ScaledMLPClassifier(width=16, n_estimators=3, max_epochs=5, random_state=0),
     }[kind]
     student = ScaledMLPClassifier(teacher=teacher, distillation_weight=1.0, **FAST)
     weights = np.random.default_rng(0).uniform(0.5, 2, len(X))
@@ -395,7 +395,7 @@ def test_with_pruning_and_members(Estimator, small):
         else RandomForestRegressor(5)
     )  # fmt: skip
     student = Estimator(
-        teacher=teacher, pruning=0.5, pruning_epochs=2, n_members=2, n_synthetic=20, **FAST
+        teacher=teacher, pruning=0.5, pruning_epochs=2, n_estimators=2, n_synthetic=20, **FAST
     ).fit(X, y)
     assert student.complexity_.widths == (4, 4)
 
@@ -526,7 +526,7 @@ def test_any_sparse_format_and_going_on_with_members(digits):
     teacher = DecisionTreeClassifier(random_state=0)
     sparse = ScaledMLPClassifier(teacher=teacher, **FAST).fit(coo_matrix(X), y)
     assert sparse.predict(X[:3]).shape == (3,)
-    ensemble = ScaledMLPClassifier(teacher=teacher, n_members=2, warm_start=True, **FAST)
+    ensemble = ScaledMLPClassifier(teacher=teacher, n_estimators=2, warm_start=True, **FAST)
     ensemble.fit(X, y).fit(X, y)
     # A stream has no use for the teacher that its pickle left out.
     before = ensemble.coefs_[0].copy()

@@ -33,8 +33,8 @@ import skscale
 from skscale import (
     TRUSTED_TYPES,
     BestUnder,
-    FileError,
     GradualScaleSearchCV,
+    InvalidFileError,
     ParetoKnee,
     ScaledCNNClassifier,
     ScaledCNNRegressor,
@@ -80,7 +80,7 @@ _TABLE = ColumnTransformer(
 )
 CASES = {
     "classifier": ScaledMLPClassifier(**QUICK),
-    "ensemble": ScaledMLPClassifier(**QUICK, n_members=3, resolution=3),
+    "ensemble": ScaledMLPClassifier(**QUICK, n_estimators=3, resolution=3),
     "pruned": ScaledMLPClassifier(**QUICK, pruning=0.5, pruning_epochs=1),
     "taught": ScaledMLPClassifier(
         **QUICK, teacher=RandomForestClassifier(5, random_state=0), teacher_cv=2
@@ -154,7 +154,9 @@ def test_a_module_of_the_users_own_must_be_trusted(Network, digits, tmp_path):
     X, y = _data(digits, Network)
     fitted = Network(Net, **QUICK).fit(X, y)
     skscale.save(fitted, tmp_path / "file")
-    with pytest.raises(FileError, match=r"not trusted: tests\.test_files\.Net\. .*trusted="):
+    with pytest.raises(
+        InvalidFileError, match=r"not trusted: tests\.test_files\.Net\. .*trusted="
+    ):
         skscale.load(tmp_path / "file")
     for trusted in ([Net], ["tests.test_files.Net"]):
         again = skscale.load(tmp_path / "file", trusted=trusted)
@@ -165,7 +167,7 @@ def test_trees_are_followed_unchecked_and_must_be_trusted(digits, tmp_path):
     X, y = _data(digits, None)
     forest = RandomForestClassifier(3, max_depth=2, random_state=0).fit(X, y)
     skscale.save(forest, tmp_path / "file")
-    with pytest.raises(FileError, match=r"not trusted: sklearn\.tree\._tree\.Tree\."):
+    with pytest.raises(InvalidFileError, match=r"not trusted: sklearn\.tree\._tree\.Tree\."):
         skscale.load(tmp_path / "file")
     again = skscale.load(tmp_path / "file", trusted=["sklearn.tree._tree.Tree"])
     np.testing.assert_array_equal(again.predict_proba(X), forest.predict_proba(X))
@@ -277,7 +279,7 @@ def test_no_truncated_bit_flipped_or_swapped_file_is_read(a_file, tmp_path):
         if mutant == data:  # two arrays that were equal
             continue
         (tmp_path / "mutant").write_bytes(mutant)
-        with pytest.raises(FileError):
+        with pytest.raises(InvalidFileError):
             skscale.load(tmp_path / "mutant")
     assert len(mutants) >= 500
 
@@ -397,7 +399,7 @@ def test_no_hostile_type_is_constructed(name, a_file, tmp_path, monkeypatch):
     inside = json.loads(json.dumps(schema))
     inside["content"]["content"]["verbose"] = node
     for mutant in (stands_for,) if name == "no estimator" else (stands_for, inside):
-        with pytest.raises(FileError, match=message):
+        with pytest.raises(InvalidFileError, match=message):
             _load_content(tmp_path, _with_schema(members, mutant))
     assert "this" not in sys.modules
     assert os.listdir(tmp_path) == ["hostile"]
@@ -444,14 +446,14 @@ def test_no_archive_claims_more_than_its_file(a_file, tmp_path):
                 for content in contents
             ]
         for content in [contents] if isinstance(contents, bytes) else contents:
-            with pytest.raises(FileError, match=message):
+            with pytest.raises(InvalidFileError, match=message):
                 _load_content(tmp_path, content)
 
 
 @pytest.mark.parametrize("protocol", [0, 1, 99, True, None, "2"])
 def test_no_other_reader_of_skops_is_chosen_by_a_file(protocol, a_file, tmp_path):
     members, schema = _members(a_file)
-    with pytest.raises(FileError, match="protocol"):
+    with pytest.raises(InvalidFileError, match="protocol"):
         _load_content(tmp_path, _with_schema(members, {**schema, "protocol": protocol}))
 
 
@@ -481,14 +483,14 @@ def test_no_attribute_stands_before_a_method(a_file, tmp_path, monkeypatch):
     inputs, network = predictor.inputs, predictor.network
     for part in (predictor, inputs, inputs.encoding, predictor.head, network, network.weights):
         _set(part, check=list)
-        with pytest.raises(FileError, match=r"no attributes \['check'\]"):
+        with pytest.raises(InvalidFileError, match=r"no attributes \['check'\]"):
             _load_content(tmp_path, dumps(fitted))
         del vars(part)["check"]
     # Also of a predictor where none belongs.
     _set(predictor, head=None)
     for holder in (StandardScaler(), SimpleImputer()):
         holder.held_ = np.array([{"of": (fitted[-1],)}], dtype=object)
-        with pytest.raises(FileError, match="labels or numbers"):
+        with pytest.raises(InvalidFileError, match="labels or numbers"):
             _load_content(tmp_path, dumps(holder))
 
 
@@ -520,7 +522,7 @@ def test_no_module_is_larger_than_its_file(message, digits, tmp_path):
             _set(getattr(network, name), **value)
         else:
             _set(network, **{name: value})
-    with pytest.raises(FileError, match=message):
+    with pytest.raises(InvalidFileError, match=message):
         _load_content(tmp_path, dumps(fitted))
 
 
@@ -538,7 +540,7 @@ def test_what_is_built_is_a_module(digits, tmp_path):
     ):
         before = dict(vars(architecture))
         _set(architecture, **values)
-        with pytest.raises(FileError, match=message):
+        with pytest.raises(InvalidFileError, match=message):
             _load_content(tmp_path, dumps(fitted), trusted=[Net])
         vars(architecture).update(before)
 
@@ -570,7 +572,7 @@ def test_any_field_of_the_schema_may_be_hostile(a_file, tmp_path, monkeypatch):
         at[path[-1]] = value
         try:
             again = _load_content(tmp_path, _with_schema(members, mutant))
-        except FileError:
+        except InvalidFileError:
             n_refused += 1
         else:
             assert isinstance(again, BaseEstimator)
@@ -582,12 +584,16 @@ def test_another_format_is_refused_by_name_and_another_kind_too(a_file, tmp_path
     content, version = container.read(a_file[0], "estimator", 2)
     assert version == files.FORMAT_VERSION == 2
     container.write(tmp_path / "newer", "estimator", 3, content)
-    with pytest.raises(FileError, match=r"is of format 3, and skscale .* formats up to 2"):
+    with pytest.raises(
+        InvalidFileError, match=r"is of format 3, and skscale .* formats up to 2"
+    ):
         skscale.load(tmp_path / "newer")
     container.write(tmp_path / "older", "estimator", 1, content)
-    with pytest.raises(FileError, match=r"is of format 1, and skscale .* formats from 2 on"):
+    with pytest.raises(
+        InvalidFileError, match=r"is of format 1, and skscale .* formats from 2 on"
+    ):
         skscale.load(tmp_path / "older")
-    with pytest.raises(FileError, match=r"Read it by skscale\.load\."):
+    with pytest.raises(InvalidFileError, match=r"Read it by skscale\.load\."):
         skscale.load_frozen(a_file[0])
 
 

@@ -85,7 +85,7 @@ def fitted(digits, tmp_path_factory):
     freeze(mlp).save(path)
     return {
         "mlp": mlp,
-        "ensemble": ScaledMLPClassifier(n_members=3, width=16, **FAST).fit(X, y),
+        "ensemble": ScaledMLPClassifier(n_estimators=3, width=16, **FAST).fit(X, y),
         "regressor": ScaledMLPRegressor(width=16, **FAST).fit(X, X[:, :2] + y[:, None]),
         "pipeline": make_pipeline(StandardScaler(), ScaledMLPClassifier(**FAST)).fit(X, y),
         "frozen": load_frozen(path),

@@ -36,7 +36,7 @@ from sklearn.preprocessing import (
 )
 
 from skscale import (
-    FileError,
+    InvalidFileError,
     ScaledCNNRegressor,
     ScaledMLPClassifier,
     ScaledMLPRegressor,
@@ -125,11 +125,13 @@ KINDS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("n_members", [1, 3])
+@pytest.mark.parametrize("n_estimators", [1, 3])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_frozen_estimator_predicts_a_raw_frame_as_itself(kind, n_members, tmp_path):
+def test_a_frozen_estimator_predicts_a_raw_frame_as_itself(kind, n_estimators, tmp_path):
     frame = make_frame()
-    fitted = quick(kind, n_members=n_members, resolution=3).fit(frame, make_target(frame, kind))
+    fitted = quick(kind, n_estimators=n_estimators, resolution=3).fit(
+        frame, make_target(frame, kind)
+    )
     predictor = through_a_file(freeze(fitted), tmp_path)
     unseen = frame.iloc[:9].copy()
     unseen["town"] = ["Linz", *unseen["town"][1:-1], None]
@@ -697,7 +699,7 @@ def test_no_truncated_and_no_bit_flipped_file_is_read(a_file, tmp_path):
         mutants.append(data[:a] + data[b:] + data[a:b])  # swapped
     for mutant in mutants:
         if mutant != data:
-            with pytest.raises(FileError):
+            with pytest.raises(InvalidFileError):
                 _read_mutant(tmp_path, mutant)
     assert len(mutants) >= 500
 
@@ -733,7 +735,7 @@ def test_no_hostile_content_with_a_right_hash_does_harm(a_file, tmp_path):
         file = _rehash(tmp_path, len(text).to_bytes(8, "little") + text + arrays)
         try:
             predictor = load_frozen(file)
-        except FileError:
+        except InvalidFileError:
             n_refused += 1
             continue
         with contextlib.suppress(ValueError, TypeError), warnings.catch_warnings():
@@ -807,7 +809,7 @@ HOSTILE_PARTS = [
 @pytest.fixture(scope="module")
 def predictors(a_file):
     frame = a_file[1]
-    words = quick("strings", n_members=3, resolution=3)
+    words = quick("strings", n_estimators=3, resolution=3)
     numbers = frame[["age", "speed"]].to_numpy()
     return {
         "ensemble": freeze(words.fit(frame, make_target(frame, "strings"))),
@@ -834,7 +836,7 @@ def test_parts_that_do_not_fit_are_refused(kind, path, hostile, message, predict
     for name, value in hostile.items():
         assert hasattr(part, name)
         object.__setattr__(part, name, value)
-    with pytest.raises(FileError, match=message):
+    with pytest.raises(InvalidFileError, match=message):
         load_frozen(_rehash(tmp_path, _pack(predictor)))
 
 
@@ -843,7 +845,7 @@ def test_columns_that_no_step_reads_take_little_room(predictors, tmp_path):
     object.__setattr__(predictor.inputs, "names", None)
     object.__setattr__(predictor.inputs, "n_features", 1 << 40)
     object.__setattr__(predictor.inputs.chain.steps[0], "n_columns", 1 << 40)
-    with pytest.raises(FileError, match="at most 4194304 columns"):
+    with pytest.raises(InvalidFileError, match="at most 4194304 columns"):
         load_frozen(_rehash(tmp_path, _pack(predictor)))
 
 
@@ -861,7 +863,7 @@ def test_columns_that_no_step_reads_take_little_room(predictors, tmp_path):
     ids=["empty", "endless header", "no tree", "deep", "large int", "a pickle", "zeros"],
 )
 def test_content_of_no_predictor_is_refused(content, tmp_path):
-    with pytest.raises(FileError, match="holds no predictor, though its hash is right"):
+    with pytest.raises(InvalidFileError, match="holds no predictor, though its hash is right"):
         load_frozen(_rehash(tmp_path, content))
 
 
@@ -892,7 +894,7 @@ def test_types_of_strings_take_room_in_proportion_to_the_file(tmp_path):
     for n, width in ((1, 17_000_000), (4, 5_000_000), (1, 1 << 62)):
         with pytest.raises(ValueError, match="strings of moderate size"):
             tree.unpack(content(n, width))
-        with pytest.raises(FileError, match="strings of moderate size"):
+        with pytest.raises(InvalidFileError, match="strings of moderate size"):
             load_frozen(_rehash(tmp_path, content(n, width)))
     wide = np.array(["a" * 5_000_000] + ["b"] * 30)
     with pytest.raises(ValueError, match="strings of moderate size"):
@@ -906,9 +908,13 @@ def test_types_of_strings_take_room_in_proportion_to_the_file(tmp_path):
 def test_another_format_is_refused_by_name_and_another_kind_too(a_file, tmp_path):
     content, version = container.read(a_file[0], "frozen", 2)
     assert version == FORMAT_VERSION == 2
-    with pytest.raises(FileError, match=r"format 3, and skscale .* up to 2.*install that"):
+    with pytest.raises(
+        InvalidFileError, match=r"format 3, and skscale .* up to 2.*install that"
+    ):
         load_frozen(_rehash(tmp_path, content, version=3))
-    with pytest.raises(FileError, match=r"expected 'frozen', got 'estimator'.*skscale\.load\."):
+    with pytest.raises(
+        InvalidFileError, match=r"expected 'frozen', got 'estimator'.*skscale\.load\."
+    ):
         load_frozen(_rehash(tmp_path, content, kind="estimator"))
 
 
@@ -957,14 +963,16 @@ FORMAT_1 = (
 
 def test_a_file_of_format_1_is_refused_by_name(tmp_path):
     (tmp_path / "old").write_bytes(zlib.decompress(base64.b64decode(FORMAT_1)))
-    with pytest.raises(FileError, match=r"is of format 1, and skscale .* formats from 2 on"):
+    with pytest.raises(
+        InvalidFileError, match=r"is of format 1, and skscale .* formats from 2 on"
+    ):
         load_frozen(tmp_path / "old")
 
 
 def test_what_is_no_regular_file_is_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path, "/dev/zero"):
-        with pytest.raises(FileError, match="no regular file"):
+        with pytest.raises(InvalidFileError, match="no regular file"):
             load_frozen(path)
     with pytest.raises(FileNotFoundError):
         load_frozen(tmp_path / "nothing")

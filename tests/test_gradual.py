@@ -41,9 +41,9 @@ def iris():
     return X, np.array(["setosa", "versicolor", "virginica"])[y]
 
 
-def climb(estimator, ladder, X, y):
+def climb(estimator, scales, X, y):
     """What a search should come to, done by hand."""
-    for rung in ladder:
+    for rung in scales:
         estimator.set_params(**rung, warm_start=True).fit(X, y)
     return estimator.set_params(warm_start=False)
 
@@ -60,16 +60,16 @@ def test_each_rung_is_grown_from_the_one_before(iris, n_jobs):
     model = network(**settings)
     folds = KFold(2, shuffle=True, random_state=0)
     search = GradualScaleSearchCV(
-        model, WIDTHS, keep=1, cv=folds, refit=True, patience=4, n_jobs=n_jobs
+        model, WIDTHS, shrink_factor=1, cv=folds, refit=True, patience=4, n_jobs=n_jobs
     ).fit(X, y)
-    ladder = [{"width": w} for w in WIDTHS["width"]]
-    assert search.ladder_ == ladder
-    assert search.cv_results_["params"] == ladder
+    scales = [{"width": w} for w in WIDTHS["width"]]
+    assert search.scales_ == scales
+    assert search.cv_results_["params"] == scales
     np.testing.assert_array_equal(search.cv_results_["param_width"], WIDTHS["width"])
     for fold, (train, test) in enumerate(folds.split(X)):
         grown = clone(model)
         for rung in range(4):
-            climb(grown, ladder[rung : rung + 1], X[train], y[train])
+            climb(grown, scales[rung : rung + 1], X[train], y[train])
             found = search.cv_results_[f"split{fold}_test_score"][rung]
             assert found == pytest.approx(grown.score(X[test], y[test]))
     best = clone(model).set_params(**search.best_params_).fit(X, y)
@@ -120,7 +120,7 @@ def test_costs_and_rules_and_the_surface_of_scikit_learns_searches(iris):
     assert set(results) == set(plain.cv_results_)
     assert {name for name in vars(search) if name.endswith("_")} == {
         name for name in vars(plain) if name.endswith("_")
-    } | {"ladder_"}
+    } | {"scales_"}
     n = len(results["params"])
     np.testing.assert_array_equal(
         results["mean_test_n_parameters"], [w * 5 + (w + 1) * 3 for w in WIDTHS["width"][:n]]
@@ -165,24 +165,24 @@ def test_pipelines_ladders_of_many_parameters_and_of_none(digits):
     X, y = digits[0][:400], digits[1][:400]
     pipeline = make_pipeline(StandardScaler(), ScaledMLPClassifier(**FAST))
     prefix = "scaledmlpclassifier__"
-    ladder = {f"{prefix}depth": [1, 2, 2], f"{prefix}width": [8, 8, 16]}
-    search = GradualScaleSearchCV(pipeline, ladder, cv=2, refit=True, patience=3).fit(X, y)
-    assert search.ladder_[1] == {f"{prefix}depth": 2, f"{prefix}width": 8}
+    scales = {f"{prefix}depth": [1, 2, 2], f"{prefix}width": [8, 8, 16]}
+    search = GradualScaleSearchCV(pipeline, scales, cv=2, refit=True, patience=3).fit(X, y)
+    assert search.scales_[1] == {f"{prefix}depth": 2, f"{prefix}width": 8}
     widths = search.best_estimator_[-1].complexity_.widths
     assert widths == [(8,), (8, 8), (16, 16)][search.best_index_]
     own = GradualScaleSearchCV(pipeline, cv=2, patience=1).fit(X, y)
     # About 30 parameters a row: 64 units have 9,500.
-    assert own.ladder_ == [{f"{prefix}width": w} for w in (8, 16, 32, 64)]
+    assert own.scales_ == [{f"{prefix}width": w} for w in (8, 16, 32, 64)]
     regressor = ScaledMLPRegressor(depth=1, **FAST)
     own = GradualScaleSearchCV(regressor, cv=2).fit(*load_diabetes(return_X_y=True))
-    assert own.ladder_[-1] == {"width": 1024}
+    assert own.scales_[-1] == {"width": 1024}
 
 
 def test_images_grow(digits):
     X, y = digits[0][:200].reshape(-1, 8, 8), digits[1][:200]
     model = ScaledCNNClassifier(width=8, **FAST | {"max_epochs": 2})
     search = GradualScaleSearchCV(model, cv=2, refit=True, patience=1).fit(X, y)
-    assert search.ladder_ == [{"width": w} for w in (8, 16, 32)]
+    assert search.scales_ == [{"width": w} for w in (8, 16, 32)]
 
 
 def test_what_does_not_grow_is_trained_anew(iris, digits):
@@ -225,25 +225,25 @@ def test_inside_other_searches_also_fused(iris):
 
 def test_a_rung_that_cannot_be_reached_is_said(iris):
     model = network(normalization="layer")
-    ladder = {"width": [4, 6, 8]}  # from 4 to 6 nothing grows that is normalised
+    scales = {"width": [4, 6, 8]}  # from 4 to 6 nothing grows that is normalised
     with pytest.raises(ValueError, match="must be a multiple of 4"):
-        GradualScaleSearchCV(model, ladder, cv=2).fit(*iris)
+        GradualScaleSearchCV(model, scales, cv=2).fit(*iris)
 
 
-@pytest.mark.parametrize("n_members", [1, 2])
-def test_nothing_kept_is_as_good_as_trained_anew_and_all_kept_goes_on(digits, n_members):
+@pytest.mark.parametrize("n_estimators", [1, 2])
+def test_nothing_kept_is_as_good_as_trained_anew_and_all_kept_goes_on(digits, n_estimators):
     X, y = digits[0][:300], digits[1][:300]
     model = ScaledMLPClassifier(
-        depth=1, n_members=n_members, early_stopping=False, **FAST | {"max_epochs": 1}
+        depth=1, n_estimators=n_estimators, early_stopping=False, **FAST | {"max_epochs": 1}
     )
 
     def score(estimator, X, y):
         return {"score": estimator.width, "first_loss": estimator.loss_curve_[0]}
 
-    def first_losses(keep):
-        ladder = {"width": [16, 32]}
+    def first_losses(shrink_factor):
+        scales = {"width": [16, 32]}
         search = GradualScaleSearchCV(
-            model, ladder, keep=keep, cv=2, refit="score", scoring=score
+            model, scales, shrink_factor=shrink_factor, cv=2, refit="score", scoring=score
         ).fit(X, y)
         return search.cv_results_["mean_test_first_loss"][1]
 
@@ -255,25 +255,25 @@ def test_nothing_kept_is_as_good_as_trained_anew_and_all_kept_goes_on(digits, n_
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"ladder": []}, "ladder is empty"),
-        ({"ladder": {"width": [2], "depth": [1, 2]}}, "lists of one length"),
-        ({"keep": 1.5}, "keep must be a float from 0 to 1, got 1.5"),
+        ({"scales": []}, "scales is empty"),
+        ({"scales": {"width": [2], "depth": [1, 2]}}, "lists of one length"),
+        ({"shrink_factor": 1.5}, "shrink_factor must be a float from 0 to 1, got 1.5"),
         ({"patience": 0}, "patience must be an int of at least 1, got 0"),
-        ({"ladder": {"breadth": [2]}}, "Invalid parameter 'breadth'"),
-        ({"ladder": [8, 16], "error_score": 0}, r'A rung of the ladder is 8.*{"width": '),
-        ({"ladder": [{"widht": 2}], "error_score": 0}, "Invalid parameter 'widht'"),
+        ({"scales": {"breadth": [2]}}, "Invalid parameter 'breadth'"),
+        ({"scales": [8, 16], "error_score": 0}, r'scales holds 8.*{"width": '),
+        ({"scales": [{"widht": 2}], "error_score": 0}, "Invalid parameter 'widht'"),
     ],
 )
 def test_what_is_wrong_is_said(iris, options, message):
-    search = GradualScaleSearchCV(network(), ladder=WIDTHS, error_score="raise")
+    search = GradualScaleSearchCV(network(), scales=WIDTHS, error_score="raise")
     with pytest.raises(ValueError, match=message):
         search.set_params(**options).fit(*iris)
 
 
-def test_searches_without_a_network_or_a_known_ladder_are_refused(iris):
+def test_searches_without_a_network_or_a_known_scales_are_refused(iris):
     with pytest.raises(TypeError, match="an estimator of skscale"):
         GradualScaleSearchCV(LogisticRegression(), {"C": [1, 2]}).fit(*iris)
-    with pytest.raises(ValueError, match="No ladder is known"):
+    with pytest.raises(ValueError, match="No default scales are known"):
         GradualScaleSearchCV(ScaledNetworkClassifier(Dense)).fit(*iris)
 
 

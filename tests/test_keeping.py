@@ -85,7 +85,7 @@ KINDS = {
     "double": (ScaledMLPClassifier(precision="float64", dropout=0.1, **FAST), False),
     "bfloat16": (ScaledMLPClassifier(precision="bfloat16", l1=1e-4, **FAST), False),
     "normalised": (ScaledMLPClassifier(depth=3, normalization="layer", **FAST), False),
-    "members": (ScaledMLPClassifier(n_members=3, dropout=0.2, **FAST), False),
+    "members": (ScaledMLPClassifier(n_estimators=3, dropout=0.2, **FAST), False),
     "pruned": (ScaledMLPClassifier(pruning=0.5, pruning_epochs=3, **FAST), False),
     "masked": (
         ScaledMLPClassifier(pruning=0.5, pruning_kind="weights", pruning_epochs=3, **FAST),
@@ -164,7 +164,7 @@ def test_what_was_trained_once_is_recalled(kind, tmp_path, steps):
     again = clone(estimator).set_params(memory=str(tmp_path)).fit(X, y)
     assert_same_fit(again, undisturbed)
     np.testing.assert_array_equal(again.predict(X), first.predict(X))
-    assert again.fit_seconds_ == first.fit_seconds_
+    assert again.fit_time_ == first.fit_time_
     with pytest.raises(Stopped):
         clone(estimator).fit(X, y)
 
@@ -604,7 +604,7 @@ def test_too_little_memory_goes_on_from_what_is_kept(digits, tmp_path, steps, mo
     X, y = digits[0][:150], digits[1][:150]
     monkeypatch.setattr(stack, "CHUNK_BYTES", {"cpu": 1 << 13})
     monkeypatch.setattr(stack, "SECONDS_BETWEEN_KEEPING", 0.0)
-    network = ScaledMLPClassifier(n_members=4, precision="float64", **FAST)
+    network = ScaledMLPClassifier(n_estimators=4, precision="float64", **FAST)
     real, calls = stack.Stack._advance, []
 
     def advance(self):

@@ -32,7 +32,7 @@ def member(fitted, k):
 def test_probabilities_are_those_of_the_members_on_average(digits, kind, normalization):
     X, y = digits[0][:300], digits[1][:300]
     y = {"binary": y > 4, "multilabel": np.stack([y > 4, y % 2], 1)}.get(kind, y)
-    fitted = ScaledMLPClassifier(n_members=3, normalization=normalization, **FAST).fit(X, y)
+    fitted = ScaledMLPClassifier(n_estimators=3, normalization=normalization, **FAST).fit(X, y)
     each = [member(fitted, k).predict_proba(X) for k in range(3)]
     assert np.abs(each[0] - each[1]).max() > 1e-3
     for rows in (slice(None), slice(5), slice(1)):
@@ -50,7 +50,7 @@ def test_probabilities_are_those_of_the_members_on_average(digits, kind, normali
 @pytest.mark.parametrize("loss", ["squared_error", "poisson"])
 def test_numbers_are_those_of_the_members_on_average(diabetes, loss):
     X, y = diabetes
-    fitted = ScaledMLPRegressor(n_members=3, loss=loss, **FAST).fit(X, y)
+    fitted = ScaledMLPRegressor(n_estimators=3, loss=loss, **FAST).fit(X, y)
     each = [member(fitted, k).predict(X) for k in range(3)]
     assert np.abs(each[0] - each[1]).max() > 1e-3
     np.testing.assert_allclose(fitted.predict(X), np.mean(each, axis=0), rtol=1e-5)
@@ -61,19 +61,19 @@ def test_members_are_counted_and_the_first_is_the_network_alone(Estimator, small
     X, y = small
     settings = {**FAST, "precision": "float64"}
     alone = Estimator(**settings).fit(X, y)
-    ensemble = Estimator(n_members=3, **settings).fit(X, y)
+    ensemble = Estimator(n_estimators=3, **settings).fit(X, y)
     for a, b in zip(ensemble.coefs_, alone.coefs_, strict=True):
         np.testing.assert_allclose(a[0], b, rtol=1e-9)
     assert complexity(ensemble).n_parameters == 3 * complexity(alone).n_parameters
     assert complexity(ensemble).widths == complexity(alone).widths
     assert not hasattr(ensemble, "net_")
     with pytest.raises(ValueError, match="skorch's loop trains one network"):
-        Estimator(n_members=2, callbacks=["anything"]).fit(X, y)
+        Estimator(n_estimators=2, callbacks=["anything"]).fit(X, y)
 
 
 def test_an_ensemble_beats_its_members(digits):
     X, y = digits
-    fitted = ScaledMLPClassifier(n_members=6, width=16, max_epochs=6, random_state=0)
+    fitted = ScaledMLPClassifier(n_estimators=6, width=16, max_epochs=6, random_state=0)
     fitted.fit(X[:900], y[:900])
     losses = [log_loss(y[900:], member(fitted, k).predict_proba(X[900:])) for k in range(6)]
     assert log_loss(y[900:], fitted.predict_proba(X[900:])) < np.mean(losses)
@@ -82,7 +82,7 @@ def test_an_ensemble_beats_its_members(digits):
 def test_ensembles_train_together_in_a_search(digits):
     X, y = digits[0][:300], digits[1][:300]
     network = ScaledMLPClassifier(precision="float64", **FAST)
-    search = GridSearchCV(network, {"n_members": [1, 3]}, cv=2, error_score="raise")
+    search = GridSearchCV(network, {"n_estimators": [1, 3]}, cv=2, error_score="raise")
     plain = clone(search).fit(X, y).cv_results_["mean_test_score"]
     with joblib.parallel_config(backend="skscale"):
         search.fit(X, y)
@@ -96,7 +96,7 @@ def test_streams_and_warm_starts_go_on_with_all_members(Estimator, small):
     X, y = small
     classes = {"classes": np.unique(y)} if Estimator is ScaledMLPClassifier else {}
     settings = {**FAST, "precision": "float64", "early_stopping": False}
-    stream = Estimator(n_members=2, **settings)
+    stream = Estimator(n_estimators=2, **settings)
     lone = Estimator(**settings)
     for piece in (slice(100), slice(100, 200)):
         stream.partial_fit(X[piece], y[piece], **classes)
@@ -105,8 +105,8 @@ def test_streams_and_warm_starts_go_on_with_all_members(Estimator, small):
     assert np.abs(stream.coefs_[0][0] - stream.coefs_[0][1]).max() > 0.01
     warm = stream.set_params(warm_start=True).fit(X, y)
     assert warm.coefs_[0].shape[0] == 2
-    with pytest.raises(ValueError, match="expected n_members=2, got 3"):
-        warm.set_params(n_members=3).fit(X, y)
+    with pytest.raises(ValueError, match="expected n_estimators=2, got 3"):
+        warm.set_params(n_estimators=3).fit(X, y)
 
 
 @pytest.mark.parametrize("factor", [0.2, 1.0, 5.0])

@@ -340,9 +340,9 @@ def test_networks_that_are_arguments_are_copied(sequences):
     inner = nn.Linear(64, 64)
     before = inner.weight.detach().clone()
 
-    def fit(n_members=1, **settings):
+    def fit(n_estimators=1, **settings):
         network = ScaledNetworkClassifier(
-            Around, module__inner=inner, n_members=n_members, precision="float64", **FAST
+            Around, module__inner=inner, n_estimators=n_estimators, precision="float64", **FAST
         )
         return network.set_params(**settings).fit(X, y)
 
@@ -394,7 +394,7 @@ def test_running_means_are_kept_and_served():
         network.predict(X[:1]), expected[:1], rtol=1e-5
     )  # by the running means
     np.testing.assert_allclose(network.net_.predict(X.astype(np.float32)), expected, rtol=1e-4)
-    stopped = ScaledNetworkRegressor(Normalized, n_members=2, max_epochs=8, random_state=0)
+    stopped = ScaledNetworkRegressor(Normalized, n_estimators=2, max_epochs=8, random_state=0)
     stopped.fit(X, y)
     assert stopped.buffers_[0].shape == (2, 16)
     assert stopped.n_iter_ >= stopped.best_epoch_
@@ -433,7 +433,7 @@ def test_probabilities_are_calibrated_and_a_teacher_teaches(sequences):
     ).fit(rows, y)
     assert taught.score(rows, y) > 0.9
     with pytest.raises(TypeError, match="units of a module"):
-        prune(taught, 0.5, rows, y)
+        prune(taught, rows, y, amount=0.5)
 
 
 def test_callbacks_of_skorch_run(sequences):
@@ -453,15 +453,15 @@ def test_callbacks_of_scikit_learn_see_the_network_as_it_stands():
     from tests.test_progress import Recorder
 
     X, y = make_regression(120, 5, random_state=0)
-    for n_members in (1, 2):
+    for n_estimators in (1, 2):
         recorder = Recorder()
         network = ScaledNetworkRegressor(
-            Normalized, early_stopping=False, n_members=n_members, **FAST
+            Normalized, early_stopping=False, n_estimators=n_estimators, **FAST
         )
         network.fit(2 * X, y)  # what a former fit has left behind is not looked at
         network.set_callbacks(recorder).fit(X, y)
         assert recorder.n_epochs == 4
-        if n_members == 1:
+        if n_estimators == 1:
             np.testing.assert_array_equal(recorder.predicted, network.predict(X))
 
 

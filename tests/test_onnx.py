@@ -148,9 +148,9 @@ NETWORKS = {
     "deep": {"depth": 3, "normalization": "layer"},
     "not residual": {"depth": 3, "normalization": "layer", "residual": False},
     "narrow": {"depth": None, "width": (6, 1, 6), "normalization": "layer"},
-    "members": {"n_members": 3},
+    "members": {"n_estimators": 3},
     "members with all": {
-        "n_members": 2, "normalization": "layer", "resolution": 4, "activation": "gelu"
+        "n_estimators": 2, "normalization": "layer", "resolution": 4, "activation": "gelu"
     },
     "bins": {"resolution": 5},
     "bins alone": {"resolution": 3, "preprocessing": None},
@@ -180,7 +180,7 @@ def test_networks_with_a_past_agree():
     assert_agrees(taught.fit(X, y), X)
     grown = quick("classes", warm_start=True).fit(X, y)
     assert_agrees(grown.set_params(width=12, depth=3).fit(X, y), X)
-    assert_agrees(prune(grown.set_params(pruning_epochs=1), 0.5, X, y), X)
+    assert_agrees(prune(grown.set_params(pruning_epochs=1), X, y, amount=0.5), X)
     streamed = quick("number")
     for rows in (slice(0, 150), slice(150, N)):
         streamed.partial_fit(X[rows], make_target(X, "number")[rows])
@@ -258,7 +258,7 @@ def test_probabilities_come_as_maps_or_columns(kind, dtype, precision):
 def test_raw_scores_are_logits():
     X = make_table()
     for kind in ("binary", "classes", "labels"):
-        model = quick(kind, n_members=2).fit(X, make_target(X, kind))
+        model = quick(kind, n_estimators=2).fit(X, make_target(X, kind))
         session = open_session(model, X, options={"zipmap": False, "raw_scores": True})
         expected = model.decision_function(X)
         if kind == "binary":
@@ -571,7 +571,7 @@ def pictures():
 
 IMAGE_NETWORKS = {
     "as it is": {},
-    "members": {"n_members": 2},
+    "members": {"n_estimators": 2},
     "shrunk": {"resolution": 6},
     "enlarged": {"resolution": 15},
     "down to one pixel": {"width": (4, 4, 4, 4, 4, 4), "activation": "gelu"},
@@ -691,7 +691,7 @@ def test_without_the_packages_the_extra_is_named(package, monkeypatch):
 
 def test_dense_networks_are_converted_without_torch_and_nothing_else_needs_onnx(tmp_path):
     X = make_table()
-    model = quick("binary", n_members=2).fit(X, make_target(X, "binary"))
+    model = quick("binary", n_estimators=2).fit(X, make_target(X, "binary"))
     (tmp_path / "network.pickle").write_bytes(pickle.dumps(model))
     script = """
 import pickle, sys

@@ -280,7 +280,7 @@ SMALLER = {
     "depth": st.integers(1, 3),
     "width": st.integers(1, 9),
     "resolution": st.integers(0, 9),
-    "n_members": st.sampled_from([1, 1, 1, 2, 3]),
+    "n_estimators": st.sampled_from([1, 1, 1, 2, 3]),
     "phi": st.floats(-2, 2),
     "phi_depth": st.floats(1, 1.5),
     "phi_width": st.floats(1, 1.5),

@@ -232,12 +232,12 @@ def test_a_pruned_network_is_smaller_everywhere(Estimator, small, importance, al
 
 
 @pytest.mark.parametrize("kind", ["neurons", "weights"])
-@pytest.mark.parametrize("n_members", [1, 3])
-def test_with_everything_at_once(Estimator, small, kind, n_members):
+@pytest.mark.parametrize("n_estimators", [1, 3])
+def test_with_everything_at_once(Estimator, small, kind, n_estimators):
     X, y = small
     estimator = Estimator(
-        depth=3, n_members=n_members, pruning=0.6, pruning_kind=kind, normalization="layer",
-        dropout=0.1, l1=1e-4, max_seconds=60, **FAST,
+        depth=3, n_estimators=n_estimators, pruning=0.6, pruning_kind=kind,
+        normalization="layer", dropout=0.1, l1=1e-4, max_seconds=60, **FAST,
     )  # fmt: skip
     weights = np.random.default_rng(0).uniform(0.5, 2, len(X))
     for data in (X, csr_array(np.where(np.median(X) < X, X, 0))):
@@ -279,7 +279,7 @@ def test_fused_searches_find_the_same(digits, kind):
 def test_masks_stay_when_training_goes_on(digits):
     X, y = digits[0][:400], digits[1][:400]
     network = ScaledMLPClassifier(
-        pruning=0.7, pruning_kind="weights", n_members=2, warm_start=True, **FAST
+        pruning=0.7, pruning_kind="weights", n_estimators=2, warm_start=True, **FAST
     ).fit(X, y)
     zeros = [c == 0 for c in network.coefs_]
     assert sum(z.sum() for z in zeros) == 2 * int(0.7 * (64 * 16 + 16 * 16 + 16 * 10))
@@ -309,15 +309,15 @@ def test_prune_returns_a_smaller_copy(Estimator, small):
     X, y = small
     network = Estimator(depth=1, **(FAST | {"width": 40})).fit(X, y)
     state = pickle.dumps(network)
-    smaller = prune(network, 0.8, X, y, sample_weight=np.ones(len(X)))
+    smaller = prune(network, X, y, amount=0.8, sample_weight=np.ones(len(X)))
     assert pickle.dumps(network) == state
     assert smaller.complexity_.widths == (8,)
     assert smaller.pruning == 0.8
     assert smaller.n_iter_ == 1 + 1 + 2
-    assert prune(smaller, 0.5, X, y).complexity_.widths == (4,)
+    assert prune(smaller, X, y, amount=0.5).complexity_.widths == (4,)
     # By what the network has learned: better than any 8 units that nobody chose.
     model = make_pipeline(StandardScaler(), network).fit(X, y)
-    pruned = prune(model, 0.8, X, y)
+    pruned = prune(model, X, y, amount=0.8)
     assert pruned[-1].complexity_.widths == (8,)
     assert model[-1].complexity_.widths == (40,)
     np.testing.assert_array_equal(pruned[0].mean_, model[0].mean_)
@@ -327,14 +327,14 @@ def test_prune_returns_a_smaller_copy(Estimator, small):
 def test_prune_says_what_it_takes(digits):
     X, y = digits[0][:200], digits[1][:200]
     with pytest.raises(NotFittedError):
-        prune(ScaledMLPClassifier(), 0.5, X, y)
+        prune(ScaledMLPClassifier(), X, y, amount=0.5)
     with pytest.raises(TypeError, match="estimator of skscale"):
-        prune(StandardScaler().fit(X), 0.5, X, y)
+        prune(StandardScaler().fit(X), X, y, amount=0.5)
     search = GridSearchCV(ScaledMLPClassifier(**FAST), {"depth": [1]}, cv=2).fit(X, y)
     with pytest.raises(TypeError, match="Pass its best_estimator_"):
-        prune(search, 0.5, X, y)
+        prune(search, X, y, amount=0.5)
     with pytest.raises(ValueError, match="'pruning' parameter"):
-        prune(search.best_estimator_, 1.0, X, y)
+        prune(search.best_estimator_, X, y, amount=1.0)
 
 
 def test_what_cannot_be_pruned(digits):
@@ -346,9 +346,9 @@ def test_what_cannot_be_pruned(digits):
         ScaledMLPClassifier(pruning=0.5, callbacks=callbacks).fit(X, y)
     linear = ScaledMLPClassifier(depth=0, pruning=0.5, **FAST).fit(X, y)
     assert linear.complexity_.widths == ()
-    assert prune(linear, 0.5, X, y).complexity_ == linear.complexity_
+    assert prune(linear, X, y, amount=0.5).complexity_ == linear.complexity_
     with pytest.raises(ValueError, match="'pruning' parameter"):
-        prune(linear, 1.0, X, y)
+        prune(linear, X, y, amount=1.0)
 
 
 def test_fine_tuning_keeps_to_the_time(digits, capsys):
@@ -383,12 +383,12 @@ def test_rounded_widths_may_be_less_than_the_next_step_wants(digits):
 def test_prune_takes_of_the_weights_that_are_left(digits):
     X, y = digits[0][:200], digits[1][:200]
     network = ScaledMLPClassifier(pruning_kind="weights", **FAST).fit(X, y)
-    half = prune(network, 0.5, X, y)
-    quarter = prune(half, 0.5, X, y)
+    half = prune(network, X, y, amount=0.5)
+    quarter = prune(half, X, y, amount=0.5)
     for pruned, share in ((half, 0.5), (quarter, 0.25)):
         found = np.mean(np.concatenate([c.ravel() for c in pruned.coefs_]) != 0)
         assert abs(found - share) < 0.01
-    linear = prune(ScaledMLPClassifier(depth=0, **FAST).fit(X, y), 0.5, X, y)
+    linear = prune(ScaledMLPClassifier(depth=0, **FAST).fit(X, y), X, y, amount=0.5)
     assert linear.n_iter_ == len(linear.loss_curve_)
 
 
@@ -399,14 +399,14 @@ def test_the_time_budget_is_that_of_all_trainings(monkeypatch):
 
     def train(tasks):
         seen.extend(task.recipe.max_seconds for task in tasks)
-        return [TrainedNetwork(task.initial, fit_seconds=2.0) for task in tasks]
+        return [TrainedNetwork(task.initial, fit_time=2.0) for task in tasks]
 
     monkeypatch.setattr(module, "train_together", train)
     rng = np.random.default_rng(0)
     task = describe(PLAIN, rng)
     task = replace(task, recipe=replace(task.recipe, max_seconds=10.0))
-    network = TrainedNetwork(draw(PLAIN, 1, rng)[0], fit_seconds=3.0)
+    network = TrainedNetwork(draw(PLAIN, 1, rng)[0], fit_time=3.0)
     pruning = module.Pruning(0.5, "neurons", "magnitude", "layer", 3, 5, 1)
     _, networks = module.prune_networks(pruning, [task], [network])
     assert seen == [7.0, 5.0, 3.0]
-    assert networks[0].fit_seconds == 9.0
+    assert networks[0].fit_time == 9.0

@@ -48,7 +48,7 @@ def warm(estimator, *rows, **params):
 # Each makes an estimator, and what is then called with it.
 SCENARIOS = {
     "a first fit of a frame": (
-        lambda: ScaledMLPClassifier(**FAST, width=4, n_members=2),
+        lambda: ScaledMLPClassifier(**FAST, width=4, n_estimators=2),
         lambda e: e.fit(FRAME, y, sample_weight=np.ones(N)),
     ),
     "a fit of a fitted student that is pruned": (

@@ -287,11 +287,11 @@ def test_the_text_is_narrow_and_says_all_five_steps(search):
     assert "The score is accuracy." in text
     assert "diagnose was not run." in text
     assert "scale_report(search, X, y)" in text
-    assert "Not measured: n_macs, fit_seconds." in text
+    assert "Not measured: n_macs, fit_time." in text
 
 
 def test_a_table_too_wide_for_the_text_names_what_it_leaves_out():
-    names = ["loss", "latency_us", "size_bytes", "n_macs", "fit_seconds"]
+    names = ["loss", "latency_us", "size_bytes", "n_macs", "fit_time"]
     rows, sizes = HAND["params"], [10**7, 10**8, 10**9, 10**10, 10**8]
     results = HAND | {f"mean_test_{name}": np.array(sizes, float) for name in names}
     long = [{f"{k}_{'x' * 40}": v for k, v in one.items()} for one in rows]

@@ -134,12 +134,12 @@ def test_of_units_without_effect_nothing_is_missed():
 
 
 @pytest.mark.parametrize("scale", [{"width": 40}, {"depth": 4}, {"width": 40, "depth": 3}])
-@pytest.mark.parametrize("n_members", [1, 2])
+@pytest.mark.parametrize("n_estimators", [1, 2])
 def test_an_estimator_that_grows_predicts_the_same_until_it_learns(
-    Estimator, small, scale, n_members
+    Estimator, small, scale, n_estimators
 ):
     X, y = small
-    fitted = Estimator(width=12, n_members=n_members, **FAST).fit(X, y)
+    fitted = Estimator(width=12, n_estimators=n_estimators, **FAST).fit(X, y)
     before = predict(fitted, X)
     grown = at_rest(fitted, **scale).fit(X, y)
     assert grown.complexity_.widths == (scale.get("width", 12),) * scale.get("depth", 2)
@@ -200,7 +200,7 @@ def test_what_was_pruned_grows_whole_and_is_pruned_again(small, Estimator, kind)
     assert all((c != 0).mean() > 0.95 for c in network.coefs_[1:])
     # What is fitted on is no longer thought of as pruned.
     assert network.fit(X, y).complexity_.widths == (64, 64)
-    assert prune(network, 0.5, X, y).pruning == 0.5
+    assert prune(network, X, y, amount=0.5).pruning == 0.5
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_what_cannot_be_kept_is_refused(digits, before, after, why):
         ({"width": 8}, {"width": 16}),
         ({"width": 8}, {"width": 24, "depth": 3}),
         ({"width": (8, 8)}, {"width": (16, 16), "depth": 2}),
-        ({"width": (8, 16), "n_members": 2}, {"width": (8, 24)}),
+        ({"width": (8, 16), "n_estimators": 2}, {"width": (8, 24)}),
     ],
 )
 @pytest.mark.parametrize("Estimator", [ScaledCNNClassifier, ScaledCNNRegressor])

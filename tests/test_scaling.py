@@ -130,7 +130,7 @@ def test_a_tuple_of_widths_and_pruning_under_phi(digits):
 def test_tools_that_scale_one_dimension_take_phi_in(digits):
     X, y = digits[0][:300], digits[1][:300]
     model = ScaledMLPClassifier(1, 8, phi=2, phi_depth=1.5, max_epochs=3)
-    assert all(part["phi"] == [0] for part in scale_grid(X, y, model, n_candidates=5))
+    assert all(part["phi"] == [0] for part in scale_grid(model, X, y, n_candidates=5))
     found = diagnose(model, X, y, cv=2)
     asked = diagnose(ScaledMLPClassifier(3, 10, max_epochs=3), X, y, cv=2)
     assert found.trials == asked.trials

@@ -61,7 +61,7 @@ class Soak:
         freeze(classifier).predict(X)
         self.fit(ScaledMLPRegressor(loss="huber", **fast), sp.csr_array(X * (X > 0)), numbers)
         frame = pd.DataFrame(X).add_prefix("x").assign(word=np.array(["a", "b", "c"])[y])
-        self.fit(ScaledMLPRegressor(resolution=3, n_members=2, **fast), frame, numbers)
+        self.fit(ScaledMLPRegressor(resolution=3, n_estimators=2, **fast), frame, numbers)
         self.fit(ScaledMLPClassifier(pruning=0.5, pruning_epochs=1, **fast), X, y)
         tree = DecisionTreeClassifier(max_depth=2, random_state=0)
         self.fit(ScaledMLPClassifier(teacher=tree, teacher_cv=2, n_synthetic=9, **fast), X, y)

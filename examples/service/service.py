@@ -304,7 +304,7 @@ def main():
         predictor, about = read_model(settings.model)
     except OSError as error:
         return _fail(NO_INPUT, error)
-    except skscale.FileError as error:
+    except skscale.InvalidFileError as error:
         return _fail(BAD_DATA, error)
     # Rows are lists in the order of the names, which the body is checked for.
     warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)

@@ -6,7 +6,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 
-def prune(estimator, amount, X, y, *, sample_weight=None):
+def prune(estimator, X, y, *, amount, sample_weight=None):
     """Remove hidden units, or weights, of a fitted estimator, and train on what is left.
 
     How is said by the estimator's parameters: `pruning_kind`, `pruning_importance`,
@@ -17,14 +17,14 @@ def prune(estimator, amount, X, y, *, sample_weight=None):
     ----------
     estimator : estimator
         A fitted estimator of skscale, or a fitted pipeline that ends in one.
-    amount : float
-        Fraction of the hidden units (or of the weights) to remove, 0 to below 1, of those
-        that it has now.
     X : array-like, frame or sparse matrix of shape (n_samples, n_features)
         Rows to judge the importance by and to train on. A pipeline's first steps transform
         them; they are not fitted again.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Targets. A classifier's must have the classes that it knows.
+    amount : float
+        Fraction of the hidden units (or of the weights) to remove, 0 to below 1, of those
+        that it has now.
     sample_weight : array-like of shape (n_samples,) or None, default=None
         Non-negative weights of the rows.
 
@@ -48,7 +48,7 @@ def prune(estimator, amount, X, y, *, sample_weight=None):
     >>> from skscale import ScaledMLPClassifier, prune
     >>> X, y = load_digits(return_X_y=True)
     >>> network = ScaledMLPClassifier(random_state=0).fit(X[:1200], y[:1200])
-    >>> smaller = prune(network, 0.75, X[:1200], y[:1200])
+    >>> smaller = prune(network, X[:1200], y[:1200], amount=0.75)
     >>> network.complexity_.widths, smaller.complexity_.widths
     ((128, 128), (32, 32))
     >>> bool(smaller.score(X[1200:], y[1200:]) > 0.9)
@@ -60,7 +60,7 @@ def prune(estimator, amount, X, y, *, sample_weight=None):
         inner = estimator.steps[-1][1]
         if len(estimator.steps) > 1:
             X = estimator[:-1].transform(X)
-        smaller = prune(inner, amount, X, y, sample_weight=sample_weight)
+        smaller = prune(inner, X, y, amount=amount, sample_weight=sample_weight)
         pruned.steps = [*copy.deepcopy(estimator.steps[:-1]), (estimator.steps[-1][0], smaller)]
         return pruned
     if not hasattr(type(estimator), "_prune"):

@@ -139,7 +139,7 @@ def _follow(pruning, task, architecture, weights, mask, network, step, budget):
     recipe = replace(task.recipe, max_epochs=pruning.epochs_after(step))
     if budget is not None:
         # What is left; an epoch is the least.
-        recipe = replace(recipe, max_seconds=max(budget - network.fit_seconds, 1e-9))
+        recipe = replace(recipe, max_seconds=max(budget - network.fit_time, 1e-9))
     seed = task.seed if isinstance(task.seed, tuple) else (task.seed,)
     first_epoch = len(network.history)
 
@@ -165,6 +165,6 @@ def _join(network, before):
     network.best_epoch += n
     later = [record | {"epoch": record["epoch"] + n} for record in network.history]
     network.history = before.history + later
-    network.fit_seconds += before.fit_seconds
+    network.fit_time += before.fit_time
     peaks = [p for p in (network.peak_device_bytes, before.peak_device_bytes) if p is not None]
     network.peak_device_bytes = max(peaks, default=None)

@@ -58,7 +58,7 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
     """
 
     _parameter_constraints = {
-        "n_members": [Interval(Integral, 1, None, closed="left")],
+        "n_estimators": [Interval(Integral, 1, None, closed="left")],
         "phi": [Interval(Real, None, None, closed="neither")],
         "phi_depth": [Interval(Real, 1, None, closed="left")],
         "phi_width": [Interval(Real, 1, None, closed="left")],
@@ -78,7 +78,7 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
         "teacher_cv": ["cv_object"],
         "memory": [str, os.PathLike, joblib.Memory, None],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "lr_schedule": [StrOptions({"constant", "cosine", "cycles"})],
+        "lr_schedule": [StrOptions({"constant", "cosine", "coslog4"})],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "max_seconds": [Interval(Real, 0, None, closed="neither"), None],
@@ -132,10 +132,10 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
             raise ValueError(
                 f"callbacks must be a list of skorch callbacks or None, got {self.callbacks!r}."
             )
-        if self.callbacks and self.n_members > 1:
+        if self.callbacks and self.n_estimators > 1:
             raise ValueError(
-                f"skorch's loop trains one network, and n_members={self.n_members}. Set "
-                "callbacks=None, or n_members=1."
+                f"skorch's loop trains one network, and n_estimators={self.n_estimators}. Set "
+                "callbacks=None, or n_estimators=1."
             )
         if self.callbacks and self.pruning > 0:
             raise ValueError(
@@ -192,7 +192,7 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
         n_members = self._fitted.network.weights.n_members
         if n_members is not None:
             raise AttributeError(
-                f"net_ is one network, and this estimator holds {n_members} (n_members)."
+                f"net_ is one network, and this estimator holds {n_members} (n_estimators)."
             )
         from ..training.skorch_surface import make_fitted_net
 

@@ -16,8 +16,8 @@ PARAMETERS = {
     width : int or tuple of int, default=128
         Units of every hidden layer, or of each in turn.
 """,
-    "n_members": """
-    n_members : int, default=1
+    "n_estimators": """
+    n_estimators : int, default=1
         Networks of an ensemble, trained together on the same rows from different initial
         weights and in different order; probabilities or numbers are averaged
         (Lakshminarayanan et al. 2017). All count in `complexity_`.
@@ -173,8 +173,8 @@ PARAMETERS = {
         value serves all widths; a bias 0.1 of `learning_rate`.
 """,
     "lr_schedule": """
-    lr_schedule : {"cycles", "cosine", "constant"}, default="cycles"
-        "cycles" rises from zero and falls to it four times over `max_epochs`, each time over
+    lr_schedule : {"coslog4", "cosine", "constant"}, default="coslog4"
+        "coslog4" rises from zero and falls to it four times over `max_epochs`, each time over
         twice as many steps as before, so that the best of an early and a late end can be
         kept (Holzmueller et al. 2024, section 3.4). "cosine" falls once (Loshchilov and
         Hutter 2017).
@@ -327,11 +327,11 @@ ATTRIBUTES = {
     "coefs_": """
     coefs_ : list of ndarray of shape (n_inputs, n_outputs)
         Weights of each layer, the output layer last; of an ensemble
-        (n_members, n_inputs, n_outputs).
+        (n_estimators, n_inputs, n_outputs).
 """,
     "intercepts_": """
     intercepts_ : list of ndarray of shape (n_outputs,)
-        Biases of each layer; of an ensemble (n_members, n_outputs).
+        Biases of each layer; of an ensemble (n_estimators, n_outputs).
 """,
     "encoding_": """
     encoding_ : TableEncoding or None
@@ -351,8 +351,8 @@ ATTRIBUTES = {
     n_iter_ : int
         Epochs of the last `fit` or `partial_fit`.
 """,
-    "fit_seconds_": """
-    fit_seconds_ : float
+    "fit_time_": """
+    fit_time_ : float
         Seconds that training took, without the checks of the input. Of networks that trained
         together each has its share.
 """,

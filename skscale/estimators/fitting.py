@@ -351,10 +351,10 @@ class Trains:
             # What was pruned stays so.
             task = replace(task, kept_weights=[c != 0 for c in task.initial.coefs])
         initial, states = task.initial, task.optimizer_state
-        if self.n_members == 1:
+        if self.n_estimators == 1:
             return [replace(task, optimizer_state=states[0])] if states else [task]
         seed = task.seed if isinstance(task.seed, tuple) else (task.seed,)
-        first = [None] * self.n_members if initial is None else initial.members
+        first = [None] * self.n_estimators if initial is None else initial.members
         return [
             replace(
                 task,
@@ -365,7 +365,7 @@ class Trains:
                 # The first reports for all.
                 on_epoch_end=None if k else task.on_epoch_end,
             )
-            for k in range(self.n_members)
+            for k in range(self.n_estimators)
         ]
 
     def _describe_pruning(self):
@@ -519,7 +519,7 @@ class Trains:
             },
             "n_iter_": len(history),
             "best_epoch_": first.best_epoch,
-            "fit_seconds_": sum(network.fit_seconds for network in networks),
+            "fit_time_": sum(network.fit_time for network in networks),
             "peak_device_bytes_": None if None in peaks else sum(peaks),
             "_continuation": replace(
                 fit.continuation, optimizer_states=None if None in states else states

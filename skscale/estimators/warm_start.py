@@ -72,10 +72,10 @@ def former_weights(estimator, former, architecture):
             "warm_start=False to begin anew."
         )
     n_members = weights.n_members or 1
-    if n_members != estimator.n_members:
+    if n_members != estimator.n_estimators:
         raise ValueError(
             "warm_start=True and partial_fit go on with the fitted networks: expected "
-            f"n_members={n_members}, got {estimator.n_members}. Use fit with "
+            f"n_estimators={n_members}, got {estimator.n_estimators}. Use fit with "
             "warm_start=False to begin anew."
         )
     return weights.astype(estimator._network_dtype)

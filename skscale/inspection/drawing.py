@@ -42,7 +42,7 @@ COST_WORDS = {
     "latency_us": CostWords("latency of a prediction (µs)", "latency µs", "latency"),
     "size_bytes": CostWords("size of the pickle (bytes)", "bytes", "bytes"),
     "n_macs": CostWords("multiply-accumulates a row", "MACs", "MACs"),
-    "fit_seconds": CostWords("training time (s)", "fit s", "training time"),
+    "fit_time": CostWords("training time (s)", "fit s", "training time"),
     "peak_device_bytes": CostWords("peak memory of the device (bytes)"),
 }
 

@@ -38,7 +38,7 @@ from .report_page import COSTS, SHARES, ScoreWriter, as_fragment, as_page, as_te
 
 _MOST_SMALLER = 3
 # What "smaller" means: the first of these that the search measured.
-_SIZES = ("n_parameters", "size_bytes", "n_macs", "latency_us", "fit_seconds")
+_SIZES = ("n_parameters", "size_bytes", "n_macs", "latency_us", "fit_time")
 # A parameter that changes the size by less, in doublings, changes something else.
 _NO_DOUBLING = 0.05
 

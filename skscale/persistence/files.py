@@ -118,7 +118,7 @@ def load(path, trusted=()):
 
     Raises
     ------
-    FileError
+    InvalidFileError
         If the file is damaged, holds something else, is of another format, or holds types that
         are not trusted, which are named.
     ImportError
@@ -142,10 +142,10 @@ def load(path, trusted=()):
     content, _ = container.read(path, _KIND, FORMAT_VERSION, FORMAT_VERSION)
     try:
         return _construct(skops, bytes(content), names)
-    except container.FileError as error:
-        raise container.FileError(f"{os.fspath(path)!r} {error}") from None
+    except container.InvalidFileError as error:
+        raise container.InvalidFileError(f"{os.fspath(path)!r} {error}") from None
     except Exception as error:  # whatever comes of what others wrote
-        raise container.FileError(
+        raise container.InvalidFileError(
             f"{os.fspath(path)!r} holds no estimator that can be read, though its hash is "
             f"right: {type(error).__name__}: {error}. Expected a file that skscale.save wrote, "
             "and the versions of the packages that it was written with."
@@ -184,7 +184,7 @@ def _construct(skops, content, trusted):
         unknown = set(skops.get_untrusted_types(data=content)) - trusted
     if unknown:
         names = ", ".join(sorted(unknown))
-        raise container.FileError(
+        raise container.InvalidFileError(
             f"holds types that are not trusted: {names}. Expected those of "
             "skscale.TRUSTED_TYPES. If you know where the file comes from and what they do, "
             f"pass trusted={sorted(unknown)}."

@@ -49,7 +49,7 @@ def load_frozen(path):
 
     Raises
     ------
-    FileError
+    InvalidFileError
         If the file is damaged, holds something else, or is of another format.
     OSError
         If it cannot be read.
@@ -77,7 +77,7 @@ def load_frozen(path):
         expect(isinstance(predictor.network, Dense), "a dense network")
         predictor.check()
     except Exception as error:  # whatever comes of what others wrote
-        raise container.FileError(
+        raise container.InvalidFileError(
             f"{os.fspath(path)!r} holds no predictor, though its hash is right: {error}. "
             "Expected a file that Predictor.save wrote."
         ) from error

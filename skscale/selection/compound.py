@@ -172,9 +172,9 @@ class _Counter:
         self.is_dense = isinstance(network, ScaledMLP)
         self._known, self._inputs = {}, None
         if self.is_dense:
-            self._count_inputs = lambda at: count_inputs(X, y, estimator, prefix, at)
+            self._count_inputs = lambda at: count_inputs(estimator, X, y, prefix, at)
         else:
-            some = sample_before(X, y, estimator, prefix)
+            some = sample_before(estimator, X, y, prefix)
             self._inputs, *_ = network._inputs.fit(some, "", **network._reading)
 
     def _at(self, phi, of_depth=1.0, of_width=1.0, of_resolution=1.0):

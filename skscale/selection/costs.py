@@ -119,7 +119,7 @@ _COSTS = {
     "size_bytes": _size_bytes,
     "latency_us": _latency_us,
     "loss": _loss,
-    "fit_seconds": _of_networks("fit_seconds_"),
+    "fit_time": _of_networks("fit_time_"),
     "peak_device_bytes": _of_networks("peak_device_bytes_"),
 }
 
@@ -249,7 +249,7 @@ def cost_scoring(
           train in it;
         - "loss": mean loss of the scored rows: log loss of a classifier's probabilities,
           squared error of a regressor;
-        - "fit_seconds": seconds that training took, without the checks of the input; a
+        - "fit_time": seconds that training took, without the checks of the input; a
           network of a fused search has its share of its stack (`mean_fit_time` of such a
           search contains the wait for the others);
         - "peak_device_bytes": most memory of the GPU that training held, or the network's

@@ -1,4 +1,4 @@
-"""Up a ladder of scales, each network grown from the one before, until it no longer pays."""
+"""A search from small to large scales, each network grown from the one before."""
 
 import copy
 import threading
@@ -24,21 +24,23 @@ from .grids import find_network, widths_up_to_rows
 from .rules import Rule, SmallestWithin
 
 _NARROWEST = 8
-# Sets the seeds of what networks are perturbed by apart from the others.
+# Separates the seeds of the perturbation from those of the members.
 _PERTURBED = 1 << 60
 
 
-class _Reached:
-    """The estimators that are fitted so far, the last rung of each set of rows.
+class _FittedScales:
+    """The estimator of the largest scale fitted so far, for each set of rows.
 
-    It is shared by all clones of a `_Climber`, and empty in another process: whoever finds
-    nothing in it climbs from the ground.
+    All clones of a `_Grown` share it. In another process it is empty, and the scales are
+    fitted from the smallest on.
     """
 
     def __init__(self):
         self._lock = threading.Lock()
         self._fitted = {}
-        self.is_over = False  # the climb; what is fitted then is the estimator that was chosen
+        self.is_over = (
+            False  # the search; the chosen estimator is then fitted from its beginning
+        )
 
     def __deepcopy__(self, memo):
         return self
@@ -46,49 +48,49 @@ class _Reached:
     def __reduce__(self):
         return type(self), ()
 
-    def take(self, key, rung):
-        """Return the (rung, estimator) to climb on from; (-1, None) is the ground."""
+    def take(self, key, index):
+        """Return the (index, estimator) to grow; (-1, None) where there is none."""
         with self._lock:
             found = self._fitted.get(key, (-1, None))
-        return found if found[0] < rung else (-1, None)
+        return found if found[0] < index else (-1, None)
 
-    def put(self, key, rung, estimator):
+    def put(self, key, index, estimator):
         with self._lock:
-            self._fitted[key] = (rung, estimator)
+            self._fitted[key] = (index, estimator)
 
 
-class _Climber(BaseEstimator):
-    """The estimator of a rung: fitted on the lowest, grown and trained on from rung to rung."""
+class _Grown(BaseEstimator):
+    """The estimator of one scale: fitted at the smallest, then grown from scale to scale."""
 
-    def __init__(self, estimator, ladder, keep, reached, rung=None):
+    def __init__(self, estimator, scales, shrink_factor, fitted_scales, index=None):
         self.estimator = estimator
-        self.ladder = ladder
-        self.keep = keep
-        self.reached = reached
-        self.rung = rung
+        self.scales = scales
+        self.shrink_factor = shrink_factor
+        self.fitted_scales = fitted_scales
+        self.index = index
 
-    def set_params(self, **rung):
-        """Say the rung, by the parameters of the estimator."""
-        self.rung = self.ladder.index(rung)
+    def set_params(self, **scale):
+        """Set the scale, by the parameters of the estimator."""
+        self.index = self.scales.index(scale)
         return self
 
     def fit(self, X, y=None, **params):
-        """Climb to the rung."""
+        """Fit the scales up to this one."""
         prefix, network = find_network(self.estimator)
-        # A module of the user's own is trained anew on each rung.
-        grows = isinstance(network, (ScaledMLP, ScaledCNN)) and not self.reached.is_over
+        # A module of the user's own is trained anew at each scale.
+        grows = isinstance(network, (ScaledMLP, ScaledCNN)) and not self.fitted_scales.is_over
         key = joblib.hash((_plain(X), y, params)) if grows else None
-        start, fitted = self.reached.take(key, self.rung)
-        for rung in range(start + 1 if grows else self.rung, self.rung + 1):
+        start, fitted = self.fitted_scales.take(key, self.index)
+        for index in range(start + 1 if grows else self.index, self.index + 1):
             if fitted is None or not grows:
                 fitted = clone(self.estimator)
             else:
                 fitted = copy.deepcopy(fitted).set_params(**{f"{prefix}warm_start": True})
-                _shrink_and_perturb(find_network(fitted)[1], self.keep)
-            fitted.set_params(**self.ladder[rung]).fit(X, y, **params)
+                _shrink_and_perturb(find_network(fitted)[1], self.shrink_factor)
+            fitted.set_params(**self.scales[index]).fit(X, y, **params)
             fitted.set_params(**{f"{prefix}warm_start": network.warm_start})
         if grows:
-            self.reached.put(key, self.rung, fitted)
+            self.fitted_scales.put(key, self.index, fitted)
         self.fitted_ = fitted
         return self
 
@@ -108,13 +110,13 @@ def _plain(X):
     return (X.data, X.mask) if isinstance(X, np.ma.MaskedArray) else X
 
 
-def _shrink_and_perturb(network, keep):
+def _shrink_and_perturb(network, shrink_factor):
     """Mix the weights of a fitted network with new initial ones.
 
     Ash and Adams (2020), "On warm-starting neural network training", section 4.
     """
     predictor = vars(network).get("predictor_")
-    if keep == 1 or predictor is None:  # a clone of it was fitted
+    if shrink_factor == 1 or predictor is None:  # a clone of it was fitted
         return
     from ..training.families import family_of  # needs torch
 
@@ -125,7 +127,7 @@ def _shrink_and_perturb(network, keep):
         drawn = family_of(architecture).draw(architecture, stream, own.dtype)
         coefs, intercepts = (
             # Weights that are pruned stay so.
-            [keep * a + (1 - keep) * new.astype(a.dtype) * (a != 0)
+            [shrink_factor * a + (1 - shrink_factor) * new.astype(a.dtype) * (a != 0)
              for a, new in zip(*parts, strict=True)]
             for parts in zip(own.parts[:2], drawn.parts[:2], strict=True)
         )  # fmt: skip
@@ -135,13 +137,13 @@ def _shrink_and_perturb(network, keep):
 
 
 class _OfFitted:
-    """A scorer of climbers: what a scorer says of the fitted estimator."""
+    """A scorer of a `_Grown`: that of its fitted estimator."""
 
     def __init__(self, scorer):
         self.scorer = scorer
 
-    def __call__(self, climber, X, y=None, **params):
-        return self.scorer(climber.fitted_, X, y, **params)
+    def __call__(self, grown, X, y=None, **params):
+        return self.scorer(grown.fitted_, X, y, **params)
 
     def _accept_sample_weight(self):
         return accepts_weights(self.scorer)
@@ -152,42 +154,43 @@ class _OfFitted:
 
 
 class GradualScaleSearchCV(BaseSearchCV):
-    """Search a scale from small to large, and stop where more no longer pays.
+    """Search scales from small to large, and stop where a larger one no longer pays.
 
-    The networks of a rung (one a fold, trained together) begin as those of the rung below,
-    grown (Chen et al. 2016, "Net2Net") and, since what is only trained on generalises worse,
-    shrunk towards new initial weights (Ash and Adams 2020). The search ends when its rule no
-    longer chooses the newest rung. A pipeline's other steps are fitted on each rung. What
-    trains clones of its estimator (TransformedTargetRegressor, say), and a module of your own,
-    is trained anew on each.
+    The networks of a scale (one a fold, trained together) begin as those of the scale below,
+    grown (Chen et al. 2016, "Net2Net") and shrunk towards new initial weights (Ash and Adams
+    2020), since continued training alone generalizes worse. The search ends when its rule no
+    longer chooses the newest scale. The other steps of a pipeline are fitted at each scale. A
+    meta-estimator that trains clones (TransformedTargetRegressor, say) and a module of your
+    own are trained anew at each.
 
     Parameters
     ----------
     estimator : estimator
         An estimator of skscale, or a pipeline or other meta-estimator with one in it.
-    ladder : list of dict, dict of str to list, or None, default=None
-        Parameters of each rung, the smallest scale first. A dict of lists is a rung for each
+    scales : list of dict, dict of str to list, or None, default=None
+        Parameters of each scale, the smallest first. A dict of lists is a scale for each
         place in them. None doubles the width: of dense networks from 8 to about 30 parameters
         a row (250,000 and 1,024 units at most), of convolutional ones from 8 to four times the
         estimator's.
-    keep : float, default=0.3
-        What is kept of the weights of the rung below, 0 to 1; the rest is new initial weights.
-        With 1 a network grows without changing what it computes. Mean over the ladder 16 to 128
+    shrink_factor : float, default=0.3
+        Factor of the weights of the scale below, 0 to 1 (lambda of Ash and Adams 2020); the
+        rest is new initial weights. With 1 a network grows and computes the same function.
+        Mean over widths 16 to 128
         (two splits, five folds) of 1, 0.5, 0.3 and 0: churn .903, .906, .911, .919; california
         .764, .767, .768, .766; casp .450, .455, .453, .449; letter .890, .894, .897, .897.
     scoring : str, callable, list, tuple, dict or None, default=None
         As in scikit-learn, or `cost_scoring`; where `refit` is a rule a single score is
         joined by the number of parameters.
     n_jobs : int or None, default=None
-        None trains the networks of a rung as a stack in this process; an int is joblib's, as
-        in scikit-learn (a process has to climb from the lowest rung each time).
+        None trains the networks of a scale as a stack in this process; an int is joblib's, as
+        in scikit-learn (each process then starts from the smallest scale).
     refit : bool, str or callable, default=SmallestWithin()
-        The rule by which a candidate is chosen, and the climb ended: see `SmallestWithin`.
+        The rule that chooses a candidate and ends the search: see `SmallestWithin`.
         True chooses the best mean score, str that of a score of several. As in scikit-learn
         an estimator of these parameters is then fitted on all rows, from its beginning. False
         fits none.
     patience : int, default=3
-        Rungs in a row that the rule may pass over before the climb ends.
+        Scales in a row that the rule may pass over before the search ends.
     cv : int, splitter, iterable or None, default=None
         As in scikit-learn.
     verbose : int, default=0
@@ -197,13 +200,13 @@ class GradualScaleSearchCV(BaseSearchCV):
     Attributes
     ----------
     cv_results_ : dict of str to ndarray
-        As of GridSearchCV, a row for each rung that was reached; a fit's time is that of its
-        own rung.
+        As of GridSearchCV, a row for each scale that was fitted; `fit_time` is that of its own
+        scale.
     best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_
         As of GridSearchCV.
     multimetric_ : bool
-    ladder_ : list of dict
-        All rungs.
+    scales_ : list of dict
+        All scales.
 
     See Also
     --------
@@ -230,9 +233,9 @@ class GradualScaleSearchCV(BaseSearchCV):
     def __init__(
         self,
         estimator,
-        ladder=None,
+        scales=None,
         *,
-        keep=0.3,
+        shrink_factor=0.3,
         scoring=None,
         n_jobs=None,
         refit=SmallestWithin(),  # noqa: B008 (it cannot be changed)
@@ -252,12 +255,12 @@ class GradualScaleSearchCV(BaseSearchCV):
             error_score=error_score,
             return_train_score=return_train_score,
         )
-        self.ladder = ladder
-        self.keep = keep
+        self.scales = scales
+        self.shrink_factor = shrink_factor
         self.patience = patience
 
     def fit(self, X, y=None, **params):
-        """Climb, choose a rung and fit it on all rows.
+        """Fit scale after scale, choose one and fit it on all rows.
 
         Parameters
         ----------
@@ -275,22 +278,25 @@ class GradualScaleSearchCV(BaseSearchCV):
         TypeError
             If the estimator holds no network of skscale.
         ValueError
-            If the ladder has no rungs, `patience` is less than 1, or `keep` not from 0 to 1.
+            If `scales` is empty, `patience` is less than 1, or `shrink_factor` is not in
+            [0, 1].
         """
         if not isinstance(self.patience, Integral) or self.patience < 1:
             raise ValueError(f"patience must be an int of at least 1, got {self.patience!r}.")
-        if not isinstance(self.keep, Real) or not 0 <= self.keep <= 1:
-            raise ValueError(f"keep must be a float from 0 to 1, got {self.keep!r}.")
+        if not isinstance(self.shrink_factor, Real) or not 0 <= self.shrink_factor <= 1:
+            raise ValueError(
+                f"shrink_factor must be a float from 0 to 1, got {self.shrink_factor!r}."
+            )
         if is_classifier(self) and y is not None:
             # The splitter is the first to sort them.
             refuse_mixed_labels(y if hasattr(y, "dtype") else np.asarray(y, dtype=object))
-        ladder = self._list_rungs(X, y)
+        scales = self._list_scales(X, y)
         scorer = check_scoring(self.estimator, self._scoring, raise_exc=False)
         own = {
-            "estimator": _Climber(self.estimator, ladder, self.keep, _Reached()),
+            "estimator": _Grown(self.estimator, scales, self.shrink_factor, _FittedScales()),
             "scoring": _OfFitted(scorer),
         }
-        search = _Ladder(**self.get_params(deep=False) | own)
+        search = _ScaleSearch(**self.get_params(deep=False) | own)
         if hasattr(self, "_skl_callbacks"):
             search.set_callbacks(*self._skl_callbacks)
         if self.n_jobs is None:
@@ -298,7 +304,7 @@ class GradualScaleSearchCV(BaseSearchCV):
                 search.fit(X, y, **params)
         else:
             search.fit(X, y, **params)
-        self.ladder_ = ladder
+        self.scales_ = scales
         for name, value in vars(search).items():
             if name.endswith("_") and not name.startswith("_"):
                 setattr(self, name, value)
@@ -317,42 +323,42 @@ class GradualScaleSearchCV(BaseSearchCV):
             return cost_scoring(self.scoring, ["n_parameters"])
         return self.scoring
 
-    def _list_rungs(self, X, y):
+    def _list_scales(self, X, y):
         prefix, network = find_network(self.estimator)
-        ladder = self.ladder
-        if ladder is None:
+        scales = self.scales
+        if scales is None:
             if isinstance(network, ScaledMLP):
-                widths = widths_up_to_rows(X, y, self.estimator, _NARROWEST)
+                widths = widths_up_to_rows(self.estimator, X, y, _NARROWEST)
             elif isinstance(network, ScaledCNN) and isinstance(network.width, Integral):
                 n = max(3, int(np.log2(4 * network.width / _NARROWEST)) + 1)
                 widths = [_NARROWEST * 2**k for k in range(n)]
             else:
                 raise ValueError(
-                    f"No ladder is known for {network!r}. Expected a list of parameters, the "
-                    'smallest scale first: ladder={"width": [8, 16, 32]}.'
+                    f"No default scales are known for {network!r}. Expected a list of "
+                    'parameters, the smallest scale first: scales={"width": [8, 16, 32]}.'
                 )
-            ladder = {f"{prefix}width": widths}
-        if isinstance(ladder, dict):
-            lengths = {len(values) for values in ladder.values()}
+            scales = {f"{prefix}width": widths}
+        if isinstance(scales, dict):
+            lengths = {len(values) for values in scales.values()}
             if len(lengths) != 1:
                 raise ValueError(
-                    f"ladder={ladder!r} must hold lists of one length, a rung for each place."
+                    f"scales={scales!r} must hold lists of one length, one for each scale."
                 )
-            ladder = [
-                dict(zip(ladder, values, strict=True))
-                for values in zip(*ladder.values(), strict=True)
+            scales = [
+                dict(zip(scales, values, strict=True))
+                for values in zip(*scales.values(), strict=True)
             ]
-        ladder = list(ladder)
-        if not ladder:
-            raise ValueError("ladder is empty. Expected parameters for each rung.")
-        for rung in ladder:
-            if not isinstance(rung, Mapping):
+        scales = list(scales)
+        if not scales:
+            raise ValueError("scales is empty. Expected parameters for each scale.")
+        for scale in scales:
+            if not isinstance(scale, Mapping):
                 raise ValueError(
-                    f"A rung of the ladder is {rung!r}. Expected parameters by name, the "
-                    f'smallest scale first: ladder={{"{prefix}width": [8, 16, 32]}}.'
+                    f"scales holds {scale!r}. Expected parameters by name, the "
+                    f'smallest scale first: scales={{"{prefix}width": [8, 16, 32]}}.'
                 )
-        clone(self.estimator).set_params(**ladder[0])  # refuses what it does not have
-        return [dict(rung) for rung in ladder]
+        clone(self.estimator).set_params(**scales[0])  # refuses what it does not have
+        return [dict(scale) for scale in scales]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -360,19 +366,19 @@ class GradualScaleSearchCV(BaseSearchCV):
         return tags
 
 
-class _Ladder(GradualScaleSearchCV):
-    """The same search over climbers, as scikit-learn runs it."""
+class _ScaleSearch(GradualScaleSearchCV):
+    """The same search over `_Grown` estimators, as scikit-learn runs it."""
 
     fit = BaseSearchCV.fit
 
     def _run_search(self, evaluate_candidates):
         n_in_vain = 0
-        for rung, params in enumerate(self.estimator.ladder):
+        for index, params in enumerate(self.estimator.scales):
             results = evaluate_candidates([params])
-            n_in_vain = 0 if self._choose(results) == rung else n_in_vain + 1
+            n_in_vain = 0 if self._choose(results) == index else n_in_vain + 1
             if n_in_vain == self.patience:
                 break
-        self.estimator.reached.is_over = True
+        self.estimator.fitted_scales.is_over = True
 
     def _choose(self, results):
         if callable(self.refit):

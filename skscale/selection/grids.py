@@ -3,11 +3,10 @@
 import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.pipeline import Pipeline
-from sklearn.utils.multiclass import type_of_target
 
 from .._sklearn_private import _num_samples, _safe_indexing
 from ..estimators.base import ScaledEstimator
-from ..estimators.mlp import ScaledMLP, ScaledMLPClassifier
+from ..estimators.mlp import ScaledMLP
 from ..networks.architecture import DenseArchitecture
 from ..scaling import hidden_widths
 
@@ -23,7 +22,7 @@ _FEWEST_TIMES = 16
 _SAMPLE = 1000
 
 
-def scale_grid(X, y, estimator=None, n_candidates=25):
+def scale_grid(estimator, X, y, n_candidates=25):
     """Make a grid of depths and widths for given data.
 
     The linear model, and for depths 1, 2 and 3 widths whose numbers of parameters grow
@@ -32,14 +31,13 @@ def scale_grid(X, y, estimator=None, n_candidates=25):
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features), or what the estimator's first step takes
+    estimator : estimator
+        The estimator to search over: one of skscale, or a pipeline or other meta-estimator
+        that contains one. The names of the grid get its prefix.
+    X : array-like of shape (n_samples, n_features), or the input of the pipeline's first step
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-    estimator : estimator or None, default=None
-        What is to be searched: an estimator of skscale, or a pipeline or other
-        meta-estimator with one in it, whose parameters get the prefix that belongs there.
-        None is an estimator of skscale itself.
     n_candidates : int, default=25
-        Most candidates; widths that coincide are left out.
+        Maximum number of candidates; widths that coincide are left out.
 
     Returns
     -------
@@ -50,7 +48,7 @@ def scale_grid(X, y, estimator=None, n_candidates=25):
     Raises
     ------
     TypeError
-        If the estimator holds no network of skscale.
+        If the estimator contains no estimator of skscale.
     ValueError
         If `n_candidates` is less than 2.
 
@@ -61,7 +59,8 @@ def scale_grid(X, y, estimator=None, n_candidates=25):
     >>> from sklearn.preprocessing import StandardScaler
     >>> from skscale import ScaledMLPClassifier, scale_grid
     >>> model = make_pipeline(StandardScaler(), ScaledMLPClassifier())
-    >>> for part in scale_grid(*load_digits(return_X_y=True), model, n_candidates=13):
+    >>> X, y = load_digits(return_X_y=True)
+    >>> for part in scale_grid(model, X, y, n_candidates=13):
     ...     print(part)
     {'scaledmlpclassifier__depth': [0]}
     {'scaledmlpclassifier__depth': [1], 'scaledmlpclassifier__width': [4, 23, 128, 720]}
@@ -72,10 +71,10 @@ def scale_grid(X, y, estimator=None, n_candidates=25):
         raise ValueError(f"n_candidates must be at least 2, got {n_candidates}.")
     prefix, network = find_network(estimator, ScaledMLP)
     as_given = {}
-    if network is not None and network.phi:
+    if network.phi:
         network = clone(network).set_params(phi=0)
-        as_given = {f"{prefix}phi": [0]}  # depth and width alone say the scale
-    count = _counter(X, y, estimator, prefix, network)
+        as_given = {f"{prefix}phi": [0]}  # depth and width alone set the scale
+    count = _counter(estimator, X, y, prefix, network)
     smallest = count(1, _NARROWEST)
     largest = max(_most_parameters(X), _FEWEST_TIMES * smallest)
     n_depths = 1 if n_candidates < 4 else 2 if n_candidates < 7 else 3
@@ -90,12 +89,12 @@ def scale_grid(X, y, estimator=None, n_candidates=25):
     return grid
 
 
-def widths_up_to_rows(X, y, estimator, narrowest):
+def widths_up_to_rows(estimator, X, y, narrowest):
     """Return widths that double, up to about 30 parameters a row: see `scale_grid`.
 
     Parameters
     ----------
-    X, y, estimator
+    estimator, X, y
         As of `scale_grid`.
     narrowest : int
 
@@ -105,21 +104,21 @@ def widths_up_to_rows(X, y, estimator, narrowest):
         Three at least.
     """
     prefix, network = find_network(estimator, ScaledMLP)
-    count = _counter(X, y, estimator, prefix, network)
+    count = _counter(estimator, X, y, prefix, network)
     depth, largest = max(1, len(network._scale.widths)), _most_parameters(X)
     widths = [narrowest]
     while len(widths) < 3 or (
         2 * widths[-1] <= _WIDEST
-        # The rung that is nearest, on a scale of factors.
+        # The nearest width, on a logarithmic scale.
         and count(depth, 2 * widths[-1]) <= np.sqrt(2) * largest
     ):
         widths.append(2 * widths[-1])
     return widths
 
 
-def _counter(X, y, estimator, prefix, network):
+def _counter(estimator, X, y, prefix, network):
     """Return what counts the parameters of a depth and a width."""
-    n_features = count_inputs(X, y, estimator, prefix, network)
+    n_features = count_inputs(estimator, X, y, prefix, network)
     n_outputs = count_outputs(y, network)
 
     def count(depth, width):
@@ -146,16 +145,16 @@ def _widest(count, n_parameters):
 
 
 def find_network(estimator, family=ScaledEstimator):
-    """Return the prefix of the network's parameters, and the network or None.
+    """Return the prefix of the network's parameters, and the network.
 
     Raises
     ------
     TypeError
         If there is no network of the family.
     """
-    if estimator is None:
-        return "", None
-    candidates = [("", estimator), *estimator.get_params(deep=True).items()]
+    candidates = [("", estimator)]
+    if hasattr(estimator, "get_params"):
+        candidates += estimator.get_params(deep=True).items()
     found = [
         (name, value)
         for name, value in candidates
@@ -163,7 +162,7 @@ def find_network(estimator, family=ScaledEstimator):
     ]
     if not found:
         raise TypeError(
-            "Expected an estimator of skscale, or one with such an estimator in it, got "
+            "Expected an estimator of skscale, or one that contains such an estimator, got "
             f"{estimator!r}."
         )
     name, network = min(found, key=lambda item: item[0].count("__") + bool(item[0]))
@@ -175,7 +174,7 @@ def find_network(estimator, family=ScaledEstimator):
     return f"{name}__" if name else "", network
 
 
-def sample_before(X, y, estimator, prefix):
+def sample_before(estimator, X, y, prefix):
     """Return some rows as the steps before the network make of them."""
     n = _num_samples(X)
     rows = np.unique(np.linspace(0, n - 1, min(n, _SAMPLE)).astype(int))
@@ -187,10 +186,10 @@ def sample_before(X, y, estimator, prefix):
     return some
 
 
-def count_inputs(X, y, estimator, prefix, network):
+def count_inputs(estimator, X, y, prefix, network):
     """Count the inputs of the network: what steps before it and its encoding make of X."""
-    some = sample_before(X, y, estimator, prefix)
-    network = ScaledMLPClassifier() if network is None else clone(network)
+    some = sample_before(estimator, X, y, prefix)
+    network = clone(network)
     inputs, numbers, is_complete = network._inputs.fit(some, "", **network._reading)
     rows, options = np.arange(numbers.shape[0]), network._encoding
     inputs = inputs.fit_encoding(numbers, is_complete, rows, None, np.float32, **options)
@@ -201,9 +200,5 @@ def count_outputs(y, network):
     y = np.asarray(y) if not hasattr(y, "shape") else y
     if len(y.shape) == 2:
         return y.shape[1]
-    if network is None:
-        is_of_classes = not type_of_target(y).startswith("continuous")
-    else:
-        is_of_classes = is_classifier(network)
-    n_classes = len(np.unique(y)) if is_of_classes else 1
+    n_classes = len(np.unique(y)) if is_classifier(network) else 1
     return 1 if n_classes == 2 else n_classes

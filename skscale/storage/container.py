@@ -36,7 +36,7 @@ _LINE = re.compile(
 )
 
 
-class FileError(ValueError):
+class InvalidFileError(ValueError):
     """A file that is not what it should be: damaged, of another kind, or not trusted."""
 
 
@@ -146,7 +146,7 @@ def read(path, kind, version, oldest=1):
 
     Raises
     ------
-    FileError
+    InvalidFileError
         If the file is damaged, holds something else, or is of another format.
     OSError
         If it cannot be read.
@@ -154,12 +154,12 @@ def read(path, kind, version, oldest=1):
     path = os.fspath(path)
     # Opening a pipe would wait for its writer, and a device has no end.
     if not stat.S_ISREG(os.stat(path).st_mode):
-        raise FileError(f"{path!r} is no regular file. Expected a file of skscale.")
+        raise InvalidFileError(f"{path!r} is no regular file. Expected a file of skscale.")
     with open(path, "rb") as file:
         line = file.readline(_LONGEST_LINE)
         found = _LINE.fullmatch(line)
         if found is None:
-            raise FileError(
+            raise InvalidFileError(
                 f"{path!r} does not begin as a file of skscale does. Expected one that "
                 f"{_WRITERS[kind]} wrote; this is another, or damaged."
             )
@@ -184,7 +184,7 @@ def _digest(said, content):
 def _check_kind(path, found, kind):
     if found["kind"] != kind.encode():
         remedy = _READERS.get(found["kind"].decode(), "a newer skscale")
-        raise FileError(
+        raise InvalidFileError(
             f"{path!r} holds another kind of content: expected {kind!r}, got "
             f"{found['kind'].decode()!r}. Read it by {remedy}."
         )
@@ -197,13 +197,13 @@ def _check_version(path, found, oldest, newest):
     readable, remedy = f"up to {newest}", "install that one or a newer one"
     if version < oldest:
         readable, remedy = f"from {oldest} on", "read it there, or write it anew"
-    raise FileError(
+    raise InvalidFileError(
         f"{path!r} is of format {version}, and skscale {__version__} reads formats {readable}. "
         f"It was written by skscale {writer}: {remedy}."
     )
 
 
 def _damaged(path, what):
-    return FileError(
+    return InvalidFileError(
         f"{path!r} is damaged: {what}. Expected the file as it was written: copy it anew."
     )

@@ -561,4 +561,4 @@ def train_with_callbacks(task, callbacks, kind):
     if not weights.is_finite:
         raise DivergedError("value of a weight", member.epoch, recipe)
     seconds = time.perf_counter() - member.started
-    return TrainedNetwork(weights, member.history, best_epoch, fit_seconds=seconds)
+    return TrainedNetwork(weights, member.history, best_epoch, fit_time=seconds)

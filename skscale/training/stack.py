@@ -57,7 +57,7 @@ class Member:
         if task.valid_rows is not None:
             self.early_stopping = EarlyStopping(task.recipe.n_iter_no_change, task.recipe.tol)
         self.created = self.started = self.epoch_started = time.perf_counter()
-        self.fit_seconds = 0.0
+        self.fit_time = 0.0
         if task.progress is not None:
             self._restore(task.progress["member"])
 
@@ -68,7 +68,7 @@ class Member:
             "history": list(self.history),
             "seconds": now - self.started,
             "epoch_seconds": now - self.epoch_started,
-            "fit_seconds": self.fit_seconds,
+            "fit_time": self.fit_time,
         }
         if self.early_stopping is not None:
             state["early_stopping"] = dict(vars(self.early_stopping))
@@ -78,7 +78,7 @@ class Member:
         self.epoch, self.history = state["epoch"], list(state["history"])
         self.started -= state["seconds"]
         self.epoch_started -= state["epoch_seconds"]
-        self.fit_seconds = state["fit_seconds"]
+        self.fit_time = state["fit_time"]
         if self.early_stopping is not None:
             vars(self.early_stopping).update(state["early_stopping"])
 
@@ -349,11 +349,11 @@ class Stack:
         if self.device.type == "cuda":
             peak = torch.cuda.max_memory_allocated(self.device) // self._n_at_first
         for member in self.members:
-            member.fit_seconds += seconds / len(self.members)
+            member.fit_time += seconds / len(self.members)
         for member in (self.members[k] for k in stopped):
             network = self.results[member.index]
             if isinstance(network, TrainedNetwork):
-                network.fit_seconds, network.peak_device_bytes = member.fit_seconds, peak
+                network.fit_time, network.peak_device_bytes = member.fit_time, peak
 
     def _keep(self, stopped):
         """Keep what came of the members that stop, where there is a place for it."""

@@ -18,9 +18,9 @@ class Recipe:
     ----------
     learning_rate : float
         Step size of AdamW.
-    lr_schedule : {"constant", "cosine", "cycles"}
+    lr_schedule : {"constant", "cosine", "coslog4"}
         "cosine" falls from `learning_rate` to zero over `max_epochs` (Loshchilov and
-        Hutter 2017, "SGDR", eq. 5, without restarts). "cycles" rises and falls four times,
+        Hutter 2017, "SGDR", eq. 5, without restarts). "coslog4" rises and falls four times,
         each time over twice as many steps as before: at progress `t` it is
         `(1 - cos(2 pi log2(1 + 15 t))) / 2` of `learning_rate` (Holzmueller et al. 2024,
         "Better by default", section 3.4).
@@ -61,7 +61,7 @@ class Recipe:
         if self.lr_schedule == "constant":
             return self.learning_rate * np.ones_like(step, dtype=np.float64)
         progress = np.asarray(step) / (self.max_epochs * steps_per_epoch)
-        if self.lr_schedule == "cycles":
+        if self.lr_schedule == "coslog4":
             return (
                 self.learning_rate * 0.5 * (1 - np.cos(2 * np.pi * np.log2(1 + 15 * progress)))
             )
@@ -223,7 +223,7 @@ class TrainedNetwork:
         The epoch whose weights these are.
     optimizer_state : OptimizerState or None
         Where the task asked for it.
-    fit_seconds : float
+    fit_time : float
         Its share of the time of its stack, that members which train at the same time have
         in equal parts.
     peak_device_bytes : int or None
@@ -236,7 +236,7 @@ class TrainedNetwork:
     history: list = field(default_factory=list)
     best_epoch: int = 0
     optimizer_state: OptimizerState | None = None
-    fit_seconds: float = 0.0
+    fit_time: float = 0.0
     peak_device_bytes: int | None = None
     factor: float = 1.0
 
