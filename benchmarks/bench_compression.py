@@ -45,7 +45,7 @@ from sklearn.model_selection import GridSearchCV, ShuffleSplit, train_test_split
 
 from skscale import ScaledMLPClassifier, ScaledMLPRegressor
 from skscale.compression.distillation import labels_made
-from skscale.inspection.latency import measure_latency
+from skscale.costs.latency import measure_latency
 from skscale.networks.architecture import DenseArchitecture
 
 SETS = ["mnist", "letter", "magic", "california", "casp"]

@@ -42,8 +42,9 @@ def run_one(kind, max_bytes, rows, device):
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    from skscale import ScaledMLPClassifier, last_fused_run
-    from skscale.training.memory import free_bytes
+    from skscale import ScaledMLPClassifier
+    from skscale.fusion import last_fused_run
+    from skscale.fusion.memory import free_bytes
 
     network = ScaledMLPClassifier(
         depth=1, width=16, max_epochs=5, early_stopping=False, random_state=0, device=device

@@ -43,7 +43,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from skscale import ScaledMLPClassifier, last_fused_run
+from skscale import ScaledMLPClassifier
+from skscale.fusion import last_fused_run
 
 BATCH = 64
 # name: (depths, widths, learning rates, L2 penalties, epochs, folds)

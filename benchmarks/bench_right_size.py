@@ -32,7 +32,7 @@ from skscale import (
     cost_scoring,
     scale_grid,
 )
-from skscale.inspection.latency import measure_latency
+from skscale.costs.latency import measure_latency
 
 MOST_TEST_ROWS = 10_000
 

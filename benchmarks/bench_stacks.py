@@ -29,7 +29,8 @@ from sklearn.datasets import load_digits
 from torch.profiler import ProfilerActivity
 from torch.profiler import profile as torch_profile
 
-from skscale.training import engine, fusion, plan, stack
+from skscale.fusion import rendezvous as fusion
+from skscale.training import engine, plan, stack
 
 
 def collect_tasks(X, y):

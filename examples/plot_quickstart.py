@@ -55,7 +55,7 @@ def search_scales(X, y, n_candidates):
     start = time.perf_counter()
     with joblib.parallel_config(backend="skscale"):
         search.fit(X, y)
-    run = skscale.last_fused_run()
+    run = skscale.fusion.last_fused_run()
     print(
         f"{len(search.cv_results_['params'])} candidates x 3 folds in "
         f"{time.perf_counter() - start:.1f} s, "

@@ -6,42 +6,40 @@ unpickling and predicting need no torch.
 
 import importlib
 
+from ._version import __version__  # noqa: F401
 from .registration import register_backend
-
-__version__ = "0.1.0.dev1"
 
 _EXPORTS = {
     "BestUnder": "skscale.selection.rules",
-    "CompressionDisplay": "skscale.inspection.displays",
+    "CompressionDisplay": "skscale.plotting.displays",
     "InvalidFileError": "skscale.storage.container",
     "GradualScaleSearchCV": "skscale.selection.gradual",
     "InconsistentVersionWarning": "skscale.estimators.pickling",
-    "ParetoDisplay": "skscale.inspection.displays",
+    "ParetoDisplay": "skscale.plotting.displays",
     "ParetoKnee": "skscale.selection.rules",
-    "ScaleCurveDisplay": "skscale.inspection.displays",
-    "ScaleHeatmapDisplay": "skscale.inspection.displays",
+    "ScaleCurveDisplay": "skscale.plotting.displays",
+    "ScaleHeatmapDisplay": "skscale.plotting.displays",
     "ScaledCNNClassifier": "skscale.estimators.cnn",
     "ScaledCNNRegressor": "skscale.estimators.cnn",
     "ScaledMLPClassifier": "skscale.estimators.mlp",
     "ScaledMLPRegressor": "skscale.estimators.mlp",
     "ScaledNetworkClassifier": "skscale.estimators.network",
     "ScaledNetworkRegressor": "skscale.estimators.network",
-    "ScalingLaw": "skscale.inspection.law",
+    "ScalingLaw": "skscale.selection.law",
     "SmallestWithin": "skscale.selection.rules",
-    "TRUSTED_TYPES": "skscale.persistence.trusted",
-    "TrainingCurveDisplay": "skscale.inspection.displays",
-    "complexity": "skscale.inspection.complexity",
-    "cost_scoring": "skscale.selection.costs",
+    "TRUSTED_TYPES": "skscale.serving.trusted",
+    "TrainingCurveDisplay": "skscale.plotting.displays",
+    "complexity": "skscale.costs.complexity",
+    "cost_scoring": "skscale.costs.scoring",
     "diagnose": "skscale.selection.diagnosis",
     "fit_compound_coefficients": "skscale.selection.compound",
-    "freeze": "skscale.persistence.freezing",
-    "last_fused_run": "skscale.training.fusion",
-    "load": "skscale.persistence.files",
-    "load_frozen": "skscale.persistence.frozen",
-    "prune": "skscale.compression.fitted",
-    "save": "skscale.persistence.files",
+    "freeze": "skscale.serving.freezing",
+    "load": "skscale.serving.files",
+    "load_frozen": "skscale.serving.frozen",
+    "prune": "skscale.compression.prune",
+    "save": "skscale.serving.files",
     "scale_grid": "skscale.selection.grids",
-    "scale_report": "skscale.inspection.report",
+    "scale_report": "skscale.plotting.report",
     "select": "skscale.selection.rules",
 }
 

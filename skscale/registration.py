@@ -26,7 +26,7 @@ def _register(module):
 
 def _make_backend(**settings):
     try:
-        from .training.joblib_backend import FusedBackend
+        from .fusion.backend import FusedBackend
     except ImportError as error:
         raise ImportError(
             'backend="skscale" trains networks, which needs torch and skorch: '

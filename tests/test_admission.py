@@ -2,8 +2,8 @@
 
 import pytest
 
-from skscale.training import admission
-from skscale.training.admission import Admission
+from skscale.fusion import admission
+from skscale.fusion.admission import Admission
 
 MB = 1 << 20
 

@@ -35,7 +35,7 @@ from skscale import (
     ScaledNetworkClassifier,
     ScaledNetworkRegressor,
 )
-from skscale.training import fusion
+from skscale.fusion import rendezvous as fusion
 
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")

@@ -19,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skscale import ScaledMLPClassifier, ScaledMLPRegressor, cost_scoring
-from skscale.inspection.latency import measure_latency
+from skscale.costs.latency import measure_latency
 from skscale.training.quiet import Gate
 
 NETWORK = ScaledMLPClassifier(depth=1, width=5, max_epochs=2, random_state=0)

@@ -26,7 +26,7 @@ from skscale import (
     TrainingCurveDisplay,
     cost_scoring,
 )
-from skscale.inspection.drawing import label_sparsely
+from skscale.plotting.drawing import label_sparsely
 
 FOUR = [[0.80, 0.70, 0.60], [0.87, 0.81, 0.69], [0.88, 0.78, 0.68], [0.90, 0.80, 0.70]]
 

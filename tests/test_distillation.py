@@ -25,7 +25,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from skscale import ScaledMLPClassifier, ScaledMLPRegressor, last_fused_run
+from skscale import ScaledMLPClassifier, ScaledMLPRegressor
 from skscale.compression.distillation import (
     LabelCache,
     labels_made,
@@ -33,6 +33,8 @@ from skscale.compression.distillation import (
     mix_columns,
     mix_sources,
 )
+from skscale.fusion import last_fused_run
+from skscale.fusion.sharing import SharedArrays
 from skscale.training.engine import train
 from skscale.training.gradient import AutogradGradient
 from skscale.training.losses import (
@@ -42,7 +44,6 @@ from skscale.training.losses import (
     stack_parameters,
     weight_factor,
 )
-from skscale.training.sharing import SharedArrays
 from skscale.training.task import ValidationSet
 from tests.test_training_engine import assert_equal_networks, make_task
 

@@ -15,7 +15,7 @@ FAST = {"max_epochs": 2, "random_state": 0}
 @pytest.fixture
 def task_of(monkeypatch):
     """Return the Task that a fit describes."""
-    from skscale.training import fusion
+    from skscale.fusion import rendezvous as fusion
 
     def describe(estimator, *arguments):
         seen = []

@@ -46,7 +46,7 @@ from skscale import (
     cost_scoring,
 )
 from skscale.networks.architecture import Stage
-from skscale.persistence import files
+from skscale.serving import files
 from skscale.storage import container
 from skscale.storage.tree import Part
 
@@ -286,12 +286,12 @@ def test_no_truncated_bit_flipped_or_swapped_file_is_read(a_file, tmp_path):
 
 def _load_content(tmp_path, content, **options):
     path = tmp_path / "hostile"
-    container.write(path, "estimator", files.FORMAT_VERSION, content)
+    container.write(path, "estimator", files.ESTIMATOR_FORMAT, content)
     return skscale.load(path, **options)
 
 
 def _members(a_file):
-    content, _ = container.read(a_file[0], "estimator", files.FORMAT_VERSION)
+    content, _ = container.read(a_file[0], "estimator", files.ESTIMATOR_FORMAT)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     return members, json.loads(members.pop("schema.json"))
@@ -582,7 +582,7 @@ def test_any_field_of_the_schema_may_be_hostile(a_file, tmp_path, monkeypatch):
 
 def test_another_format_is_refused_by_name_and_another_kind_too(a_file, tmp_path):
     content, version = container.read(a_file[0], "estimator", 2)
-    assert version == files.FORMAT_VERSION == 2
+    assert version == files.ESTIMATOR_FORMAT == 2
     container.write(tmp_path / "newer", "estimator", 3, content)
     with pytest.raises(
         InvalidFileError, match=r"is of format 3, and skscale .* formats up to 2"

@@ -44,7 +44,7 @@ from skscale import (
     load_frozen,
 )
 from skscale.inference import inputs
-from skscale.inference.predictor import FORMAT_VERSION
+from skscale.inference.predictor import PREDICTOR_FORMAT
 from skscale.storage import container, tree
 
 N = 160
@@ -704,7 +704,7 @@ def test_no_truncated_and_no_bit_flipped_file_is_read(a_file, tmp_path):
     assert len(mutants) >= 500
 
 
-def _rehash(tmp_path, content, kind="frozen", version=FORMAT_VERSION):
+def _rehash(tmp_path, content, kind="frozen", version=PREDICTOR_FORMAT):
     path = tmp_path / "hostile"
     container.write(path, kind, version, content)
     return path
@@ -712,7 +712,7 @@ def _rehash(tmp_path, content, kind="frozen", version=FORMAT_VERSION):
 
 def test_no_hostile_content_with_a_right_hash_does_harm(a_file, tmp_path):
     """Any single field changed: refused when read, or a predictor that still only computes."""
-    content, _ = container.read(a_file[0], "frozen", FORMAT_VERSION)
+    content, _ = container.read(a_file[0], "frozen", PREDICTOR_FORMAT)
     length = int.from_bytes(content[:8], "little")
     header, arrays = json.loads(bytes(content[8 : 8 + length])), bytes(content[8 + length :])
     rng = np.random.default_rng(0)
@@ -907,7 +907,7 @@ def test_types_of_strings_take_room_in_proportion_to_the_file(tmp_path):
 
 def test_another_format_is_refused_by_name_and_another_kind_too(a_file, tmp_path):
     content, version = container.read(a_file[0], "frozen", 2)
-    assert version == FORMAT_VERSION == 2
+    assert version == PREDICTOR_FORMAT == 2
     with pytest.raises(
         InvalidFileError, match=r"format 3, and skscale .* up to 2.*install that"
     ):

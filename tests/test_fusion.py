@@ -49,9 +49,10 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
-from skscale import ScaledMLPClassifier, ScaledMLPRegressor, last_fused_run
-from skscale.training import fusion
-from skscale.training.joblib_backend import FusedBackend
+from skscale import ScaledMLPClassifier, ScaledMLPRegressor
+from skscale.fusion import last_fused_run
+from skscale.fusion import rendezvous as fusion
+from skscale.fusion.backend import FusedBackend
 
 pytestmark = pytest.mark.usefixtures("two_threads")
 FAST = {
@@ -879,7 +880,7 @@ def test_too_little_memory_halves_the_stack_not_the_search(data, monkeypatch, n_
 
 
 def test_equal_arrays_are_stored_once(data):
-    from skscale.training.sharing import SharedArrays
+    from skscale.fusion.sharing import SharedArrays
     from tests.test_training_engine import make_task
 
     arrays = SharedArrays()

@@ -110,7 +110,8 @@ def test_a_fused_search_on_the_gpu_has_the_results_of_a_plain_one(digits):
     import joblib
     from sklearn.model_selection import GridSearchCV
 
-    from skscale import ScaledMLPClassifier, last_fused_run
+    from skscale import ScaledMLPClassifier
+    from skscale.fusion import last_fused_run
 
     X, y = digits[0][:400], digits[1][:400]
     network = ScaledMLPClassifier(
@@ -147,7 +148,8 @@ def test_small_convolutional_networks_train_together_on_the_gpu(digits):
     import joblib
     from sklearn.model_selection import GridSearchCV
 
-    from skscale import ScaledCNNClassifier, last_fused_run
+    from skscale import ScaledCNNClassifier
+    from skscale.fusion import last_fused_run
 
     X, y = digits[0][:200], digits[1][:200]
     network = ScaledCNNClassifier(

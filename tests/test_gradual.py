@@ -26,9 +26,9 @@ from skscale import (
     ScaledNetworkClassifier,
     SmallestWithin,
     cost_scoring,
-    last_fused_run,
     select,
 )
+from skscale.fusion import last_fused_run
 from tests.test_network import Dense
 
 FAST = {"max_epochs": 4, "random_state": 0, "batch_size": 32}

@@ -4,10 +4,10 @@ import torch
 from scipy import special
 
 from skscale.inference import heads
-from skscale.inference.dense import Dense
-from skscale.inference.weights import Weights
 from skscale.networks.architecture import ACTIVATIONS, DenseArchitecture
 from skscale.networks.dense import DenseNetwork, initial_parameters
+from skscale.networks.dense_forward import Dense
+from skscale.networks.weights import Weights
 
 
 def _make(widths=(12, 12, 7), dtype=np.float64, **options):

@@ -32,11 +32,14 @@ from skscale import (
     ScaledMLPClassifier,
     ScaledMLPRegressor,
     ScaledNetworkClassifier,
-    last_fused_run,
+    workers,
 )
 from skscale.compression.distillation import labels_made
+from skscale.fusion import last_fused_run
+from skscale.fusion import rendezvous as fusion
+from skscale.networks.device import resolve_device
 from skscale.storage import container, store
-from skscale.training import engine, fusion, keeping, stack, workers
+from skscale.training import keeping, stack
 from skscale.training.task import CancelledError
 from tests.test_training_engine import make_task
 
@@ -826,6 +829,6 @@ def test_workers_take_gpus_in_turn(monkeypatch):
     devices = []
     for name in ("LokyProcess-1", "LokyProcess-2", "ForkPoolWorker-7", "MainProcess"):
         monkeypatch.setattr(workers.multiprocessing.current_process(), "_name", name)
-        devices.append([engine.resolve_device(d) for d in ("auto", "cuda", "cuda:0", "cpu")])
+        devices.append([resolve_device(d) for d in ("auto", "cuda", "cuda:0", "cpu")])
     assert [d[0] for d in devices] == ["cuda:1", "cuda:0", "cuda:1", "cuda"]
     assert all(d[1:] == [d[0], "cuda:0", "cpu"] for d in devices)

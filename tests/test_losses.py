@@ -9,6 +9,7 @@ from sklearn.metrics import d2_pinball_score, log_loss, mean_poisson_deviance
 from sklearn.model_selection import GridSearchCV
 
 from skscale import ScaledMLPClassifier, ScaledMLPRegressor
+from skscale.fusion.sharing import SharedArrays
 from skscale.training.engine import train
 from skscale.training.gradient import AutogradGradient
 from skscale.training.losses import (
@@ -18,7 +19,6 @@ from skscale.training.losses import (
     stack_parameters,
     weight_factor,
 )
-from skscale.training.sharing import SharedArrays
 from tests.test_training_engine import assert_equal_networks, make_task
 
 

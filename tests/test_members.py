@@ -10,10 +10,11 @@ from sklearn.base import clone
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 
-from skscale import ScaledMLPClassifier, ScaledMLPRegressor, complexity, last_fused_run
+from skscale import ScaledMLPClassifier, ScaledMLPRegressor, complexity
 from skscale.estimators.calibration import find_inverse_temperature
+from skscale.fusion import last_fused_run
 from skscale.inference.heads import mean_of_logarithms
-from skscale.inference.weights import Weights
+from skscale.networks.weights import Weights
 
 FAST = {"width": 8, "max_epochs": 4, "random_state": 0}
 

@@ -263,7 +263,7 @@ def test_networks_that_can_train_together_do_as_alone(monkeypatch):
     model = ScaledNetworkRegressor(Dense, precision="float64", **FAST)
     grid = {"learning_rate": [0.003, 0.01], "weight_decay": [0.0, 0.1]}
     found, sizes = {}, {}
-    from skscale import last_fused_run
+    from skscale.fusion import last_fused_run
 
     for choice in (False, True):
         monkeypatch.setattr(together, "_is_faster", lambda *_, choice=choice: choice)

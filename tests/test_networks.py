@@ -3,10 +3,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from skscale.inference.weights import Weights
 from skscale.networks.architecture import ACTIVATIONS, DenseArchitecture
 from skscale.networks.dense import DenseNetwork, initial_parameters, stacked_forward
 from skscale.networks.parameters import ParameterShapes, StackedParameters, TrainedNumbers
+from skscale.networks.weights import Weights
 
 ARCHITECTURES = [
     DenseArchitecture(5, (), 3),

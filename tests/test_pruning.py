@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skscale import ScaledMLPClassifier, ScaledMLPRegressor, last_fused_run, prune
+from skscale import ScaledMLPClassifier, ScaledMLPRegressor, prune
 from skscale.compression.importance import unit_importances, weight_importances
 from skscale.compression.removal import (
     allocate,
@@ -23,8 +23,9 @@ from skscale.compression.removal import (
     unit_groups,
     weight_masks,
 )
-from skscale.inference.weights import Weights
+from skscale.fusion import last_fused_run
 from skscale.networks.architecture import DenseArchitecture
+from skscale.networks.weights import Weights
 from skscale.training.losses import row_losses
 from skscale.training.task import Recipe, Task, TrainedNetwork
 

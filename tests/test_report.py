@@ -334,7 +334,7 @@ def test_with_data_the_recommended_network_is_diagnosed(iris, search):
 def test_a_score_of_several_is_what_the_network_is_diagnosed_by(iris, monkeypatch, scoring):
     asked = {}
     monkeypatch.setattr(
-        "skscale.inspection.report.diagnose",
+        "skscale.plotting.report.diagnose",
         lambda *args, scoring, **kwargs: asked.update(by=scoring),
     )
     if isinstance(scoring, list):

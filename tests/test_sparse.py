@@ -16,11 +16,12 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from skscale import ScaledMLPClassifier, ScaledMLPRegressor, last_fused_run
+from skscale import ScaledMLPClassifier, ScaledMLPRegressor
+from skscale.fusion import last_fused_run
+from skscale.fusion.sharing import SharedArrays
 from skscale.networks.sparse import SparseBatch
 from skscale.training.engine import train
 from skscale.training.gradient import AutogradGradient
-from skscale.training.sharing import SharedArrays
 from tests.test_training_engine import assert_equal_networks, make_task
 
 FORMATS = {

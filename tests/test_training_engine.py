@@ -14,8 +14,9 @@ from scipy.sparse import csr_array
 
 from skscale import ScaledMLPClassifier, ScaledMLPRegressor
 from skscale.networks.architecture import ACTIVATIONS, DenseArchitecture
+from skscale.networks.device import resolve_device
 from skscale.networks.parameters import ParameterShapes, StackedParameters, TrainedNumbers
-from skscale.training.engine import resolve_device, train
+from skscale.training.engine import train
 from skscale.training.gradient import AutogradGradient, WrittenOutGradient
 from skscale.training.task import DivergedError, Task
 from tests.test_training_parts import make_recipe
@@ -123,8 +124,8 @@ def different_tasks(**common):
 
 @pytest.mark.parametrize("architecture", SHAPES, ids=str)
 def test_a_stack_whose_members_share_batches_equals_lone_fits(architecture, monkeypatch):
+    from skscale.fusion.sharing import SharedArrays
     from skscale.training import stack
-    from skscale.training.sharing import SharedArrays
 
     seen = []
     real = stack.Stack.train

@@ -170,7 +170,7 @@ def test_as_many_columns_as_y_whatever_was_fitted_before():
 def test_networks_with_validation_rows_of_unequal_number_stay_in_one_stack():
     import joblib
 
-    from skscale import last_fused_run
+    from skscale.fusion import last_fused_run
 
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((4000, 3)), rng.standard_normal(4000)

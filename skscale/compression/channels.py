@@ -11,8 +11,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from ..inference.weights import Weights
 from ..networks.modules import build, load_weights_, weights_of
+from ..networks.weights import Weights
 from .importance import judging_rows, square_sums, weighted_loss
 
 # Images that activations and gradients are taken on: their means need no more.

@@ -22,12 +22,12 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
 
-from .. import __version__
 from .._sklearn_private import _num_samples, _safe_indexing
+from .._version import __version__
 from ..forks import hold_while_forking
+from ..fusion.rendezvous import blocked, current_job, unblock
 from ..storage.store import Store
 from ..training.fingerprint import fingerprint
-from ..training.fusion import blocked, current_job, unblock
 
 # Of a teacher that is sure: more would make all logits of the others infinite.
 _SMALLEST_PROBABILITY = 1e-6

@@ -8,8 +8,8 @@ engine regroups its stacks by the new shapes.
 import math
 from dataclasses import dataclass, replace
 
-from ..inference.weights import Weights
-from ..training.fusion import train_together
+from ..fusion.rendezvous import train_together
+from ..networks.weights import Weights
 from . import channels, importance
 from .removal import (
     allocate,

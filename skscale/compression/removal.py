@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..inference.weights import Weights
+from ..networks.weights import Weights
 
 # The outgoing weights of a unit are shared by its copies equally, up to normal noise of this
 # standard deviation (as a part of the weight) that sums to zero: equal copies would stay equal

@@ -14,11 +14,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..inference.weights import Weights
 from ..networks.architecture import BIAS_GAIN, ConvolutionalArchitecture, DenseArchitecture
 from ..networks.convolutional import n_norm_groups
 from ..networks.dense import initial_parameters
 from ..networks.modules import build
+from ..networks.weights import Weights
 from ..training.random import initial_stream
 from . import channels, importance
 from .removal import Shares, most_important, select_units, unit_groups

@@ -12,8 +12,8 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .. import __version__
 from .._sklearn_private import Interval, StrOptions
+from .._version import __version__
 from .fitting import Trains
 from .pickling import CallbacksLeftOut, InconsistentVersionWarning, TeacherLeftOut
 

@@ -23,7 +23,7 @@ from .documentation import (
     REGRESSOR_ATTRIBUTES,
     document,
 )
-from .modules import ScaledModule
+from .module_networks import ScaledModule
 from .regression import Regresses
 
 AUGMENTATIONS = ("shift", "flip", "crop", "erase")

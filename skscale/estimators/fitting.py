@@ -11,7 +11,7 @@ from sklearn.utils import check_consistent_length
 from ..inference.heads import Labels, Numbers
 from ..inference.inputs import Inputs, check_first_rows
 from ..inference.predictor import make_predictor
-from ..inference.weights import Weights
+from ..networks.weights import Weights
 from ..scaling import compound_dropout
 from ..storage.store import Store
 from ..training.random import draw_seed, split_random_state
@@ -318,7 +318,7 @@ class Trains:
     def _resolve_device(self):
         # Imported here: an estimator that only predicts needs no torch.
         try:
-            from ..training.engine import resolve_device
+            from ..networks.device import resolve_device
         except ImportError as error:
             raise ImportError(
                 "Fitting needs torch and skorch (predicting does not): "
@@ -427,7 +427,7 @@ class Trains:
 
     def _train(self, tasks, fit, alone, trains, pruning, validation):
         """Return the architecture, and networks or exceptions; empties `tasks` where it can."""
-        from ..training.fusion import current_job, train_together
+        from ..fusion.rendezvous import current_job, train_together
 
         architecture = tasks[0].architecture
         # Nothing to compare by, or a search, which compares by itself.

@@ -3,10 +3,10 @@
 from numbers import Integral
 
 from .._sklearn_private import Interval, StrOptions
-from ..inference.dense import Dense
+from ..costs.complexity import count
 from ..inference.inputs import TableInputs
-from ..inspection.complexity import count
 from ..networks.architecture import ACTIVATIONS, NORMALIZATIONS, DenseArchitecture
+from ..networks.dense_forward import Dense
 from ..scaling import compound_scale
 from .base import ScaledEstimator, view
 from .classification import Classifies

@@ -7,7 +7,7 @@ from ..training.task import TrainedNetwork
 
 def watch_epochs(estimator, context, task, fit, n_epochs, seen):
     """Return what the engine calls after each epoch."""
-    from ..training.fusion import fit_number
+    from ..fusion.rendezvous import fit_number
 
     is_watched = hasattr(estimator, "_skl_callbacks")
     # Not the task itself: it holds this function, and with it its rows.

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..inference.weights import Weights
+from ..networks.weights import Weights
 
 
 @dataclass(frozen=True)

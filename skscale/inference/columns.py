@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-# Up to so many rows a frame of pandas is read by rows.
-_FEW_ROWS = 64
+# Up to so many rows are read and encoded in a shorter way, and a frame of pandas by rows.
+FEW_ROWS = 64
 # Beyond it float64 does not hold every integer.
 LARGEST_EXACT = 1 << 53
 # As dtypes: to compare one with a type takes NumPy twice as long.
@@ -226,7 +226,7 @@ def _read_frame(X, known, is_exact, keeps_types):
         columns = X.columns if is_arrow else X.get_columns()
         return Columns([_read_column(c) for c in columns], n_rows, names, dtypes=dtypes)
     n_rows, block = len(X), None
-    if n_rows <= _FEW_ROWS and not keeps_types:
+    if n_rows <= FEW_ROWS and not keeps_types:
         # By rows: by columns pandas takes 10 us for each.
         if n_rows == 1:
             block = X.iloc[0].to_numpy()[None]

@@ -9,8 +9,8 @@ from functools import cached_property
 
 import numpy as np
 
+from ..networks.namespace import as_constant, cast, dtype_in, in_place, namespace_of
 from ..storage.tree import Part, expect, expect_floats, expect_places
-from .namespace import as_constant, cast, dtype_in, in_place, namespace_of
 
 # Smooth clipping keeps every value within this many units (Holzmueller et al. 2024, "Better
 # by default", section 3.1).
@@ -22,7 +22,7 @@ _SMALLEST_SPREAD = 1e-100
 _LARGEST_NUMBER = 1e39
 _LARGEST_SCALE = 1.01 / _SMALLEST_SPREAD
 # Columns are fitted a few at a time, so that copies stay small.
-_BLOCK_BYTES = 1 << 22
+_BYTES_OF_COLUMNS = 1 << 22
 # Quantiles are those of at most so many rows, drawn at random: a quartile is off by a quarter
 # of a per cent of the rows (its standard error), and 50 columns of 160,000 rows take 0.06 s,
 # not 0.26.
@@ -294,7 +294,7 @@ def fit_encoding(X, n_categories, rows, weights, *, preprocessing, n_bins, is_co
     quantiles = np.zeros((len(wanted), len(numbers)))
     w = None if weights is None else weights[some_rows]
     # A few columns at a time: a copy of all would double the memory of a large fit.
-    n_block = max(1, _BLOCK_BYTES // (8 * max(1, len(some_rows))))
+    n_block = max(1, _BYTES_OF_COLUMNS // (8 * max(1, len(some_rows))))
     for start in range(0, len(numbers), n_block):
         some = slice(start, start + n_block)
         x = np.ascontiguousarray(X[some_rows[:, None], numbers[some]].T)

@@ -8,8 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..networks.namespace import (
+    as_constant,
+    cast,
+    dtype_in,
+    in_place,
+    largest,
+    namespace_of,
+    total,
+)
 from ..storage.tree import expect
-from .namespace import as_constant, cast, dtype_in, in_place, largest, namespace_of, total
 
 # Standardized targets are clipped here: their squares must not overflow float32.
 LARGEST_STANDARDIZED = 1e15
@@ -39,6 +47,7 @@ class Labels:
 
     # Logits are computed in the dtype of the weights, whatever that of X.
     in_dtype_of_X = False
+    decodes = False  # a plain module returns logits
 
     @property
     def n_outputs(self):
@@ -158,6 +167,7 @@ class Numbers:
     is_column: bool
 
     in_dtype_of_X = True
+    decodes = True
     kind = "regression"
 
     def __post_init__(self):

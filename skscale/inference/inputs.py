@@ -12,9 +12,11 @@ from math import prod
 
 import numpy as np
 
+from ..networks.namespace import cast, dtype_in, namespace_of
 from ..storage.tree import Part, expect, expect_places
 from .categories import Lookup, learn_categories, warn_of_silent_columns
 from .columns import (
+    FEW_ROWS,
     FLOAT64,
     Columns,
     check_finite,
@@ -28,15 +30,12 @@ from .columns import (
     without_na,
 )
 from .encoding import TableEncoding, fit_encoding
-from .namespace import cast, dtype_in, namespace_of
 from .steps import Branches, Chain, Seen
 
 # Rows are encoded in blocks, and go through frozen steps in blocks, so that the arrays in
 # between stay small.
 _BLOCK_BYTES = 1 << 22
 _BLOCK_ROWS = 1 << 12
-# Up to so many are never more than a block.
-_FEW_ROWS = 64
 # Of a frozen pipeline, which may leave columns out.
 _MOST_COLUMNS = 1 << 22
 # A float32 number has 24 significant bits: at this many times its spread away from zero
@@ -381,7 +380,7 @@ class TableInputs(Inputs):
             self._takes_numbers
             and type(X) is np.ndarray
             and X.ndim == 2
-            and 0 < X.shape[0] <= _FEW_ROWS
+            and 0 < X.shape[0] <= FEW_ROWS
             and X.shape[1] == self.n_features
         ):
             numbers, is_complete = numbers_of(X)

@@ -5,18 +5,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..networks.fitted import ModuleNetwork
+from ..networks.dense_forward import Dense
+from ..networks.module_forward import ModuleNetwork
 from ..storage import container
 from ..storage.tree import expect, pack
 from .columns import FLOAT64
-from .dense import Dense
 from .heads import Labels, Numbers
 from .inputs import Inputs
 
 # Raise it when a file that is written now could not be read, or be read otherwise, by the
 # skscale before. Before the first release older formats are refused; from then on all are read,
 # and a file of each is kept in the tests.
-FORMAT_VERSION = 2
+PREDICTOR_FORMAT = 2
 KIND = "frozen"
 
 
@@ -113,7 +113,7 @@ class Predictor:
                 "estimator, by skscale.save or pickle."
             )
         tree = {"inputs": self.inputs, "network": self.network, "head": self.head}
-        container.write(path, KIND, FORMAT_VERSION, pack(tree))
+        container.write(path, KIND, PREDICTOR_FORMAT, pack(tree))
 
     def check(self):
         """Refuse parts that do not fit one another.

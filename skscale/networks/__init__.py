@@ -1,11 +1,16 @@
-"""What a network of a given scale is.
+"""Networks of a given scale: shapes, weights and forward passes.
 
-- `architecture`: shapes and counts of networks, plain Python.
-- `dense`: its forward pass for one network and for a stack, and the plain `nn.Module`.
-- `convolutional`: networks for images, as an nn.Module.
-- `modules`: any nn.Module, alone and as members of a stack.
-- `decoding`: what becomes of the outputs of a plain module.
-- `dense_gradient`: its gradient, written out as batched products.
-- `sparse`: batches of sparse rows as the operand of its first layer.
-- `parameters`: the parameters of a stack in one flat buffer.
+- `architecture`: shapes, parameter counts and multiply-accumulates of each family.
+- `weights`: weights of a network or of a stack, as NumPy arrays; `parameters`: those of a
+  stack in one flat buffer of torch.
+- `dense_forward`: prediction of dense networks, for NumPy arrays and tensors; `namespace`: the
+  array functions that it uses.
+- `dense`: training forward pass of a stack, and the plain `nn.Module`; `dense_gradient`: its
+  written-out gradient; `sparse`: batches of sparse rows.
+- `convolutional`: networks for images, as an `nn.Module`.
+- `modules`: any `nn.Module`, alone and in a stack; `module_forward`: its prediction.
+- `decoding`: predictions from the outputs of a plain module.
+- `device`: the torch device of a `device` hyperparameter.
+
+`architecture`, `weights`, `namespace`, `dense_forward` and `module_forward` import no torch.
 """

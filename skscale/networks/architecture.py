@@ -306,12 +306,6 @@ class ConvolutionalArchitecture:
             self.n_features, stem, *(h * prod(shape) for _, h, _, _, shape in self.blocks)
         )
 
-    def build(self):
-        """Construct the module."""
-        from .convolutional import ConvolutionalNetwork
-
-        return ConvolutionalNetwork(self)
-
 
 @dataclass(frozen=True)
 class ModuleArchitecture:

@@ -3,8 +3,6 @@
 import torch
 from torch import nn
 
-from ..inference.heads import Numbers
-
 
 class DecodingModule(nn.Module):
     """A module whose outputs may be decoded as the head of a predictor does it.
@@ -18,7 +16,7 @@ class DecodingModule(nn.Module):
 
     def __init__(self, head):
         super().__init__()
-        decodes = isinstance(head, Numbers)
+        decodes = head is not None and head.decodes
         self.is_log = decodes and head.is_log
         # A regressor fitted on a y of shape (n,) predicts that shape.
         self.is_column = decodes and head.is_column

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..inference.dense import NORM_EPS
-from ..inference.weights import Weights
 from .architecture import BIAS_GAIN, SCALE_GAIN
 from .decoding import DecodingModule
+from .dense_forward import NORM_EPS
 from .parameters import TrainedNumbers
+from .weights import Weights
 
 _aten = torch.ops.aten
 

@@ -17,9 +17,9 @@ of `V * dW` over the outputs.
 
 import torch
 
-from ..inference.dense import NORM_EPS
 from .architecture import BIAS_GAIN
 from .dense import ACTIVATIONS, product_gains, share_batches
+from .dense_forward import NORM_EPS
 
 _aten = torch.ops.aten
 

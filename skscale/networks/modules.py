@@ -20,10 +20,11 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from ..forks import hold_while_forking
-from ..inference.weights import Weights
-from .architecture import ModuleArchitecture
+from .architecture import ConvolutionalArchitecture, ModuleArchitecture
+from .convolutional import ConvolutionalNetwork
 from .decoding import DecodingModule
 from .parameters import ParameterShapes
+from .weights import Weights
 
 # One at a time: the default generator is the process's. A child would find it lent to a thread
 # that it does not have, in the state of that thread's training.
@@ -71,6 +72,8 @@ def lent_generator(state, device="cpu"):
 def build(architecture, seed=0):
     """Construct the module of an architecture; its random numbers come from the seed."""
     with lent_generator(seed):
+        if isinstance(architecture, ConvolutionalArchitecture):
+            return ConvolutionalNetwork(architecture)
         return architecture.build()
 
 

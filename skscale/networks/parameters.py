@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ..inference.weights import Weights
 from .architecture import BIAS_GAIN, SCALE_GAIN
+from .weights import Weights
 
 # Smaller scales are brought to this where training goes on.
 _SMALLEST_SCALE = 1e-6

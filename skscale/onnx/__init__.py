@@ -9,12 +9,12 @@ becomes one ONNX graph that ONNX Runtime computes without Python::
 
     graph = skl2onnx.to_onnx(pipeline, X[:1].astype("float32"), options={"zipmap": False})
 
-- `columns`: what comes in, of one type or of several.
+- `tables`: the inputs of the graph, of one type or of several.
 - `dense`, `convolutional`: the networks, from the plain parts of which frozen predictors are
-  made as well (`skscale.persistence.network`).
-- `heads`: labels, probabilities and numbers.
+  made as well (`skscale.serving.frozen`).
+- `outputs`: labels, probabilities and numbers.
 - `graph`: one node of a graph at a time, in the version that is asked for.
-- `registration`: what skl2onnx asks of a converter.
+- `converters`: their registration with skl2onnx.
 """
 
 try:
@@ -26,6 +26,6 @@ except ImportError as error:
         f'"skscale[onnx]". What failed: {error}'
     ) from error
 
-from .registration import register
+from .converters import register
 
 register()

@@ -1,4 +1,4 @@
-"""Dense networks as ONNX operators: `skscale.inference.dense` and `.encoding`, said otherwise.
+"""Dense networks and their encoding as ONNX operators.
 
 What is encoded is computed in float64, as there: numbers may be as large as float32 holds, and
 smooth clipping squares them.
@@ -6,9 +6,9 @@ smooth clipping squares them.
 
 import numpy as np
 
-from ..inference.dense import NORM_EPS
 from ..inference.encoding import CLIP
-from .columns import MISSING_WORDS
+from ..networks.dense_forward import NORM_EPS
+from .tables import MISSING_WORDS
 
 # Beyond it a graph, which compares categories as float64, would take two for one.
 _LARGEST_WHOLE = 1 << 53
@@ -22,7 +22,7 @@ def add_network(graph, columns, inputs, network, dtype):
     graph : Graph
     columns : TensorColumns
     inputs : skscale.inference.inputs.TableInputs
-    network : skscale.inference.dense.Dense
+    network : skscale.networks.dense_forward.Dense
     dtype : numpy dtype
         To compute in, which may be wider than that of the weights.
 
@@ -61,7 +61,7 @@ def _add_layer_norm(graph, h, dtype):
 
 
 def add_activation(graph, z, activation, dtype):
-    """Add one of `skscale.inference.dense.ACTIVATIONS`.
+    """Add one of `skscale.networks.dense_forward.ACTIVATIONS`.
 
     Parameters
     ----------

@@ -7,9 +7,9 @@ import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import check_cv
 
+from ..costs.scoring import score_together
 from ..estimators.mlp import ScaledMLP
 from ..networks.architecture import DenseArchitecture
-from .costs import score_together
 from .grids import count_inputs, count_outputs, find_network, sample_before
 from .rules import error_of_mean
 

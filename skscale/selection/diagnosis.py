@@ -9,9 +9,9 @@ from sklearn.base import clone, is_classifier
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state
 
+from ..costs.scoring import score_together
 from ..estimators.mlp import ScaledMLP
 from ..scaling import compound_dropout, hidden_widths
-from .costs import score_together
 from .grids import find_network
 from .rules import error_of_mean
 

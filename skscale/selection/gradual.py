@@ -13,13 +13,13 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import get_routing_for_object
 
+from ..costs.scoring import accepts_weights, cost_scoring
 from ..estimators.cnn import ScaledCNN
 from ..estimators.mlp import ScaledMLP
 from ..estimators.targets import refuse_mixed_labels
-from ..inference.weights import Weights
+from ..networks.weights import Weights
 from ..training.random import draw_seed, initial_stream
 from ._search_private import BaseSearchCV
-from .costs import accepts_weights, cost_scoring
 from .grids import find_network, widths_up_to_rows
 from .rules import Rule, SmallestWithin
 

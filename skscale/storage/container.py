@@ -15,7 +15,7 @@ import re
 import stat
 import time
 
-from .. import __version__
+from .._version import __version__
 
 # The line is at most so long; files are read as a whole, once their length is known to fit.
 _LONGEST_LINE = 256

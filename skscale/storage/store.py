@@ -12,7 +12,7 @@ from . import container
 from .tree import pack, unpack
 
 # Raise it when entries that are written now could not be read, or be read otherwise, before.
-FORMAT_VERSION = 1
+ENTRY_FORMAT = 1
 _KIND = "entry"
 _FOLDER = "skscale"
 
@@ -67,7 +67,7 @@ class Store:
         """
         path = self._path(kind, key)
         try:
-            content, _ = container.read(path, _KIND, FORMAT_VERSION)
+            content, _ = container.read(path, _KIND, ENTRY_FORMAT)
             entry = unpack(content)
             # Else it was written for another key, and moved.
             if (entry["kind"], entry["key"]) == (kind, key):
@@ -102,7 +102,7 @@ class Store:
             path = self._path(kind, key)
             path.parent.mkdir(parents=True, exist_ok=True)
             container.remove_old_drafts(path.parent)
-            container.write(path, _KIND, FORMAT_VERSION, content, is_synced=False)
+            container.write(path, _KIND, ENTRY_FORMAT, content, is_synced=False)
         except Exception as error:  # and of what cannot be kept
             self._warn(
                 f"cannot be written ({_reason(error)})",

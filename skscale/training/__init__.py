@@ -3,14 +3,8 @@
 An estimator's `fit` describes its training as a `Task`; `train` groups tasks of equal
 shape into stacks and trains each stack by batched products.
 
-- `joblib_backend`: the backend "skscale", which runs the jobs of a search in threads.
-- `fusion`: the rendezvous at which their tasks become one list.
-- `sharing`: equal arrays of many tasks become one.
-- `admission`: how many jobs may be in flight, by what those before them hold.
-- `memory`: what is free and what is held.
 - `keeping`: networks and unfinished trainings kept on disk; `code`: what functions and classes
   of the user's own compute, for their keys.
-- `workers`: the processes of a search that runs in several.
 - `engine`: trains stacks, a thread each.
 - `plan`: which tasks train in one stack.
 - `task`: what is to be trained, and what came of it.

@@ -1,4 +1,4 @@
-"""`train(tasks) -> networks`: the one way to train."""
+"""The training engine: `train(tasks) -> networks`."""
 
 import collections
 import threading
@@ -7,6 +7,7 @@ from contextlib import nullcontext
 
 import torch
 
+from ..workers import end_with_parent
 from .data import DeviceData
 from .feed import Feed, feed_key
 from .gradient import WrittenOutGradient
@@ -16,7 +17,6 @@ from .quiet import gate
 from .stack import Member, Stack
 from .task import CancelledError
 from .threads import choose_threads, limit_threads, threads_allowed
-from .workers import end_with_parent, gpu_of_worker
 
 # A network alone for which memory does not do: its chunk is halved so many times.
 _MOST_HALVINGS = 6
@@ -24,50 +24,6 @@ _MOST_HALVINGS = 6
 _SIGNS_OF_LITTLE_MEMORY = (
     "out of memory", "allocate memory", "not enough memory", "alloc_failed", "bad_alloc",
 )  # fmt: skip
-
-
-def resolve_device(device):
-    """Return the torch device that a `device` hyperparameter means.
-
-    Parameters
-    ----------
-    device : str
-        "auto" is "cuda" where a CUDA device is available, else "cpu". Where there are several,
-        the worker processes of a search take them in turn for "cuda".
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    ValueError
-        If the device is not available here.
-    """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        resolved = torch.device(device)
-    except RuntimeError as error:
-        raise ValueError(
-            f'device must be "auto", "cpu", "cuda" (or "cuda:1") or "mps", got {device!r}.'
-        ) from error
-    kind = resolved.type
-    if kind == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
-        raise ValueError(
-            f"device={device!r} was asked for, but torch finds "
-            f"{torch.cuda.device_count() or 'no'} CUDA device here. "
-            'Set device="auto" to use one only where there is one.'
-        )
-    if device == "cuda":
-        index = gpu_of_worker(torch.cuda.device_count())
-        return device if index is None else f"cuda:{index}"
-    if kind == "mps" and not torch.backends.mps.is_available():
-        raise ValueError(
-            f"device={device!r} was asked for, but torch finds no MPS device here. "
-            'Set device="cpu".'
-        )
-    return device
 
 
 def train(tasks, gradient=WrittenOutGradient, *, n_threads=None, cancel=None, stack_sizes=None):

@@ -19,7 +19,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 # Of an array that is hashed at once.
-_BLOCK_BYTES = 1 << 22
+_HASHED_BYTES = 1 << 22
 _PLAIN = (
     type(None),
     bool,
@@ -250,7 +250,7 @@ def _digest(array):
     """Return a hash of an array's numbers, in whatever order they lie in memory."""
     digest = hashlib.sha256()
     rows = array.reshape(1) if array.ndim == 0 else array
-    step = max(1, _BLOCK_BYTES * len(rows) // max(1, rows.nbytes))
+    step = max(1, _HASHED_BYTES * len(rows) // max(1, rows.nbytes))
     for start in range(0, len(rows), step):
         block = np.ascontiguousarray(rows[start : start + step])
         digest.update(block.reshape(-1).view(np.uint8))

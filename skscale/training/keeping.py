@@ -11,8 +11,8 @@ from dataclasses import fields
 import numpy as np
 import torch
 
-from .. import __version__
-from ..inference.weights import Weights
+from .._version import __version__
+from ..networks.weights import Weights
 from .fingerprint import fingerprint
 from .task import DivergedError, Task, TrainedNetwork
 

@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager
 
 # A training elsewhere in the process may take hours: then it is measured beside it.
-PATIENCE = 10.0
+MOST_SECONDS_TO_QUIET = 10.0
 
 
 class Gate:
@@ -36,12 +36,12 @@ class Gate:
             yield
 
     @contextmanager
-    def quiet(self, patience=PATIENCE):
+    def quiet(self, patience=MOST_SECONDS_TO_QUIET):
         """Measure in this block, while no other thread measures or trains.
 
         Parameters
         ----------
-        patience : float, default=PATIENCE
+        patience : float, default=MOST_SECONDS_TO_QUIET
             Seconds after which it is measured anyway.
         """
         if getattr(self._inside, "depth", 0) > 0:

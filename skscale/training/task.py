@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..inference.weights import Weights
 from ..networks.architecture import DenseArchitecture
+from ..networks.weights import Weights
 from ..storage.store import Store
 
 

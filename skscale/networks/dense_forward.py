@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..networks.architecture import ACTIVATIONS as NAMES
-from ..networks.architecture import NORMALIZATIONS, DenseArchitecture
 from ..storage.tree import expect
+from .architecture import ACTIVATIONS as NAMES
+from .architecture import NORMALIZATIONS, DenseArchitecture
 from .namespace import as_constant, cast, in_place, namespace_of, total
 from .weights import Weights
 

@@ -3,14 +3,14 @@
 import os
 
 from ..inference.categories import Lookup
-from ..inference.dense import Dense
 from ..inference.encoding import TableEncoding
 from ..inference.heads import Labels, Numbers
 from ..inference.inputs import PipelineInputs, TableInputs
-from ..inference.predictor import FORMAT_VERSION, KIND, make_predictor
+from ..inference.predictor import KIND, PREDICTOR_FORMAT, make_predictor
 from ..inference.steps import Arithmetic, Branches, Chain, Impute, OneHot, Ordinal
-from ..inference.weights import Weights
 from ..networks.architecture import DenseArchitecture
+from ..networks.dense_forward import Dense
+from ..networks.weights import Weights
 from ..storage import container
 from ..storage.tree import expect, unpack
 
@@ -69,7 +69,7 @@ def load_frozen(path):
     >>> predictor.predict(X[:3]).shape
     (3,)
     """
-    content, _ = container.read(path, KIND, FORMAT_VERSION, FORMAT_VERSION)
+    content, _ = container.read(path, KIND, PREDICTOR_FORMAT, PREDICTOR_FORMAT)
     try:
         tree = unpack(content, PARTS)
         expect(isinstance(tree, dict), "a predictor")

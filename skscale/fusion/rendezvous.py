@@ -30,11 +30,11 @@ import threading
 import time
 from contextlib import contextmanager
 
+from ..training.engine import train
+from ..training.keeping import recall
+from ..training.task import CancelledError
 from .admission import Admission
-from .engine import train
-from .keeping import recall
 from .sharing import SharedArrays
-from .task import CancelledError
 
 PATIENCE = 10.0
 
@@ -153,7 +153,8 @@ def last_fused_run():
     >>> import joblib
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.model_selection import cross_val_score
-    >>> from skscale import ScaledMLPClassifier, last_fused_run
+    >>> from skscale import ScaledMLPClassifier
+    >>> from skscale.fusion import last_fused_run
     >>> network = ScaledMLPClassifier(width=8, max_epochs=2)
     >>> with joblib.parallel_config(backend="skscale"):
     ...     scores = cross_val_score(network, *load_iris(return_X_y=True), cv=5)

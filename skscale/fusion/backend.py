@@ -12,7 +12,7 @@ import torch
 from joblib import cpu_count
 from joblib.parallel import FallbackToBackend, ParallelBackendBase
 
-from .fusion import Call, Rendezvous, _thread, current_job
+from .rendezvous import Call, Rendezvous, _thread, current_job
 
 # Seconds that an interrupted call waits for its threads. Training ends within a step;
 # what others compute cannot be interrupted.

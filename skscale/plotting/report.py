@@ -17,10 +17,11 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
+from ..costs.scoring import CostScoring
 from ..estimators.mlp import ScaledMLP
-from ..selection.costs import CostScoring
 from ..selection.diagnosis import Diagnosis, diagnose
 from ..selection.grids import find_network
+from ..selection.law import ScalingLaw
 from ..selection.rules import (
     Candidates,
     Rule,
@@ -33,7 +34,6 @@ from ..selection.rules import (
 )
 from ..storage.container import write_whole
 from .drawing import format_params, score_label, values_of
-from .law import ScalingLaw
 from .report_page import COSTS, SHARES, ScoreWriter, as_fragment, as_page, as_text, sections
 
 _MOST_SMALLER = 3
@@ -622,7 +622,7 @@ def _against_the_best(found, place, name):
 
 def _has_fitted(search, params):
     """Whether the search holds the recommended network with the curve of its training."""
-    from .complexity import fitted_network
+    from ..costs.complexity import fitted_network
 
     with suppress(AttributeError, TypeError, ValueError, NotFittedError):
         is_the_one = search.best_params_ == params

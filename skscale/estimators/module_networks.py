@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ..inspection.complexity import Complexity
-from ..networks.fitted import ModuleNetwork
+from ..costs.complexity import Complexity
+from ..networks.module_forward import ModuleNetwork
 from .base import ScaledEstimator, view
 from .fitting import stack_networks
 

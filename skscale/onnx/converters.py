@@ -26,9 +26,9 @@ from ..estimators.mlp import ScaledMLPClassifier, ScaledMLPRegressor
 from ..estimators.network import ScaledNetworkClassifier, ScaledNetworkRegressor
 from ..inference.images import find_image_shape
 from . import convolutional, dense
-from .columns import TensorColumns
 from .graph import Graph
-from .heads import add_joined, add_labels, add_numbers, add_probabilities, add_scores
+from .outputs import add_joined, add_labels, add_numbers, add_probabilities, add_scores
+from .tables import TensorColumns
 
 _DENSE = (ScaledMLPClassifier, ScaledMLPRegressor)
 _CONVOLUTIONAL = (ScaledCNNClassifier, ScaledCNNRegressor)

@@ -6,7 +6,7 @@ backgrounds both serve.
 
 from typing import NamedTuple
 
-from ..selection.costs import CostScoring
+from ..costs.scoring import CostScoring
 
 # Okabe and Ito 2008, "Color universal design". Blue, vermillion, green, purple, orange and sky
 # blue, the first four with a contrast of 3 at least to white; on black the blues change places.

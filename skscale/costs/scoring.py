@@ -14,8 +14,8 @@ from sklearn.metrics import check_scoring, get_scorer, log_loss, mean_squared_er
 from sklearn.model_selection import GridSearchCV
 
 from .._sklearn_private import _num_samples, _safe_indexing
-from ..inspection.complexity import Complexity, count
-from ..inspection.latency import measure_latency
+from .complexity import Complexity, count
+from .latency import measure_latency
 
 
 class _Parts(pickle.Pickler):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from ..selection.rules import Candidates, results_of
+from .rules import Candidates, results_of
 
 # With an exponent of 2 a quarter of what is missing is left after a doubling, with 0.05 the
 # law is a straight line in log N over any grid.

@@ -11,7 +11,7 @@ import weakref
 import numpy as np
 from scipy.sparse import issparse
 
-from .task import ValidationSet
+from ..training.task import ValidationSet
 
 _SAMPLE = 64
 

@@ -23,7 +23,7 @@ from .trusted import TRUSTED_TYPES
 
 # Raise it when a file that is written now could not be read, or be read otherwise, by the
 # skscale before; keep reading all formats up to it, and keep a file of each in the tests.
-FORMAT_VERSION = 2
+ESTIMATOR_FORMAT = 2
 _KIND = "estimator"
 _SCHEMA = "schema.json"
 # A file says by which protocol of skops it is to be read: none before that of skops 0.16,
@@ -96,7 +96,7 @@ def save(estimator, path):
             "imported by their names. Replace what is named, or use pickle, which executes "
             "what it reads."
         ) from error
-    container.write(path, _KIND, FORMAT_VERSION, content)
+    container.write(path, _KIND, ESTIMATOR_FORMAT, content)
 
 
 def load(path, trusted=()):
@@ -139,7 +139,7 @@ def load(path, trusted=()):
     """
     skops = _import_skops()
     names = _names_of(trusted)
-    content, _ = container.read(path, _KIND, FORMAT_VERSION, FORMAT_VERSION)
+    content, _ = container.read(path, _KIND, ESTIMATOR_FORMAT, ESTIMATOR_FORMAT)
     try:
         return _construct(skops, bytes(content), names)
     except container.InvalidFileError as error:

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..costs.complexity import fitted_network
+from ..selection.law import ScalingLaw
 from ..selection.rules import Candidates, Rule, SmallestWithin, pareto_front, results_of
-from .complexity import fitted_network
 from .drawing import (
     MARKERS,
     colors_on,
@@ -32,7 +33,6 @@ from .drawing import (
     score_label,
     values_of,
 )
-from .law import ScalingLaw
 
 _LEVEL = 0.8
 # Candidates with at least so much of the largest one's parameters are not compressed.

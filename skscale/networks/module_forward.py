@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..forks import hold_while_forking
-from ..inference.weights import Weights
 from ..storage.tree import expect, expect_floats
 from .architecture import ACTIVATIONS, ConvolutionalArchitecture, ModuleArchitecture, Stage
+from .weights import Weights
 
 # The modules of fitted networks, made when they first predict. Not in the networks: a pickle is
 # arrays, and a copy makes its own.
@@ -125,7 +125,7 @@ class ModuleNetwork:
         return modules
 
     def _prediction_device(self):
-        from ..training.engine import resolve_device
+        from .device import resolve_device
 
         try:
             return resolve_device(self.device)

@@ -1,0 +1,6 @@
+"""Costs of fitted estimators.
+
+- `complexity`: numbers of parameters and of multiply-accumulates.
+- `latency`: time of a prediction.
+- `scoring`: a `scoring=` that measures costs beside the score.
+"""

@@ -1,0 +1,12 @@
+"""Fused searches: the networks of one scikit-learn search train together.
+
+- `backend`: the joblib backend "skscale", which runs the jobs of a search in threads.
+- `rendezvous`: where the tasks of these threads become one list for the engine.
+- `sharing`: equal arrays of many tasks, stored once.
+- `admission`: the number of jobs in flight, by the memory that earlier ones hold.
+- `memory`: free and resident memory of the process.
+"""
+
+from .rendezvous import FusedRun, blocked, last_fused_run
+
+__all__ = ["FusedRun", "blocked", "last_fused_run"]

@@ -1,0 +1,49 @@
+"""The torch device of a `device` hyperparameter."""
+
+import torch
+
+from ..workers import gpu_of_worker
+
+
+def resolve_device(device):
+    """Return the torch device that a `device` hyperparameter means.
+
+    Parameters
+    ----------
+    device : str
+        "auto" is "cuda" where a CUDA device is available, else "cpu". Where there are several,
+        the worker processes of a search take them in turn for "cuda".
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If the device is not available here.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(
+            f'device must be "auto", "cpu", "cuda" (or "cuda:1") or "mps", got {device!r}.'
+        ) from error
+    kind = resolved.type
+    if kind == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device={device!r} was asked for, but torch finds "
+            f"{torch.cuda.device_count() or 'no'} CUDA device here. "
+            'Set device="auto" to use one only where there is one.'
+        )
+    if device == "cuda":
+        index = gpu_of_worker(torch.cuda.device_count())
+        return device if index is None else f"cuda:{index}"
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise ValueError(
+            f"device={device!r} was asked for, but torch finds no MPS device here. "
+            'Set device="cpu".'
+        )
+    return device
