@@ -15,12 +15,12 @@ On MNIST and the tables of DATA.md that have at least 15,000 rows and hold numbe
 - `hinton`: all of MNIST: a wide teacher that sees shifted images, a narrower student alone,
   the same taught, on the images as they are (Hinton et al. 2015, section 3).
 - `size`: pickle and latency of a network of which three quarters of the units were removed.
-- `grid`: a fused grid over pruning, distillation_weight and temperature, with a teacher and
+- `grid`: a fused grid over pruning, distillation weight and temperature, with a teacher and
   without.
 
 All networks of the frontier but the teacher train to their last epoch: the log loss of held-out
 rows, by which epochs are chosen, ends students too early (MNIST, width 32: .950 instead of
-.954; alone .951 either way). Students learn labels in fold (`teacher_cv=None`): one fit of the
+.954; alone .951 either way). Students learn labels in fold (`cv=None`): one fit of the
 teacher for each set of rows, where labels out of fold take six. Each fit is one record of a
 JSON file: a run that was cut off goes on where it was. Differences are paired by seed; their
 standard errors are over the seeds.
@@ -43,7 +43,12 @@ from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, ShuffleSplit, train_test_split
 
-from skscale import ScaledMLPClassifier, ScaledMLPRegressor
+from skscale import (
+    Distillation,
+    Pruning,
+    ScaledMLPClassifier,
+    ScaledMLPRegressor,
+)
 from skscale.compression.distillation import labels_made
 from skscale.costs.latency import measure_latency
 from skscale.networks.architecture import DenseArchitecture
@@ -145,10 +150,10 @@ def describe_variants(teacher, n_parameters, n_features, n_outputs):
     """Return the parameters of the networks of one size, by name."""
     width = width_of(n_parameters, n_features, n_outputs)
     taught = {
-        "teacher": teacher, "teacher_cv": None, "n_synthetic": SYNTHETIC * ROWS,
-        "distillation_weight": 0.9,
+        "teacher": teacher,
+        "distillation": Distillation(0.9, cv=None, n_synthetic=SYNTHETIC * ROWS),
     }  # fmt: skip
-    pruned = {"width": 2 * width, "pruning": 0.5, "pruning_allocation": "layer"}
+    pruned = {"width": 2 * width, "pruning": Pruning(0.5, scope="layer")}
     plain = {"width": width}
     variants = {
         "plain": plain,
@@ -241,10 +246,12 @@ def repeat_hinton(records, options):
         teacher = ScaledMLPClassifier(random_state=seed, **wide, **shared)
         teacher.fit(shift_images(X, seed), np.tile(y, 5))
         errors = {f"teacher {wide}": int((teacher.predict(X_test) != y_test).sum())}
-        taught = {"teacher": FrozenEstimator(teacher), "distillation_weight": 0.9}
+        taught = {"teacher": FrozenEstimator(teacher), "distillation": 0.9}
         variants = {"alone": {}}
         for temperature in (1.0, 4.0, 20.0):
-            variants[f"temperature {temperature:g}"] = {**taught, "temperature": temperature}
+            variants[f"temperature {temperature:g}"] = {
+                **taught, "distillation": Distillation(0.9, temperature=temperature)
+            }  # fmt: skip
         for kind, parameters in variants.items():
             student = ScaledMLPClassifier(
                 width=800, max_epochs=30, random_state=seed, **shared, **parameters
@@ -292,8 +299,8 @@ def time_grid(records, options):
     X, _, y, _, _ = load("letter", 0)
     X, y = X[:4000], y[:4000]
     grid = {
-        "pruning": [0.0, 0.5], "distillation_weight": [0.25, 0.5, 0.9],
-        "temperature": [1.0, 2.0, 4.0],
+        "pruning": [0.0, 0.5], "distillation__weight": [0.25, 0.5, 0.9],
+        "distillation__temperature": [1.0, 2.0, 4.0],
     }  # fmt: skip
     teacher = ExtraTreesClassifier(random_state=0)
     # The frozen one is asked only: the teacher's own fits are left out.
@@ -306,7 +313,9 @@ def time_grid(records, options):
     for repeat in range(options.repeats + 1):
         for side, own in sides.items():
             labels_made.clear()
-            model = ScaledMLPClassifier(width=64, random_state=0, teacher=own)
+            model = ScaledMLPClassifier(
+                width=64, random_state=0, teacher=own, distillation=Distillation()
+            )
             search = GridSearchCV(model, grid, cv=3, refit=False, error_score="raise")
             start = time.perf_counter()
             with joblib.parallel_config(backend="skscale"):

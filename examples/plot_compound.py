@@ -37,7 +37,7 @@ base = ScaledMLPRegressor(depth=None, width=(128, 64), max_epochs=30, random_sta
 # ---------
 # A larger coefficient of the width than the paper's: with two layers there is little depth to
 # scale, and a step of 1.1 would hardly change a network.
-model = clone(base).set_params(phi_width=1.6)
+model = clone(base).set_params(phi_coefficients=(1.2, 1.6, 1.15))
 grid = {"phi": [-6, -5, -4, -3, -2, -1, 0, 1, 2]}
 rule = SmallestWithin(score_loss=0.005)
 with joblib.parallel_config(backend="skscale"):

@@ -33,7 +33,10 @@ from joblib import Parallel, delayed
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from skscale import ScaledMLPClassifier
+from skscale import (
+    Distillation,
+    ScaledMLPClassifier,
+)
 
 # %%
 # The data
@@ -100,9 +103,8 @@ def describe_variants(n_rows):
         "teacher": ScaledMLPClassifier(
             width=256, n_estimators=8, preprocessing=None, random_state=0
         ),
-        "teacher_cv": None,  # one fit of the teacher, where labels out of fold take six
-        "distillation_weight": 0.9,
-        "n_synthetic": 2 * n_rows,
+        # One fit of the teacher; out-of-fold predictions take six.
+        "distillation": Distillation(0.9, cv=None, n_synthetic=2 * n_rows),
     }
     return {
         "as it is": classic,

@@ -64,7 +64,7 @@ print(X.head(4).to_string())
 # How large a network?
 # --------------------
 network = ScaledMLPRegressor(depth=2, width=32, random_state=0)
-grid = {"phi": [-6, -4, -2, 0, 2, 4], "phi_width": [1.4]}
+grid = {"phi": [-6, -4, -2, 0, 2, 4], "phi_coefficients": [(1.2, 1.4, 1.15)]}
 with joblib.parallel_config(backend="skscale"):
     search = GridSearchCV(
         network, grid, scoring=cost_scoring("r2"), refit=SmallestWithin(), cv=5

@@ -14,7 +14,7 @@ import joblib
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 
-from skscale import ScaledMLPClassifier, SmallestWithin, cost_scoring, scale_report
+from skscale import Pruning, ScaledMLPClassifier, SmallestWithin, cost_scoring, scale_report
 
 try:
     import matplotlib.pyplot as plt
@@ -85,12 +85,13 @@ if plt is not None:
 # -----------
 # How much of a network of 64 units a layer can go?
 
-network = ScaledMLPClassifier(width=64, max_epochs=15, pruning_epochs=10, random_state=0)
-pruned = search(
-    network, {"pruning": [0.0, 0.5, 0.75, 0.875, 0.9375], "pruning_kind": ["neurons"]}
+network = ScaledMLPClassifier(
+    width=64, max_epochs=15, pruning=Pruning(finetune_epochs=10), random_state=0
 )
+amounts = [0.0, 0.5, 0.75, 0.875, 0.9375]
+pruned = search(network, {"pruning__amount": amounts, "pruning__granularity": ["neurons"]})
 if plt is not None:
-    CompressionDisplay.from_cv_results(pruned, by="pruning_kind")
+    CompressionDisplay.from_cv_results(pruned, by="granularity")
     plt.show()
 
 # %%

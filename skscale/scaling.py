@@ -75,7 +75,7 @@ def hidden_widths(depth, width):
     return widths
 
 
-def compound_scale(depth, width, resolution, phi, phi_depth, phi_width, phi_resolution):
+def compound_scale(depth, width, resolution, phi, coefficients):
     """Scale depth, width and resolution together (Tan and Le 2019, eq. 3).
 
     Parameters
@@ -89,8 +89,9 @@ def compound_scale(depth, width, resolution, phi, phi_depth, phi_width, phi_reso
         Bins of each numeric feature, rounded to the nearest; 0 stays 0.
     phi : float
         0 changes nothing.
-    phi_depth, phi_width, phi_resolution : float
-        Each is multiplied by its coefficient to the power of phi.
+    coefficients : tuple of three floats
+        Depth, width and resolution are each multiplied by their coefficient to the power of
+        phi.
 
     Returns
     -------
@@ -108,21 +109,22 @@ def compound_scale(depth, width, resolution, phi, phi_depth, phi_width, phi_reso
 
     Examples
     --------
-    >>> compound_scale(2, 64, 8, 2, 1.2, 1.1, 1.15)
+    >>> compound_scale(2, 64, 8, 2, (1.2, 1.1, 1.15))
     Scale(widths=(77, 77, 77), resolution=11)
-    >>> compound_scale(None, (64, 16), 0, 1, 1.5, 1.0, 1.0)
+    >>> compound_scale(None, (64, 16), 0, 1, (1.5, 1.0, 1.0))
     Scale(widths=(64, 64, 16), resolution=0)
     """
     widths = hidden_widths(depth, width)
     if phi == 0:
         return Scale(widths, int(resolution))
 
-    n_layers = math.ceil(_scaled(len(widths), phi_depth, phi, "phi_depth") - _ROUNDING)
+    of_depth, of_width, of_resolution = coefficients
+    n_layers = math.ceil(_scaled(len(widths), of_depth, phi, "depth") - _ROUNDING)
     n_layers = max(n_layers, min(len(widths), 1))
     of_layers = [widths[k * len(widths) // n_layers] for k in range(n_layers)]
-    bins = _scaled(int(resolution), phi_resolution, phi, "phi_resolution")
+    bins = _scaled(int(resolution), of_resolution, phi, "resolution")
     return Scale(
-        tuple(max(1, _nearest(_scaled(w, phi_width, phi, "phi_width"))) for w in of_layers),
+        tuple(max(1, _nearest(_scaled(w, of_width, phi, "width"))) for w in of_layers),
         max(_nearest(bins), min(int(resolution), 1)),
     )
 
@@ -156,7 +158,7 @@ def halvings(side):
     return max(0, math.ceil(math.log2(side / _SMALLEST_MAP)))
 
 
-def image_scale(depth, width, resolution, side, phi, phi_depth, phi_width, phi_resolution):
+def image_scale(depth, width, resolution, side, phi, coefficients):
     """Scale the stages of a convolutional network and its images together.
 
     Each stage but the first halves its maps, and with images of more than 16 pixels the first
@@ -174,7 +176,7 @@ def image_scale(depth, width, resolution, side, phi, phi_depth, phi_width, phi_r
         Pixels of the larger side, rounded to even where phi is not 0; 0 is the side.
     side : int
         Pixels of the larger side of the images.
-    phi, phi_depth, phi_width, phi_resolution : float
+    phi, coefficients : float, tuple of three floats
         As of `compound_scale`.
 
     Returns
@@ -183,9 +185,9 @@ def image_scale(depth, width, resolution, side, phi, phi_depth, phi_width, phi_r
 
     Examples
     --------
-    >>> image_scale(2, 16, 0, 28, 0, 1.2, 1.1, 1.15)
+    >>> image_scale(2, 16, 0, 28, 0, (1.2, 1.1, 1.15))
     ImageScale(depth=2, widths=(16, 32, 64), resolution=28)
-    >>> image_scale(2, 16, 0, 28, 2, 1.2, 1.1, 1.15)
+    >>> image_scale(2, 16, 0, 28, 2, (1.2, 1.1, 1.15))
     ImageScale(depth=3, widths=(16, 40, 80), resolution=38)
     """
     if isinstance(width, Integral):
@@ -196,15 +198,16 @@ def image_scale(depth, width, resolution, side, phi, phi_depth, phi_width, phi_r
     pixels = int(resolution) or side
     if phi == 0:
         return ImageScale(int(depth), widths, pixels)
-    blocks = math.ceil(_scaled(int(depth), phi_depth, phi, "phi_depth") - _ROUNDING)
+    of_depth, of_width, of_resolution = coefficients
+    blocks = math.ceil(_scaled(int(depth), of_depth, phi, "depth") - _ROUNDING)
 
     def rounded(number, multiple):
         return max(multiple, multiple * _nearest(number / multiple))
 
     return ImageScale(
         max(1, blocks),
-        tuple(rounded(_scaled(w, phi_width, phi, "phi_width"), 8) for w in widths),
-        rounded(_scaled(pixels, phi_resolution, phi, "phi_resolution"), 2),
+        tuple(rounded(_scaled(w, of_width, phi, "width"), 8) for w in widths),
+        rounded(_scaled(pixels, of_resolution, phi, "resolution"), 2),
     )
 
 
@@ -217,7 +220,7 @@ def scale_number(number, coefficient, phi, name, rounds_up=False):
     coefficient : float
     phi : float
     name : str
-        Of the coefficient, for the error message.
+        Name of the number, for the error message.
     rounds_up : bool, default=False
         As depth does; else to the nearest.
 
@@ -227,7 +230,7 @@ def scale_number(number, coefficient, phi, name, rounds_up=False):
 
     Examples
     --------
-    >>> scale_number(2, 1.2, 1, "phi_depth", rounds_up=True), scale_number(64, 1.1, 2, "")
+    >>> scale_number(2, 1.2, 1, "depth", rounds_up=True), scale_number(64, 1.1, 2, "")
     (3, 77)
     """
     if phi == 0:
@@ -270,8 +273,8 @@ def _scaled(number, coefficient, phi, name):
         result = math.inf
     if result > _MOST:
         raise ValueError(
-            f"phi={phi!r} with {name}={coefficient!r} makes more than {_MOST:,} out of "
-            f"{number}. Expected a smaller phi: 3 is large."
+            f"phi={phi!r} with the coefficient {coefficient!r} of the {name} makes more than "
+            f"{_MOST:,} out of {number}. Expected a smaller phi: 3 is large."
         )
     return result
 

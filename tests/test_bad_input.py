@@ -27,7 +27,9 @@ from torch import nn
 
 import skscale
 from skscale import (
+    Distillation,
     GradualScaleSearchCV,
+    Pruning,
     ScaledCNNClassifier,
     ScaledCNNRegressor,
     ScaledMLPClassifier,
@@ -731,19 +733,23 @@ BAD_PARAMETERS = {
         {"tol": -1}, {"early_stopping": "yes"},
     ],
     "100 others": [
-        {"resolution": -1}, {"phi": "big"}, {"phi": np.inf}, {"phi_width": 0.5},
-        {"n_estimators": 0}, {"distillation_weight": 2}, {"teacher_cv": "foo"}, {"memory": 3},
+        {"resolution": -1}, {"phi": "big"}, {"phi": np.inf},
+        {"phi_coefficients": 1.2}, {"n_estimators": 0}, {"distillation": 2},
+        {"distillation": Distillation(cv="foo")}, {"memory": 3},
         {"precision": "float16"}, {"random_state": "foo"}, {"warm_start": 2},
         {"device": 3},
     ],
 }  # fmt: skip
 # Those of some estimators only.
 BAD_OF_SOME = [
-    {"activation": "foo"}, {"normalization": "batch"}, {"residual": 3}, {"n_synthetic": -1},
+    {"activation": "foo"}, {"normalization": "batch"}, {"residual": 3},
+    {"distillation": Distillation(n_synthetic=-1)},
     {"preprocessing": "foo"}, {"channels": "middle"}, {"augmentation": "blur"},
-    {"input_dtype": "bytes"}, {"module": 3}, {"pruning": 1.0}, {"pruning_kind": "rows"},
-    {"pruning_steps": 0}, {"pruning_epochs": 0}, {"pruning_multiple": 0},
-    {"label_smoothing": 1.0}, {"label_smoothing": -0.1}, {"temperature": 0},
+    {"input_dtype": "bytes"}, {"module": 3}, {"pruning": 1.0}, {"pruning": Pruning(1.0)},
+    {"pruning": Pruning(granularity="rows")}, {"pruning": Pruning(n_steps=0)},
+    {"pruning": Pruning(finetune_epochs=0)}, {"pruning": Pruning(round_to=0)},
+    {"label_smoothing": 1.0}, {"label_smoothing": -0.1},
+    {"distillation": Distillation(temperature=0)},
     {"calibrate": "no"}, {"loss": "foo"}, {"quantile": 0}, {"quantile": 1}, {"huber_delta": 0},
 ]  # fmt: skip
 
@@ -761,7 +767,7 @@ def test_parameters_out_of_range_are_named(subject, case):
                 network,
                 lambda fit=fit: fit(X, subject.y),
                 InvalidParameterError,
-                f"The '{name}' parameter",
+                rf"The '({name}' parameter|\w+' parameter of (Pruning|Distillation))",
             )
 
 
@@ -895,7 +901,7 @@ IMAGE_PARAMETERS = [
     {"phi": 3, "resolution": 3},
     {"depth": 3, "augmentation": ("crop", "flip", "shift", "erase")},
     {"precision": "bfloat16"},
-    {"n_estimators": 2, "pruning": 0.5, "pruning_epochs": 1},
+    {"n_estimators": 2, "pruning": Pruning(0.5, finetune_epochs=1)},
 ]
 
 

@@ -18,6 +18,7 @@ from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 from skscale import (
+    Pruning,
     ScaledCNNClassifier,
     ScaledCNNRegressor,
     ScaledMLPClassifier,
@@ -340,7 +341,7 @@ def test_channels_whose_outgoing_weights_are_zero_change_nothing(importance):
 def test_pruning_removes_channels_and_the_pickle_is_smaller(images):
     X, y = images[0][:300], images[1][:300]
     full = ScaledCNNClassifier(width=8, max_epochs=15, random_state=0).fit(X, y)
-    pruned = clone(full).set_params(pruning=0.75, pruning_epochs=5).fit(X, y)
+    pruned = clone(full).set_params(pruning=Pruning(0.75, finetune_epochs=5)).fit(X, y)
     assert sum(pruned.complexity_.widths) == sum(full.complexity_.widths) // 4
     assert pruned.complexity_.n_macs < 0.4 * full.complexity_.n_macs
     assert len(pickle.dumps(pruned)) < 0.6 * len(pickle.dumps(full))
@@ -351,7 +352,7 @@ def test_pruning_removes_channels_and_the_pickle_is_smaller(images):
     on = clone(pruned).set_params(warm_start=True, max_epochs=3)
     on.fit(X, y).fit(X, y)
     assert on.complexity_.widths != full.complexity_.widths
-    masked = ScaledCNNClassifier(pruning=0.5, pruning_kind="weights", **FAST).fit(X, y)
+    masked = ScaledCNNClassifier(pruning=Pruning(0.5, granularity="weights"), **FAST).fit(X, y)
     zeros = np.mean(np.concatenate([c.ravel() for c in masked.coefs_]) == 0)
     assert 0.45 < zeros < 0.55
 
@@ -392,7 +393,9 @@ def test_callbacks_of_scikit_learn_see_the_network_as_it_stands(images):
 
     X, y = images[0][:100], images[1][:100]
     recorder = Recorder()
-    network = ScaledCNNClassifier(early_stopping=False, pruning=0.5, pruning_epochs=2, **FAST)
+    network = ScaledCNNClassifier(
+        early_stopping=False, pruning=Pruning(0.5, finetune_epochs=2), **FAST
+    )
     network.set_callbacks(recorder).fit(X, y)
     np.testing.assert_array_equal(recorder.predicted, network.predict(X))
 
@@ -437,8 +440,8 @@ def test_phi_scales_depth_width_and_resolution(images):
     assert built == {-2: (1, 16, 6), 0: (1, 16, 8), 2: (2, 16, 10)}
     assert network.dropout_ == pytest.approx(0.14)
     # Multiples of 8 for each stage; at zero what was asked for.
-    assert image_scale(1, (9, 20), 0, 8, 0, 1.2, 1.1, 1.15).widths == (9, 20)
-    assert image_scale(1, (9, 20), 0, 8, 1, 1.2, 1.1, 1.15).widths == (8, 24)
+    assert image_scale(1, (9, 20), 0, 8, 0, (1.2, 1.1, 1.15)).widths == (9, 20)
+    assert image_scale(1, (9, 20), 0, 8, 1, (1.2, 1.1, 1.15)).widths == (8, 24)
 
 
 def test_compound_coefficients_are_found_for_images(images):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import check_estimator
 
+from skscale import Pruning
 from tests.conftest import ESTIMATORS
 
 # They compare at 1e-7, which mini-batches and float32 cannot meet; in float64 with full
@@ -54,7 +55,7 @@ def test_all_checks_pass_in_float64_with_full_batches(Estimator):
 def test_all_checks_pass_when_pruned(Estimator):
     estimator = Estimator(
         precision="float64", max_epochs=30, batch_size=1_000_000, early_stopping=False,
-        width=16, pruning=0.5, pruning_steps=2, pruning_epochs=5,
+        width=16, pruning=Pruning(0.5, n_steps=2, finetune_epochs=5),
     )  # fmt: skip
     assert _failures(estimator) == {}
 

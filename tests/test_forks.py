@@ -22,6 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from skscale import (
+    Distillation,
     ScaledCNNClassifier,
     ScaledMLPClassifier,
     ScaledMLPRegressor,
@@ -315,7 +316,9 @@ def test_a_child_does_not_wait_for_labels_that_a_thread_of_its_parent_was_making
     X, y = digits[0][:300], digits[1][:300]
 
     def fit():
-        ScaledMLPClassifier(teacher=SlowTeacher(), teacher_cv=None, **FAST).fit(X, y)
+        ScaledMLPClassifier(
+            teacher=SlowTeacher(), distillation=Distillation(cv=None), **FAST
+        ).fit(X, y)
 
     with held_up(SlowTeacher, fit):
         assert in_a_child(fit) == 0

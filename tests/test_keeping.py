@@ -28,6 +28,7 @@ from torch import nn
 
 from skscale import (
     GradualScaleSearchCV,
+    Pruning,
     ScaledCNNClassifier,
     ScaledMLPClassifier,
     ScaledMLPRegressor,
@@ -89,9 +90,11 @@ KINDS = {
     "bfloat16": (ScaledMLPClassifier(precision="bfloat16", l1=1e-4, **FAST), False),
     "normalised": (ScaledMLPClassifier(depth=3, normalization="layer", **FAST), False),
     "members": (ScaledMLPClassifier(n_estimators=3, dropout=0.2, **FAST), False),
-    "pruned": (ScaledMLPClassifier(pruning=0.5, pruning_epochs=3, **FAST), False),
+    "pruned": (ScaledMLPClassifier(pruning=Pruning(0.5, finetune_epochs=3), **FAST), False),
     "masked": (
-        ScaledMLPClassifier(pruning=0.5, pruning_kind="weights", pruning_epochs=3, **FAST),
+        ScaledMLPClassifier(
+            pruning=Pruning(0.5, granularity="weights", finetune_epochs=3), **FAST
+        ),
         False,
     ),
     "taught": (

@@ -39,6 +39,8 @@ from sklearn.preprocessing import (
 
 import skscale.onnx  # noqa: F401  (registers the converters)
 from skscale import (
+    Distillation,
+    Pruning,
     ScaledCNNClassifier,
     ScaledCNNRegressor,
     ScaledMLPClassifier,
@@ -157,8 +159,8 @@ NETWORKS = {
     "nothing scaled": {"preprocessing": None},
     "dropout": {"dropout": 0.3},
     "float64": {"precision": "float64"},
-    "pruned": {"pruning": 0.5, "pruning_epochs": 1},
-    "weights pruned": {"pruning": 0.5, "pruning_kind": "weights", "pruning_epochs": 1},
+    "pruned": {"pruning": Pruning(0.5, finetune_epochs=1)},
+    "weights pruned": {"pruning": Pruning(0.5, granularity="weights", finetune_epochs=1)},
 }  # fmt: skip
 
 
@@ -176,11 +178,15 @@ def test_a_graph_predicts_as_its_network(network, kind):
 def test_networks_with_a_past_agree():
     X = make_table()
     y = make_target(X, "classes")
-    taught = quick("classes", teacher=LogisticRegression(max_iter=2000), teacher_cv=None)
+    taught = quick(
+        "classes", teacher=LogisticRegression(max_iter=2000), distillation=Distillation(cv=None)
+    )
     assert_agrees(taught.fit(X, y), X)
     grown = quick("classes", warm_start=True).fit(X, y)
     assert_agrees(grown.set_params(width=12, depth=3).fit(X, y), X)
-    assert_agrees(prune(grown.set_params(pruning_epochs=1), X, y, amount=0.5), X)
+    assert_agrees(
+        prune(grown.set_params(pruning=Pruning(0.0, finetune_epochs=1)), X, y, amount=0.5), X
+    )
     streamed = quick("number")
     for rows in (slice(0, 150), slice(150, N)):
         streamed.partial_fit(X[rows], make_target(X, "number")[rows])
@@ -576,7 +582,7 @@ IMAGE_NETWORKS = {
     "enlarged": {"resolution": 15},
     "down to one pixel": {"width": (4, 4, 4, 4, 4, 4), "activation": "gelu"},
     "deep": {"depth": 2, "width": (4, 8), "activation": "mish"},
-    "pruned": {"pruning": 0.5, "pruning_epochs": 1, "activation": "relu"},
+    "pruned": {"pruning": Pruning(0.5, finetune_epochs=1), "activation": "relu"},
     "float64": {"precision": "float64"},
 }
 PIXELS = {

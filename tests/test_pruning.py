@@ -13,7 +13,12 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skscale import ScaledMLPClassifier, ScaledMLPRegressor, prune
+from skscale import (
+    Pruning,
+    ScaledMLPClassifier,
+    ScaledMLPRegressor,
+    prune,
+)
 from skscale.compression.importance import unit_importances, weight_importances
 from skscale.compression.removal import (
     allocate,
@@ -32,10 +37,9 @@ from skscale.training.task import Recipe, Task, TrainedNetwork
 FAST = {
     "width": 16,
     "max_epochs": 4,
-    "pruning_steps": 3,
-    "pruning_epochs": 2,
     "random_state": 0,
 }
+SHORT = {"n_steps": 3, "finetune_epochs": 2}
 IMPORTANCES = ("taylor", "activation", "magnitude")
 
 
@@ -193,33 +197,34 @@ def test_layers_do_not_begin_to_add_to_one_another():
         keep_apart(DenseArchitecture(5, (2, 1), 3, residual=True), [1, 1])
 
 
-@pytest.mark.parametrize("allocation", ["global", "layer"])
-def test_masks_leave_the_most_important_weights(allocation):
+@pytest.mark.parametrize("scope", ["global", "layer"])
+def test_masks_leave_the_most_important_weights(scope):
     rng = np.random.default_rng(5)
     importances = [rng.uniform(size=(20, 10)), rng.uniform(size=(10, 3))]
-    masks = weight_masks(importances, 0.7, allocation)
+    masks = weight_masks(importances, 0.7, scope)
     kept = [m.sum() for m in masks]
-    if allocation == "layer":
+    if scope == "layer":
         assert kept == [60, 9]
     assert sum(kept) == 69
     for mask, importance in zip(masks, importances, strict=True):
         assert importance[mask].min() >= importance[~mask].max()
-    assert [m.sum() for m in weight_masks(importances, 0.999999, allocation)] == [1, 1]
+    assert [m.sum() for m in weight_masks(importances, 0.999999, scope)] == [1, 1]
 
 
 @pytest.mark.parametrize("importance", IMPORTANCES)
-@pytest.mark.parametrize("allocation", ["global", "layer"])
-def test_a_pruned_network_is_smaller_everywhere(Estimator, small, importance, allocation):
+@pytest.mark.parametrize("scope", ["global", "layer"])
+def test_a_pruned_network_is_smaller_everywhere(Estimator, small, importance, scope):
     X, y = small
     settings = {"depth": 2, "residual": False, "width": 64, "max_epochs": 4, "random_state": 0}
     full = Estimator(**settings).fit(X, y)
     pruned = Estimator(
-        **settings, pruning=0.75, pruning_steps=3, pruning_epochs=6,
-        pruning_importance=importance, pruning_allocation=allocation,
+        **settings, pruning=Pruning(
+            0.75, n_steps=3, finetune_epochs=6, importance=importance, scope=scope
+        ),
     ).fit(X, y)  # fmt: skip
     widths = pruned.complexity_.widths
     assert sum(widths) == 32
-    if allocation == "layer":
+    if scope == "layer":
         assert widths == (16, 16)
     assert pruned.architecture_.widths == widths
     assert [layer.out_features for layer in pruned.net_.module_.layers[:-1]] == list(widths)
@@ -237,7 +242,7 @@ def test_a_pruned_network_is_smaller_everywhere(Estimator, small, importance, al
 def test_with_everything_at_once(Estimator, small, kind, n_estimators):
     X, y = small
     estimator = Estimator(
-        depth=3, n_estimators=n_estimators, pruning=0.6, pruning_kind=kind,
+        depth=3, n_estimators=n_estimators, pruning=Pruning(0.6, granularity=kind, **SHORT),
         normalization="layer", dropout=0.1, l1=1e-4, max_seconds=60, **FAST,
     )  # fmt: skip
     weights = np.random.default_rng(0).uniform(0.5, 2, len(X))
@@ -256,17 +261,25 @@ def test_with_everything_at_once(Estimator, small, kind, n_estimators):
 def test_multilabel_and_several_outputs(digits, diabetes):
     X, y = digits[0][:300], digits[1][:300]
     labels = np.stack([y > 4, y % 2], axis=1).astype(int)
-    assert ScaledMLPClassifier(pruning=0.5, **FAST).fit(X, labels).complexity_.widths == (8, 8)
+    assert ScaledMLPClassifier(pruning=Pruning(0.5, **SHORT), **FAST).fit(
+        X, labels
+    ).complexity_.widths == (8, 8)
     X, y = diabetes
-    fitted = ScaledMLPRegressor(pruning=0.5, **FAST).fit(X, np.stack([y, -y], axis=1))
+    fitted = ScaledMLPRegressor(pruning=Pruning(0.5, **SHORT), **FAST).fit(
+        X, np.stack([y, -y], axis=1)
+    )
     assert fitted.complexity_.widths == (8, 8)
 
 
 @pytest.mark.parametrize("kind", ["neurons", "weights"])
 def test_fused_searches_find_the_same(digits, kind):
     X, y = digits[0][:400], digits[1][:400]
-    network = ScaledMLPClassifier(precision="float64", pruning_kind=kind, **FAST)
-    grid = {"pruning": [0.0, 0.3, 0.6], "pruning_importance": ["taylor", "magnitude"]}
+    network = ScaledMLPClassifier(
+        precision="float64", pruning=Pruning(granularity=kind, **SHORT), **FAST
+    )
+    grid = {
+        "pruning__amount": [0.0, 0.3, 0.6], "pruning__importance": ["taylor", "magnitude"]
+    }  # fmt: skip
     plain = GridSearchCV(network, grid, cv=3, error_score="raise").fit(X, y)
     with joblib.parallel_config(backend="skscale"):
         fused = GridSearchCV(network, grid, cv=3, error_score="raise").fit(X, y)
@@ -280,7 +293,10 @@ def test_fused_searches_find_the_same(digits, kind):
 def test_masks_stay_when_training_goes_on(digits):
     X, y = digits[0][:400], digits[1][:400]
     network = ScaledMLPClassifier(
-        pruning=0.7, pruning_kind="weights", n_estimators=2, warm_start=True, **FAST
+        pruning=Pruning(0.7, granularity="weights", **SHORT),
+        n_estimators=2,
+        warm_start=True,
+        **FAST,
     ).fit(X, y)
     zeros = [c == 0 for c in network.coefs_]
     assert sum(z.sum() for z in zeros) == 2 * int(0.7 * (64 * 16 + 16 * 16 + 16 * 10))
@@ -294,7 +310,7 @@ def test_masks_stay_when_training_goes_on(digits):
 
 def test_training_goes_on_with_the_smaller_network(Estimator, small):
     X, y = small
-    network = Estimator(pruning=0.5, warm_start=True, **FAST).fit(X, y)
+    network = Estimator(pruning=Pruning(0.5, **SHORT), warm_start=True, **FAST).fit(X, y)
     before = network.coefs_[1].copy()
     assert network.fit(X, y).coefs_[1].shape == (8, 8)
     assert (network.coefs_[1] != before).any()
@@ -308,12 +324,14 @@ def test_training_goes_on_with_the_smaller_network(Estimator, small):
 
 def test_prune_returns_a_smaller_copy(Estimator, small):
     X, y = small
-    network = Estimator(depth=1, **(FAST | {"width": 40})).fit(X, y)
+    network = Estimator(depth=1, pruning=Pruning(0.0, **SHORT), **(FAST | {"width": 40})).fit(
+        X, y
+    )
     state = pickle.dumps(network)
     smaller = prune(network, X, y, amount=0.8, sample_weight=np.ones(len(X)))
     assert pickle.dumps(network) == state
     assert smaller.complexity_.widths == (8,)
-    assert smaller.pruning == 0.8
+    assert smaller.pruning == Pruning(0.8, **SHORT)
     assert smaller.n_iter_ == 1 + 1 + 2
     assert prune(smaller, X, y, amount=0.5).complexity_.widths == (4,)
     # By what the network has learned: better than any 8 units that nobody chose.
@@ -345,17 +363,17 @@ def test_what_cannot_be_pruned(digits):
     callbacks = [EpochScoring("accuracy", lower_is_better=False)]
     with pytest.raises(ValueError, match="Set callbacks=None, or pruning=0"):
         ScaledMLPClassifier(pruning=0.5, callbacks=callbacks).fit(X, y)
-    linear = ScaledMLPClassifier(depth=0, pruning=0.5, **FAST).fit(X, y)
+    linear = ScaledMLPClassifier(depth=0, pruning=Pruning(0.5, **SHORT), **FAST).fit(X, y)
     assert linear.complexity_.widths == ()
     assert prune(linear, X, y, amount=0.5).complexity_ == linear.complexity_
-    with pytest.raises(ValueError, match="'pruning' parameter"):
+    with pytest.raises(ValueError, match="'amount' parameter of Pruning"):
         prune(linear, X, y, amount=1.0)
 
 
 def test_fine_tuning_keeps_to_the_time(digits, capsys):
     X, y = digits
     network = ScaledMLPClassifier(
-        pruning=0.5, pruning_steps=3, max_seconds=1e-6, verbose=1, width=16, random_state=0
+        pruning=Pruning(0.5, n_steps=3), max_seconds=1e-6, verbose=1, width=16, random_state=0
     ).fit(X, y)
     assert network.n_iter_ == 4  # one epoch, and one after each step
     assert network.complexity_.widths == (8, 8)
@@ -370,12 +388,10 @@ def test_units_of_equal_importance_do_not_all_stay():
 def test_rounded_widths_may_be_less_than_the_next_step_wants(digits):
     X, y = digits[0][:100], digits[1][:100]
     fitted = ScaledMLPClassifier(
-        pruning=0.1,
-        pruning_multiple=8,
+        pruning=Pruning(0.1, round_to=8, finetune_epochs=1),
         width=(36, 20),
         depth=None,
         max_epochs=1,
-        pruning_epochs=1,
         random_state=31,  # every unit of the second layer is among the most important
     ).fit(X, y)
     assert fitted.complexity_.widths == (32, 16)
@@ -383,7 +399,9 @@ def test_rounded_widths_may_be_less_than_the_next_step_wants(digits):
 
 def test_prune_takes_of_the_weights_that_are_left(digits):
     X, y = digits[0][:200], digits[1][:200]
-    network = ScaledMLPClassifier(pruning_kind="weights", **FAST).fit(X, y)
+    network = ScaledMLPClassifier(
+        pruning=Pruning(0.0, granularity="weights", **SHORT), **FAST
+    ).fit(X, y)
     half = prune(network, X, y, amount=0.5)
     quarter = prune(half, X, y, amount=0.5)
     for pruned, share in ((half, 0.5), (quarter, 0.25)):
@@ -407,7 +425,7 @@ def test_the_time_budget_is_that_of_all_trainings(monkeypatch):
     task = describe(PLAIN, rng)
     task = replace(task, recipe=replace(task.recipe, max_seconds=10.0))
     network = TrainedNetwork(draw(PLAIN, 1, rng)[0], fit_time=3.0)
-    pruning = module.Pruning(0.5, "neurons", "magnitude", "layer", 3, 5, 1)
+    pruning = Pruning(0.5, "neurons", "magnitude", "layer", 3, 5, 1)
     _, networks = module.prune_networks(pruning, [task], [network])
     assert seen == [7.0, 5.0, 3.0]
     assert networks[0].fit_time == 9.0

@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 
 import skscale
 from skscale import (
+    Pruning,
     ScaledCNNClassifier,
     ScaledMLPClassifier,
     ScaledMLPRegressor,
@@ -53,7 +54,10 @@ SCENARIOS = {
     ),
     "a fit of a fitted student that is pruned": (
         lambda: ScaledMLPClassifier(
-            **FAST, width=4, pruning=0.5, pruning_epochs=1, teacher=LogisticRegression()
+            **FAST,
+            width=4,
+            pruning=Pruning(0.5, finetune_epochs=1),
+            teacher=LogisticRegression(),
         ).fit(X, y),
         lambda e: e.fit(X[:, :3], 1 - y, X_val=X[:, :3], y_val=y),
     ),
@@ -66,7 +70,9 @@ SCENARIOS = {
         lambda e: e.partial_fit(X, 3 * y),
     ),
     "images": (
-        lambda: ScaledCNNClassifier(**FAST, width=4, pruning=0.5, pruning_epochs=1).fit(X, y),
+        lambda: ScaledCNNClassifier(
+            **FAST, width=4, pruning=Pruning(0.5, finetune_epochs=1)
+        ).fit(X, y),
         lambda e: e.fit(X, y),
     ),
     "a network of one's own": (

@@ -11,6 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skscale import (
+    Pruning,
     ScaledCNNClassifier,
     ScaledCNNRegressor,
     ScaledMLPClassifier,
@@ -186,21 +187,22 @@ def test_sparse_rows_and_pipelines(digits):
 @pytest.mark.parametrize("kind", ["neurons", "weights"])
 def test_what_was_pruned_grows_whole_and_is_pruned_again(small, Estimator, kind):
     X, y = small
-    settings = {"pruning_epochs": 2, "pruning_kind": kind, "warm_start": True, **FAST}
-    network = Estimator(width=16, pruning=0.5, **settings).fit(X, y)
+    pruning = Pruning(0.5, granularity=kind, finetune_epochs=2)
+    network = Estimator(width=16, pruning=pruning, warm_start=True, **FAST).fit(X, y)
     network.set_params(width=32).fit(X, y)
     if kind == "neurons":
         assert sum(network.complexity_.widths) == 32
     else:
         n_gone = sum((c == 0).sum() for c in network.coefs_)
         assert abs(n_gone / sum(c.size for c in network.coefs_) - 0.5) < 0.01
-    network.set_params(width=64, pruning=0.0).fit(X, y)
+    network.set_params(width=64, pruning__amount=0.0).fit(X, y)
     assert network.complexity_.widths == (64, 64)
     # (Pixels that are always black teach nothing.)
     assert all((c != 0).mean() > 0.95 for c in network.coefs_[1:])
     # What is fitted on is no longer thought of as pruned.
     assert network.fit(X, y).complexity_.widths == (64, 64)
-    assert prune(network, X, y, amount=0.5).pruning == 0.5
+    again = prune(network, X, y, amount=0.5)
+    assert again.pruning == Pruning(0.5, granularity=kind, finetune_epochs=2)
 
 
 @pytest.mark.parametrize(
@@ -265,7 +267,12 @@ def test_smaller_convolutional_networks_are_pruned(digits):
 def test_channels_without_effect_are_those_that_go(digits):
     X, y = digits[0][:120].reshape(-1, 8, 8), digits[1][:120]
     fitted = ScaledCNNClassifier(
-        1, 16, augmentation=None, dropout=0, pruning_importance="magnitude", **FAST
+        1,
+        16,
+        augmentation=None,
+        dropout=0,
+        pruning=Pruning(0.0, importance="magnitude"),
+        **FAST,
     ).fit(X, y)
     weights, _ = fitted.architecture_.parameter_names
     idle = np.arange(8, 16)  # one group of normalisation, and half of what is inside a block

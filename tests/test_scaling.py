@@ -7,6 +7,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skscale import (
+    Pruning,
     ScaledMLPClassifier,
     ScaledMLPRegressor,
     diagnose,
@@ -65,20 +66,29 @@ def test_the_estimator_builds_the_widths_it_was_asked_for(digits):
     ],
 )
 def test_phi_scales_all_three(scale, phi, expected):
-    assert compound_scale(*scale, phi, *PAPER) == expected
+    assert compound_scale(*scale, phi, PAPER) == expected
+
+
+@pytest.mark.parametrize("coefficients", [(1.2, 0.5, 1.15), (1.2, 1.1), (1, 1, np.inf), "abc"])
+def test_coefficients_are_three_numbers_of_at_least_one(coefficients):
+    network = ScaledMLPClassifier(phi_coefficients=coefficients)
+    with pytest.raises(ValueError, match="phi_coefficients"):
+        network.fit([[0.0], [1.0]], [0, 1])
 
 
 def test_the_coefficients_are_those_given():
-    assert compound_scale(2, 10, 10, 1, 1.5, 1.0, 1.0) == ((10, 10, 10), 10)
-    assert compound_scale(2, 10, 10, 1, 1.0, 1.5, 2.0) == ((15, 15), 20)
+    assert compound_scale(2, 10, 10, 1, (1.5, 1.0, 1.0)) == ((10, 10, 10), 10)
+    assert compound_scale(2, 10, 10, 1, (1.0, 1.5, 2.0)) == ((15, 15), 20)
     # Three layers, not four for the last bit of a product.
     for layers in range(1, 40):
-        assert len(compound_scale(10, 1, 0, 1, 1 + layers / 10, 1.0, 1.0)[0]) == 10 + layers
-    with pytest.raises(ValueError, match=r"phi=1000 with phi_depth=1.2 makes more than"):
-        compound_scale(2, 64, 0, 1000, *PAPER)
-    with pytest.raises(ValueError, match=r"phi=1e\+300 with phi_width"):
-        compound_scale(1, 64, 1, 1e300, 1.0, 1.1, 1.0)
-    assert compound_scale(0, 64, 0, 1e300, *PAPER) == ((), 0)
+        assert len(compound_scale(10, 1, 0, 1, (1 + layers / 10, 1.0, 1.0))[0]) == 10 + layers
+    with pytest.raises(
+        ValueError, match=r"phi=1000 with the coefficient 1.2 of the depth makes more than"
+    ):
+        compound_scale(2, 64, 0, 1000, PAPER)
+    with pytest.raises(ValueError, match=r"phi=1e\+300 with the coefficient .* of the width"):
+        compound_scale(1, 64, 1, 1e300, (1.0, 1.1, 1.0))
+    assert compound_scale(0, 64, 0, 1e300, PAPER) == ((), 0)
 
 
 def test_dropout_rises_as_in_the_paper():
@@ -108,14 +118,19 @@ def test_phi_is_a_hyperparameter_of_a_fused_search(Estimator, digits):
         assert fitted.complexity_.widths == (width,) * depth
         # The same as if it had been asked for.
         asked = clone(model).set_params(depth=depth, width=width, resolution=resolution)
-        asked.set_params(dropout=fitted.dropout_, phi_depth=2.0).fit(X, y)
+        asked.set_params(dropout=fitted.dropout_, phi_coefficients=(2.0, 1.1, 1.15)).fit(X, y)
         np.testing.assert_array_equal(fitted.predict(X), asked.predict(X))
 
 
 def test_a_tuple_of_widths_and_pruning_under_phi(digits):
     X, y = digits[0][:200], digits[1][:200]
     fitted = ScaledMLPClassifier(
-        None, (16, 8), phi=1, max_epochs=2, pruning=0.5, pruning_epochs=2, random_state=0
+        None,
+        (16, 8),
+        phi=1,
+        max_epochs=2,
+        pruning=Pruning(0.5, finetune_epochs=2),
+        random_state=0,
     ).fit(X, y)
     assert (fitted.depth_, fitted.width_) == (3, (18, 18, 9))
     assert sum(fitted.complexity_.widths) < 45
@@ -129,7 +144,7 @@ def test_a_tuple_of_widths_and_pruning_under_phi(digits):
 
 def test_tools_that_scale_one_dimension_take_phi_in(digits):
     X, y = digits[0][:300], digits[1][:300]
-    model = ScaledMLPClassifier(1, 8, phi=2, phi_depth=1.5, max_epochs=3)
+    model = ScaledMLPClassifier(1, 8, phi=2, phi_coefficients=(1.5, 1.1, 1.15), max_epochs=3)
     assert all(part["phi"] == [0] for part in scale_grid(model, X, y, n_candidates=5))
     found = diagnose(model, X, y, cv=2)
     asked = diagnose(ScaledMLPClassifier(3, 10, max_epochs=3), X, y, cv=2)
@@ -150,7 +165,7 @@ def test_compound_coefficients_are_those_of_the_best_of_twice_the_cost(digits, i
     near = np.abs(table["macs_ratio"] / 2 - 1) <= 0.1
     assert near.sum() > 3
     best = np.flatnonzero(near)[table["score"][near].argmax()]
-    assert found.phi_depth == table["phi_depth"][best]
+    assert found.depth == table["phi_depth"][best]
     # What it says of a network is what is built and measured.
     built = clone(model).set_params(**found.params).set_params(**{f"{prefix}phi": 1}).fit(X, y)
     built = built[-1] if in_pipeline else built
@@ -161,7 +176,7 @@ def test_compound_coefficients_are_those_of_the_best_of_twice_the_cost(digits, i
     ratio = built.complexity_.n_macs / base.complexity_.n_macs
     assert ratio == pytest.approx(2, rel=0.15)  # columns of folds differ a little
     shown = str(found)
-    assert f"phi_width={found.phi_width:g}" in shown.splitlines()[0]
+    assert f", {found.width:g}, " in shown.splitlines()[0]
     assert len(shown.splitlines()) == 3 + len(table["phi"])
 
 

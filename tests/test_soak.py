@@ -18,7 +18,9 @@ from sklearn.tree import DecisionTreeClassifier
 from skorch.callbacks import EpochScoring
 
 from skscale import (
+    Distillation,
     GradualScaleSearchCV,
+    Pruning,
     ScaledCNNClassifier,
     ScaledMLPClassifier,
     ScaledMLPRegressor,
@@ -62,9 +64,15 @@ class Soak:
         self.fit(ScaledMLPRegressor(loss="huber", **fast), sp.csr_array(X * (X > 0)), numbers)
         frame = pd.DataFrame(X).add_prefix("x").assign(word=np.array(["a", "b", "c"])[y])
         self.fit(ScaledMLPRegressor(resolution=3, n_estimators=2, **fast), frame, numbers)
-        self.fit(ScaledMLPClassifier(pruning=0.5, pruning_epochs=1, **fast), X, y)
+        self.fit(ScaledMLPClassifier(pruning=Pruning(0.5, finetune_epochs=1), **fast), X, y)
         tree = DecisionTreeClassifier(max_depth=2, random_state=0)
-        self.fit(ScaledMLPClassifier(teacher=tree, teacher_cv=2, n_synthetic=9, **fast), X, y)
+        self.fit(
+            ScaledMLPClassifier(
+                teacher=tree, distillation=Distillation(cv=2, n_synthetic=9), **fast
+            ),
+            X,
+            y,
+        )
         images = rng.integers(0, 256, (40, 6, 6, 1)).astype(np.uint8)
         self.fit(ScaledCNNClassifier(augmentation="shift", **fast), images, y[:40])
         self.fit(ScaledNetworkRegressor(Dense, dropout=0.1, **fast), X, numbers)

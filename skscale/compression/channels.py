@@ -68,8 +68,8 @@ def weight_importances(kind, architecture, networks, task):
     """
     if kind == "activation":
         raise ValueError(
-            'pruning_importance="activation" of single weights is for dense networks. Expected '
-            '"taylor" or "magnitude", or pruning_kind="neurons".'
+            'importance="activation" of single weights is for dense networks. Expected '
+            '"taylor" or "magnitude", or granularity="neurons".'
         )
     sizes = [[np.abs(c.astype(np.float64)) for c in n.coefs] for n in networks]
     if kind == "magnitude":

@@ -215,8 +215,8 @@ def _make_labels(teacher, X, y, weights, classes, is_multilabel, cv, X_new):
             labels[test] = part
         if np.isnan(labels).any():
             raise ValueError(
-                f"teacher_cv={cv!r} leaves rows out of all its test folds. Expected each row "
-                "in one: pass an int, or a splitter that makes partitions."
+                f"cv={cv!r} of the distillation leaves rows out of all its test folds. "
+                "Expected each row in one: pass an int, or a splitter that makes partitions."
             )
     labels_new = None
     if X_new is not None:

@@ -5,12 +5,13 @@ import copy
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from .groups import Pruning
+
 
 def prune(estimator, X, y, *, amount, sample_weight=None):
     """Remove hidden units, or weights, of a fitted estimator, and train on what is left.
 
-    How is said by the estimator's parameters: `pruning_kind`, `pruning_importance`,
-    `pruning_allocation`, `pruning_steps`, `pruning_epochs` and `pruning_multiple`. Change them
+    The details are those of the estimator's parameter `pruning`: see `Pruning`. Change them
     with `set_params` before, which leaves a fitted estimator as it is.
 
     Parameters
@@ -31,7 +32,7 @@ def prune(estimator, X, y, *, amount, sample_weight=None):
     Returns
     -------
     estimator
-        A pruned copy, its `pruning` set to `amount`. The one that was passed stays as it was.
+        A pruned copy, whose `pruning` has this amount. The estimator passed is not changed.
 
     Raises
     ------
@@ -76,8 +77,10 @@ def prune(estimator, X, y, *, amount, sample_weight=None):
             "be pruned. Fit a narrower one, or let it teach one."
         )
     check_is_fitted(estimator)
-    pruned = copy.deepcopy(estimator).set_params(pruning=amount)
-    if not estimator.architecture_.widths and estimator.pruning_kind == "neurons":
+    is_group = isinstance(estimator.pruning, Pruning)
+    pruned = copy.deepcopy(estimator)
+    pruned.set_params(**{"pruning__amount" if is_group else "pruning": amount})
+    if not estimator.architecture_.widths and pruned._pruning.granularity == "neurons":
         # A linear model has no hidden units.
         pruned._validate_params()
         return pruned

@@ -5,12 +5,12 @@ followed by a training of its own. What is left after a step is a task like any 
 engine regroups its stacks by the new shapes.
 """
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ..fusion.rendezvous import train_together
 from ..networks.weights import Weights
 from . import channels, importance
+from .groups import epochs_of_steps
 from .removal import (
     allocate,
     cubic_schedule,
@@ -25,49 +25,13 @@ from .removal import (
 _STEP = 1 << 61
 
 
-@dataclass(frozen=True)
-class Pruning:
-    """What is to go, and how.
-
-    Parameters
-    ----------
-    amount : float
-        Fraction of the hidden units, or of the weights, 0 to below 1.
-    kind : {"neurons", "weights"}
-    importance : {"taylor", "activation", "magnitude"}
-    allocation : {"global", "layer"}
-    n_steps : int
-    n_epochs : int
-        Of the training after the last step; those before have a fifth of it.
-    multiple : int
-        Widths are rounded to multiples of it.
-    """
-
-    amount: float
-    kind: str
-    importance: str
-    allocation: str
-    n_steps: int
-    n_epochs: int
-    multiple: int
-
-    def epochs_after(self, step):
-        """Return the epochs of the training after a step, counted from 0."""
-        is_last = step == self.n_steps - 1
-        return self.n_epochs if is_last else math.ceil(self.n_epochs / 5)
-
-    @property
-    def all_epochs(self):
-        """int: epochs of all these trainings."""
-        return sum(map(self.epochs_after, range(self.n_steps)))
-
-
 def prune_networks(pruning, tasks, networks):
     """Prune the networks of one estimator, and train on after each step.
 
     Parameters
     ----------
     pruning : Pruning
+        Its `finetune_epochs` is a number.
     tasks : list of Task
         What each network was trained by.
     networks : list of TrainedNetwork
@@ -81,7 +45,7 @@ def prune_networks(pruning, tasks, networks):
     """
     architecture = tasks[0].architecture
     full = [architecture.widths[layers[0]] for layers in unit_groups(architecture)]
-    if not full and pruning.kind == "neurons":
+    if not full and pruning.granularity == "neurons":
         return architecture, networks  # a linear model has no hidden units
     masks = tasks[0].kept_weights
     gone = 0.0
@@ -90,7 +54,7 @@ def prune_networks(pruning, tasks, networks):
     budget = tasks[0].recipe.max_seconds
     for step, fraction in enumerate(cubic_schedule(pruning.amount, pruning.n_steps)):
         trained = [n.weights for n in networks]
-        if pruning.kind == "neurons":
+        if pruning.granularity == "neurons":
             architecture, trained = _remove(
                 pruning, full, fraction, architecture, trained, tasks[0]
             )
@@ -121,8 +85,8 @@ def _remove(pruning, full, fraction, architecture, trained, task):
     if architecture.family == "module":
         find, remove = channels.channel_importances, channels.remove_channels
     importances = find(pruning.importance, architecture, trained, task)
-    counts = allocate(importances, full, fraction, pruning.allocation, pruning.multiple)
-    counts = keep_apart(architecture, counts, pruning.multiple)
+    counts = allocate(importances, full, fraction, pruning.scope, pruning.round_to)
+    counts = keep_apart(architecture, counts, pruning.round_to)
     kept = [most_important(i, n) for i, n in zip(importances, counts, strict=True)]
     return remove(architecture, trained, kept)
 
@@ -131,12 +95,12 @@ def _mask(pruning, fraction, architecture, trained, task):
     family = channels if architecture.family == "module" else importance
     importances = family.weight_importances(pruning.importance, architecture, trained, task)
     # What is zero already stays zero: nothing is less important.
-    return [weight_masks(own, fraction, pruning.allocation) for own in importances]
+    return [weight_masks(own, fraction, pruning.scope) for own in importances]
 
 
 def _follow(pruning, task, architecture, weights, mask, network, step, budget):
     """Return the task of the training after a step; the budget is that of all trainings."""
-    recipe = replace(task.recipe, max_epochs=pruning.epochs_after(step))
+    recipe = replace(task.recipe, max_epochs=epochs_of_steps(pruning)[step])
     if budget is not None:
         # What is left; an epoch is the least.
         recipe = replace(recipe, max_seconds=max(budget - network.fit_time, 1e-9))

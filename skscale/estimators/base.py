@@ -14,8 +14,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._sklearn_private import Interval, StrOptions
 from .._version import __version__
+from ..compression.groups import Distillation, Pruning
 from .fitting import Trains
 from .pickling import CallbacksLeftOut, InconsistentVersionWarning, TeacherLeftOut
+
+_GROUPS = {"pruning": Pruning, "distillation": Distillation}
 
 
 def view(read, text):
@@ -60,22 +63,13 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
     _parameter_constraints = {
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
         "phi": [Interval(Real, None, None, closed="neither")],
-        "phi_depth": [Interval(Real, 1, None, closed="left")],
-        "phi_width": [Interval(Real, 1, None, closed="left")],
-        "phi_resolution": [Interval(Real, 1, None, closed="left")],
+        "phi_coefficients": ["array-like"],  # see _check_combinations
         "dropout": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
         "l1": [Interval(Real, 0, None, closed="left")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "pruning": [Interval(Real, 0, 1, closed="left")],
-        "pruning_kind": [StrOptions({"neurons", "weights"})],
-        "pruning_importance": [StrOptions({"taylor", "activation", "magnitude"})],
-        "pruning_allocation": [StrOptions({"global", "layer"})],
-        "pruning_steps": [Interval(Integral, 1, None, closed="left")],
-        "pruning_epochs": [Interval(Integral, 1, None, closed="left")],
-        "pruning_multiple": [Interval(Integral, 1, None, closed="left")],
+        "pruning": [Interval(Real, 0, 1, closed="left"), Pruning],
         "teacher": "no_validation",  # see _check_combinations
-        "distillation_weight": [Interval(Real, 0, 1, closed="both")],
-        "teacher_cv": ["cv_object"],
+        "distillation": [Interval(Real, 0, 1, closed="both"), Distillation],
         "memory": [str, os.PathLike, joblib.Memory, None],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "lr_schedule": [StrOptions({"constant", "cosine", "coslog4"})],
@@ -95,8 +89,10 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
     }
     # Whether the output layer can be rescaled when a stream's targets move.
     _can_rescale = True
-    # Those without the parameter mix no columns.
-    n_synthetic = 0
+    # Whether rows are tables, whose columns synthetic rows mix.
+    _mixes_columns = False
+    # Epochs after the last removal, where `Pruning.finetune_epochs` is "auto".
+    _finetune_epochs = None
 
     def _assign(self, parameters):
         """Set every parameter of the constructor, as it was passed.
@@ -126,8 +122,59 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
         weights = network.weights
         network.weights = self._rescale_output(weights, weights.dtype.type(factor))
 
+    @property
+    def _pruning(self):
+        return Pruning.of(self.pruning)
+
+    @property
+    def _distillation(self):
+        return Distillation.of(self.distillation)
+
+    def set_params(self, **params):
+        """Set parameters, also nested ones of `pruning`, `distillation` and `teacher`.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters by name.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the estimator has no such parameter, or a name is one of a group (as
+            `pruning__amount`) and the parameter is a plain value (as `pruning=0.5`).
+        """
+        for name in params:
+            prefix, _, inner = name.partition("__")
+            group = _GROUPS.get(prefix)
+            if inner and group is not None and prefix in self.get_params(deep=False):
+                value = params.get(prefix, getattr(self, prefix))
+                if not isinstance(value, group):
+                    raise ValueError(
+                        f"{name} is a parameter of {group.__name__}, and {prefix}={value!r} is "
+                        f"a plain value. Set {prefix}={group.__name__}() to use it."
+                    )
+        return super().set_params(**params)
+
+    def _validate_params(self):
+        """Check each parameter on its own, and those within groups."""
+        super()._validate_params()
+        for group in (self._pruning, self._distillation):
+            group._validate_params()
+        if len(self.phi_coefficients) != 3 or not all(
+            isinstance(c, Real) and 1 <= c < np.inf for c in self.phi_coefficients
+        ):
+            raise ValueError(
+                "phi_coefficients must be three numbers of at least 1, for depth, width and "
+                f"resolution, got {self.phi_coefficients!r}."
+            )
+
     def _check_combinations(self):
-        """Check what no single parameter shows."""
+        """Check parameters that depend on one another."""
         if not isinstance(self.callbacks, (list, tuple, CallbacksLeftOut, type(None))):
             raise ValueError(
                 f"callbacks must be a list of skorch callbacks or None, got {self.callbacks!r}."
@@ -137,7 +184,7 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
                 f"skorch's loop trains one network, and n_estimators={self.n_estimators}. Set "
                 "callbacks=None, or n_estimators=1."
             )
-        if self.callbacks and self.pruning > 0:
+        if self.callbacks and self._pruning.amount > 0:
             raise ValueError(
                 f"skorch's loop trains one network once, and pruning={self.pruning} trains on "
                 "after each step. Set callbacks=None, or pruning=0."
@@ -157,7 +204,7 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
 
     @property
     def _is_taught(self):
-        return self.teacher is not None and self.distillation_weight > 0
+        return self.teacher is not None and self._distillation.weight > 0
 
     def _check_teacher(self):
         from ..compression.distillation import check_teacher
@@ -165,6 +212,17 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
         if isinstance(self.teacher, TeacherLeftOut):
             self.teacher.fit(None)  # raises, and says what to do
         check_teacher(self.teacher, is_classifier(self))
+        distillation = self._distillation
+        if distillation.n_synthetic and not self._mixes_columns:
+            raise ValueError(
+                f"Synthetic rows mix the columns of tables, which {type(self).__name__} does "
+                "not take. Set distillation=Distillation(n_synthetic=0)."
+            )
+        if distillation.temperature != 1 and not is_classifier(self):
+            raise ValueError(
+                "The temperature of distillation divides logits, and a regressor has none: "
+                f"got temperature={distillation.temperature!r}. Leave it at 1."
+            )
         if self.callbacks:
             raise ValueError(
                 "skorch's loop knows no teacher. Set callbacks=None, or teacher=None."

@@ -20,7 +20,6 @@ class Classifies(ClassifierMixin):
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "calibrate": ["boolean"],
-        "temperature": [Interval(Real, 0, None, closed="neither")],
     }
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -149,8 +148,8 @@ class Classifies(ClassifierMixin):
             "loss": f"distilled_{task.loss}",
             "loss_parameter": (
                 float(self.label_smoothing),
-                float(self.distillation_weight),
-                float(self.temperature),
+                float(self._distillation.weight),
+                float(self._distillation.temperature),
             ),
         }
 

@@ -31,23 +31,16 @@ PARAMETERS = {
     "phi": """
     phi : float, default=0
         Compound scaling (Tan and Le 2019): scales depth, width and resolution together, by
-        `phi_depth**phi` (rounded up), `phi_width**phi` and `phi_resolution**phi` (rounded to
-        the nearest), and dropout by `1 + 0.2 * phi` (from 0 to 0.5). May be negative or
+        their `phi_coefficients` to the power of `phi` (depth rounded up, width and resolution
+        to the nearest), and dropout by `1 + 0.2 * phi` (from 0 to 0.5). May be negative or
         fractional; 0 changes nothing. Of a tuple `width` each layer is repeated for its share
         of the depth. What was built is `depth_`, `width_` and `resolution_`.
 """,
-    "phi_depth": """
-    phi_depth : float, default=1.2
-        Coefficient of the depth, 1 or more. The defaults are those of the paper, found on
-        images; `skscale.fit_compound_coefficients` finds those of your data.
-""",
-    "phi_width": """
-    phi_width : float, default=1.1
-        Coefficient of the width, 1 or more.
-""",
-    "phi_resolution": """
-    phi_resolution : float, default=1.15
-        Coefficient of the resolution, 1 or more.
+    "phi_coefficients": """
+    phi_coefficients : tuple of three floats, default=(1.2, 1.1, 1.15)
+        Coefficients of depth, width and resolution, each at least 1. The defaults are those of
+        Tan and Le (2019), found on images; `skscale.fit_compound_coefficients` finds those for
+        your data.
 """,
     "preprocessing": """
     preprocessing : {"auto"} or None, default="auto"
@@ -95,69 +88,23 @@ PARAMETERS = {
         Decoupled L2 penalty of the weights (Loshchilov and Hutter 2019).
 """,
     "pruning": """
-    pruning : float, default=0.0
-        Fraction of the hidden units (or of the weights: `pruning_kind`) that is removed once
-        the network is trained, 0 to below 1; then what is left is trained on. `fit` prunes,
-        `partial_fit` and a warm start go on with what is left. See also `skscale.prune`.
-""",
-    "pruning_kind": """
-    pruning_kind : {"neurons", "weights"}, default="neurons"
-        "neurons" removes units, and with them their rows and columns: the layers are
-        narrower, the pickle smaller and prediction faster. Layers that add to one another
-        (`residual`) lose the same units. "weights" makes single weights zero and keeps them
-        so: a regulariser, and for sparse export; the network takes as much memory and time
-        as before.
-""",
-    "pruning_importance": """
-    pruning_importance : {"taylor", "activation", "magnitude"}, default="taylor"
-        What decides who goes: "taylor", the first-order change of the loss on training rows
-        (Molchanov et al. 2017, eq. 8); "activation", the mean activation; "magnitude", the
-        norms of the weights.
-""",
-    "pruning_allocation": """
-    pruning_allocation : {"global", "layer"}, default="global"
-        Whether the least important of all layers go, or the same fraction of each layer.
-""",
-    "pruning_steps": """
-    pruning_steps : int, default=2
-        Removals on the way, many at first and few at the end (Zhu and Gupta 2017, eq. 1),
-        each followed by a training.
-""",
-    "pruning_epochs": """
-    pruning_epochs : int, default=50
-        Epochs of the training after the last removal; those before have a fifth of it. They
-        are recorded behind the others, and stop early as they do.
-""",
-    "pruning_multiple": """
-    pruning_multiple : int, default=1
-        Widths are rounded to multiples of it, and a layer keeps as many units at least; for
-        processors that want multiples of 8.
+    pruning : float or Pruning, default=0.0
+        Fraction of the hidden units to remove after training, 0 to below 1, followed by
+        fine-tuning; or a `Pruning` with the details. `fit` prunes; `partial_fit` and a warm
+        start train the pruned network. See also `skscale.prune`.
 """,
     "teacher": """
     teacher : estimator or None, default=None
-        What the network learns from beside y: any classifier or regressor of scikit-learn's
-        kind, a pipeline, or a larger network of ours (Hinton et al. 2015). It is cloned and
-        fitted on the training rows, once for all candidates of a search that have these rows
-        in common; one in a FrozenEstimator (`sklearn.frozen`) is asked as it is. A fitted
-        student's pickle leaves it out. `partial_fit` asks no teacher.
+        Teacher of the network (Hinton et al. 2015): any classifier or regressor of
+        scikit-learn's kind, a pipeline, or a larger network of skscale. It is cloned and
+        fitted on the training rows, once for all candidates of a search with the same rows;
+        one in a FrozenEstimator (`sklearn.frozen`) is used as it is. A fitted student's pickle
+        leaves it out. `partial_fit` uses no teacher.
 """,
-    "distillation_weight": """
-    distillation_weight : float, default=0.5
-        Weight of what the teacher says, from 0 (no teacher) to 1 (nothing but it). A
-        regressor learns `(1 - distillation_weight) * y + distillation_weight * said`: for the
-        losses "quantile" and "absolute_error" the teacher has to predict what they do.
-""",
-    "teacher_cv": """
-    teacher_cv : int, cross-validation generator, iterable or None, default=5
-        What the teacher says of a row comes from one that was fitted without it, in so many
-        folds: in-fold labels of a strong teacher teach its overfitting. None fits it once and
-        asks it about the rows that it knows.
-""",
-    "n_synthetic": """
-    n_synthetic : int, default=0
-        Rows to learn from besides, labelled by the teacher alone: their columns are mixed of
-        near neighbours (after MUNGE, Bucila et al. 2006). Small students need them to gain
-        much. For dense X.
+    "distillation": """
+    distillation : float or Distillation, default=0.5
+        Weight of the teacher predictions in the loss, 0 (no teacher) to 1 (no targets), or a
+        `Distillation` with the details. Without effect where `teacher` is None.
 """,
     "memory": """
     memory : str, path-like, joblib.Memory or None, default=None
@@ -217,7 +164,7 @@ PARAMETERS = {
         Whether `fit` goes on with the fitted network; the optimiser begins anew. With a larger
         `depth` or `width` the network grows first, without changing what it computes (Chen et
         al. 2016, "Net2Net"); with a smaller one the units that matter least (see
-        `pruning_importance`) and the last layers are left out.
+        the importance criterion of `pruning`) and the last layers are left out.
 """,
     "device": """
     device : str, default="auto"
@@ -258,12 +205,6 @@ CLASSIFIER = {
         Whether logits are divided by the temperature that minimises the log loss of the
         validation rows (Guo et al. 2017, section 4.2), which makes up for label smoothing;
         without effect where there are none. It changes no predicted label.
-""",
-    "temperature": """
-    temperature : float, default=1.0
-        Logits of teacher and student are divided by it where they are compared, so that the
-        less likely classes count for more (Hinton et al. 2015, section 2). 4 to 20 where the
-        teacher has seen more than the training rows.
 """,
     "class_weight": """
     class_weight : dict, "balanced" or None, default=None
@@ -426,8 +367,8 @@ CONVOLUTIONAL = {
     "phi": """
     phi : float, default=0
         Compound scaling (Tan and Le 2019): scales depth, width and resolution together, by
-        `phi_depth**phi` (rounded up), `phi_width**phi` (channels to multiples of 8) and
-        `phi_resolution**phi` (pixels to even numbers), and dropout by `1 + 0.2 * phi` (from 0
+        their `phi_coefficients` to the power of `phi` (depth rounded up, channels to multiples
+        of 8, pixels to even numbers), and dropout by `1 + 0.2 * phi` (from 0
         to 0.5). May be negative or fractional; 0 changes nothing. What was built is `depth_`,
         `width_` and `resolution_`.
 """,
@@ -458,13 +399,6 @@ CONVOLUTIONAL = {
     dropout : float, default=0.1
         Rate at which what the last layer sees is dropped while training (Srivastava et al.
         2014).
-""",
-    "pruning_kind": """
-    pruning_kind : {"neurons", "weights"}, default="neurons"
-        "neurons" removes channels inside the blocks, and with them the filters that make them
-        and those that use them: the network is smaller and faster. "weights" makes single
-        weights zero and keeps them so: a regulariser; the network takes as much memory and
-        time as before.
 """,
     "learning_rate": """
     learning_rate : float, default=0.012
@@ -549,8 +483,8 @@ MODULE = {
     phi : float, default=0
         Compound scaling (Tan and Le 2019) of those of depth (rounded up), width and resolution
         (rounded to the nearest) that the module takes, from the values set or its own defaults,
-        by `phi_depth**phi` and so on, and of dropout by `1 + 0.2 * phi` (from 0 to 0.5). 0
-        changes nothing. What was built is `depth_`, `width_` and `resolution_`.
+        each by its coefficient to the power of `phi`, and of dropout by `1 + 0.2 * phi` (from 0
+        to 0.5). 0 changes nothing. What was built is `depth_`, `width_` and `resolution_`.
 """,
     "input_dtype": """
     input_dtype : {"float", "int"}, default="float"

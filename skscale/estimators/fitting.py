@@ -5,9 +5,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn.base import clone
 from sklearn.callback import ProgressBar
 from sklearn.utils import check_consistent_length
 
+from ..compression.groups import epochs_of_steps
 from ..inference.heads import Labels, Numbers
 from ..inference.inputs import Inputs, check_first_rows
 from ..inference.predictor import make_predictor
@@ -111,7 +113,7 @@ class Trains:
         if self._is_taught:
             task, alone = describe_student(self, task, fit, X, y, sample_weight), task
         # A fitted network that is trained on has been pruned already, in its shape.
-        prunes = self.pruning > 0 and (task.initial is None or fit.is_reshaped)
+        prunes = self._pruning.amount > 0 and (task.initial is None or fit.is_reshaped)
         rows = (X, y, sample_weight)
         return self._train_and_adopt(task, fit, rows, alone=alone, prunes=prunes)
 
@@ -369,17 +371,10 @@ class Trains:
         ]
 
     def _describe_pruning(self):
-        from ..compression.pruning import Pruning
-
-        return Pruning(
-            float(self.pruning),
-            self.pruning_kind,
-            self.pruning_importance,
-            self.pruning_allocation,
-            int(self.pruning_steps),
-            int(self.pruning_epochs),
-            int(self.pruning_multiple),
-        )
+        pruning = clone(self._pruning)
+        if pruning.finetune_epochs == "auto":
+            pruning.finetune_epochs = self._finetune_epochs
+        return pruning
 
     def _train_and_adopt(self, task, fit, rows, *, alone=None, trains=True, prunes=False):
         """Train the networks of a task, prune them, or both, and adopt them.
@@ -396,7 +391,7 @@ class Trains:
         """
         pruning = self._describe_pruning() if prunes else None
         n_epochs = trains * task.recipe.max_epochs
-        n_epochs += 0 if pruning is None else pruning.all_epochs
+        n_epochs += 0 if pruning is None else sum(epochs_of_steps(pruning))
         X, y, sample_weight = rows
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         seen = {"X": X, "y": y, "metadata": metadata}
@@ -449,7 +444,7 @@ class Trains:
             fit.continuation = replace(
                 fit.continuation,
                 full_widths=fit.widths,
-                has_masks=pruning.kind == "weights",
+                has_masks=pruning.granularity == "weights",
             )
             architecture, networks = prune_networks(pruning, tasks, networks)
         return architecture, networks

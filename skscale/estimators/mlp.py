@@ -24,6 +24,8 @@ from .regression import Regresses
 class ScaledMLP(ScaledEstimator):
     """The family of dense networks. Use a subclass."""
 
+    _mixes_columns = True
+    _finetune_epochs = 50
     _parameter_constraints = {
         **ScaledEstimator._parameter_constraints,
         "depth": [Interval(Integral, 0, None, closed="left"), None],
@@ -34,7 +36,6 @@ class ScaledMLP(ScaledEstimator):
         "activation": [StrOptions(set(ACTIVATIONS))],
         "normalization": [StrOptions(set(NORMALIZATIONS)), None],
         "residual": ["boolean"],
-        "n_synthetic": [Interval(Integral, 0, None, closed="left")],
     }
 
     def _check_combinations(self):
@@ -55,9 +56,7 @@ class ScaledMLP(ScaledEstimator):
             self.width,
             self.resolution,
             self.phi,
-            self.phi_depth,
-            self.phi_width,
-            self.phi_resolution,
+            self.phi_coefficients,
         )
 
     def _scale_attributes(self, inputs):
@@ -213,9 +212,7 @@ class ScaledMLPClassifier(Classifies, ScaledMLP):
         n_estimators=1,
         resolution=0,
         phi=0,
-        phi_depth=1.2,
-        phi_width=1.1,
-        phi_resolution=1.15,
+        phi_coefficients=(1.2, 1.1, 1.15),
         preprocessing="auto",
         categorical_features="from_dtype",
         activation="silu",
@@ -225,16 +222,8 @@ class ScaledMLPClassifier(Classifies, ScaledMLP):
         l1=0.0,
         weight_decay=0.02,
         pruning=0.0,
-        pruning_kind="neurons",
-        pruning_importance="taylor",
-        pruning_allocation="global",
-        pruning_steps=2,
-        pruning_epochs=50,
-        pruning_multiple=1,
         teacher=None,
-        distillation_weight=0.5,
-        teacher_cv=5,
-        n_synthetic=0,
+        distillation=0.5,
         memory=None,
         learning_rate=0.08,
         lr_schedule="coslog4",
@@ -247,7 +236,6 @@ class ScaledMLPClassifier(Classifies, ScaledMLP):
         tol=1e-4,
         label_smoothing=0.05,
         calibrate=True,
-        temperature=1.0,
         class_weight=None,
         warm_start=False,
         device="auto",
@@ -307,9 +295,7 @@ class ScaledMLPRegressor(Regresses, ScaledMLP):
         n_estimators=1,
         resolution=0,
         phi=0,
-        phi_depth=1.2,
-        phi_width=1.1,
-        phi_resolution=1.15,
+        phi_coefficients=(1.2, 1.1, 1.15),
         preprocessing="auto",
         categorical_features="from_dtype",
         activation="silu",
@@ -319,16 +305,8 @@ class ScaledMLPRegressor(Regresses, ScaledMLP):
         l1=0.0,
         weight_decay=0.02,
         pruning=0.0,
-        pruning_kind="neurons",
-        pruning_importance="taylor",
-        pruning_allocation="global",
-        pruning_steps=2,
-        pruning_epochs=50,
-        pruning_multiple=1,
         teacher=None,
-        distillation_weight=0.5,
-        teacher_cv=5,
-        n_synthetic=0,
+        distillation=0.5,
         memory=None,
         learning_rate=0.08,
         lr_schedule="coslog4",

@@ -151,15 +151,12 @@ class ScaledNetwork(ScaledModule):
     def _scale(self):
         """dict of str to number: what phi makes of those of depth, width, resolution it has."""
         found = {}
-        for name, coefficient in (
-            ("depth", self.phi_depth),
-            ("width", self.phi_width),
-            ("resolution", self.phi_resolution),
-        ):
+        names = ("depth", "width", "resolution")
+        for name, coefficient in zip(names, self.phi_coefficients, strict=True):
             base = self._base(name)
             if base is not None:
                 found[name] = scale_number(
-                    base, coefficient, self.phi, f"phi_{name}", rounds_up=name == "depth"
+                    base, coefficient, self.phi, name, rounds_up=name == "depth"
                 )
         return found
 
@@ -311,16 +308,13 @@ class ScaledNetworkClassifier(Classifies, ScaledNetwork):
         resolution=None,
         n_estimators=1,
         phi=0,
-        phi_depth=1.2,
-        phi_width=1.1,
-        phi_resolution=1.15,
+        phi_coefficients=(1.2, 1.1, 1.15),
         input_dtype="float",
         dropout=None,
         l1=0.0,
         weight_decay=0.01,
         teacher=None,
-        distillation_weight=0.5,
-        teacher_cv=5,
+        distillation=0.5,
         memory=None,
         learning_rate=0.005,
         lr_schedule="cosine",
@@ -333,7 +327,6 @@ class ScaledNetworkClassifier(Classifies, ScaledNetwork):
         tol=1e-4,
         label_smoothing=0.05,
         calibrate=True,
-        temperature=1.0,
         class_weight=None,
         warm_start=False,
         device="auto",
@@ -395,16 +388,13 @@ class ScaledNetworkRegressor(Regresses, ScaledNetwork):
         resolution=None,
         n_estimators=1,
         phi=0,
-        phi_depth=1.2,
-        phi_width=1.1,
-        phi_resolution=1.15,
+        phi_coefficients=(1.2, 1.1, 1.15),
         input_dtype="float",
         dropout=None,
         l1=0.0,
         weight_decay=0.01,
         teacher=None,
-        distillation_weight=0.5,
-        teacher_cv=5,
+        distillation=0.5,
         memory=None,
         learning_rate=0.005,
         lr_schedule="cosine",

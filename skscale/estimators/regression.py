@@ -200,7 +200,7 @@ class Regresses(RegressorMixin):
         return head, head.encode(rows.y, dtype)[0], rate, (factor, shift)
 
     def _teach(self, task, head, labels, labels_new):
-        weight, dtype = self.distillation_weight, self._network_dtype
+        weight, dtype = self._distillation.weight, self._network_dtype
         if head.is_log:
             # A rate below zero has no logarithm.
             labels = np.maximum(labels, 0)

@@ -19,7 +19,12 @@ def describe_student(estimator, task, fit, X, y, sample_weight):
     """Turn the task of a fit into that of a student of `teacher`."""
     from ..compression.distillation import labels_of, mix_columns, mix_sources
 
-    rows, n_rows, n_new = task.train_rows, task.X.shape[0], int(estimator.n_synthetic)
+    distillation = estimator._distillation
+    rows, n_rows, n_new = (
+        task.train_rows,
+        task.X.shape[0],
+        int(distillation.n_synthetic),
+    )
     X = X.tocsr() if issparse(X) else X
     if not hasattr(X, "shape"):
         X = join(read_table(X, n_dims=None)[0])
@@ -34,7 +39,7 @@ def describe_student(estimator, task, fit, X, y, sample_weight):
         if issparse(X):
             raise ValueError(
                 "n_synthetic mixes the columns of rows, which needs dense X, got a sparse "
-                "one. Set n_synthetic=0."
+                "one. Set distillation=Distillation(n_synthetic=0)."
             )
         first, other, random = mix_sources(task.X[rows], n_new)
         is_other = random.random((n_new, X.shape[1])) < 0.5
@@ -48,7 +53,7 @@ def describe_student(estimator, task, fit, X, y, sample_weight):
         None if weights is None else weights[rows],
         classes=fit.head.classes if is_classifier(estimator) else None,
         is_multilabel=fit.head.kind == "multilabel",
-        cv=estimator.teacher_cv,
+        cv=distillation.cv,
         memory=estimator.memory,
         X_new=X_new,
     )
@@ -86,8 +91,8 @@ def warn_unless_it_pays(estimator, architecture, student, alone, validation):
         warnings.warn(
             "Without its teacher the student does as well: its mean loss on the validation "
             f"rows is {loss_alone:.4f}, with the teacher {loss:.4f}. Distillation does not "
-            "pay here. Try n_synthetic, another distillation_weight or teacher, or set "
-            "teacher=None.",
+            "pay here. Try another teacher or distillation weight, synthetic rows "
+            "(distillation=Distillation(n_synthetic=...)), or set teacher=None.",
             UserWarning,
             stacklevel=6,
         )

@@ -56,7 +56,7 @@ def go_on(estimator, task, fit, former):
     # What was pruned of the former shape says nothing of the new one.
     fit.continuation = replace(fit.continuation, full_widths=None, has_masks=False)
     weights = former_weights(estimator, former, before)
-    kind = estimator.pruning_importance
+    kind = estimator._pruning.importance
     reshaped = reshape(before, architecture, weights.members, task, kind)
     return replace(task, initial=Weights.stack(reshaped))
 

@@ -27,8 +27,8 @@ class CompoundCoefficients:
 
     Attributes
     ----------
-    phi_depth, phi_width, phi_resolution : float
-        Those of the candidate with the best mean score.
+    depth, width, resolution : float
+        Coefficients of the candidate with the best mean score.
     params : dict
         The same as parameters of the estimator that was given: for its `set_params`.
     table : dict of str to ndarray
@@ -38,16 +38,15 @@ class CompoundCoefficients:
         paired by fold) and its "standard_error". `pandas.DataFrame` takes it.
     """
 
-    phi_depth: float
-    phi_width: float
-    phi_resolution: float
+    depth: float
+    width: float
+    resolution: float
     params: dict = field(repr=False)
     table: dict = field(repr=False)
 
     def __str__(self):
         lines = [
-            f"phi_depth={self.phi_depth:g}, phi_width={self.phi_width:g}, "
-            f"phi_resolution={self.phi_resolution:g}",
+            f"phi_coefficients=({self.depth:g}, {self.width:g}, {self.resolution:g})",
             "",
             f"{'':6}{'depth':>16}{'width':>20}{'resolution':>18}{'MACs':>7}{'score':>9}  "
             f"{'difference':>20}",
@@ -125,16 +124,16 @@ def fit_compound_coefficients(estimator, X, y, *, scoring=None, cv=5, random_sta
     prefix, network = find_network(estimator)
     counter = _Counter(X, y, estimator, prefix, network)
     candidates = [(0, 1.0, 1.0, 1.0)] + [(1, *c) for c in _candidates(counter, network)]
-    names = ("phi", "phi_depth", "phi_width", "phi_resolution")
     grid = [
-        {f"{prefix}{name}": [value] for name, value in zip(names, of_one, strict=True)}
-        for of_one in candidates
+        {f"{prefix}phi": [phi], f"{prefix}phi_coefficients": [tuple(coefficients)]}
+        for phi, *coefficients in candidates
     ]
     splits = list(check_cv(cv, y, classifier=is_classifier(estimator)).split(X, y))
     costs = ["n_parameters", "n_macs"]
     results = score_together(estimator, grid, X, y, scoring=scoring, costs=costs, splits=splits)
     folds = np.column_stack([results[f"split{k}_test_score"] for k in range(len(splits))])
     differences = folds - folds[0]
+    names = ("phi", "phi_depth", "phi_width", "phi_resolution")  # columns of the table
     macs = results["mean_test_n_macs"]
     scales = zip(*(counter.scale(*of_one) for of_one in candidates), strict=True)
     table = {
@@ -152,9 +151,8 @@ def fit_compound_coefficients(estimator, X, y, *, scoring=None, cv=5, random_sta
     if not is_near.any():
         raise ValueError(_none_found(network))
     best = np.flatnonzero(is_near)[table["score"][is_near].argmax()]
-    found = {name: float(table[name][best]) for name in names[1:]}
-    params = {f"{prefix}{name}": value for name, value in found.items()}
-    return CompoundCoefficients(**found, params=params, table=table)
+    found = tuple(map(float, candidates[best][1:]))
+    return CompoundCoefficients(*found, {f"{prefix}phi_coefficients": found}, table)
 
 
 class _Counter:
@@ -178,9 +176,8 @@ class _Counter:
             self._inputs, *_ = network._inputs.fit(some, "", **network._reading)
 
     def _at(self, phi, of_depth=1.0, of_width=1.0, of_resolution=1.0):
-        return clone(self.network).set_params(
-            phi=phi, phi_depth=of_depth, phi_width=of_width, phi_resolution=of_resolution
-        )
+        coefficients = (of_depth, of_width, of_resolution)
+        return clone(self.network).set_params(phi=phi, phi_coefficients=coefficients)
 
     def scale(self, phi, *coefficients):
         """Return depth, width and resolution."""

@@ -50,6 +50,8 @@ _SPLITTERS = (
 # hands its content to compiled code unchecked.
 TRUSTED_TYPES = (
     "numpy.dtype",
+    "skscale.compression.groups.Distillation",
+    "skscale.compression.groups.Pruning",
     "skscale.estimators.cnn.ScaledCNNClassifier",
     "skscale.estimators.cnn.ScaledCNNRegressor",
     "skscale.estimators.warm_start.Continuation",

@@ -1,0 +1,179 @@
+"""Hyperparameter groups: the details of pruning and of distillation."""
+
+import math
+from numbers import Integral, Real
+
+import joblib
+from sklearn.base import BaseEstimator
+
+from .._sklearn_private import Interval, StrOptions
+
+
+class _Group(BaseEstimator):
+    """Hyperparameters of one technique, which are compared by value.
+
+    A group has parameters, but no `fit`: scikit-learn clones it, lists its parameters under
+    nested names (`pruning__amount`) and shows it in short form.
+    """
+
+    @classmethod
+    def of(cls, value):
+        """Return a group; a plain value is its first parameter."""
+        return value if isinstance(value, cls) else cls(value)
+
+    def __eq__(self, other):
+        if type(other) is not type(self):
+            return NotImplemented
+        own, others = self.get_params(deep=False), other.get_params(deep=False)
+        return all(_are_equal(own[name], others[name]) for name in own)
+
+    def __hash__(self):
+        values = self.get_params(deep=False).values()
+        return hash((type(self), *(v for v in values if isinstance(v, (Real, str)))))
+
+
+def _are_equal(a, b):
+    if isinstance(a, Real) and isinstance(b, Real):
+        return a == b
+    return a is b or joblib.hash(a) == joblib.hash(b)
+
+
+class Pruning(_Group):
+    """Details of pruning, for the parameter `pruning` of an estimator.
+
+    `pruning=0.75` is the short form of `pruning=Pruning(0.75)`. In a grid the names are
+    `pruning__amount`, `pruning__importance` and so on.
+
+    Parameters
+    ----------
+    amount : float, default=0.5
+        Fraction of the hidden units (or of the weights: `granularity`) to remove after
+        training, 0 to below 1.
+    granularity : {"neurons", "weights"}, default="neurons"
+        "neurons" removes hidden units with their rows and columns, and channels inside the
+        blocks of a convolutional network: the network is smaller and faster. Layers that add
+        to one another (`residual`) lose the same units. "weights" sets single weights to zero:
+        a regularizer, and for sparse export; the network needs as much memory and time as
+        before.
+    importance : {"taylor", "activation", "magnitude"}, default="taylor"
+        Importance criterion: "taylor" is the first-order change of the loss on training rows
+        (Molchanov et al. 2017, eq. 8), "activation" the mean activation, "magnitude" the norm
+        of the weights.
+    scope : {"global", "layer"}, default="global"
+        "global" removes the least important units of all layers, "layer" the same fraction of
+        each layer.
+    n_steps : int, default=2
+        Number of removals, large at first and small at the end (Zhu and Gupta 2017, eq. 1).
+        Fine-tuning follows each.
+    finetune_epochs : int or "auto", default="auto"
+        Epochs of fine-tuning after the last removal; after the others a fifth of them. "auto"
+        is 50 for dense and 10 for convolutional networks.
+    round_to : int, default=1
+        Widths are rounded to multiples of this number, and each layer keeps at least so many
+        units. Some processors prefer multiples of 8.
+
+    References
+    ----------
+    Molchanov, Tyree, Karras, Aila, Kautz (2017). Pruning convolutional neural networks for
+    resource efficient inference. ICLR.
+
+    Zhu, Gupta (2017). To prune, or not to prune: exploring the efficacy of pruning for model
+    compression. arXiv:1710.01878.
+
+    Examples
+    --------
+    >>> from skscale import Pruning, ScaledMLPClassifier
+    >>> network = ScaledMLPClassifier(pruning=Pruning(0.75, importance="magnitude"))
+    >>> network.set_params(pruning__amount=0.5).pruning
+    Pruning(importance='magnitude')
+    """
+
+    _parameter_constraints = {
+        "amount": [Interval(Real, 0, 1, closed="left")],
+        "granularity": [StrOptions({"neurons", "weights"})],
+        "importance": [StrOptions({"taylor", "activation", "magnitude"})],
+        "scope": [StrOptions({"global", "layer"})],
+        "n_steps": [Interval(Integral, 1, None, closed="left")],
+        "finetune_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "round_to": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        amount=0.5,
+        granularity="neurons",
+        importance="taylor",
+        scope="global",
+        n_steps=2,
+        finetune_epochs="auto",
+        round_to=1,
+    ):
+        self.amount = amount
+        self.granularity = granularity
+        self.importance = importance
+        self.scope = scope
+        self.n_steps = n_steps
+        self.finetune_epochs = finetune_epochs
+        self.round_to = round_to
+
+
+def epochs_of_steps(pruning):
+    """Return the epochs of fine-tuning after each removal."""
+    last = pruning.finetune_epochs
+    return [math.ceil(last / 5)] * (pruning.n_steps - 1) + [last]
+
+
+class Distillation(_Group):
+    """Details of distillation, for the parameter `distillation` of an estimator.
+
+    `distillation=0.7` is the short form of `distillation=Distillation(0.7)`. In a grid the
+    names are `distillation__weight`, `distillation__temperature` and so on.
+
+    Parameters
+    ----------
+    weight : float, default=0.5
+        Weight of the teacher predictions in the loss, 0 (no teacher) to 1 (no targets). A
+        regressor learns `(1 - weight) * y + weight * prediction`: for the losses "quantile"
+        and "absolute_error" the teacher must predict a quantile or a median itself.
+    temperature : float, default=1.0
+        Logits of teacher and student are divided by it where they are compared, so that less
+        likely classes count for more (Hinton et al. 2015, section 2). Use 4 to 20 if the
+        teacher has seen more than the training rows. For classifiers.
+    cv : int, cross-validation generator, iterable or None, default=5
+        Splitter for out-of-fold teacher predictions: in-fold predictions of a strong teacher
+        would teach its overfitting. None fits the teacher once, on all training rows.
+    n_synthetic : int, default=0
+        Number of synthetic rows with teacher predictions as targets. Their columns are mixed
+        from near neighbors (after MUNGE, Bucila et al. 2006). Small students need them to gain
+        much. For dense X of dense networks.
+
+    References
+    ----------
+    Bucila, Caruana, Niculescu-Mizil (2006). Model compression. KDD.
+
+    Hinton, Vinyals, Dean (2015). Distilling the knowledge in a neural network.
+    arXiv:1503.02531.
+
+    Examples
+    --------
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> from skscale import Distillation, ScaledMLPClassifier
+    >>> student = ScaledMLPClassifier(
+    ...     teacher=RandomForestClassifier(), distillation=Distillation(0.7, temperature=4)
+    ... )
+    >>> student.distillation
+    Distillation(temperature=4, weight=0.7)
+    """
+
+    _parameter_constraints = {
+        "weight": [Interval(Real, 0, 1, closed="both")],
+        "temperature": [Interval(Real, 0, None, closed="neither")],
+        "cv": ["cv_object"],
+        "n_synthetic": [Interval(Integral, 0, None, closed="left")],
+    }
+
+    def __init__(self, weight=0.5, temperature=1.0, cv=5, n_synthetic=0):
+        self.weight = weight
+        self.temperature = temperature
+        self.cv = cv
+        self.n_synthetic = n_synthetic
