@@ -267,7 +267,7 @@ class SmallestWithin(Rule):
         else:
             n_errors = 1 if self.standard_errors is None else self.standard_errors
             allowed = n_errors * candidates.errors_to(best)
-        # A rounding error of the mean is no loss.
+        # A rounding error of the mean is not a loss.
         rounding = 8 * np.finfo(float).eps * np.abs(mean[best])
         is_within = loss <= allowed + rounding
         return _first(np.where(is_within, cost, np.inf), ~is_within, -mean)
