@@ -1,6 +1,6 @@
 """Costs of fitted estimators.
 
-- `complexity`: numbers of parameters and of multiply-accumulates.
+- `complexity`: numbers of parameters and multiply-accumulates.
 - `latency`: time of a prediction.
 - `scoring`: a `scoring=` that measures costs beside the score.
 """

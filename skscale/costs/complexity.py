@@ -1,4 +1,4 @@
-"""Count what a fitted network stores and computes."""
+"""Numbers of parameters and multiply-accumulates of a fitted network."""
 
 from typing import NamedTuple
 
@@ -11,13 +11,13 @@ class Complexity(NamedTuple):
     Attributes
     ----------
     n_parameters : int
-        Stored weights and biases, zeros counted.
+        Stored weights and biases, zeros included.
     n_nonzero : int
-        Those that are not zero.
+        Weights and biases that are not zero.
     n_macs : int
-        Multiply-accumulates of the matrix products, a row.
+        Multiply-accumulates of the matrix products, per row.
     depth : int
-        Hidden layers.
+        Number of hidden layers.
     widths : tuple of int
         Units of each hidden layer.
     """
@@ -30,7 +30,7 @@ class Complexity(NamedTuple):
 
 
 def count(coefs, intercepts):
-    """Count a dense network.
+    """Count the parameters and multiply-accumulates of a dense network.
 
     Parameters
     ----------
@@ -58,13 +58,13 @@ def count(coefs, intercepts):
 
 
 def complexity(estimator):
-    """Count the network of a fitted estimator.
+    """Count the parameters and multiply-accumulates of a fitted estimator's network.
 
     Parameters
     ----------
     estimator : estimator
-        A fitted estimator of skscale, a pipeline that ends in one, or a search (anything
-        with `best_estimator_`) that found one of these.
+        A fitted estimator of skscale, a pipeline that ends in one, or a search (any object
+        with `best_estimator_`) over one of these.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def complexity(estimator):
     NotFittedError
         If the estimator is not fitted.
     TypeError
-        If it holds no network of skscale.
+        If it contains no network of skscale.
 
     Examples
     --------
@@ -102,7 +102,7 @@ def fitted_network(estimator):
     Returns
     -------
     estimator
-        A fitted one of skscale.
+        A fitted estimator of skscale.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def fitted_network(estimator):
     TypeError
         If there is none.
     """
-    # Imported here: counting one network needs NumPy alone.
+    # Imported here, because counting a network needs only NumPy.
     from sklearn.pipeline import Pipeline
     from sklearn.utils.validation import check_is_fitted
 

@@ -1,4 +1,4 @@
-"""How long a prediction takes."""
+"""Latency of a prediction."""
 
 import statistics
 import time
@@ -12,23 +12,22 @@ _MOST_SECONDS = 0.1
 def measure_latency(estimator, X, *, n_repeats=100):
     """Measure the median time of `estimator.predict(X)`.
 
-    While one thread measures, others that want to measure wait, and so do networks that
-    want to train.
+    While one thread measures, other measurements and trainings of networks wait.
 
     Parameters
     ----------
     estimator : estimator
-        A fitted one, such as a whole pipeline.
+        A fitted estimator, such as a whole pipeline.
     X : array-like of shape (n_samples, n_features)
-        What is predicted each time.
+        Input of each prediction.
     n_repeats : int, default=100
-        Most predictions that are timed, after three that are not; fewer where a tenth of a
-        second is over before.
+        Maximum number of timed predictions, after three warm-up predictions. Timing ends early
+        after a tenth of a second.
 
     Returns
     -------
     float
-        Microseconds.
+        Median time in microseconds.
     """
     with gate.quiet():
         for _ in range(_WARM_UP):

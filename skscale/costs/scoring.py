@@ -1,4 +1,4 @@
-"""What a fitted estimator costs, as scores of a search."""
+"""Costs of a fitted estimator, as scores of a search."""
 
 import io
 import pickle
@@ -19,7 +19,7 @@ from .latency import measure_latency
 
 
 class _Parts(pickle.Pickler):
-    # A pickler is shown every object that an estimator consists of, however deep.
+    # A pickler visits every object in an estimator, at any depth.
 
     def __init__(self, into):
         super().__init__(into, protocol=pickle.DEFAULT_PROTOCOL)
@@ -33,7 +33,7 @@ class _Parts(pickle.Pickler):
 
 @dataclass(eq=False)
 class _Estimator:
-    # What the costs of one scored estimator have in common.
+    # A scored estimator with its rows: the input of all cost functions.
 
     estimator: BaseEstimator
     X: object
@@ -42,7 +42,7 @@ class _Estimator:
     n_rows: int
 
     def take_apart(self):
-        """Return the length of the pickle, and the estimators in it."""
+        """Return the length of the pickle and the estimators in it."""
         into = io.BytesIO()
         pickler = _Parts(into)
         pickler.dump(self.estimator)
@@ -50,7 +50,7 @@ class _Estimator:
 
     @cached_property
     def networks(self):
-        """list of Complexity: of every fitted network or linear model."""
+        """list of Complexity: one for each fitted network or linear model."""
         counts = map(_count_one, self.take_apart()[1])
         return [c for c in counts if c is not None]
 
@@ -99,7 +99,7 @@ def _loss(scored):
         if y.ndim != 1 or not hasattr(scored.estimator, "predict_proba"):
             return None
         labels = scored.estimator.classes_
-        if not np.isin(y, labels).all():  # of a class that was not trained on
+        if not np.isin(y, labels).all():  # a class unknown to the fit
             return None
         predicted = scored.estimator.predict_proba(scored.X)
         return log_loss(y, predicted, labels=labels, sample_weight=scored.sample_weight)
@@ -125,14 +125,14 @@ _COSTS = {
 
 
 class _Scores(dict):
-    # scikit-learn asks every candidate for what the first one has.
+    # scikit-learn expects every candidate to return the keys of the first one.
 
     def __missing__(self, name):
         return np.nan
 
 
 class CostScoring:
-    """A score and what it costs: see `cost_scoring`.
+    """Scorer that also measures costs: see `cost_scoring`.
 
     Parameters
     ----------
@@ -162,15 +162,15 @@ class CostScoring:
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or None
         **score_params : dict
-            Passed on to the scorer.
+            Passed to the scorer.
 
         Returns
         -------
         dict of str to float
-            "score" and the costs that are known.
+            "score" and the known costs.
         """
         scorer = check_scoring(estimator, self.scoring)
-        # A candidate that predicts nonsense is worth no measurement: it raises here first.
+        # The score comes first: if it raises, no cost is measured.
         scores = _Scores(score=scorer(estimator, X, y, **score_params))
         weights = score_params.get("sample_weight")
         scored = _Estimator(estimator, X, y, weights, self.n_rows)
@@ -195,12 +195,12 @@ class CostScoring:
         return scores
 
     def _accept_sample_weight(self):
-        # scikit-learn asks its own scorers so. What an estimator's own score takes is not known
-        # before there is one; that of every estimator here takes weights.
+        # scikit-learn calls this on its own scorers. With scoring=None the estimator is not yet
+        # known; the score of every estimator of skscale accepts sample weights.
         return self.scoring is None or accepts_weights(self.scoring)
 
     def get_metadata_routing(self):
-        """Return the routing of the scorer, where it has one.
+        """Return the routing of the scorer, if it has one.
 
         Returns
         -------
@@ -217,7 +217,7 @@ class CostScoring:
 
 
 def accepts_weights(scoring):
-    """Whether a scorer, its name or a function takes `sample_weight`."""
+    """Whether a scorer, the name of one, or a function accepts `sample_weight`."""
     scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring
     if hasattr(scorer, "_accept_sample_weight"):
         return scorer._accept_sample_weight()
@@ -229,44 +229,43 @@ def cost_scoring(
 ):
     """Make a `scoring=` that measures costs beside the score.
 
-    For any search of scikit-learn, with estimators of any library. `cv_results_` then has
-    `mean_test_score`, `mean_test_n_parameters` and so on, the costs as plain positive
-    measurements. Set `refit` to a rule, such as `SmallestWithin()`, or to "score".
+    It works in any search of scikit-learn, with estimators of any library. `cv_results_` then
+    has `mean_test_score`, `mean_test_n_parameters` and so on; costs are positive, not negated.
+    Set `refit` to a rule, such as `SmallestWithin()`, or to "score".
 
     Parameters
     ----------
     scoring : str, callable or None, default=None
-        As in scikit-learn, for one score; None is the estimator's own.
+        As in scikit-learn, for a single score; None uses the estimator's `score`.
     costs : sequence of str, default=("n_parameters", "n_macs", "size_bytes", "latency_us")
         Any of:
 
-        - "n_parameters": weights and biases of all networks in the scored estimator; of
-          linear models, too;
-        - "n_macs": their multiply-accumulates a row;
+        - "n_parameters": weights and biases of all networks and linear models in the scored
+          estimator;
+        - "n_macs": their multiply-accumulates per row;
         - "size_bytes": length of the scored estimator's pickle;
         - "latency_us": median microseconds of a prediction by the scored estimator (the
-          whole pipeline), measured one at a time in the process and not while networks
-          train in it;
+          whole pipeline); in a process, measurements run one at a time and never while
+          networks train;
         - "loss": mean loss of the scored rows: log loss of a classifier's probabilities,
           squared error of a regressor;
-        - "fit_time": seconds that training took, without the checks of the input; a
-          network of a fused search has its share of its stack (`mean_fit_time` of such a
-          search contains the wait for the others);
-        - "peak_device_bytes": most memory of the GPU that training held, or the network's
-          share of it.
+        - "fit_time": seconds of training, without input validation; in a fused search, the
+          network's share of its stack (`mean_fit_time` of such a search includes the wait for
+          the others);
+        - "peak_device_bytes": peak GPU memory of training, or the network's share of it.
     n_rows : int, default=1
-        Rows of a prediction whose latency is measured.
+        Number of rows of the predictions timed for "latency_us".
 
     Returns
     -------
     CostScoring
-        A callable that can be pickled. A cost that cannot be known is left out, with one
-        warning that names it; where other candidates have it, it is NaN.
+        A picklable callable. An unknown cost is omitted, with one warning that names it; it is
+        NaN in `cv_results_` if other candidates have it.
 
     Raises
     ------
     ValueError
-        If a cost is unknown, or `scoring` is for several scores.
+        If the name of a cost is unknown, or `scoring` is for several scores.
 
     Examples
     --------
@@ -293,7 +292,7 @@ def cost_scoring(
             '"score" beside the costs.'
         )
     if isinstance(scoring, str):
-        get_scorer(scoring)  # raises, and names those that there are
+        get_scorer(scoring)  # raises and lists the valid names
     if n_rows < 1:
         raise ValueError(f"n_rows must be at least 1, got {n_rows}.")
     return CostScoring(scoring, costs, n_rows)
@@ -305,13 +304,13 @@ def score_together(estimator, grid, X, y, *, scoring, costs, splits, with_train_
     Parameters
     ----------
     estimator, grid, X, y
-        As of GridSearchCV.
+        As in GridSearchCV.
     scoring, costs
-        As of `cost_scoring`.
+        As in `cost_scoring`.
     splits : list of (ndarray, ndarray)
-        Rows to train on and to score, of each fold.
+        Training and test rows of each fold.
     with_train_score : bool, default=False
-        Whether the rows that were trained on are scored, too.
+        Whether to score the training rows, too.
 
     Returns
     -------

@@ -1,6 +1,7 @@
 """Figures and reports of a search.
 
-- `displays`: scikit-learn displays of score against scale and cost; `drawing`: their axes,
-  labels and number formats.
-- `report`: the analysis of a search and its recommendation; `report_page`: its text and HTML.
+- `displays`: scikit-learn displays of the score against scale and cost.
+- `drawing`: the axes, labels and number formats of the displays.
+- `report`: the analysis of a search and its recommendation.
+- `report_page`: the report as text and HTML.
 """

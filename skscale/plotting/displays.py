@@ -1,13 +1,13 @@
-"""Pictures of a search and of a training, in scikit-learn's convention.
+"""Displays of a search and of a fit, following scikit-learn's display convention.
 
-A display holds the numbers, `from_cv_results` or `from_estimator` computes and draws them,
-`plot` draws again.
+A display holds the numbers. `from_cv_results` or `from_estimator` computes and draws them;
+`plot` draws them again.
 
-- `ScaleCurveDisplay`: the score against the size, and the law beyond it.
-- `ParetoDisplay`: the score against any cost, and what no other candidate beats.
+- `ScaleCurveDisplay`: the score against the size, with the scaling law.
+- `ParetoDisplay`: the score against any cost, with the Pareto front.
 - `ScaleHeatmapDisplay`: the score over two dimensions of scale.
 - `CompressionDisplay`: the score against the compression ratio.
-- `TrainingCurveDisplay`: the losses of a fit, by epoch.
+- `TrainingCurveDisplay`: the losses of a fit by epoch.
 """
 
 import itertools
@@ -35,17 +35,17 @@ from .drawing import (
 )
 
 _LEVEL = 0.8
-# Candidates with at least so much of the largest one's parameters are not compressed.
+# Candidates with at least this fraction of the largest one's parameters are uncompressed.
 _UNCOMPRESSED = 0.99
-# More names along a front are not read.
+# More labels along a front are not readable.
 _MOST_LABELS = 8
 
 
 class _Display:
-    # What the displays have in common: each draws its numbers on given axes (`_draw`).
+    # Base class of the displays. Subclasses implement `_draw(ax)`.
 
     def plot(self, ax=None):
-        """Draw.
+        """Draw the display.
 
         Parameters
         ----------
@@ -55,7 +55,7 @@ class _Display:
         Returns
         -------
         display
-            Itself.
+            This object.
         """
         self.ax_ = new_axes(ax, self)
         self.figure_ = self.ax_.figure
@@ -65,11 +65,11 @@ class _Display:
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class ScaleCurveDisplay(_Display):
-    """Score against size: candidates, the scaling law, the best, and what a rule chose.
+    """Score against size: candidates, scaling law, best and chosen candidate.
 
-    Made by `from_cv_results`. Bars are one standard error of the difference to the best in
-    the same splits, so that `SmallestWithin()` takes the smallest candidate whose bar reaches
-    the line of the best.
+    Use `from_cv_results` to create it. Error bars are one standard error of the difference to
+    the best, paired by split. So `SmallestWithin()` chooses the smallest candidate whose bar
+    reaches the line of the best.
 
     Parameters
     ----------
@@ -79,13 +79,13 @@ class ScaleCurveDisplay(_Display):
     errors : ndarray of shape (n_candidates,)
         Standard errors of the differences to the best.
     best : int
-        Place of the best candidate.
+        Position of the best candidate.
     chosen : int
-        Place of the one that the rule chose.
+        Position of the candidate chosen by the rule.
     rule : str
-        The rule in words.
+        The rule as text.
     law : ScalingLaw or None, default=None
-        Drawn to twice the largest size, with the interval of one network at 80 %.
+        Drawn up to twice the largest size, with the 80 % interval of a single network.
     cost_label : str, default="parameters"
     score_label : str, default="score"
 
@@ -96,11 +96,11 @@ class ScaleCurveDisplay(_Display):
     errorbar_ : matplotlib ErrorbarContainer
         The candidates.
     best_, chosen_ : matplotlib Line2D
-        Their marks.
+        Markers of the best and the chosen candidate.
     law_, forecast_ : matplotlib Line2D or None
-        The law up to the largest size, and beyond.
+        The law up to the largest size, and beyond it.
     band_ : matplotlib collection or None
-        The law's interval.
+        The interval of the law.
 
     Examples
     --------
@@ -136,10 +136,10 @@ class ScaleCurveDisplay(_Display):
         search : search or dict
             A fitted search that measured the cost (see `cost_scoring`), or its `cv_results_`.
         rule : Rule or None, default=None
-            What chooses; None is the search's own `refit` where that is a rule for this cost
-            and score, and else `SmallestWithin`.
+            Rule that chooses a candidate. None is the `refit` of the search if that is a rule
+            for this cost and score, else `SmallestWithin`.
         cost : str, default="n_parameters"
-            The law is drawn for "n_parameters" alone, from three sizes and two splits on.
+            The law is drawn only for "n_parameters", with at least three sizes and two splits.
         score : str, default="score"
         ax : matplotlib Axes or None, default=None
             None makes a new figure.
@@ -153,7 +153,7 @@ class ScaleCurveDisplay(_Display):
         costs = candidates.cost(cost)
         law = None
         if cost == "n_parameters":
-            # With less than three sizes or two splits there is none: the picture goes without.
+            # With fewer than three sizes or two splits there is no law to draw.
             with suppress(ValueError):
                 law = ScalingLaw.from_cv_results(results, score=score)
         if rule is None:
@@ -219,10 +219,11 @@ class ScaleCurveDisplay(_Display):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class ParetoDisplay(_Display):
-    """Score against cost: all candidates, and the front of those that no other beats.
+    """Score against cost: all candidates, and their Pareto front.
 
-    Made by `from_cv_results`. A candidate is on the front if no other has a better score at
-    equal or lower cost. Up to eight of its candidates are named, where there is room.
+    Use `from_cv_results` to create it. A candidate is on the front if no other has a better
+    score at equal or lower cost. Up to eight candidates of the front are labeled, where space
+    permits.
 
     Parameters
     ----------
@@ -230,7 +231,7 @@ class ParetoDisplay(_Display):
     scores : ndarray of shape (n_candidates,)
         Mean scores.
     front : ndarray of int of shape (n_front,)
-        Places of the candidates on the front, cheapest first.
+        Positions of the candidates on the front, cheapest first.
     labels : list of str
         Parameters of each candidate.
     cost_label : str, default="parameters"
@@ -242,7 +243,7 @@ class ParetoDisplay(_Display):
     figure_ : matplotlib Figure
     points_, front_ : matplotlib Line2D
     texts_ : list of matplotlib Annotation
-        Those labels that had room.
+        The labels that fit.
 
     Examples
     --------
@@ -306,7 +307,7 @@ class ParetoDisplay(_Display):
         ax.margins(0.08, 0.1)
         ax.set(xlabel=self.cost_label, ylabel=self.score_label)
         draw_legend(ax)
-        # The best first, then the cheapest, then others evenly along the front.
+        # The best first, then the cheapest, then others spread evenly along the front.
         evenly = np.linspace(0, len(x) - 1, min(len(x), _MOST_LABELS)).round().astype(int)
         order = list(dict.fromkeys([*evenly[-1:], *evenly]))
         names = [self.labels[place] for place in self.front[order]]
@@ -316,25 +317,25 @@ class ParetoDisplay(_Display):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class CompressionDisplay(_Display):
-    """Score against compression ratio, a line for each value of a parameter.
+    """Score against compression ratio, with a line for each value of a parameter.
 
-    Made by `from_cv_results`. The compression ratio is the parameters of the largest candidate
-    over those of a candidate. Where several candidates of a line have one size, the best of
-    them counts. Bars are one standard error of the difference to the reference in the same
-    splits.
+    Use `from_cv_results` to create it. The compression ratio is the number of parameters of
+    the largest candidate divided by that of a candidate. Of several candidates of a line with
+    equal size, the best is drawn. Error bars are one standard error of the difference to the
+    reference, paired by split.
 
     Parameters
     ----------
     ratios : list of ndarray
-        Of each line, ascending.
+        Compression ratios of each line, ascending.
     scores : list of ndarray
-        Mean scores.
+        Mean scores of each line.
     errors : list of ndarray
         Standard errors of the differences to the reference.
     labels : list of str
         Names of the lines.
     reference : float
-        Score of the best candidate that is not compressed.
+        Score of the best uncompressed candidate.
     score_label : str, default="score"
 
     Attributes
@@ -374,8 +375,8 @@ class CompressionDisplay(_Display):
             A fitted search that measured "n_parameters" (see `cost_scoring`), or its
             `cv_results_`.
         by : str, default="pruning"
-            The parameter that tells the lines apart, such as "teacher"; its prefix may be
-            left out.
+            Parameter that distinguishes the lines, such as "teacher"; its prefix may be
+            omitted.
         score : str, default="score"
         ax : matplotlib Axes or None, default=None
             None makes a new figure.
@@ -388,7 +389,7 @@ class CompressionDisplay(_Display):
         sizes, mean = candidates.cost("n_parameters"), candidates.mean
         values = values_of(candidates.params, by)
         names = [f"no {by}" if v is None else f"{by}={format_value(v)}" for v in values]
-        sizes = np.where(np.isfinite(sizes), sizes, np.nan)  # what has no size has no place
+        sizes = np.where(np.isfinite(sizes), sizes, np.nan)  # not drawn without a size
         largest = np.nanmax(sizes)
         is_whole = sizes >= _UNCOMPRESSED * largest
         reference = int(np.where(is_whole, mean, -np.inf).argmax())
@@ -431,21 +432,21 @@ class CompressionDisplay(_Display):
 class ScaleHeatmapDisplay(_Display):
     """Score, or a cost, over two parameters of scale.
 
-    Made by `from_cv_results`. Each cell is the best candidate of its two values, whatever
-    else was searched. Cells that were not searched are hatched.
+    Use `from_cv_results` to create it. A cell shows the best candidate with its two values,
+    over all other parameters. Cells without a candidate are hatched.
 
     Parameters
     ----------
     x_values : list
-        Values of the one parameter, ascending; None where candidates do not set it.
+        Values of the x parameter, ascending; None for candidates that do not set it.
     y_values : list
-        Of the other.
+        Values of the y parameter.
     values : ndarray of shape (n_y, n_x)
-        What is shown; NaN where there is no candidate.
+        Score or cost of each cell; NaN without a candidate.
     x_label : str
-        Name of the one parameter.
+        Name of the x parameter.
     y_label : str
-        Of the other.
+        Name of the y parameter.
     value_label : str, default="score"
 
     Attributes
@@ -455,7 +456,7 @@ class ScaleHeatmapDisplay(_Display):
     mesh_ : matplotlib QuadMesh
     colorbar_ : matplotlib Colorbar
     texts_ : list of matplotlib Text
-        The values, where all of them have room in their cells.
+        The values, if all of them fit in their cells.
 
     Examples
     --------
@@ -487,11 +488,11 @@ class ScaleHeatmapDisplay(_Display):
         search : search or dict
             A fitted search, or its `cv_results_`.
         x, y : str, default="width", "depth"
-            Parameters; a prefix such as `mlp__` may be left out.
+            Parameters; a prefix such as `mlp__` may be omitted.
         value : str, default="score"
-            What is shown: the score, or a cost of the search.
+            Quantity to show: the score, or a cost of the search.
         score : str, default="score"
-            By what a cell's candidate is the best.
+            Score that chooses the best candidate of a cell.
         ax : matplotlib Axes or None, default=None
             None makes a new figure.
 
@@ -534,7 +535,7 @@ class ScaleHeatmapDisplay(_Display):
             ax.text(
                 column + 0.5, row + 0.5, _short(self.values[row, column]), ha="center",
                 va="center", fontsize="small",
-                # Cividis is dark below its middle.
+                # The lower half of cividis is dark.
                 color="white" if self.mesh_.norm(self.values[row, column]) < 0.5 else "black",
             )
             for row, column in known
@@ -552,18 +553,18 @@ class ScaleHeatmapDisplay(_Display):
 class TrainingCurveDisplay(_Display):
     """Training and validation loss by epoch, with the best epoch marked.
 
-    Made by `from_estimator`.
+    Use `from_estimator` to create it.
 
     Parameters
     ----------
     epochs : ndarray of shape (n_epochs,)
-        From 1.
+        Epochs, counted from 1.
     train_loss : ndarray of shape (n_epochs,)
-        Mean over the training rows, with what is trained against: smoothed labels, dropout.
+        Mean over the training rows, including label smoothing and dropout.
     validation_loss : ndarray of shape (n_epochs,) or None
-        None without validation rows.
+        None without a validation set.
     best_epoch : int
-        The epoch whose weights were kept.
+        Epoch whose weights the network has.
 
     Attributes
     ----------
@@ -589,13 +590,13 @@ class TrainingCurveDisplay(_Display):
 
     @classmethod
     def from_estimator(cls, estimator, *, ax=None):
-        """Draw the training of a fitted network.
+        """Draw the training curve of a fitted network.
 
         Parameters
         ----------
         estimator : estimator
-            A fitted estimator of skscale, a pipeline that ends in one, or a search that found
-            one of these.
+            A fitted estimator of skscale, a pipeline that ends in one, or a search over one of
+            these.
         ax : matplotlib Axes or None, default=None
             None makes a new figure.
 
@@ -614,7 +615,7 @@ class TrainingCurveDisplay(_Display):
         ).plot(ax)
 
     def _draw(self, ax):
-        from matplotlib.ticker import MaxNLocator  # once new_axes has found matplotlib
+        from matplotlib.ticker import MaxNLocator  # new_axes raises first without matplotlib
 
         blue, red, *_ = colors_on(ax)
         self.train_ = ax.plot(self.epochs, self.train_loss, color=blue, label="training")[0]
@@ -633,7 +634,7 @@ class TrainingCurveDisplay(_Display):
 
 
 def _set_apart(ax, containers):
-    """Move each container a little aside, in points, so that bars of one size stand apart."""
+    """Shift each container by some points, so that error bars at one size do not overlap."""
     from matplotlib.transforms import ScaledTranslation
 
     for i, container in enumerate(containers):
@@ -644,15 +645,15 @@ def _set_apart(ax, containers):
 
 
 def _best_by_size(is_of_line, sizes, mean):
-    """Return the places of a line's candidates, largest first, the best of each size."""
+    """Return the positions of a line's best candidates of each size, largest first."""
     places = np.flatnonzero(is_of_line & np.isfinite(sizes))
     places = places[np.lexsort((-mean[places], -sizes[places]))]
     return places[np.unique(-sizes[places], return_index=True)[1]]
 
 
 def _ranks(values):
-    """Return the place of each value among the different ones, and these, ascending."""
-    # None, what is not set, comes first; tuples of widths sort as tuples, words as words.
+    """Return the rank of each value, and the distinct values, ascending."""
+    # None (parameter not set) comes first; tuples of widths sort as tuples, strings as strings.
     different = list(dict.fromkeys(tuple(v) if isinstance(v, list) else v for v in values))
     try:
         different.sort(key=lambda v: (v is not None, v if v is not None else 0))

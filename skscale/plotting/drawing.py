@@ -1,33 +1,32 @@
-"""What the displays have in common: axes, colours, words for scores and costs, labels.
+"""Drawing helpers of the displays: axes, colors, labels, number formats.
 
-Colours of texts and edges are those of matplotlib's current style, so that light and dark
-backgrounds both serve.
+Text and edges have the colors of matplotlib's current style, for light and dark backgrounds.
 """
 
 from typing import NamedTuple
 
 from ..costs.scoring import CostScoring
 
-# Okabe and Ito 2008, "Color universal design". Blue, vermillion, green, purple, orange and sky
-# blue, the first four with a contrast of 3 at least to white; on black the blues change places.
+# Okabe and Ito 2008, "Color universal design": blue, vermillion, green, purple, orange and sky
+# blue. The first four have a contrast of at least 3 to white. On black the blues are swapped.
 _ON_LIGHT = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _ON_DARK = ("#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#0072B2")
-# Pixels around a label that stay empty.
+# Empty pixels around a label.
 _ROOM = 4
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 class CostWords(NamedTuple):
-    """The words for a cost.
+    """Display names of a cost.
 
     Attributes
     ----------
     label : str
-        Of an axis.
+        Axis label.
     heading : str or None, default=None
-        Of a column of the report; None where it has none.
+        Heading of its column in the report; None without a column.
     share : str or None, default=None
-        As in "half of its latency".
+        Name of a share, as in "half of its latency".
     """
 
     label: str
@@ -35,7 +34,7 @@ class CostWords(NamedTuple):
     share: str | None = None
 
 
-# In the order in which a report compares them.
+# In the order of the report.
 COST_WORDS = {
     "n_parameters": CostWords("parameters", "parameters", "parameters"),
     "loss": CostWords("loss, mean over the rows", "loss"),
@@ -48,13 +47,13 @@ COST_WORDS = {
 
 
 def new_axes(ax, display):
-    """Return the axes to draw on, new ones if there are none.
+    """Return the axes to draw on; make new ones if `ax` is None.
 
     Parameters
     ----------
     ax : matplotlib Axes or None
     display : object
-        What draws itself, for the message.
+        The object to draw, named in the message.
 
     Returns
     -------
@@ -76,19 +75,19 @@ def new_axes(ax, display):
 
 
 def colors_on(ax):
-    """Return six colours that the colour-blind tell apart, for the background of the axes.
+    """Return six color-blind safe colors for the background of the axes.
 
     Returns
     -------
     tuple of str
     """
     red, green, blue, _ = ax.get_facecolor()
-    # Luma of Rec. 601, which is near enough to tell dark from light.
+    # Luma of Rec. 601, accurate enough to separate dark from light.
     return _ON_LIGHT if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else _ON_DARK
 
 
 def draw_legend(ax, n_columns=2):
-    """Draw the legend above the axes, where no data are.
+    """Draw the legend above the axes, outside the data.
 
     Returns
     -------
@@ -104,7 +103,7 @@ def draw_legend(ax, n_columns=2):
 
 
 def scale_cost_axis(ax):
-    """Make the horizontal axis logarithmic, with its numbers written out."""
+    """Make the horizontal axis logarithmic, with plain numbers as tick labels."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     ax.set_xscale("log")
@@ -116,7 +115,7 @@ def scale_cost_axis(ax):
 
 
 def format_number(x):
-    """Write a number as readers do: 20,000 and 0.05.
+    """Format a number as plain text: 20,000 and 0.05.
 
     Returns
     -------
@@ -126,7 +125,7 @@ def format_number(x):
 
 
 def cost_label(cost):
-    """Return the words for a cost, with its unit.
+    """Return the axis label of a cost, with its unit.
 
     Returns
     -------
@@ -136,12 +135,12 @@ def cost_label(cost):
 
 
 def score_label(search, score, n_splits):
-    """Return the words for a mean score.
+    """Return the axis label of a mean score.
 
     Parameters
     ----------
     search : search or dict
-        Its scoring says what "score" is.
+        Its scoring gives the name of "score".
     score : str
     n_splits : int
 
@@ -163,12 +162,12 @@ def values_of(params, name):
     ----------
     params : list of dict
     name : str
-        Its prefix, such as `mlp__`, may be left out.
+        A prefix such as `mlp__` may be omitted.
 
     Returns
     -------
     list
-        None where a candidate does not set it.
+        None for a candidate that does not set it.
 
     Raises
     ------
@@ -186,7 +185,7 @@ def values_of(params, name):
 
 
 def format_value(value):
-    """Write a parameter's value in few letters: estimators by their class.
+    """Format a parameter's value briefly: estimators as the name of their class.
 
     Returns
     -------
@@ -202,7 +201,7 @@ def format_value(value):
 
 
 def format_params(params):
-    """Write each candidate's parameters that vary, without prefixes.
+    """Format the varying parameters of each candidate, without prefixes.
 
     Parameters
     ----------
@@ -222,22 +221,22 @@ def format_params(params):
 
 
 def label_sparsely(ax, x, y, labels, obstacles):
-    """Label points where there is room: above to the left, else below to the right.
+    """Label points where space permits: above to the left, else below to the right.
 
     Parameters
     ----------
     ax : matplotlib Axes
     x, y : ndarray of shape (n_points,)
-        The most important first.
+        Points, the most important first.
     labels : list of str
     obstacles : ndarray of shape (n_obstacles, 2)
-        Points, in data coordinates, that no label may cover.
+        Points in data coordinates that no label may cover.
 
     Returns
     -------
     list of matplotlib Annotation
     """
-    # Extents in pixels are known once the layout is.
+    # Extents in pixels are known only after the layout.
     ax.figure.draw_without_rendering()
     frame, points = ax.get_window_extent(), ax.transData.transform(obstacles)
     placed = []
@@ -247,7 +246,7 @@ def label_sparsely(ax, x, y, labels, obstacles):
                 text, point, xytext=offset, textcoords="offset points", fontsize="x-small",
                 ha=sides[0], va=sides[1],
             )  # fmt: skip
-            # A layout that moves later, for other axes of the figure, needs some room.
+            # Padded, because other axes of the figure may change the layout later.
             box = label.get_window_extent().padded(_ROOM)
             is_inside = frame.containsx(box.x0) and frame.containsx(box.x1)
             is_inside &= frame.containsy(box.y0) and frame.containsy(box.y1)

@@ -1,8 +1,8 @@
-"""What a search found about scale, in one object: the five steps of model scaling.
+"""Report of a search over scales, in five steps.
 
-Analyse, name the dimension to scale, list the candidates, compare them by score, loss, speed
-and size, recommend one; with what the next doubling would gain and going smaller would lose.
-How it reads is in `report_page`.
+The steps are the analysis, the dimension to scale, the candidates, their comparison by score,
+loss, speed and size, and the recommendation. The recommendation includes the gain of the next
+doubling and the loss of smaller candidates. `report_page` writes the text.
 """
 
 import base64
@@ -37,28 +37,28 @@ from .drawing import format_params, score_label, values_of
 from .report_page import COSTS, SHARES, ScoreWriter, as_fragment, as_page, as_text, sections
 
 _MOST_SMALLER = 3
-# What "smaller" means: the first of these that the search measured.
+# Size is the first of these costs that the search measured.
 _SIZES = ("n_parameters", "size_bytes", "n_macs", "latency_us", "fit_time")
-# A parameter that changes the size by less, in doublings, changes something else.
+# A parameter whose mean change of size, in doublings, is below this does not change the size.
 _NO_DOUBLING = 0.05
 
 
 class Dimension(NamedTuple):
-    """What one parameter alone changes.
+    """Effect of a single parameter.
 
     Attributes
     ----------
     name : str
-        The parameter, without its prefix where that is clear.
+        The parameter, without its prefix if that is unambiguous.
     n_steps : int
-        Pairs of candidates that differ in nothing else, next to one another.
+        Number of pairs of neighboring candidates that differ only in this parameter.
     step_gain, step_error : float
-        Mean difference of the score of a step up, and its standard error, paired by split;
-        the error is NaN with one split.
+        Mean gain in score of a step up, and its standard error, paired by split; the error is
+        NaN with one split.
     doubling_gain, doubling_error : float
-        The same for a doubling of the number of parameters: all gains over all doublings. NaN
-        where parameters were not counted, or their number does not change (`resolution` of
-        images, dropout).
+        The same for a doubling of the number of parameters: sum of the gains over sum of the
+        doublings. NaN if parameters were not counted or their number does not change
+        (`resolution` of images, dropout).
     """
 
     name: str
@@ -77,11 +77,11 @@ class Alternative(NamedTuple):
     index : int
         Its row of `cv_results_`.
     label : str
-        Its parameters that vary.
+        Its varying parameters.
     size : float
-        In what the report's `size_name` says.
+        Its cost `size_name` of the report.
     difference, standard_error : float
-        Of its score to that of the recommended one, paired by split.
+        Difference of its score to that of the recommended one, paired by split.
     """
 
     index: int
@@ -93,44 +93,46 @@ class Alternative(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ScaleReport:
-    """What a search found about scale: see `scale_report`.
+    """Report of a search over scales: see `scale_report`.
 
     Attributes
     ----------
     analysis : str
-        What `diagnose` says of the recommended network, and where its range left the search.
+        Diagnosis of the recommended network, and the best candidate's place in the range of
+        sizes.
     diagnosis : Diagnosis or None
-        What `diagnose` found; None if it was not run.
+        Result of `diagnose`; None if it was not run.
     dimensions : list of Dimension
-        What each parameter that the search varied changes, that with the largest gain first.
+        Effect of each numeric parameter that varied, the largest gain first.
     table : dict of str to list
-        The candidates from small to large, a column each: index, label, params, score,
+        Columns of the candidates, from small to large: index, label, params, score,
         score_error (standard error of the mean), difference to the best and its paired
-        standard_error, and the costs that were measured (NaN where one is not known).
+        standard_error, and the measured costs (NaN where unknown).
     best : int
-        Row of `cv_results_` of the best candidate, of several the smallest.
+        Row of `cv_results_` of the best candidate, the smallest one in a tie.
     n_splits, n_failed, n_earlier : int
-        Splits; candidates without a finite score; candidates of a halving search that did not
-        reach its last iteration. The last two are left out.
+        Number of splits; of candidates without a finite score; of candidates of a halving
+        search that did not reach its last iteration. The last two groups are excluded.
     rule : Rule
     recommended : Selection
-        What the rule chooses.
+        The candidate chosen by the rule.
     loss : (float, float)
-        How much the recommended candidate scores below the best, and the paired standard error
-        (NaN with one split).
+        Score of the best minus that of the recommended candidate, and the paired standard
+        error (NaN with one split).
     savings : dict of str to float
-        Of each cost, what the recommended candidate has over what the best has.
+        Ratio of each cost of the recommended candidate to that of the best.
     size_name : str or None
-        The cost that says what is smaller; None if no cost was measured.
+        Cost that measures size; None if no cost was measured.
     law : ScalingLaw or None
     doublings : dict of str to Gain
-        What twice the parameters would gain, from "recommended" and from "largest".
+        Forecast gain of twice the parameters, from "recommended" and from "largest".
     smaller : list of Alternative
-        Candidates below the recommended one that no smaller one beats, the largest first.
+        Candidates of the Pareto front that are smaller than the recommended one, the largest
+        first.
     notes : dict of str to str
-        What could not be said, and how to have it, by "analysis", "comparison", "forecast".
+        Missing results and how to get them, by "analysis", "comparison", "forecast".
     score_label : str
-        The score in words.
+        Name of the score for display.
     """
 
     analysis: str
@@ -160,12 +162,12 @@ class ScaleReport:
         return as_fragment(sections(self))
 
     def to_frame(self):
-        """Return the comparison of all candidates.
+        """Return the comparison of all candidates as a data frame.
 
         Returns
         -------
         pandas.DataFrame
-            A row for each candidate that has a score, with its index in `cv_results_`.
+            A row for each candidate with a score, indexed by its row in `cv_results_`.
 
         Raises
         ------
@@ -182,10 +184,10 @@ class ScaleReport:
         return pd.DataFrame(self.table).set_index("index")
 
     def plot(self):
-        """Draw the score against the size and along the Pareto front.
+        """Draw the score against the size, and the Pareto front.
 
-        Where there are two dimensions a heat map of them joins, and where the search fitted
-        the recommended network the curve of its training.
+        With two dimensions a heat map is added, and the training curve of the recommended
+        network if the search refitted it.
 
         Returns
         -------
@@ -215,10 +217,10 @@ class ScaleReport:
         return figure
 
     def save(self, path):
-        """Write the report to one HTML file that refers to nothing else.
+        """Write the report to a self-contained HTML file.
 
-        With its pictures, for light and dark screens, where matplotlib is installed. The file
-        appears whole or not at all.
+        It includes the figures, for light and dark screens, if matplotlib is installed. The
+        file is written atomically.
 
         Parameters
         ----------
@@ -227,13 +229,13 @@ class ScaleReport:
         Raises
         ------
         FileNotFoundError
-            If there is no such folder.
+            If the folder does not exist.
         """
         pictures = (self._picture(), self._picture("dark_background"))
         write_whole(path, as_page(sections(self), pictures).encode())
 
     def _picture(self, style=None):
-        """Return the figure as PNG in base64; None where it cannot be drawn."""
+        """Return the figure as a base64 PNG, or None if it cannot be drawn."""
         try:
             import matplotlib.pyplot as plt
         except ImportError:
@@ -248,13 +250,13 @@ class ScaleReport:
         return base64.b64encode(into.getvalue()).decode()
 
     def _is_grid(self):
-        # At random places nearly every cell of a heat map is empty.
+        # For randomly drawn candidates nearly every cell of a heat map would be empty.
         values = [values_of(self.table["params"], d.name) for d in self.dimensions]
         n_cells = np.prod([len({repr(v) for v in column}) for column in values])
         return 2 * len(self.table["params"]) >= n_cells
 
     def _panels(self):
-        """Return what draws each panel on given axes."""
+        """Return functions that draw each panel on given axes."""
         from functools import partial
 
         from .displays import (
@@ -281,7 +283,7 @@ class ScaleReport:
         ]  # fmt: skip
         if _has_fitted(self._search, self.recommended.params):
             panels.append(partial(TrainingCurveDisplay.from_estimator, self._search))
-        # To the right, where its colour bar moves nothing apart.
+        # Last, so that it stands on the right: there its color bar shifts no other panel.
         if len(self.dimensions) == 2 and self._is_grid():
             x, y = (d.name for d in self.dimensions)
             panels.append(partial(ScaleHeatmapDisplay.from_cv_results, **of_search, x=x, y=y))
@@ -289,37 +291,38 @@ class ScaleReport:
 
 
 def scale_report(search, X=None, y=None, *, rule=None, score="score", cv=5):
-    """Report what a search found about scale: see `ScaleReport`.
+    """Report on a search over scales: see `ScaleReport`.
 
     Parameters
     ----------
     search : search or dict
-        A fitted search whose scoring is `cost_scoring`, of scikit-learn, of Optuna or
-        `GradualScaleSearchCV`, or its `cv_results_`. Of a halving search the last iteration
-        counts.
+        A fitted search whose scoring is `cost_scoring` (of scikit-learn, of Optuna or
+        `GradualScaleSearchCV`), or its `cv_results_`. Of a halving search only the last
+        iteration is used.
     X : array-like of shape (n_samples, n_features) or None, default=None
-        With `y`: the recommended network is diagnosed (`diagnose`), which fits it and five
-        others on each fold.
+        With X and y, `diagnose` is run on the recommended network. This fits it and five
+        variants on each fold.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs) or None, default=None
     rule : Rule or None, default=None
-        What recommends; None is the search's own `refit` where that is a rule for this score,
-        and else `SmallestWithin(score=score)`.
+        Rule that recommends a candidate. None is the `refit` of the search if that is a rule
+        for this score, else `SmallestWithin(score=score)`.
     score : str, default="score"
-        What is good, of a search with several scores. A rule that is given says it itself.
+        Name of the score, for a search with several scores. A given `rule` has its own.
     cv : int or splitter, default=5
         Folds of the diagnosis.
 
     Returns
     -------
     ScaleReport
-        `print` shows it; `to_frame()`, `plot()` and `save("report.html")`.
+        Use `print`, `to_frame()`, `plot()` or `save("report.html")`.
 
     Raises
     ------
     ValueError
-        If the search did not measure what the rule goes by, or `score` is not the rule's.
+        If the search did not measure the score or cost of the rule, or `score` is not the
+        rule's.
     TypeError
-        If `search` has no results, or `rule` is no Rule.
+        If `search` has no results, or `rule` is not a Rule.
 
     Examples
     --------
@@ -377,7 +380,7 @@ def scale_report(search, X=None, y=None, *, rule=None, score="score", cv=5):
 
 
 class _Found(Candidates):
-    # The candidates with their sizes, and which of them is the best.
+    # The candidates with their sizes and the position of the best.
 
     def __init__(self, results, score):
         super().__init__(results, score)
@@ -385,7 +388,7 @@ class _Found(Candidates):
         self.costs = {n: self.cost(n) for n in COSTS if f"mean_test_{n}" in results}
         is_known = {n: np.isfinite(c).any() for n, c in self.costs.items()}
         self.size_name = next((n for n in _SIZES if is_known.get(n)), None)
-        # Without a size the table keeps its order, and nothing is said of small and large.
+        # Without a size the table keeps its order, and the report does not compare sizes.
         self.sizes = self.costs.get(self.size_name, np.arange(len(self.index), dtype=float))
         self.n_parameters = self.costs.get("n_parameters")
         self.best = int(np.lexsort((self.sizes, -self.mean))[0])
@@ -394,7 +397,7 @@ class _Found(Candidates):
         self.n_earlier = len(means) - self.n_failed - len(self.index)
 
     def errors_to(self, place):
-        """Return the paired standard errors; NaN with one split, which tells no noise."""
+        """Return the paired standard errors, NaN with one split."""
         return error_of_mean(self.splits - self.splits[place])
 
     def compare(self):
@@ -431,7 +434,7 @@ def _rule_for(search, rule, score):
 
 
 def _dimensions(params, splits, sizes):
-    """Return what each numeric parameter changes by itself, the most first."""
+    """Return the effect of each numeric parameter, the largest gain first."""
     names = list(dict.fromkeys(name for one in params for name in one))
     shorts = [name.rsplit("__", 1)[-1] for name in names]
     found = []
@@ -445,7 +448,7 @@ def _dimensions(params, splits, sizes):
             with np.errstate(invalid="ignore"):
                 doublings = np.log2(sizes[high]) - np.log2(sizes[low])
             known = np.isfinite(doublings)
-            # Over the sum, as a quotient by a step of hardly any size is noise alone.
+            # A ratio of sums, because a single gain divided by a tiny doubling is mere noise.
             total = doublings[known].sum()
             if abs(total) >= _NO_DOUBLING * max(1, known.sum()):
                 per_doubling = gains[known].sum(axis=0) / total
@@ -454,7 +457,7 @@ def _dimensions(params, splits, sizes):
             Dimension(words, low.size, *_mean_and_error(gains.mean(axis=0)),
                       *_mean_and_error(per_doubling))
         )  # fmt: skip
-    # Those whose gain is that of a doubling compare; those that change no size come last.
+    # Gains per doubling are comparable; parameters that change no size come last.
     return sorted(
         found,
         key=lambda d: (
@@ -470,7 +473,7 @@ def _mean_and_error(of_splits):
 
 
 def _steps_along(name, params):
-    """Return pairs of candidates, next to one another, that differ in one number alone."""
+    """Return pairs of neighboring candidates that differ only in this parameter."""
     lines = {}
     for k, one in enumerate(params):
         rank = _rank(one.get(name))
@@ -485,7 +488,7 @@ def _steps_along(name, params):
 
 
 def _rank(value):
-    """Return what a value is ordered by: the units of a tuple of widths; None for no number."""
+    """Return the sort key of a number, the sum of a tuple of widths, or None for others."""
     if isinstance(value, (tuple, list)):
         ranks = [_rank(v) for v in value]
         return None if None in ranks else sum(ranks)
@@ -556,7 +559,7 @@ def _diagnose(search, params, X, y, cv, score, notes):
 
 
 def _scorer_of(search, score):
-    """Return the scorer by which the search found a score."""
+    """Return the scorer of the search for a score."""
     scoring = getattr(search, "scoring", None)
     if isinstance(scoring, CostScoring):
         return scoring.scoring if score == "score" else None
@@ -569,7 +572,7 @@ def _scorer_of(search, score):
 
 
 def _analyse(found, train, diagnosis):
-    """Return what the search says of its own range, after the diagnosis if there is one."""
+    """Describe the diagnosis, if any, and the best candidate's place in the range."""
     words = []
     if diagnosis is not None:
         words.append(f"The recommended network is {diagnosis.state}: {diagnosis.advice}")
@@ -589,7 +592,7 @@ def _analyse(found, train, diagnosis):
 
 
 def _analyse_range(found):
-    """Return sentences on the largest and the smallest candidate against the best."""
+    """Return sentences that compare the largest and the smallest candidate with the best."""
     best = found.best
     largest = int(np.argmax(np.where(np.isfinite(found.sizes), found.sizes, -np.inf)))
     smallest = int(np.argmin(found.sizes))
@@ -612,7 +615,7 @@ def _against_the_best(found, place, name):
     if np.isfinite(found.sizes[found.best]):
         share = found.sizes[place] / found.sizes[found.best]
         size = f"; {share:.2g} times its {SHARES[found.size_name]}"
-    # As in SmallestWithin, a rounding error of the mean is no loss.
+    # As in SmallestWithin, a rounding error of the mean is not a loss.
     rounding = 8 * np.finfo(float).eps * abs(found.mean[found.best])
     verdict = "within" if loss <= error + rounding else "beyond"
     noise = "" if np.isnan(error) else f", {verdict} one standard error"
@@ -621,7 +624,7 @@ def _against_the_best(found, place, name):
 
 
 def _has_fitted(search, params):
-    """Whether the search holds the recommended network with the curve of its training."""
+    """Whether the search holds the recommended network with its training curve."""
     from ..costs.complexity import fitted_network
 
     with suppress(AttributeError, TypeError, ValueError, NotFittedError):

@@ -1,6 +1,6 @@
-"""How a report reads: its five sections, as plain text and as HTML.
+"""Text and HTML of a report, in five sections.
 
-Sections hold paragraphs and tables; what is too wide for the text, its table leaves out.
+A section holds paragraphs and tables. The plain text drops table columns that do not fit.
 """
 
 import html
@@ -13,14 +13,14 @@ import numpy as np
 from ..selection.rules import pareto_front
 from .drawing import COST_WORDS, format_number, format_value
 
-# Costs in the order of the comparison, and their headings.
+# Headings of the costs, in the order of the comparison.
 COSTS = {name: words.heading for name, words in COST_WORDS.items() if words.heading}
 SHARES = {name: words.share for name, words in COST_WORDS.items() if words.share}
-# Candidates that the comparison shows; `to_frame` has all.
+# Maximum rows of the comparison; `to_frame` has all candidates.
 _MOST_ROWS = 12
 _MOST_VALUES = 8
 _WIDTH = 96
-# No line breaks at it.
+# With no-break spaces, so that wrapping keeps it on one line.
 _PLUS_MINUS = "\u00a0±\u00a0"
 _CSS = """
 .skscale-report { color-scheme: light dark; --text: #1b1f24; --back: #ffffff;
@@ -48,11 +48,11 @@ class Table:
     Attributes
     ----------
     rows : list of list of str
-        The headings first.
+        Rows of cells, the headings first.
     marked : int or None, default=None
-        Row that stands out.
+        Row to highlight.
     dispensable : tuple of int, default=()
-        Columns that the text leaves out, in this order, until it is narrow enough.
+        Columns that the text drops, in this order, until the table fits.
     """
 
     rows: list
@@ -62,14 +62,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A step of the report.
+    """A section of the report.
 
     Attributes
     ----------
     title : str
     blocks : list of str or Table
     has_pictures : bool, default=False
-        Whether the pictures follow.
+        Whether the figures follow.
     """
 
     title: str
@@ -78,7 +78,7 @@ class Section:
 
 
 class ScoreWriter:
-    """Writes scores with the digits that fit their magnitude.
+    """Formatter of scores, with digits according to their magnitude.
 
     Parameters
     ----------
@@ -91,12 +91,12 @@ class ScoreWriter:
         self.n_decimals = min(12, max(0, 4 - magnitude))
 
     def score(self, value, error=np.nan):
-        """Return a score, with its standard error unless that is NaN."""
+        """Format a score, with its standard error unless that is NaN."""
         return self._with_error(f"{value:,.{self.n_decimals}f}", error)
 
     def difference(self, value, error=np.nan):
-        """Return a difference with its sign, and its standard error unless that is NaN."""
-        # Without the sign of a zero that rounding left.
+        """Format a difference with its sign, and its standard error unless that is NaN."""
+        # Adding 0.0 turns a rounded -0.0 into 0.0.
         value = round(value, self.n_decimals) + 0.0
         return self._with_error(f"{value:+,.{self.n_decimals}f}", error)
 
@@ -105,7 +105,7 @@ class ScoreWriter:
 
 
 def sections(report):
-    """Put a report into words.
+    """Write the sections of a report.
 
     Parameters
     ----------
@@ -225,7 +225,7 @@ def _candidates(report):
 
 
 def _varied(params):
-    """Return a phrase for each parameter that varies: its values, or their range."""
+    """Return a phrase for each varying parameter: its values, or their range."""
     names = dict.fromkeys(name for one in params for name in one)
     phrases = []
     for name in names:
@@ -277,7 +277,7 @@ def _comparison(report, write):
         text = f"The score is {report.score_label}. {text}"
     if n_left:
         text += f" {n_left} more stand in to_frame()."
-    # Rather than a measurement the score's own error goes, then the costs from the last.
+    # Too wide a table first drops the error of the score, then the costs from the last.
     n_columns = len(rows[0])
     costs_back = range(n_columns - 1, n_columns - len(costs), -1)
     dispensable = (2, *costs_back) if has_error else tuple(costs_back)
@@ -285,7 +285,7 @@ def _comparison(report, write):
 
 
 def _shown_rows(report):
-    """Return the rows to show: the recommended, the best, the front, then others by score."""
+    """Choose the rows to show: the recommended, the best, the front, then others by score."""
     table = report.table
     n = len(table["index"])
     if n <= _MOST_ROWS:
@@ -299,7 +299,7 @@ def _shown_rows(report):
 
 
 def _decimals_of(values):
-    """Return the decimals that show three digits of the least."""
+    """Return the number of decimals that shows three digits of the smallest value."""
     known = [abs(v) for v in values if np.isfinite(v) and v]
     return min(6, max(0, 3 - int(np.ceil(np.log10(min(known)))))) if known else 0
 
@@ -392,11 +392,11 @@ def as_text(parts):
 
 
 def _table_lines(table):
-    """Return the lines of a table, the first column to the left, no wider than the page."""
+    """Format a table within the page width, the first column aligned left."""
     rows, left_out = _narrowed(table)
     star = 0 if table.marked is None else 2
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    # The first column gives way at last.
+    # If the table is still too wide, the first column is shortened.
     widths[0] = max(8, min(widths[0], _WIDTH - star - sum(widths[1:]) - 2 * len(widths[1:])))
     lines = []
     for number, row in enumerate(rows):
@@ -411,7 +411,7 @@ def _table_lines(table):
 
 
 def _narrowed(table):
-    """Return the rows without the columns for which there is no room, and their headings."""
+    """Drop the columns that do not fit; return the rows and the dropped headings."""
     kept, left_out = list(range(len(table.rows[0]))), []
     star = 0 if table.marked is None else 2
 
@@ -428,7 +428,7 @@ def _narrowed(table):
 
 
 def as_fragment(parts):
-    """Write sections as HTML for a page of others.
+    """Write sections as an HTML fragment to embed in a page.
 
     Parameters
     ----------
@@ -442,13 +442,13 @@ def as_fragment(parts):
 
 
 def as_page(parts, pictures):
-    """Write sections as a page that refers to nothing else.
+    """Write sections as a self-contained HTML page.
 
     Parameters
     ----------
     parts : list of Section
     pictures : tuple of (str or None, str or None)
-        PNG in base64, for light and for dark screens; None for no picture.
+        Base64 PNG for light and for dark screens; None for no figure.
 
     Returns
     -------

@@ -1,8 +1,9 @@
-"""Choosing a scale: what is wrong with one, costs beside scores, rules that choose by both.
+"""Tools for choosing a scale by score and cost.
 
 - `compound`: the coefficients of compound scaling for given data.
-- `costs`: a `scoring=` that measures what each candidate costs.
 - `diagnosis`: whether a network has the right size, before any search.
+- `gradual`: a search from small to large scales.
 - `grids`: a `param_grid` of depths and widths for given data.
+- `law`: the power law of the score in the number of parameters.
 - `rules`: a `refit=` that chooses by score and cost.
 """

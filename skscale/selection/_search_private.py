@@ -1,8 +1,8 @@
-"""What scikit-learn's searches leave out, added from within.
+"""The `best_score_` of scikit-learn searches whose `refit` is a rule.
 
-With a callable `refit` a search (1.9) has no `best_score_`: it cannot know which score the
-callable went by. A rule knows. The search calls it from a static method and passes no
-reference to itself, so it is found in the frames of the call.
+With a callable `refit`, a search (1.9) sets no `best_score_`, because it does not know which
+score the callable used. A rule knows. The search calls the rule from a static method without a
+reference to itself, so the search is looked up in the call frames.
 """
 
 import sys
@@ -11,7 +11,7 @@ from sklearn.model_selection._search import BaseSearchCV
 
 
 def publish_best_score(rule, cv_results, index, score):
-    """Set `best_score_` of the search that asks this rule, if it is a search that asks."""
+    """Set `best_score_` of the search that calls this rule, if a search calls it."""
     frame = sys._getframe(2)
     for _ in range(3):
         if frame is None:

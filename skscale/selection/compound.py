@@ -1,4 +1,4 @@
-"""The coefficients of compound scaling, found on the user's own data."""
+"""Coefficients of compound scaling, fitted to given data."""
 
 from dataclasses import dataclass, field
 from math import ceil, floor
@@ -13,29 +13,29 @@ from ..networks.architecture import DenseArchitecture
 from .grids import count_inputs, count_outputs, find_network, sample_before
 from .rules import error_of_mean
 
-# Of the multiply-accumulates at phi = 0; and by how much of that a candidate may miss it.
+# Target ratio of the multiply-accumulates (MACs) to those at phi = 0; its relative tolerance.
 _TIMES, _TOLERANCE = 2.0, 0.1
-# Coefficients of the resolution that are tried; those of depth come of the layers, and that of
-# width of what is left.
+# Resolution coefficients to try. The depth coefficients follow from the numbers of layers; the
+# width coefficient follows from the remaining MACs.
 _RESOLUTIONS = (1.0, 1.15, 1.3, 1.5, 2.0)
 _WIDEST, _DEEPEST = 4.0, 4
 
 
 @dataclass(frozen=True)
 class CompoundCoefficients:
-    """What `fit_compound_coefficients` found.
+    """Result of `fit_compound_coefficients`.
 
     Attributes
     ----------
     depth, width, resolution : float
         Coefficients of the candidate with the best mean score.
     params : dict
-        The same as parameters of the estimator that was given: for its `set_params`.
+        The same coefficients as parameters for the estimator's `set_params`.
     table : dict of str to ndarray
         A row for each network, the base (phi = 0) first: "phi", the coefficients, "depth",
-        "width", "resolution" (what was built), "n_parameters", "n_macs" (measured),
+        "width", "resolution" (as built), "n_parameters", "n_macs" (measured),
         "macs_ratio" (to the base), "score" (mean over the folds), "difference" (to the base,
-        paired by fold) and its "standard_error". `pandas.DataFrame` takes it.
+        paired by fold) and its "standard_error". `pandas.DataFrame` accepts it.
     """
 
     depth: float
@@ -68,39 +68,40 @@ class CompoundCoefficients:
 
 
 def fit_compound_coefficients(estimator, X, y, *, scoring=None, cv=5, random_state=0):
-    """Find out how to share more computation among depth, width and resolution.
+    """Fit the coefficients that share more computation among depth, width and resolution.
 
-    The procedure of Tan and Le (2019, section 3.3, step 1): with `phi` = 1, of all networks
-    with twice the multiply-accumulates of the given one (within 10 %, as measured) the
-    coefficients of the best. The depths that this allows are tried, with a few
-    coefficients of `resolution` where it is not 0; the width takes what is left. All
-    networks train together, on the same folds.
+    This follows Tan and Le (2019, section 3.3, step 1). The candidates have `phi` = 1 and
+    twice the multiply-accumulates of the given network (measured, within 10 %). The best one
+    gives the coefficients. Candidates cover all depths within this budget, with a few
+    coefficients of `resolution` where it is not 0; the width uses the rest of the budget.
+    All networks train together, on the same folds.
 
     Parameters
     ----------
     estimator : estimator
-        An estimator of skscale, or a pipeline or other meta-estimator with one in it. Its
-        `phi` counts as 0: it should be small enough that a larger one is better.
+        An estimator of skscale, or a pipeline or other meta-estimator that contains one.
+        Its `phi` is set to 0. The network should be so small that a larger one is better.
     X : array-like of shape (n_samples, n_features)
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
     scoring : str, callable or None, default=None
-        What is good; None is the estimator's own score.
+        Metric, more is better; None uses the estimator's `score`.
     cv : int or splitter, default=5
-        The folds.
+        Cross-validation folds.
     random_state : int, default=0
-        Seed of the networks, so that they share their batches.
+        Seed of the networks. They share it, and so their batches.
 
     Returns
     -------
     CompoundCoefficients
-        `print` shows the table; `estimator.set_params(**found.params)` takes them over.
+        `print` shows the table; `estimator.set_params(**found.params)` applies the
+        coefficients.
 
     Raises
     ------
     TypeError
-        If the estimator holds no network of skscale.
+        If the estimator contains no network of skscale.
     ValueError
-        If no network has twice the multiply-accumulates: a linear one has nothing to scale.
+        If no network has twice the multiply-accumulates, as for a linear model.
 
     References
     ----------
@@ -146,7 +147,8 @@ def fit_compound_coefficients(estimator, X, y, *, scoring=None, cv=5, random_sta
         "difference": differences.mean(1),
         "standard_error": error_of_mean(differences),
     }
-    # Counted on a sample before; of categories each fold knows its own.
+    # Check the measured ratios: the candidates were counted on a sample, and the number of
+    # categories differs by fold.
     is_near = np.abs(table["macs_ratio"] / _TIMES - 1) <= _TOLERANCE
     if not is_near.any():
         raise ValueError(_none_found(network))
@@ -156,12 +158,12 @@ def fit_compound_coefficients(estimator, X, y, *, scoring=None, cv=5, random_sta
 
 
 class _Counter:
-    """What a network would be and cost, without a fit.
+    """Scale and MACs of networks that are not fitted.
 
     Parameters
     ----------
     X, y, estimator, prefix, network
-        As of `fit_compound_coefficients`, and where its network is.
+        As in `fit_compound_coefficients`, and the result of `find_network`.
     """
 
     def __init__(self, X, y, estimator, prefix, network):
@@ -184,11 +186,11 @@ class _Counter:
         return self._at(phi, *coefficients)._scale_numbers(self._inputs)
 
     def macs(self, phi, *coefficients):
-        """Return the multiply-accumulates of a row."""
+        """Return the multiply-accumulates per row."""
         at = self._at(phi, *coefficients)
         if not self.is_dense:
             return at._count_macs(self._inputs, self.n_outputs)
-        # Counted once for each resolution: it takes a pass over the rows.
+        # Cached for each resolution, because counting needs a pass over the rows.
         resolution = at._scale.resolution
         if resolution not in self._known:
             self._known[resolution] = self._count_inputs(at)
@@ -197,7 +199,7 @@ class _Counter:
 
 
 def _candidates(counter, network):
-    """Return coefficients (depth, width, resolution) of about twice the base's MACs."""
+    """Return coefficients (depth, width, resolution) that about double the base's MACs."""
     depth = counter.scale(0)[0]
     if depth == 0:
         raise ValueError(_none_found(network))
@@ -205,9 +207,9 @@ def _candidates(counter, network):
     resolutions = {counter.scale(1, 1.0, 1.0, c)[2]: c for c in reversed(_RESOLUTIONS)}
     found = []
     for of_resolution in sorted(resolutions.values()):
-        # What has no depth is as deep as it is.
+        # A network without a depth parameter keeps its depth.
         for layers in [1] if depth is None else range(depth, _DEEPEST * depth + 1):
-            # Rounded down, so that it rounds up to these layers.
+            # Rounded down; scaling rounds it up again to this number of layers.
             of_depth = 1.0 if depth is None else floor(layers / depth * 1e4) / 1e4
 
             def macs(of_width, of_depth=of_depth, of_resolution=of_resolution):
@@ -219,7 +221,7 @@ def _candidates(counter, network):
             for _ in range(20):
                 middle = (low + high) / 2
                 low, high = (middle, high) if macs(middle) < wanted else (low, middle)
-            # Outwards: widths are rounded, and between the two lies the step of one.
+            # Rounded outwards: widths are integers, and a step lies between low and high.
             near = (floor(low * 1e4) / 1e4, ceil(high * 1e4) / 1e4)
             distance, of_width = min((abs(macs(w) - wanted), w) for w in near)
             if distance <= _TOLERANCE * wanted:

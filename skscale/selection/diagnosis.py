@@ -1,4 +1,4 @@
-"""Is a network under- or over-fitted, and what would scaling it change?"""
+"""Diagnosis of under- and over-fitting, by training networks of neighboring scales."""
 
 from dataclasses import dataclass, field
 from numbers import Integral
@@ -16,27 +16,27 @@ from .grids import find_network
 from .rules import error_of_mean
 
 _FACTOR = 4
-# A wider network has at least so many units: from one unit to four is no scale at all.
+# Minimum width of the wider network: four units in place of one would hardly be a test.
 _WIDER = 32
-# Chances, by Student's t, that a difference that is none passes for one: of two larger
-# networks one looks better more easily than the one smaller looks worse.
+# Significance levels of one-sided t-tests. The level for larger networks is stricter, because
+# two of them are tested but only one smaller network.
 _CHANCE_UP, _CHANCE_DOWN, _CHANCE_OTHER = 0.01, 0.05, 0.1
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A change that was tried.
+    """Result of one change to the network.
 
     Attributes
     ----------
     name : str
         "as it is", "smaller", "wider", "deeper", "regularised" or "half the rows".
     params : dict
-        The network's parameters that were changed.
+        The changed parameters of the network.
     score, train_score : float
-        Mean over the folds, of the rows left out and of those trained on.
+        Mean test and training score over the folds.
     difference, standard_error : float
-        Of `score` to that of the network as it is, paired by fold.
+        Difference of `score` to the unchanged network, paired by fold.
     n_parameters : int
         Parameters of the network.
     """
@@ -52,22 +52,23 @@ class Trial:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What `diagnose` found.
+    """Result of `diagnose`.
 
     Attributes
     ----------
     state : str
         "under-fitted": a larger network is better. "over-fitted": a smaller one is as good,
-        and this one knows its training rows much better than others. "saturated": a
-        smaller one is as good. "well sized": neither.
+        and it or a more regularized one scores better, or this one's gap between training and
+        test score is much larger. "saturated": a smaller one is as good. "well sized": none
+        of these.
     direction : {"up", "down", "stay"}
-        Where to scale.
+        Direction of scaling.
     dimension : {"width", "depth"} or None
-        What to scale.
+        Dimension to scale.
     advice : str
-        The same and more in words.
+        Explanation in words.
     trials : list of Trial
-        The evidence, the network as it is first.
+        The evidence, the unchanged network first.
     """
 
     state: str
@@ -95,33 +96,33 @@ class Diagnosis:
 
 
 def diagnose(estimator, X, y, *, scoring=None, cv=5, random_state=0):
-    """Find out whether a network has the right size, before any search.
+    """Diagnose whether a network has the right size, before any search.
 
-    Fits the network as it is, a quarter as wide, four times as wide, a layer deeper, more
-    strongly regularised, and on half the rows; each on the same folds, all together.
+    Fits up to six variants on the same folds: the network unchanged, a quarter as wide, four
+    times as wide, one layer deeper, more strongly regularized, and on half the rows.
 
     Parameters
     ----------
     estimator : estimator
-        An estimator of skscale, or a pipeline or other meta-estimator with one in it.
+        An estimator of skscale, or a pipeline or other meta-estimator that contains one.
     X : array-like of shape (n_samples, n_features)
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
     scoring : str, callable or None, default=None
-        What is good; None is the estimator's own score.
+        Metric, more is better; None uses the estimator's `score`.
     cv : int or splitter, default=5
-        The folds.
+        Cross-validation folds.
     random_state : int, default=0
-        Seed of the networks, so that they share their batches, and of the half of the rows.
+        Seed of the networks, which share their batches, and of the choice of half the rows.
 
     Returns
     -------
     Diagnosis
-        `print` shows it with the evidence.
+        `print` shows the advice and the evidence.
 
     Raises
     ------
     TypeError
-        If the estimator holds no network of skscale.
+        If the estimator contains no dense network of skscale.
 
     Examples
     --------
@@ -136,7 +137,7 @@ def diagnose(estimator, X, y, *, scoring=None, cv=5, random_state=0):
     estimator = clone(estimator)
     prefix, network = find_network(estimator, ScaledMLP)
     if network.phi:
-        # The same without phi, so that one dimension can be changed.
+        # Resolve phi, so that one dimension can be changed alone.
         network.set_params(**_unscaled(network))
     widths = hidden_widths(network.depth, network.width)
     changes = _changes(network, widths)
@@ -152,7 +153,7 @@ def diagnose(estimator, X, y, *, scoring=None, cv=5, random_state=0):
             base, grid, X, y, scoring=scoring, costs=["n_parameters"], splits=splits,
             with_train_score=True,
         )  # fmt: skip
-        # Of each candidate, by fold.
+        # One row per candidate, one column per fold.
         return [
             np.column_stack([results[f"split{i}_{name}"] for i in range(len(splits))])
             for name in ("test_score", "train_score", "test_n_parameters")
@@ -196,7 +197,7 @@ def _unscaled(network):
 
 
 def _changes(network, widths):
-    """Return the parameters of each trial, by its name."""
+    """Return the parameters of each trial by name."""
     depth = len(widths)
 
     def scaled(factor, least):
@@ -208,7 +209,7 @@ def _changes(network, widths):
     as_it_is = {"depth": network.depth}
     weight_decay = 10 * (network.weight_decay or 0.01)
     if depth == 0:
-        # The linear model: the next larger one has a layer.
+        # A linear model: the next larger network has one layer.
         regularised = {"weight_decay": weight_decay}
         return {"as it is": as_it_is, "deeper": {"depth": 1}, "regularised": regularised}
     dropout = 0.0 if network.dropout == "auto" else network.dropout

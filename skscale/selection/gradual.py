@@ -1,4 +1,4 @@
-"""A search from small to large scales, each network grown from the one before."""
+"""Search from small to large scales, each network grown from the previous one."""
 
 import copy
 import threading
@@ -29,18 +29,16 @@ _PERTURBED = 1 << 60
 
 
 class _FittedScales:
-    """The estimator of the largest scale fitted so far, for each set of rows.
+    """Cache of the estimator of the largest scale fitted so far, for each set of rows.
 
-    All clones of a `_Grown` share it. In another process it is empty, and the scales are
+    All clones of a `_Grown` share it. In another process it starts empty, and the scales are
     fitted from the smallest on.
     """
 
     def __init__(self):
         self._lock = threading.Lock()
         self._fitted = {}
-        self.is_over = (
-            False  # the search; the chosen estimator is then fitted from its beginning
-        )
+        self.is_over = False  # true after the search: the refit starts from scratch
 
     def __deepcopy__(self, memo):
         return self
@@ -49,7 +47,7 @@ class _FittedScales:
         return type(self), ()
 
     def take(self, key, index):
-        """Return the (index, estimator) to grow; (-1, None) where there is none."""
+        """Return the (index, estimator) to grow, or (-1, None) if there is none."""
         with self._lock:
             found = self._fitted.get(key, (-1, None))
         return found if found[0] < index else (-1, None)
@@ -60,7 +58,7 @@ class _FittedScales:
 
 
 class _Grown(BaseEstimator):
-    """The estimator of one scale: fitted at the smallest, then grown from scale to scale."""
+    """Estimator of one scale: fitted at the smallest, then grown from scale to scale."""
 
     def __init__(self, estimator, scales, shrink_factor, fitted_scales, index=None):
         self.estimator = estimator
@@ -70,14 +68,14 @@ class _Grown(BaseEstimator):
         self.index = index
 
     def set_params(self, **scale):
-        """Set the scale, by the parameters of the estimator."""
+        """Set the scale by the parameters of the estimator."""
         self.index = self.scales.index(scale)
         return self
 
     def fit(self, X, y=None, **params):
         """Fit the scales up to this one."""
         prefix, network = find_network(self.estimator)
-        # A module of the user's own is trained anew at each scale.
+        # A user-defined module is trained from scratch at each scale.
         grows = isinstance(network, (ScaledMLP, ScaledCNN)) and not self.fitted_scales.is_over
         key = joblib.hash((_plain(X), y, params)) if grows else None
         start, fitted = self.fitted_scales.take(key, self.index)
@@ -106,7 +104,7 @@ class _Grown(BaseEstimator):
 
 
 def _plain(X):
-    # joblib's hash knows no masks.
+    # joblib.hash ignores masks.
     return (X.data, X.mask) if isinstance(X, np.ma.MaskedArray) else X
 
 
@@ -126,7 +124,7 @@ def _shrink_and_perturb(network, shrink_factor):
         stream = initial_stream((seed, _PERTURBED + member))
         drawn = family_of(architecture).draw(architecture, stream, own.dtype)
         coefs, intercepts = (
-            # Weights that are pruned stay so.
+            # Pruned weights stay pruned.
             [shrink_factor * a + (1 - shrink_factor) * new.astype(a.dtype) * (a != 0)
              for a, new in zip(*parts, strict=True)]
             for parts in zip(own.parts[:2], drawn.parts[:2], strict=True)
@@ -137,7 +135,7 @@ def _shrink_and_perturb(network, shrink_factor):
 
 
 class _OfFitted:
-    """A scorer of a `_Grown`: that of its fitted estimator."""
+    """Scorer of a `_Grown`: applies a scorer to its fitted estimator."""
 
     def __init__(self, scorer):
         self.scorer = scorer
@@ -154,43 +152,42 @@ class _OfFitted:
 
 
 class GradualScaleSearchCV(BaseSearchCV):
-    """Search scales from small to large, and stop where a larger one no longer pays.
+    """Search from small to large scales that stops when larger ones no longer pay.
 
-    The networks of a scale (one a fold, trained together) begin as those of the scale below,
-    grown (Chen et al. 2016, "Net2Net") and shrunk towards new initial weights (Ash and Adams
-    2020), since continued training alone generalizes worse. The search ends when its rule no
-    longer chooses the newest scale. The other steps of a pipeline are fitted at each scale. A
-    meta-estimator that trains clones (TransformedTargetRegressor, say) and a module of your
-    own are trained anew at each.
+    The networks of a scale (one per fold, trained together) start from those of the scale
+    below, grown (Chen et al. 2016, "Net2Net") and shrunk towards new initial weights (Ash and
+    Adams 2020), because warm-started training alone generalizes worse. The search ends when
+    its rule no longer chooses the newest scale. Other steps of a pipeline are fitted at each
+    scale. User-defined modules and meta-estimators that train clones, such as
+    TransformedTargetRegressor, are trained from scratch at each scale.
 
     Parameters
     ----------
     estimator : estimator
-        An estimator of skscale, or a pipeline or other meta-estimator with one in it.
+        An estimator of skscale, or a pipeline or other meta-estimator that contains one.
     scales : list of dict, dict of str to list, or None, default=None
-        Parameters of each scale, the smallest first. A dict of lists is a scale for each
-        place in them. None doubles the width: of dense networks from 8 to about 30 parameters
-        a row (250,000 and 1,024 units at most), of convolutional ones from 8 to four times the
-        estimator's.
+        Parameters of each scale, the smallest first. In a dict of lists, the i-th values make
+        the i-th scale. None doubles the width: for dense networks from 8 to about 30
+        parameters per row (at most 250,000 parameters and 1,024 units), for convolutional
+        ones from 8 to four times the estimator's width.
     shrink_factor : float, default=0.3
         Factor of the weights of the scale below, 0 to 1 (lambda of Ash and Adams 2020); the
-        rest is new initial weights. With 1 a network grows and computes the same function.
-        Mean over widths 16 to 128
-        (two splits, five folds) of 1, 0.5, 0.3 and 0: churn .903, .906, .911, .919; california
-        .764, .767, .768, .766; casp .450, .455, .453, .449; letter .890, .894, .897, .897.
+        rest is new initial weights. With 1 a grown network computes the same function. Mean
+        score over widths 16 to 128 (two splits, five folds) with 1, 0.5, 0.3 and 0: churn
+        .903, .906, .911, .919; california .764, .767, .768, .766; casp .450, .455, .453,
+        .449; letter .890, .894, .897, .897.
     scoring : str, callable, list, tuple, dict or None, default=None
-        As in scikit-learn, or `cost_scoring`; where `refit` is a rule a single score is
-        joined by the number of parameters.
+        As in scikit-learn, or `cost_scoring`. If `refit` is a rule, the number of parameters
+        is added to a single score.
     n_jobs : int or None, default=None
-        None trains the networks of a scale as a stack in this process; an int is joblib's, as
-        in scikit-learn (each process then starts from the smallest scale).
+        None trains the networks of a scale as a stack in this process. An int has the meaning
+        of scikit-learn; each process then starts from the smallest scale.
     refit : bool, str or callable, default=SmallestWithin()
-        The rule that chooses a candidate and ends the search: see `SmallestWithin`.
-        True chooses the best mean score, str that of a score of several. As in scikit-learn
-        an estimator of these parameters is then fitted on all rows, from its beginning. False
-        fits none.
+        Rule that chooses a candidate and ends the search: see `SmallestWithin`. True chooses
+        the best mean score, a str the best mean of the score of that name. As in scikit-learn,
+        the chosen estimator is then fitted on all rows, from scratch. False fits none.
     patience : int, default=3
-        Scales in a row that the rule may pass over before the search ends.
+        Number of successive scales not chosen by the rule after which the search ends.
     cv : int, splitter, iterable or None, default=None
         As in scikit-learn.
     verbose : int, default=0
@@ -200,10 +197,10 @@ class GradualScaleSearchCV(BaseSearchCV):
     Attributes
     ----------
     cv_results_ : dict of str to ndarray
-        As of GridSearchCV, a row for each scale that was fitted; `fit_time` is that of its own
-        scale.
+        As in GridSearchCV, with a row for each fitted scale; `fit_time` excludes the scales
+        below.
     best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_
-        As of GridSearchCV.
+        As in GridSearchCV.
     multimetric_ : bool
     scales_ : list of dict
         All scales.
@@ -260,11 +257,11 @@ class GradualScaleSearchCV(BaseSearchCV):
         self.patience = patience
 
     def fit(self, X, y=None, **params):
-        """Fit scale after scale, choose one and fit it on all rows.
+        """Fit the scales in order, choose one and fit it on all rows.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or what the first step takes
+        X : array-like of shape (n_samples, n_features), or input of the first step
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         **params : dict
             As in scikit-learn, for `fit`, the scorer and the splitter.
@@ -276,7 +273,7 @@ class GradualScaleSearchCV(BaseSearchCV):
         Raises
         ------
         TypeError
-            If the estimator holds no network of skscale.
+            If the estimator contains no network of skscale.
         ValueError
             If `scales` is empty, `patience` is less than 1, or `shrink_factor` is not in
             [0, 1].
@@ -288,7 +285,7 @@ class GradualScaleSearchCV(BaseSearchCV):
                 f"shrink_factor must be a float from 0 to 1, got {self.shrink_factor!r}."
             )
         if is_classifier(self) and y is not None:
-            # The splitter is the first to sort them.
+            # Checked here, because the splitter would fail first, on sorting mixed labels.
             refuse_mixed_labels(y if hasattr(y, "dtype") else np.asarray(y, dtype=object))
         scales = self._list_scales(X, y)
         scorer = check_scoring(self.estimator, self._scoring, raise_exc=False)
@@ -357,7 +354,7 @@ class GradualScaleSearchCV(BaseSearchCV):
                     f"scales holds {scale!r}. Expected parameters by name, the "
                     f'smallest scale first: scales={{"{prefix}width": [8, 16, 32]}}.'
                 )
-        clone(self.estimator).set_params(**scales[0])  # refuses what it does not have
+        clone(self.estimator).set_params(**scales[0])  # raises for unknown parameters
         return [dict(scale) for scale in scales]
 
     def __sklearn_tags__(self):
@@ -367,7 +364,7 @@ class GradualScaleSearchCV(BaseSearchCV):
 
 
 class _ScaleSearch(GradualScaleSearchCV):
-    """The same search over `_Grown` estimators, as scikit-learn runs it."""
+    """Search over `_Grown` estimators, run by scikit-learn."""
 
     fit = BaseSearchCV.fit
 

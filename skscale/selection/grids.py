@@ -1,4 +1,4 @@
-"""A grid of scales for given data."""
+"""Grids of scales for given data."""
 
 import numpy as np
 from sklearn.base import clone, is_classifier
@@ -11,44 +11,45 @@ from ..networks.architecture import DenseArchitecture
 from ..scaling import hidden_widths
 
 _NARROWEST = 4
-# The largest network has so many parameters a row: letters and images are still better for
-# more than ten.
+# Parameters per row of the largest network: on letter and image data more than ten still
+# improve the score.
 _PARAMETERS_A_ROW = 30
 _MOST_PARAMETERS = 250_000
 _WIDEST = 1024
-# The largest has at least so many times the parameters of the smallest.
+# Minimum ratio of the parameters of the largest network to those of the smallest.
 _FEWEST_TIMES = 16
-# Rows on which the network's inputs are counted.
+# Number of rows on which the network's inputs are counted.
 _SAMPLE = 1000
 
 
 def scale_grid(estimator, X, y, n_candidates=25):
     """Make a grid of depths and widths for given data.
 
-    The linear model, and for depths 1, 2 and 3 widths whose numbers of parameters grow
-    geometrically: from 4 units in one layer to about 30 parameters a row (250,000 and
-    1,024 units a layer at most, and 16 times the smallest at least).
+    The grid holds the linear model and, for depths 1, 2 and 3, widths whose numbers of
+    parameters grow geometrically, from 4 units in one layer to about 30 parameters per row.
+    The largest network has at most 250,000 parameters and 1,024 units per layer, and at least
+    16 times the parameters of the smallest.
 
     Parameters
     ----------
     estimator : estimator
-        The estimator to search over: one of skscale, or a pipeline or other meta-estimator
-        that contains one. The names of the grid get its prefix.
+        Estimator to search over: one of skscale, or a pipeline or other meta-estimator that
+        contains one. The names in the grid get the prefix of its parameters.
     X : array-like of shape (n_samples, n_features), or the input of the pipeline's first step
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
     n_candidates : int, default=25
-        Maximum number of candidates; widths that coincide are left out.
+        Maximum number of candidates; duplicate widths are dropped.
 
     Returns
     -------
     list of dict
-        A `param_grid` for GridSearchCV and HalvingGridSearchCV; RandomizedSearchCV takes it
-        as `param_distributions`.
+        A `param_grid` for GridSearchCV and HalvingGridSearchCV, or `param_distributions` for
+        RandomizedSearchCV.
 
     Raises
     ------
     TypeError
-        If the estimator contains no estimator of skscale.
+        If the estimator contains no dense network of skscale.
     ValueError
         If `n_candidates` is less than 2.
 
@@ -80,7 +81,7 @@ def scale_grid(estimator, X, y, n_candidates=25):
     n_depths = 1 if n_candidates < 4 else 2 if n_candidates < 7 else 3
     grid = [{f"{prefix}depth": [0], **as_given}]
     for depth in range(1, n_depths + 1):
-        # What does not divide goes to the shallow ones.
+        # The shallow depths get the remainder of the division.
         n_widths = (n_candidates - 1 + n_depths - depth) // n_depths
         most = min(largest, max(count(depth, _WIDEST), smallest))
         sizes = np.geomspace(smallest, most, n_widths) if n_widths > 1 else [most]
@@ -90,18 +91,18 @@ def scale_grid(estimator, X, y, n_candidates=25):
 
 
 def widths_up_to_rows(estimator, X, y, narrowest):
-    """Return widths that double, up to about 30 parameters a row: see `scale_grid`.
+    """Return widths that double, up to about 30 parameters per row: see `scale_grid`.
 
     Parameters
     ----------
     estimator, X, y
-        As of `scale_grid`.
+        As in `scale_grid`.
     narrowest : int
 
     Returns
     -------
     list of int
-        Three at least.
+        At least three widths.
     """
     prefix, network = find_network(estimator, ScaledMLP)
     count = _counter(estimator, X, y, prefix, network)
@@ -117,7 +118,7 @@ def widths_up_to_rows(estimator, X, y, narrowest):
 
 
 def _counter(estimator, X, y, prefix, network):
-    """Return what counts the parameters of a depth and a width."""
+    """Return a function that counts the parameters of a depth and a width."""
     n_features = count_inputs(estimator, X, y, prefix, network)
     n_outputs = count_outputs(y, network)
 
@@ -133,7 +134,7 @@ def _most_parameters(X):
 
 
 def _widest(count, n_parameters):
-    """Return the width whose number of parameters is nearest, as processors like it."""
+    """Return the width with the nearest number of parameters, from 24 on a multiple of 8."""
     low, high = _NARROWEST, _NARROWEST
     while count(high) < n_parameters:
         high *= 2
@@ -145,12 +146,12 @@ def _widest(count, n_parameters):
 
 
 def find_network(estimator, family=ScaledEstimator):
-    """Return the prefix of the network's parameters, and the network.
+    """Find the prefix of the network's parameters, and the network.
 
     Raises
     ------
     TypeError
-        If there is no network of the family.
+        If there is no network of this family.
     """
     candidates = [("", estimator)]
     if hasattr(estimator, "get_params"):
@@ -175,7 +176,7 @@ def find_network(estimator, family=ScaledEstimator):
 
 
 def sample_before(estimator, X, y, prefix):
-    """Return some rows as the steps before the network make of them."""
+    """Transform a sample of rows by the pipeline steps before the network."""
     n = _num_samples(X)
     rows = np.unique(np.linspace(0, n - 1, min(n, _SAMPLE)).astype(int))
     some = _safe_indexing(X, rows)
@@ -187,7 +188,7 @@ def sample_before(estimator, X, y, prefix):
 
 
 def count_inputs(estimator, X, y, prefix, network):
-    """Count the inputs of the network: what steps before it and its encoding make of X."""
+    """Count the inputs of the network, after the steps before it and its own encoding."""
     some = sample_before(estimator, X, y, prefix)
     network = clone(network)
     inputs, numbers, is_complete = network._inputs.fit(some, "", **network._reading)

@@ -1,8 +1,7 @@
-"""How the score grows with the size of a network, and what the next doubling would bring.
+"""Power law of the score in the size of a network, with forecasts of larger sizes.
 
-A power law is fitted to the best candidates of each size. What it says of a network that was
-not trained comes with an interval, from two sources: the folds, redrawn, and the luck of a
-single network.
+The law is fitted to the best candidates of each size. A forecast for a new network has an
+interval from two sources: bootstrapped folds, and the variation of a single network.
 """
 
 from dataclasses import dataclass, field
@@ -13,21 +12,21 @@ from scipy.optimize import minimize_scalar
 
 from .rules import Candidates, results_of
 
-# With an exponent of 2 a quarter of what is missing is left after a doubling, with 0.05 the
-# law is a straight line in log N over any grid.
+# With an exponent of 2, a doubling leaves a quarter of the missing score. With 0.05, the law is
+# a straight line in log N over any grid.
 _EXPONENTS = np.geomspace(0.05, 2.0, 40)
-# Candidates that differ by less are of one size: less than half of a doubling.
+# Candidates within this factor, half a doubling, count as one size.
 _SAME_SIZE = np.sqrt(2)
 _N_DRAWS = 1000
 
 
 class Gain(NamedTuple):
-    """What a change of size would bring.
+    """Forecast of the effect of a change of size.
 
     Attributes
     ----------
     mean : float
-        Forecast of the difference of the mean scores.
+        Expected difference of the mean scores.
     low, high : float
         Ends of the interval.
     """
@@ -42,14 +41,13 @@ class ScalingLaw:
     """Power law of the score in the number of parameters.
 
     `score = a + b * n_parameters ** -c`, where b is negative if larger networks are better.
-    Made by `from_scores` or `from_cv_results`. It is no better than its ladder: sizes should
-    span some doublings and be trained alike, and it does not know of a turn that lies beyond
-    the largest.
+    Use `from_scores` or `from_cv_results` to fit it. The sizes should span several doublings
+    and be trained alike. The law cannot predict a change of trend beyond the largest size.
 
     Parameters
     ----------
     a : float
-        Score that the law tends to.
+        Asymptotic score.
     b : float
         Coefficient.
     c : float
@@ -57,34 +55,34 @@ class ScalingLaw:
     n_parameters : ndarray of shape (n_sizes,)
         Sizes, ascending.
     scores : ndarray of shape (n_sizes,)
-        Mean score over the splits that was found at each size.
+        Mean score over the splits, observed at each size.
     noise : float
         Standard deviation of the mean score of a single network about the law, in the units
         of the score.
     draws : ndarray of shape (n_draws, 4)
-        a, b, c of the law fitted to redrawn folds, and the luck of a network, in units of
-        `noise`.
+        a, b, c of the law fitted to bootstrapped folds, and a random deviation of a single
+        network in units of `noise`.
 
     Notes
     -----
-    Least squares over the mean scores: for given c the law is linear in a and b. Folds are
-    redrawn with replacement, the same for all sizes and without what they have in common: a
-    hard fold is hard for all networks and says nothing of the law. The variance of a single
-    network's luck is pooled from what is left of the scores without the effects of sizes and
-    folds, and from what is left of the means without the law.
+    The law is fitted to the mean scores by least squares; for a given c it is linear in a and
+    b. Folds are bootstrapped with the same draws for all sizes. The fold effects are removed
+    first, because a hard fold is hard for all networks and tells nothing about the law. The
+    variance of a single network is pooled from the interaction of sizes and folds and from the
+    residuals of the law.
 
-    Where several candidates are of about one size (within a factor of 1.41), the best of them
-    counts: a search would take it. The maximum of several noisy means lies too high, and higher
-    where there are more candidates, so that the best is chosen for each fold by the other
-    folds, and its score in that fold is what counts.
+    Of several candidates of about one size (within a factor of 1.41), the best one counts, as
+    in a search. The maximum of several noisy means is biased upwards, more so with more
+    candidates. Therefore the best is chosen for each fold by the other folds, and only its
+    score in that fold is used.
 
     References
     ----------
     Hestness et al. 2017, "Deep learning scaling is predictable, empirically":
-    error = alpha * m ** beta + gamma, there of m training rows. Kaplan et al. 2020, "Scaling
-    laws for neural language models", eq. 1.1: of parameters. Davison and Hinkley 1997,
-    "Bootstrap methods and their application", section 6.2.3: residuals redrawn, and scaled
-    to their degrees of freedom.
+    error = alpha * m ** beta + gamma, for m training rows. Kaplan et al. 2020, "Scaling laws
+    for neural language models", eq. 1.1: for the number of parameters. Davison and Hinkley
+    1997, "Bootstrap methods and their application", section 6.2.3: resampled residuals, scaled
+    by their degrees of freedom.
 
     Examples
     --------
@@ -117,7 +115,7 @@ class ScalingLaw:
         scores : array-like of shape (n_candidates, n_splits)
             Score of each candidate in each split, more is better.
         random_state : int, default=0
-            Seed of the redrawn folds.
+            Seed of the bootstrap.
 
         Returns
         -------
@@ -126,8 +124,8 @@ class ScalingLaw:
         Raises
         ------
         ValueError
-            If there are fewer than three sizes or two splits, sizes are not positive, or a
-            number is not finite.
+            If there are fewer than three sizes or two splits, or if a size is not positive or
+            a number is not finite.
         """
         sizes, table = _best_of_each_size(*_validated(n_parameters, scores))
         means = table.mean(axis=1)
@@ -150,7 +148,7 @@ class ScalingLaw:
         score : str, default="score"
             Name of the score.
         random_state : int, default=0
-            Seed of the redrawn folds.
+            Seed of the bootstrap.
 
         Returns
         -------
@@ -164,7 +162,7 @@ class ScalingLaw:
         )
 
     def predict(self, n_parameters):
-        """Compute the score that the law says.
+        """Predict the score of a network size.
 
         Parameters
         ----------
@@ -177,13 +175,13 @@ class ScalingLaw:
         return self.a + self.b * np.asarray(n_parameters, dtype=float) ** -self.c
 
     def interval(self, n_parameters, level=0.8):
-        """Compute an interval for the mean score of one more network on the same folds.
+        """Compute a prediction interval for the mean score of a new network on the same folds.
 
         Parameters
         ----------
         n_parameters : float or array-like of shape (n_sizes,)
         level : float, default=0.8
-            Chance that the score lies in it, by the law.
+            Probability, under the law, that the score lies in the interval.
 
         Returns
         -------
@@ -195,19 +193,19 @@ class ScalingLaw:
         return (low, high) if np.ndim(n_parameters) else (float(low[0]), float(high[0]))
 
     def gain(self, n_from=None, n_to=None, level=0.8):
-        """Forecast what one more network of another size would score more.
+        """Forecast the gain in score of a new network of another size.
 
-        Its score is compared with what was found where `n_from` is a size that was tried, and
-        else with a network that is as little trained yet as itself.
+        The new network is compared with the observed score if `n_from` is a size that was
+        tried, else with a second new network of size `n_from`.
 
         Parameters
         ----------
         n_from : float or None, default=None
-            Parameters; None is the largest size.
+            Number of parameters; None is the largest size.
         n_to : float or None, default=None
-            Parameters of the new network; None is twice `n_from`.
+            Number of parameters of the new network; None is twice `n_from`.
         level : float, default=0.8
-            Chance that the gain lies in the interval, by the law.
+            Probability, under the law, that the gain lies in the interval.
 
         Returns
         -------
@@ -251,7 +249,7 @@ def _validated(n_parameters, scores):
 
 
 def _best_of_each_size(sizes, scores):
-    """Return the sizes, ascending, and the scores of the best of each in each split.
+    """Return the sizes, ascending, and the score of the best of each in each split.
 
     Parameters
     ----------
@@ -279,7 +277,7 @@ def _best_of_each_size(sizes, scores):
 
 
 def _fit_many(sizes, means, exponents=_EXPONENTS):
-    """Return a, b, c of each row of means, c one of the exponents.
+    """Fit a, b, c to each row of means, with c one of the exponents.
 
     Parameters
     ----------
@@ -290,7 +288,7 @@ def _fit_many(sizes, means, exponents=_EXPONENTS):
     -------
     ndarray of shape (n_draws, 3)
     """
-    # In units of the largest size powers stay near 1 and the systems well conditioned.
+    # In units of the largest size, powers stay near 1 and the systems are well conditioned.
     powers = (sizes / sizes[-1]) ** -np.asarray(exponents)[:, None]  # (n_exponents, n_sizes)
     designs = np.stack([np.ones_like(powers), powers], axis=2)
     solutions = np.linalg.pinv(designs) @ means.T  # (n_exponents, 2, n_draws)
@@ -302,7 +300,7 @@ def _fit_many(sizes, means, exponents=_EXPONENTS):
 
 
 def _fit_exactly(sizes, means):
-    """Return a, b, c, with c between the exponents of the grid, too."""
+    """Fit a, b, c, with c also between the exponents of the grid."""
 
     def error(log_c):
         a, b, c = _fit_many(sizes, means[None], [np.exp(log_c)])[0]
@@ -316,15 +314,15 @@ def _fit_exactly(sizes, means):
 
 
 def _interaction(table):
-    """Return scores without the effects of sizes and of folds."""
+    """Return the scores without the effects of sizes and folds."""
     return table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
 
 
 def _noise(table, residuals):
-    """Return the standard deviation of one network's mean score, and degrees of freedom.
+    """Estimate the standard deviation of one network's mean score, and degrees of freedom.
 
-    Two estimates, weighted with their degrees of freedom: the interaction of sizes and
-    folds, and the residuals of the law, which has three parameters.
+    Pools two estimates by their degrees of freedom: the interaction of sizes and folds, and the
+    residuals of the law, which has three parameters.
     """
     n_sizes, n_splits = table.shape
     freedom = (n_sizes - 1) * (n_splits - 1) + n_sizes - 3
@@ -333,10 +331,10 @@ def _noise(table, residuals):
 
 
 def _redraw(table, rng):
-    """Return mean scores over redrawn folds, of shape (n_draws, n_sizes)."""
+    """Return mean scores over bootstrapped folds, of shape (n_draws, n_sizes)."""
     n_sizes, n_splits = table.shape
     folds = rng.integers(n_splits, size=(_N_DRAWS, n_splits))
-    # Residuals are less than errors, by the effects that were taken out of them.
+    # Residuals are smaller than the errors, because the fitted effects were removed.
     scale = np.sqrt(n_splits / (n_splits - 1) * n_sizes / (n_sizes - 1))
     errors = scale * _interaction(table)[:, folds].mean(axis=2).T
     return table.mean(axis=1) + errors

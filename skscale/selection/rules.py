@@ -1,8 +1,8 @@
-"""Rules that choose a candidate by score and cost: a `refit=` of any search.
+"""Rules that choose a candidate by score and cost, for `refit=` of any search.
 
-A rule is called by the search with its `cv_results_` and returns the index of the chosen
-candidate. Costs are columns of it, `mean_test_<cost>`: see `cost_scoring`. Of a halving
-search the last iteration counts.
+The search calls a rule with its `cv_results_`; the rule returns the index of the chosen
+candidate. Costs are the columns `mean_test_<cost>`: see `cost_scoring`. Of a halving search
+only the last iteration is considered.
 """
 
 import re
@@ -15,19 +15,19 @@ from ._search_private import publish_best_score
 
 
 class Candidates:
-    """The candidates of a search that a rule may choose from.
+    """Candidates of a search that a rule may choose from.
 
     Parameters
     ----------
     cv_results : dict
         `cv_results_` of a search.
     score : str
-        Name of the score, of which more is better.
+        Name of the score; more is better.
 
     Attributes
     ----------
     index : ndarray of int
-        Their place in `cv_results`: those of the last iteration whose score is not NaN.
+        Rows of `cv_results`: those of the last iteration with a finite score.
     mean : ndarray of shape (n_candidates,)
         Mean score over the splits.
     splits : ndarray of shape (n_candidates, n_splits)
@@ -58,29 +58,29 @@ class Candidates:
 
     @property
     def params(self):
-        """list of dict: the parameters of each."""
+        """list of dict: the parameters of each candidate."""
         return [self._results["params"][place] for place in self.index]
 
     def errors_to(self, place):
         """Compute the standard errors of the mean differences to one candidate.
 
-        In the same splits: whether a split is easy or hard tells no two candidates apart. It is
-        what `SmallestWithin` goes by.
+        The differences are paired by split, because the difficulty of a split does not
+        distinguish candidates. `SmallestWithin` uses these errors.
 
         Parameters
         ----------
         place : int
-            Of the one, among the candidates.
+            Position of that candidate among the candidates.
 
         Returns
         -------
         ndarray of shape (n_candidates,)
-            Zero for the one itself, and for all where there is one split.
+            Zero for that candidate, and for all if there is only one split.
         """
         return error_of_mean(self.splits - self.splits[place], of_one=0.0)
 
     def cost(self, name):
-        """Return the mean cost of each candidate; infinite where it is not known."""
+        """Return the mean cost of each candidate, infinite where it is unknown."""
         column = self._column(f"mean_test_{name}", "cost", name)
         cost = np.asarray(column, dtype=float)[self.index]
         return np.where(np.isnan(cost), np.inf, cost)
@@ -102,7 +102,7 @@ def error_of_mean(of_splits, of_one=np.nan):
     ----------
     of_splits : ndarray of shape (..., n_splits)
     of_one : float, default=nan
-        The error where there is one split, which tells no noise.
+        The error for a single split, which does not show the noise.
 
     Returns
     -------
@@ -115,18 +115,18 @@ def error_of_mean(of_splits, of_one=np.nan):
 
 
 def pareto_front(mean, cost):
-    """Find the candidates that no other beats in score at equal or lower cost.
+    """Find the Pareto front: candidates that none beats in score at equal or lower cost.
 
     Parameters
     ----------
     mean : ndarray of shape (n_candidates,)
     cost : ndarray of shape (n_candidates,)
-        Infinite ones are on no front.
+        Candidates of infinite cost are excluded.
 
     Returns
     -------
     ndarray of int
-        Their places, cheapest first.
+        Their positions, cheapest first.
     """
     front, best = [], -np.inf
     for place in np.lexsort((np.arange(len(mean)), -mean, cost)):
@@ -137,12 +137,12 @@ def pareto_front(mean, cost):
 
 
 class Rule:
-    """The common part of the rules. Use a subclass.
+    """Base class of the rules. Use a subclass.
 
-    A subclass says which of the candidates it takes (`_choose`).
+    A subclass implements `_choose`, which returns the position of the chosen candidate.
 
-    A rule equals the name of its score: `search.score` looks up what its scorer returned
-    under `search.refit`.
+    A rule compares equal to the name of its score, because `search.score` looks up the score
+    under the key `search.refit`.
     """
 
     def __eq__(self, other):
@@ -179,7 +179,7 @@ class Rule:
         return index
 
     def select(self, cv_results):
-        """Choose a candidate, as the call does, without a search around it.
+        """Choose a candidate outside a search.
 
         Parameters
         ----------
@@ -194,30 +194,30 @@ class Rule:
 
 
 def _first(*keys):
-    # The first candidate that is least by the first key, then by the next.
+    # Position of the minimum by the first key; ties are broken by the next keys.
     return np.lexsort(keys[::-1])[0]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SmallestWithin(Rule):
-    """Choose the smallest candidate that is about as good as the best.
+    """Rule that chooses the smallest candidate that is about as good as the best.
 
-    By default that is within one standard error of the best (Breiman et al. 1984,
-    "Classification and regression trees", section 3.4.3), where the error is that of the
-    differences to the best in the same splits: whether a split is easy or hard is no
-    reason to tell two candidates apart.
+    By default its score is within one standard error of the best (Breiman et al. 1984,
+    "Classification and regression trees", section 3.4.3). The error is that of the differences
+    to the best, paired by split, because the difficulty of a split does not distinguish
+    candidates.
 
     Parameters
     ----------
     standard_errors : float or None, default=None
-        Standard errors of the paired difference that the mean score may lie below the
-        best; None is 1, unless `score_loss` is given.
+        Allowed distance of the mean score below the best, in standard errors of the paired
+        difference; None is 1, unless `score_loss` is given.
     score_loss : float or None, default=None
-        How far the mean score may lie below the best instead.
+        Allowed distance of the mean score below the best, in units of the score.
     cost : str, default="n_parameters"
-        What "smallest" means.
+        Name of the cost that "smallest" refers to.
     score : str, default="score"
-        What "good" means.
+        Name of the score.
 
     Raises
     ------
@@ -252,13 +252,13 @@ class SmallestWithin(Rule):
             )
         for name in ("standard_errors", "score_loss"):
             value = getattr(self, name)
-            if isinstance(value, dict):  # refit= calls what it is given with the results
+            if isinstance(value, dict):  # the search calls refit with its results
                 raise TypeError("refit must be a rule, SmallestWithin(), and not its class.")
             if value is not None and not value >= 0:
                 raise ValueError(f"{name} must be at least 0, got {value!r}.")
 
     def _choose(self, candidates):
-        """Return the place of the chosen one among the candidates."""
+        """Return the position of the chosen candidate."""
         mean, cost = candidates.mean, candidates.cost(self.cost)
         best = _first(-mean, cost)
         loss = mean[best] - mean
@@ -267,7 +267,7 @@ class SmallestWithin(Rule):
         else:
             n_errors = 1 if self.standard_errors is None else self.standard_errors
             allowed = n_errors * candidates.errors_to(best)
-        # A rounding error of the mean is no loss.
+        # A rounding error of the mean is not a loss.
         rounding = 8 * np.finfo(float).eps * np.abs(mean[best])
         is_within = loss <= allowed + rounding
         return _first(np.where(is_within, cost, np.inf), ~is_within, -mean)
@@ -275,19 +275,19 @@ class SmallestWithin(Rule):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class BestUnder(Rule):
-    """Choose the best candidate that costs no more than allowed.
+    """Rule that chooses the best candidate within limits on its costs.
 
     Parameters
     ----------
     score : str, default="score"
-        What "best" means.
+        Name of the score.
     **limits : float
-        The most that each cost may be: `BestUnder(latency_us=200, size_bytes=100_000)`.
+        Upper limit of each cost: `BestUnder(latency_us=200, size_bytes=100_000)`.
 
     Raises
     ------
     ValueError
-        Without limits; when a rule is applied, if no candidate keeps them.
+        If there are no limits. When the rule is applied, if no candidate meets them.
 
     Examples
     --------
@@ -316,9 +316,9 @@ class BestUnder(Rule):
         return f"BestUnder({', '.join(words)})"
 
     def _choose(self, candidates):
-        """Return the place of the chosen one among the candidates."""
+        """Return the position of the chosen candidate."""
         costs = {name: candidates.cost(name) for name in self.limits}
-        # Of each limit, what part of it a candidate uses.
+        # Fraction of each limit that a candidate uses, (n_candidates, n_limits).
         used = np.column_stack([costs[name] / limit for name, limit in self.limits.items()])
         is_under = (used <= 1).all(axis=1)
         if not is_under.any():
@@ -335,12 +335,11 @@ class BestUnder(Rule):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ParetoKnee(Rule):
-    """Choose the candidate from which on more cost buys little score.
+    """Rule that chooses the knee of the Pareto front, after which more cost buys little score.
 
-    Of the candidates that no other beats in score at equal or lower cost, the one that lies
-    farthest above the line from the cheapest to the best of them, both axes scaled to
-    [0, 1] and the cost in logarithms (Satopaa et al. 2011, "Finding a kneedle in a
-    haystack", section III).
+    The knee is the candidate of the front that lies farthest above the line from the cheapest
+    to the best, with both axes scaled to [0, 1] and the cost in logarithms (Satopaa et al.
+    2011, "Finding a kneedle in a haystack", section III).
 
     Parameters
     ----------
@@ -362,7 +361,7 @@ class ParetoKnee(Rule):
     score: str = "score"
 
     def _choose(self, candidates):
-        """Return the place of the chosen one among the candidates."""
+        """Return the position of the chosen candidate."""
         mean, cost = candidates.mean, candidates.cost(self.cost)
         front = pareto_front(mean, cost)
         if not front.size:  # no cost is known
@@ -376,14 +375,14 @@ class ParetoKnee(Rule):
 
 
 class Selection(NamedTuple):
-    """What a rule has chosen from a search.
+    """Candidate that a rule chose from a search.
 
     Attributes
     ----------
     index : int
-        Row of `cv_results_`.
+        Its row in `cv_results_`.
     params : dict
-        The candidate's parameters.
+        Its parameters.
     score : float
         Its mean score.
     costs : dict of str to float
@@ -397,18 +396,18 @@ class Selection(NamedTuple):
 
 
 def select(search, rule):
-    """Apply a rule to a search that is already fitted.
+    """Apply a rule to a fitted search.
 
-    Nothing is fitted: `clone(estimator).set_params(**selection.params).fit(X, y)` makes the
-    chosen one. This is also the way for scikit-learn's halving searches, which take a
-    callable `refit` but never ask it.
+    This fits nothing: fit the chosen candidate by
+    `clone(estimator).set_params(**selection.params).fit(X, y)`. Use this for scikit-learn's
+    halving searches, too, which accept a callable `refit` but never call it.
 
     Parameters
     ----------
     search : search or dict
-        Anything with `cv_results_`, Optuna's `OptunaSearchCV`, or the table itself.
+        Any object with `cv_results_`, Optuna's `OptunaSearchCV`, or the table itself.
     rule : Rule or callable
-        What takes `cv_results_` and returns an index.
+        A callable that takes `cv_results_` and returns an index.
 
     Returns
     -------
@@ -443,17 +442,17 @@ def select(search, rule):
 
 
 def results_of(search):
-    """Return the table of a fitted search.
+    """Return the results table of a fitted search.
 
     Parameters
     ----------
     search : search or dict
-        Anything with `cv_results_`, Optuna's `OptunaSearchCV`, or the table itself.
+        Any object with `cv_results_`, Optuna's `OptunaSearchCV`, or the table itself.
 
     Returns
     -------
     dict
-        With "params" and the columns of the scores.
+        "params" and the columns of the scores.
 
     Raises
     ------
@@ -462,8 +461,7 @@ def results_of(search):
     """
     if isinstance(search, dict):
         return search
-    # Optuna's search has cv_results_ too, but without parameters, and it fails once a trial
-    # has failed.
+    # The cv_results_ of Optuna's search lacks parameters, and raises if any trial failed.
     trials = getattr(search, "trials_", None)
     if trials is None:
         if hasattr(search, "cv_results_"):

@@ -1,9 +1,10 @@
-"""Files of estimators, pipelines and searches, on skops: arrays and plain values, no pickle.
+"""Files of estimators, pipelines and searches, based on skops, without pickle.
 
-A file is the line of `container` before an archive of skops, which `skops.io.load` and `unzip`
-read as well. What skops leaves open to a hostile file is closed here, before it sees one:
-archives and arrays that claim more than the file holds, references that would be followed for
-ever, older and looser readers, bytes that might be a pickle.
+A file is the header of `container` followed by a skops archive, which `skops.io.load` and
+`unzip` can read as well. Before skops reads the archive, this module refuses hostile content
+that skops accepts: archives and arrays that claim more bytes than the file holds, references
+that expand without end, protocols of older and looser readers, and bytes that might be a
+pickle.
 """
 
 import io
@@ -21,18 +22,18 @@ from ..storage import container
 from ..storage.tree import expect
 from .trusted import TRUSTED_TYPES
 
-# Raise it when a file that is written now could not be read, or be read otherwise, by the
-# skscale before; keep reading all formats up to it, and keep a file of each in the tests.
+# Increase it when the previous skscale could not read new files, or would read them differently.
+# Keep reading all formats up to it, and keep a file of each in the tests.
 ESTIMATOR_FORMAT = 2
 _KIND = "estimator"
 _SCHEMA = "schema.json"
-# A file says by which protocol of skops it is to be read: none before that of skops 0.16,
-# whose readers are stricter.
+# A file names the skops protocol to read it with. Protocols before that of skops 0.16 are
+# refused, because their readers are less strict.
 _OLDEST_PROTOCOL = 2
-# Bytes may be a pickle, sparse matrices are an archive in the archive, references to what was
-# read before are of older protocols.
+# Bytes may be a pickle, sparse matrices are archives within the archive, and cached nodes belong
+# to older protocols.
 _REFUSED_NODES = {"BytesNode", "BytearrayNode", "SparseMatrixNode", "CachedNode"}
-# skops trusts these, and compiled code follows their indices unchecked.
+# skops trusts these modules, but their compiled code does not check the indices in them.
 _UNCHECKED = ("sklearn.svm.", "sklearn.tree._tree.")
 _READERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -43,13 +44,13 @@ _READERS = {
 def save(estimator, path):
     """Write an estimator, a pipeline or a search to a file, without pickle.
 
-    The file holds arrays and plain values, and is written as a whole or not at all. It is read
-    back before it takes the place of another. Needs skops: `pip install skscale[serve]`.
+    The file holds arrays and plain values. The content is read back before it is written, and
+    the file is written atomically. Needs skops: `pip install skscale[serve]`.
 
     Parameters
     ----------
     estimator : estimator
-        Of skscale or scikit-learn, fitted or not.
+        An estimator of skscale or scikit-learn, fitted or not.
     path : str or path-like
 
     Raises
@@ -57,8 +58,8 @@ def save(estimator, path):
     ImportError
         If skops is not installed.
     TypeError
-        If it is no estimator, or holds what cannot be read again: a function without a name of
-        its own, a type that cannot be imported, bytes, or a sparse matrix.
+        If it is not an estimator, or contains something that cannot be read back: a lambda or
+        local function, a type that cannot be imported, bytes, or a sparse matrix.
 
     Examples
     --------
@@ -86,10 +87,10 @@ def save(estimator, path):
     try:
         content = skops.dumps(estimator)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they are for who loads it
+            warnings.simplefilter("ignore")  # warnings meant for loading
             held = {*_check_archive(content), *skops.get_untrusted_types(data=content)}
             _construct(skops, content, held)
-    except Exception as error:  # whatever skops says of it
+    except Exception as error:  # skops raises many types
         raise TypeError(
             f"This {type(estimator).__name__} cannot be kept in a file without pickle: "
             f"{error}. Expected arrays, plain values, and types and functions that can be "
@@ -100,17 +101,17 @@ def save(estimator, path):
 
 
 def load(path, trusted=()):
-    """Read what `skscale.save` wrote. Nothing is constructed before all of it is audited.
+    """Read a file of `skscale.save`. All of it is audited before anything is constructed.
 
-    Needs skops: `pip install skscale[serve]`. The hash in the file finds damage; it does not
-    say who wrote the file.
+    Needs skops: `pip install skscale[serve]`. The checksum in the file detects damage; it does
+    not authenticate the author.
 
     Parameters
     ----------
     path : str or path-like
     trusted : list of (str or type), default=()
-        Types to trust beside `skscale.TRUSTED_TYPES` and what skops trusts: your own modules
-        and functions. Trust only what you know: their code is what will be executed.
+        Types and functions to trust beside `skscale.TRUSTED_TYPES` and those of skops, such as
+        your own modules. Their code will be executed: trust only code that you know.
 
     Returns
     -------
@@ -119,8 +120,8 @@ def load(path, trusted=()):
     Raises
     ------
     InvalidFileError
-        If the file is damaged, holds something else, is of another format, or holds types that
-        are not trusted, which are named.
+        If the file is damaged, is of another kind or format, or holds untrusted types, which
+        the message names.
     ImportError
         If skops is not installed.
     OSError
@@ -144,7 +145,7 @@ def load(path, trusted=()):
         return _construct(skops, bytes(content), names)
     except container.InvalidFileError as error:
         raise container.InvalidFileError(f"{os.fspath(path)!r} {error}") from None
-    except Exception as error:  # whatever comes of what others wrote
+    except Exception as error:  # foreign content may raise anything
         raise container.InvalidFileError(
             f"{os.fspath(path)!r} holds no estimator that can be read, though its hash is "
             f"right: {type(error).__name__}: {error}. Expected a file that skscale.save wrote, "
@@ -170,7 +171,7 @@ def _names_of(trusted):
             f"trusted must be a list of types or of their names, got {trusted!r}. Pass "
             'trusted=["package.module.Name"].'
         )
-    # A type has one name, wherever it was imported from.
+    # The name of a type does not depend on the module it was imported from.
     return [
         kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
         for kind in trusted
@@ -180,7 +181,7 @@ def _names_of(trusted):
 def _construct(skops, content, trusted):
     trusted = {*TRUSTED_TYPES, *trusted}
     unknown = _check_archive(content) - trusted
-    if not unknown:  # else skops need not see the file
+    if not unknown:  # else skops does not need to read the file
         unknown = set(skops.get_untrusted_types(data=content)) - trusted
     if unknown:
         names = ", ".join(sorted(unknown))
@@ -196,14 +197,14 @@ def _construct(skops, content, trusted):
 
 
 def _check_archive(content):
-    """Refuse an archive that takes more room than its file; see `_check_schema`."""
+    """Refuse an archive that needs more space than its file; see `_check_schema`."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = archive.infolist()
         names = [member.filename for member in members]
         expect(len(set(names)) == len(names), "members of different names")
         is_stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
         expect(is_stored, "members that are not compressed")
-        # Members may lie over one another.
+        # Members of a hostile archive may overlap.
         total = sum(member.file_size for member in members)
         expect(total <= len(content), "members within the file")
         for member in members:
@@ -227,12 +228,12 @@ def _check_array(archive, member):
 
 
 def _check_schema(schema):
-    """Refuse what skops would follow for too long, or read too loosely.
+    """Refuse schemas that skops would expand for too long or read too loosely.
 
     Returns
     -------
     set of str
-        Types that skops trusts, and we do not.
+        Types that skops trusts but skscale does not.
     """
     protocol = schema["protocol"]
     expect(type(protocol) is int and protocol >= _OLDEST_PROTOCOL, "a protocol from 2 on")
@@ -254,7 +255,7 @@ def _parts_of(value):
 
 
 def _find_nodes(schema):
-    """Return the nodes of a schema, and how many values it has in all."""
+    """Return the nodes of a schema and its total number of values."""
     nodes, n_values, waiting = [], 0, [schema]
     while waiting:
         value = waiting.pop()
@@ -266,10 +267,10 @@ def _find_nodes(schema):
 
 
 def _expand(schema, nodes):
-    """Return how many values a schema has where nodes of one number stand for one another.
+    """Return the number of values of a schema with its references expanded.
 
-    skops takes the first of them for all, and walks through it each time: a few that hold one
-    another twice would take for ever.
+    skops replaces all nodes of one id by the first, and walks through it each time. A few nodes
+    that contain each other twice would take practically forever.
     """
     of_number, sizes = {}, {}
     for node in nodes:
@@ -292,7 +293,7 @@ def _expand(schema, nodes):
 
 
 def _check_networks(estimator):
-    """Refuse predictors whose parts do not fit one another, or claim more than they hold."""
+    """Refuse predictors with inconsistent parts, or parts that claim more than they hold."""
     seen, waiting, predictors = set(), [estimator], []
     while waiting:
         thing = waiting.pop()
@@ -316,7 +317,7 @@ def _check_networks(estimator):
 
 
 def _check_attributes(part):
-    """Refuse attributes that would stand before a method, such as `check`."""
+    """Refuse attributes that would hide a method, such as `check`."""
     own = {field.name for field in fields(part)}
     hidden = {name for name in vars(part) if name not in own and hasattr(type(part), name)}
     expect(not hidden, f"no attributes {sorted(hidden)}")

@@ -1,4 +1,4 @@
-"""Freezing: fitted estimators and pipelines of scikit-learn as predictors of NumPy alone."""
+"""Conversion of fitted estimators and scikit-learn pipelines to NumPy-only predictors."""
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -27,32 +27,31 @@ _NETWORKS = (ScaledMLPClassifier, ScaledMLPRegressor)
 
 
 def freeze(estimator):
-    """Make a predictor that needs NumPy alone.
+    """Make a predictor that needs only NumPy.
 
-    It predicts what the estimator predicts, to 1e-6. scikit-learn, SciPy and torch need not be
-    installed where it is loaded. Preprocessing is taken along where it is scikit-learn's own:
-    StandardScaler, MinMaxScaler, RobustScaler, MaxAbsScaler, OneHotEncoder, OrdinalEncoder,
-    SimpleImputer, ColumnTransformer, Pipeline, "passthrough" and FunctionTransformer without a
-    function.
+    Its predictions agree with the estimator's to 1e-6. It can be loaded without scikit-learn,
+    SciPy and torch. These preprocessing steps of scikit-learn are included: StandardScaler,
+    MinMaxScaler, RobustScaler, MaxAbsScaler, OneHotEncoder, OrdinalEncoder, SimpleImputer,
+    ColumnTransformer, Pipeline, "passthrough" and FunctionTransformer without a function.
 
     Parameters
     ----------
     estimator : estimator
         A fitted ScaledMLPClassifier or ScaledMLPRegressor, a pipeline that ends in one, or a
-        search (anything with `best_estimator_`) that found one of these.
+        search (any object with `best_estimator_`) over one of these.
 
     Returns
     -------
     Predictor
-        That of the estimator itself (`predictor_`), or of the pipeline. With `predict`,
-        `predict_proba` of a classifier, and `save`.
+        The `predictor_` of the estimator, or a predictor of the whole pipeline. It has
+        `predict`, `save` and, for a classifier, `predict_proba`.
 
     Raises
     ------
     NotFittedError
-        If something is not fitted.
+        If a step or the network is not fitted.
     TypeError
-        If a step is not among those above, or does what is not supported.
+        If a step is not listed above, or has an unsupported setting.
 
     Examples
     --------
@@ -106,7 +105,7 @@ def _unwrap(estimator):
 
 
 def _steps_of(estimator):
-    """Return the steps of a pipeline, those of pipelines in it too."""
+    """Return the steps of a pipeline, with nested pipelines flattened."""
     estimator = _unwrap(estimator)
     if type(estimator) is not Pipeline:
         return [estimator]
@@ -118,7 +117,7 @@ def _convert_all(steps):
 
 
 def _convert(step):
-    """Return what a step of scikit-learn does, or None where it does nothing."""
+    """Convert a step of scikit-learn; None if it does nothing."""
     if step is None or (isinstance(step, str) and step == "passthrough"):
         return None
     step = _unwrap(step)
@@ -192,7 +191,7 @@ def _convert_imputer(step):
     fill = np.asarray(step.statistics_)
     is_empty = np.array([value != value for value in fill.tolist()], dtype=bool)
     kept = np.arange(len(fill)) if step.keep_empty_features else np.flatnonzero(~is_empty)
-    # Private: the type of what it was fitted on decides as what X is read.
+    # Private: the dtype of the training data decides the dtype to which X is converted.
     if step._fit_dtype.kind == "O":
         reads = "objects"
     else:
@@ -209,7 +208,7 @@ def _convert_imputer(step):
 
 
 def _plain(value, step):
-    """Return a value as one of Python's own; all that is missing is NaN or None."""
+    """Convert a value to a plain Python value; a missing one to NaN or None."""
     if type(value).__name__ == "NAType":
         return float("nan")
     value = value.item() if isinstance(value, np.generic) else value
@@ -219,7 +218,7 @@ def _plain(value, step):
 
 
 def _rank(known, rare):
-    """Return the code of each category: those that are rare have the last in common."""
+    """Return the code of each category; infrequent categories share the last code."""
     rare = set() if rare is None else {_key(value) for value in rare}
     codes, n = [], 0
     for value in known:
@@ -237,17 +236,17 @@ def _known_of(encoder, place):
     if categories.dtype.kind in "mM":
         _refuse(encoder, "times as categories", "Make strings of them, or numbers.")
     known = [_plain(value, encoder) for value in categories.tolist()]
-    if not hasattr(encoder, "infrequent_categories_"):  # none are taken together
+    if not hasattr(encoder, "infrequent_categories_"):  # no infrequent categories
         return known, None
     rare = encoder.infrequent_categories_[place]
     return known, None if rare is None else [_plain(value, encoder) for value in rare.tolist()]
 
 
 def _look_up(known, codes, unknown):
-    """Return the Lookup of a column; None is NaN where only that was seen.
+    """Return the Lookup of a column; None counts as NaN if only NaN was seen.
 
-    To scikit-learn it is unknown then. But of a column of words pandas makes NaN of None, also
-    between the steps of a pipeline; JSON and lists have nothing else to say it by.
+    scikit-learn would treat None as an unknown category. But pandas converts None in a string
+    column to NaN, also between the steps of a pipeline, and JSON has only None for NaN.
     """
     is_nan = [value != value for value in known]
     if any(is_nan) and None not in known:
@@ -282,7 +281,7 @@ def _convert_ordinal(step):
     lookups = []
     for place in range(len(step.categories_)):
         known, rare = _known_of(step, place)
-        # A missing value is no category: it has a number of its own.
+        # A missing value is not a category: it has its own number.
         there = [value for value in known if value == value]
         codes = dict(zip(map(_key, there), _rank(there, rare)[0], strict=True))
         missing = float(step.encoded_missing_value)
@@ -296,7 +295,7 @@ def _convert_columns(step):
         _refuse(step, "transformer_weights", "Leave them out: a network learns its weights.")
     columns, chains = [], []
     for name, inner, _ in step.transformers_:
-        # Private: where the columns stand that were chosen by name, mask, slice or function.
+        # Private: the indices of columns selected by name, mask, slice or function.
         places = np.asarray(step._transformer_to_input_indices[name], dtype=np.intp)
         if not len(places) or (isinstance(inner, str) and inner == "drop"):
             continue

@@ -1,4 +1,4 @@
-"""Files of predictors that need NumPy alone."""
+"""Files of predictors that need only NumPy."""
 
 import os
 
@@ -14,7 +14,7 @@ from ..networks.weights import Weights
 from ..storage import container
 from ..storage.tree import expect, unpack
 
-# The dataclasses that a file may hold.
+# Dataclasses that a file may hold.
 PARTS = (
     Arithmetic,
     Branches,
@@ -35,9 +35,10 @@ PARTS = (
 
 
 def load_frozen(path):
-    """Read a predictor that `Predictor.save` wrote. Needs NumPy alone.
+    """Read a predictor that `Predictor.save` wrote. Needs only NumPy.
 
-    Nothing in the file is executed. Its hash finds damage; it does not say who wrote the file.
+    Nothing in the file is executed. Its checksum detects damage; it does not authenticate the
+    author.
 
     Parameters
     ----------
@@ -50,9 +51,9 @@ def load_frozen(path):
     Raises
     ------
     InvalidFileError
-        If the file is damaged, holds something else, or is of another format.
+        If the file is damaged, or of another kind or format.
     OSError
-        If it cannot be read.
+        If the file cannot be read.
 
     Examples
     --------
@@ -76,7 +77,7 @@ def load_frozen(path):
         predictor = make_predictor(**tree)
         expect(isinstance(predictor.network, Dense), "a dense network")
         predictor.check()
-    except Exception as error:  # whatever comes of what others wrote
+    except Exception as error:  # foreign content may raise anything
         raise container.InvalidFileError(
             f"{os.fspath(path)!r} holds no predictor, though its hash is right: {error}. "
             "Expected a file that Predictor.save wrote."

@@ -1,4 +1,4 @@
-"""The types that a file of `skscale.save` may hold: read them before you trust them."""
+"""Types that a file of `skscale.save` may hold. Review the list before you trust it."""
 
 _SCORES = (
     "_classification.accuracy_score",
@@ -45,9 +45,9 @@ _SPLITTERS = (
     "TimeSeriesSplit",
 )
 
-# What `skscale.load` trusts beside what skops does: estimators of scikit-learn, ufuncs, arrays
-# and plain values. All are plain data with methods: none acts when it is constructed, and none
-# hands its content to compiled code unchecked.
+# Types that `skscale.load` trusts beside those of skops (estimators of scikit-learn, ufuncs,
+# arrays and plain values). All are plain data with methods: none runs code when constructed, and
+# none passes unchecked content to compiled code.
 TRUSTED_TYPES = (
     "numpy.dtype",
     "skscale.compression.groups.Distillation",
