@@ -1,27 +1,27 @@
-"""Locks that a forked process finds open.
+"""Locks that are released in a forked process.
 
-Of all threads only the one that forks goes on in the child. A lock that another held stays
-locked there, and whoever asks for it waits for ever.
+Only the thread that forks continues in the child. A lock held by another thread would stay
+locked there forever.
 """
 
 import os
 
 
 def hold_while_forking(lock):
-    """Let no process be forked while another thread holds a lock of a module.
+    """Prevent a fork while another thread holds a module's lock.
 
-    What the lock guards is then whole in the child. Of two locks that are taken one inside the
-    other, the inner one has to be registered first.
+    The state guarded by the lock is then consistent in the child. Of two nested locks, register
+    the inner one first.
 
     Parameters
     ----------
     lock : Lock or RLock
-        Held for less than anybody would mind to wait.
+        Should be held only briefly.
 
     Returns
     -------
     Lock or RLock
-        The same.
+        The same lock.
     """
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(

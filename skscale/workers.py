@@ -1,4 +1,4 @@
-"""The processes of a parallel search: which GPU is whose, and that none outlives its parent."""
+"""Worker processes of a parallel search: their GPU, and their end with the parent process."""
 
 import multiprocessing
 import os
@@ -15,9 +15,9 @@ _watcher = None
 
 
 def worker_number():
-    """Return the number of this worker among its parent's, or None outside a worker process.
+    """Return the number of this worker process, or None in any other process.
 
-    joblib's processes, and those of pools of multiprocessing, have it in their names. Others
+    Processes of joblib and of multiprocessing pools have it in their names. Other processes
     are the user's own.
     """
     if get_active_backend()[0].nesting_level == 0:
@@ -27,9 +27,9 @@ def worker_number():
 
 
 def gpu_of_worker(n_gpus):
-    """Return the index of the GPU that this process trains on; None is torch's current one.
+    """Return the index of the GPU for this process; None is torch's current one.
 
-    The workers of a search take the GPUs in turn.
+    The workers of a search are assigned to the GPUs in turn.
 
     Parameters
     ----------
@@ -44,16 +44,16 @@ def gpu_of_worker(n_gpus):
 
 
 def end_with_parent():
-    """See to it that a worker process ends soon after its parent, however that ended.
+    """Make a worker process exit soon after its parent ends for any reason.
 
-    joblib's workers wait for work that will never come for minutes, and a GPU's memory is
-    theirs as long as they live. (On Windows, where nobody tells whether a parent lives.)
+    joblib's workers wait minutes for work that will never come, and occupy GPU memory until
+    they exit. (Not on Windows, where there is no check whether the parent lives.)
     """
     global _watcher
     parent = multiprocessing.parent_process()
     if parent is None or worker_number() is None or os.name != "posix":
         return
-    # A fork has its parent's globals, and none of its threads.
+    # A fork copies its parent's globals, but not its threads.
     if _watcher is None or not _watcher.is_alive():
         is_ours = os.getppid() == parent.pid
         _watcher = threading.Thread(
@@ -65,16 +65,16 @@ def end_with_parent():
 def _watch(parent, is_ours):
     while _is_alive(parent, is_ours):
         time.sleep(_SECONDS_BETWEEN_LOOKS)
-    os._exit(1)  # nobody is there to be told of an error
+    os._exit(1)  # no parent left to report an error to
 
 
 def _is_alive(parent, is_ours):
-    # joblib gives its workers no `parent_process().is_alive()`.
+    # joblib's workers have no `parent_process().is_alive()`.
     if os.getppid() == parent:
         return True
     if is_ours:
-        return False  # we were given away, as it ended
-    # It had ended before anybody looked, or it is that of a fork server, which forked us.
+        return False  # the parent ended, and another process adopted us
+    # The parent ended before the first check, or a fork server forked this process.
     try:
         os.kill(parent, 0)
     except ProcessLookupError:
@@ -82,8 +82,8 @@ def _is_alive(parent, is_ours):
     except PermissionError:
         return True
     try:
-        # What has ended keeps its number until its own parent asks for it.
+        # A zombie keeps its process id until its own parent reaps it.
         status = pathlib.Path(f"/proc/{parent}/stat").read_text()
         return status.rpartition(")")[2].split()[0] not in ("Z", "X")
     except (OSError, IndexError):
-        return True  # no Linux
+        return True  # not Linux

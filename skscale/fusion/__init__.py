@@ -1,9 +1,9 @@
 """Fused searches: the networks of one scikit-learn search train together.
 
 - `backend`: the joblib backend "skscale", which runs the jobs of a search in threads.
-- `rendezvous`: where the tasks of these threads become one list for the engine.
+- `rendezvous`: the meeting point where the tasks of these threads become one list.
 - `sharing`: equal arrays of many tasks, stored once.
-- `admission`: the number of jobs in flight, by the memory that earlier ones hold.
+- `admission`: number of jobs in flight, by the measured memory of earlier ones.
 - `memory`: free and resident memory of the process.
 """
 

@@ -1,8 +1,8 @@
-"""The joblib backend `"skscale"`: every job a thread, every fit at one rendezvous.
+"""joblib backend `"skscale"`: each job in a thread, all fits at one rendezvous.
 
 `joblib.parallel_config(backend="skscale")` runs unmodified scikit-learn searches,
-cross-validations and ensembles; their jobs meet at the `Rendezvous` of the outermost
-call. `n_jobs` is ignored: memory is the limit.
+cross-validations and ensembles. Their jobs meet at the `Rendezvous` of the outermost call.
+`n_jobs` is ignored: memory is the limit.
 """
 
 import warnings
@@ -14,23 +14,23 @@ from joblib.parallel import FallbackToBackend, ParallelBackendBase
 
 from .rendezvous import Call, Rendezvous, _thread, current_job
 
-# Seconds that an interrupted call waits for its threads. Training ends within a step;
-# what others compute cannot be interrupted.
+# Seconds that an interrupted call waits for its threads. Training ends within a step; other
+# code cannot be interrupted.
 _CANCEL_TIMEOUT = 5.0
 
 
 class FusedBackend(ParallelBackendBase):
-    """Run jobs in threads whose networks are trained together.
+    """joblib backend that runs jobs in threads and trains their networks together.
 
     Parameters
     ----------
     max_in_flight : int, default=512
-        Jobs that are in flight at once.
+        Largest number of jobs in flight at once.
     max_bytes : int or None, default=None
         Memory in bytes that the jobs in flight may hold together. None is half of the
-        memory that is free when a call begins.
+        free memory at the start of a call.
     nesting_level : int or None
-        joblib's.
+        Nesting level of joblib.
     """
 
     supports_retrieve_callback = True
@@ -50,7 +50,7 @@ class FusedBackend(ParallelBackendBase):
         self._guard = None
 
     def configure(self, n_jobs=1, parallel=None, **options):
-        """Give each Parallel a backend of its own, which knows its call in any thread."""
+        """Give each Parallel its own backend, which stores its call for all threads."""
         if self.parallel is None:
             own = FusedBackend(self.max_in_flight, self.max_bytes, self.nesting_level)
             own.parallel = parallel
@@ -58,14 +58,14 @@ class FusedBackend(ParallelBackendBase):
         return super().configure(n_jobs, parallel, **options)
 
     def effective_n_jobs(self, n_jobs):
-        """Return `max_in_flight`, whatever `n_jobs` is: jobs are cut as finely as can be."""
+        """Return `max_in_flight` for any `n_jobs`, so that joblib splits jobs finely."""
         if n_jobs == 0:
             raise ValueError("n_jobs == 0 in Parallel has no meaning")
-        # One would mean: no backend at all.
+        # For 1, joblib would not use the backend.
         return max(2, self.max_in_flight)
 
     def get_nested_backend(self):
-        """Return a backend of the same rendezvous for the calls that a job makes."""
+        """Return a backend with the same rendezvous for calls from within a job."""
         nested = FusedBackend(
             self.max_in_flight, self.max_bytes, nesting_level=(self.nesting_level or 0) + 1
         )
@@ -75,7 +75,7 @@ class FusedBackend(ParallelBackendBase):
         """Begin a call: its caller counts as running until it collects results."""
         parent = current_job()
         if parent is None:
-            # Inside another backend's worker the cores belong to its other workers too.
+            # Inside another backend's worker, the cores are shared with its other workers.
             is_alone = not self.nesting_level
             rendezvous = Rendezvous(
                 most_running=cpu_count() if is_alone else 1,
@@ -87,8 +87,8 @@ class FusedBackend(ParallelBackendBase):
             rendezvous = parent.call.rendezvous
         call = Call(rendezvous, parent)
         if parent is None and not self.parallel.return_generator:
-            # scikit-learn sets and restores the warning filters in each job; interleaved,
-            # the last to restore them decides. The caller's own shall be as they were.
+            # scikit-learn sets and restores the warning filters in each job. Interleaved jobs
+            # would restore each other's filters, so the caller's are saved here.
             self._guard = warnings.catch_warnings()
             self._guard.__enter__()
         self._call = call
@@ -107,7 +107,7 @@ class FusedBackend(ParallelBackendBase):
 
     @contextmanager
     def retrieval_context(self):
-        """While a caller collects results it is blocked on its jobs."""
+        """Mark the caller as blocked on its jobs while it collects results."""
         call = self._call
         call.rendezvous.collect(call)
         try:

@@ -1,4 +1,4 @@
-"""How much memory there is, and how much this process holds."""
+"""Free memory of the machine, and memory of this process."""
 
 import contextlib
 import ctypes
@@ -6,12 +6,12 @@ import os
 import pathlib
 import sys
 
-# Where the system does not say: little enough for a laptop.
+# Assumption if the system does not report it: small enough for a laptop.
 _FREE_IF_UNKNOWN = 4 << 30
 
 
 def resident_bytes():
-    """Return the memory that this process holds, in bytes, or None if the system hides it."""
+    """Return the memory that this process holds, in bytes, or None if it is not reported."""
     try:
         pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
     except (OSError, ValueError, IndexError):
@@ -20,7 +20,7 @@ def resident_bytes():
 
 
 def peak_bytes():
-    """Return the most memory that this process ever held, in bytes, or None."""
+    """Return the peak memory of this process, in bytes, or None."""
     try:
         import resource
     except ImportError:  # Windows
@@ -30,9 +30,9 @@ def peak_bytes():
 
 
 def release_free():
-    """Give memory that was freed back to the system, where the C library can be asked to.
+    """Return freed memory to the system, if the C library supports it.
 
-    glibc keeps freed arrays of up to 32 MB in the arenas of the threads that made them.
+    glibc retains freed arrays of up to 32 MB in the arenas of the threads that made them.
     """
     if sys.platform != "linux":
         return
@@ -41,10 +41,10 @@ def release_free():
 
 
 def free_bytes():
-    """Return the memory that this process can still get, in bytes.
+    """Return the memory that this process can still allocate, in bytes.
 
-    What the machine has available, or the control group of a container allows, whichever
-    is less.
+    This is the smaller of the machine's available memory and the rest of a container's
+    control group limit.
     """
     candidates = [c for c in (_available(), _left_in_control_group()) if c is not None]
     return min(candidates, default=_FREE_IF_UNKNOWN)
@@ -68,5 +68,5 @@ def _left_in_control_group():
     try:
         limit = int((folder / "memory.max").read_text())
         return max(0, limit - int((folder / "memory.current").read_text()))
-    except (OSError, ValueError):  # no such group, or no limit ("max")
+    except (OSError, ValueError):  # no control group, or no limit ("max")
         return None

@@ -1,24 +1,24 @@
-"""The rendezvous: fits of many threads become one list of tasks.
+"""Rendezvous of many threads, whose fits become one list of tasks.
 
-The jobs of a parallel run (the candidates and folds of a search, say) run in a thread
-each. A job that has a network to train hands its task to the `Rendezvous` and waits. When
-nothing in flight runs any more, the tasks that wait are trained as one list, in the
-thread of one of them, and the jobs go on. A job is in one of these states:
+The jobs of a parallel run (the candidates and folds of a search, for example) run in a thread
+each. A job with a network to train hands its task to the `Rendezvous` and waits. When no job in
+flight runs any more, all waiting tasks are trained as one list, in the thread of one of them,
+and the jobs continue. A job is in one of these states:
 
-- queued: not started; it is started when few enough run and memory allows;
-- running: executing its own code; at most as many as there are cores are let run;
+- queued: not started; it starts when few enough run and memory allows;
+- running: executing its own code; at most one job per core is started;
 - waiting: its task is at the rendezvous;
-- trained: its network is there, and it will run as soon as a core is free;
-- blocked: on a result that other jobs make (a nested parallel call, a cache). A blocked
-  job neither runs nor is in flight, so that those it depends on get its place.
+- trained: its network is ready, and it will run as soon as a core is free;
+- blocked: on a result of other jobs (a nested parallel call, a cache). A blocked job is neither
+  running nor in flight, so that the jobs it depends on get its place.
 
-The caller of the run counts as running while it hands out jobs, and as blocked while it
+The caller of the run counts as running while it submits jobs, and as blocked while it
 collects results.
 
 Jobs are admitted by memory: see `admission`.
 
-No lock of another's can hang the rendezvous: if nothing at all happens for `PATIENCE`
-seconds, what waits is trained and what is ready goes on, whatever still runs.
+A lock in other code cannot hang the rendezvous: if nothing happens for `PATIENCE` seconds,
+waiting tasks are trained and trained jobs continue, even if others still run.
 """
 
 import collections
@@ -41,7 +41,7 @@ PATIENCE = 10.0
 _thread = threading.local()
 
 if hasattr(os, "register_at_fork"):
-    # A process that a job forks is no job: those that it would wait for are not in it.
+    # A process that a job forks is not a job: the other jobs do not exist in it.
     os.register_at_fork(after_in_child=lambda: vars(_thread).clear())
 
 
@@ -57,12 +57,12 @@ def fit_number():
 
 
 def train_together(tasks):
-    """Train tasks: with those of other jobs where this thread is one, else by themselves.
+    """Train tasks, with those of other jobs if this thread runs a job, else alone.
 
     Parameters
     ----------
     tasks : list of Task
-        Emptied, so that nobody but the engine holds them.
+        Emptied, so that only the engine holds the tasks.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def train_together(tasks):
 
 @contextmanager
 def blocked():
-    """While this block waits for what another job makes, the others go on without it."""
+    """Let other jobs continue while this block waits for a result of one of them."""
     job = current_job()
     if job is None:
         yield
@@ -98,24 +98,24 @@ def blocked():
 
 
 def unblock(job):
-    """What a blocked job (None is none) waits for is there: it counts as running again."""
+    """Mark a blocked job (None is none) as running again, once its result is ready."""
     if job is not None:
         job.call.rendezvous.unblock(job)
 
 
 class FusedRun:
-    """What one parallel run has trained.
+    """Record of the networks trained in one parallel run.
 
     Attributes
     ----------
     stack_sizes : list of int
-        Networks in each stack, in the order in which training began.
+        Number of networks in each stack, in order of the start of training.
     n_gathered : list of int
-        Tasks that were gathered at the rendezvous each time.
+        Number of tasks gathered at the rendezvous each time.
     most_in_flight : int
         Largest number of jobs in flight at once.
     n_kept : int
-        Networks that were not trained, since `memory` had them.
+        Number of networks loaded from the cache (`memory`) instead of trained.
     training_seconds : float
         Time spent training.
     """
@@ -129,7 +129,7 @@ class FusedRun:
 
     @property
     def n_fits(self):
-        """int: networks trained."""
+        """int: number of trained networks."""
         return sum(self.stack_sizes)
 
     def __repr__(self):
@@ -141,12 +141,12 @@ class FusedRun:
 
 
 def last_fused_run():
-    """Return what the last parallel run of this thread has trained.
+    """Return the record of the last parallel run of this thread.
 
     Returns
     -------
     FusedRun or None
-        None where this thread has trained nothing with `backend="skscale"` yet.
+        None if this thread has not trained anything with `backend="skscale"` yet.
 
     Examples
     --------
@@ -178,7 +178,7 @@ class Call:
         self.rendezvous = rendezvous
         self.parent = parent
         self.level = 0 if parent is None else parent.level + 1
-        # The thread of a nested call is its parent job's.
+        # A nested call runs in the thread of its parent job.
         self.caller = Party(self) if parent is None else parent
         self.jobs = []
         self.n_unfinished = 0
@@ -191,12 +191,12 @@ class Call:
         return self._is_cancelled or above
 
     def cancel(self):
-        """Mark this call and those below it as cancelled."""
+        """Mark this call and its nested calls as cancelled."""
         self._is_cancelled = True
 
 
 class Party:
-    """What counts as running or not: a job, or the caller of a run."""
+    """Participant that counts as running or not: a job, or the caller of a run."""
 
     def __init__(self, call):
         self.call = call
@@ -204,7 +204,7 @@ class Party:
 
 
 class Job(Party):
-    """One function to run in a thread of its own.
+    """Function to run in a separate thread.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ class Job(Party):
     callback : callable
         Called with the outcome, a pair (result, error).
     number : int
-        Jobs are started in this order.
+        Order in which jobs start.
     """
 
     def __init__(self, call, function, callback, number):
@@ -226,17 +226,17 @@ class Job(Party):
         self.thread = None
 
     def __lt__(self, other):
-        # Deeper ones first: those above wait for them.
+        # Deeper jobs first, since the jobs above wait for them.
         return (-self.level, self.number) < (-other.level, other.number)
 
     def start(self):
-        """Run in a new thread."""
+        """Run the job in a new thread."""
         thread = threading.Thread(target=self._run, name="skscale-job", daemon=True)
         thread.start()
         self.thread = thread
 
     def drop(self, error):
-        """End without having run; its caller is told, for else it would wait for ever."""
+        """End the job without running it, and notify its caller, which would wait forever."""
         self.function = None
         callback, self.callback = self.callback, None
         callback((None, error))
@@ -249,7 +249,7 @@ class Job(Party):
             outcome = (None, error)
         self.function = None
         try:
-            # While it counts as running: what it submits is queued before anybody looks.
+            # Still counted as running, so that jobs it submits are queued before training.
             self.callback(outcome)
         finally:
             self.callback = None
@@ -259,7 +259,7 @@ class Job(Party):
 
 
 class _Entry:
-    # The tasks of a job at the rendezvous.
+    # Tasks of a job at the rendezvous.
     def __init__(self, job, tasks):
         self.job = job
         self.tasks = tasks
@@ -269,18 +269,18 @@ class _Entry:
 
 
 class Rendezvous:
-    """Where the jobs of one run meet.
+    """Meeting point of the jobs of one run.
 
     Parameters
     ----------
     most_running : int
-        Jobs that run their own code at once.
+        Largest number of jobs that run their own code at once.
     n_threads : int
-        Threads that training may use.
+        Number of threads for training.
     max_in_flight : int
-        Jobs in flight at once.
+        Largest number of jobs in flight at once.
     max_bytes : int or None
-        Memory that the jobs in flight may hold; None is half of what is free.
+        Memory that the jobs in flight may hold; None is half of the free memory.
     """
 
     def __init__(self, most_running, n_threads, max_in_flight, max_bytes):
@@ -301,10 +301,10 @@ class Rendezvous:
         self._changed = time.monotonic()
         self._arrays = SharedArrays()
 
-    # Calls and jobs, from the backend.
+    # Calls and jobs, called by the backend.
 
     def open(self, call):
-        """A call begins: its caller counts as running."""
+        """Begin a call: its caller counts as running."""
         with self._lock:
             if call.parent is None:
                 self._set_running(call.caller, True)
@@ -323,7 +323,7 @@ class Rendezvous:
         return job
 
     def close(self, call):
-        """A call has ended: wait for its threads, and count its caller out."""
+        """End a call: wait for its threads, and stop counting its caller as running."""
         for job in call.jobs:
             if job.thread is not None and not call.is_cancelled:
                 job.thread.join()
@@ -333,7 +333,7 @@ class Rendezvous:
             self._advance()
 
     def cancel(self, call, timeout):
-        """End all jobs of a call and below it; wait for their threads."""
+        """Cancel all jobs of a call and its nested calls; wait for their threads."""
         deadline = time.monotonic() + timeout
         with self._lock:
             call.cancel()
@@ -352,29 +352,29 @@ class Rendezvous:
                 job.thread.join(max(0.0, deadline - time.monotonic()))
 
     def collect(self, call):
-        """The caller waits for its jobs."""
+        """Mark the caller as blocked on its jobs."""
         with self._lock:
             if call.n_unfinished:
                 self._block(call.caller)
         self._report_dropped()
 
     def block(self, party):
-        """A party waits for what other jobs make."""
+        """Mark a party as blocked on a result of other jobs."""
         with self._lock:
             self._block(party)
         self._report_dropped()
 
     def unblock(self, party):
-        """A party goes on."""
+        """Mark a party as running and in flight."""
         with self._lock:
             self._set_running(party, True)
             self._set_in_flight(party, True)
 
     def finish(self, job, is_failed):
-        """A job has ended."""
+        """End a job."""
         with self._lock:
             if not self.run.n_gathered:
-                # Nothing to train so far, and nothing to measure: one job a core.
+                # Nothing trained yet, so nothing measured: admit one job per core.
                 self._admission.admit(self._most_running)
             self._count_out(job, is_failed)
             self._set_running(job, False)
@@ -382,20 +382,20 @@ class Rendezvous:
             self._advance()
         self._report_dropped()
 
-    # Training, from the jobs' threads.
+    # Training, called in the jobs' threads.
 
     def count_kept(self, n):
-        """Note how many networks need no training."""
+        """Add to the number of networks that come from the cache."""
         with self._lock:
             self.run.n_kept += n
 
     def train(self, job, tasks):
-        """Wait until the tasks are trained; return what came of them."""
+        """Wait until the tasks are trained; return their networks or errors."""
         for task in tasks:
             self._arrays.share(task)
         entry = _Entry(job, list(tasks))
         del task
-        tasks.clear()  # the entry alone holds them
+        tasks.clear()  # only the entry holds them
         with self._lock:
             if job.call.is_cancelled or self._cancel.is_set():
                 raise CancelledError
@@ -442,19 +442,19 @@ class Rendezvous:
             self._advance()
 
     def _report_dropped(self):
-        # Not under the lock: a callback takes that of its Parallel, which submits under it.
+        # Outside the lock: a callback takes the lock of its Parallel, which submits under it.
         with self._lock:
             dropped, self._dropped = self._dropped, []
         for report in dropped:
             report()
 
-    # The rest runs under the lock.
+    # Below, the caller holds the lock.
 
     def _count_out(self, job, is_failed):
         call = job.call
         call.n_unfinished -= 1
         if call.n_unfinished == 0 or is_failed:
-            # Its caller will go on in a moment: it counts as running already.
+            # Its caller will continue at once, so it counts as running now.
             self._set_running(call.caller, True)
             self._set_in_flight(call.caller, True)
 
@@ -491,7 +491,7 @@ class Rendezvous:
         self._advance()
 
     def _advance(self):
-        """Let run what may run; train when nothing runs."""
+        """Let jobs run within the limits; train when nothing runs."""
         while not self._is_training and self._n_running < self._most_running:
             if self._trained:
                 self._let_go_on(self._trained.popleft())
@@ -505,7 +505,7 @@ class Rendezvous:
                     else:
                         self._admission.lower_limit(self._n_in_flight)
                     continue
-                # Whatever the thread does, it waits for the lock first.
+                # The thread needs the lock to report, so it cannot do so before this.
                 heapq.heappop(self._queue)
                 self._set_running(job, True)
                 self._set_in_flight(job, True)
@@ -515,8 +515,8 @@ class Rendezvous:
             self._begin_training()
 
     def _begin_training(self):
-        # In the order of the jobs, not of their arrival: else the make-up of the stacks, and
-        # with it the last bits of float32, would depend on the scheduler.
+        # Ordered by job, not by arrival: otherwise the composition of the stacks, and with it
+        # the last bits of float32, would depend on the scheduler.
         entries, self._waiting = sorted(self._waiting, key=lambda e: e.job.number), []
         self._is_training = True
         self.run.n_gathered.append(len(entries))
@@ -524,10 +524,10 @@ class Rendezvous:
         entries[0].event.set()
 
     def _admits(self):
-        """Whether the next queued job may start now."""
+        """Return whether the next queued job may start now."""
         if self._n_running == 0:
             if not self._waiting:
-                return True  # nobody else can go on: whatever it takes
+                return True  # no other job can continue, so start at any memory cost
             # The tasks of one job share their arrays.
             own = max(t.n_own_bytes for entry in self._waiting for t in entry.tasks)
             self._admission.measure(max(1, self._n_in_flight), own)

@@ -1,8 +1,8 @@
-"""Equal arrays of many tasks become one array.
+"""Shared storage of equal arrays of many tasks.
 
-The candidates of a fold each cut out and transform their rows for themselves: the same
-numbers, in many copies. Found equal, they are stored on the device once, and the
-candidates of a fold can share their batches.
+The candidates of a fold each select and transform their rows: the same numbers, in many copies.
+Equal arrays are stored on the device once, and the candidates of a fold can share their
+batches.
 """
 
 import threading
@@ -17,9 +17,9 @@ _SAMPLE = 64
 
 
 class SharedArrays:
-    """Replace the arrays of tasks by equal ones seen before.
+    """Registry that replaces the arrays of tasks by equal ones seen before.
 
-    Arrays are known as long as a task that is alive holds them.
+    It knows arrays as long as a living task holds them.
     """
 
     def __init__(self):
@@ -27,7 +27,7 @@ class SharedArrays:
         self._known = {}
 
     def share(self, task):
-        """Replace what the task holds by what is known; count what it holds of its own."""
+        """Replace known arrays of a task, and count the bytes of its own arrays."""
         task.n_own_bytes = 0
         for name in ("X", "targets", "weights", "train_rows", "valid_rows"):
             setattr(task, name, self._share(task, getattr(task, name)))
@@ -51,7 +51,7 @@ class SharedArrays:
             self._known[key] = alive
             for reference in alive:
                 known = reference()
-                # Zeros of either sign are equal and train alike; NaN never comes here.
+                # Zeros of either sign are equal and train alike; NaN does not occur here.
                 if known is not None and (known is array or _are_equal(known, array)):
                     return known
             alive.append(weakref.ref(array))
@@ -59,7 +59,7 @@ class SharedArrays:
 
 
 def _parts(array):
-    # What a sparse array consists of; its shape shows in none of them.
+    # The arrays of a sparse array, and its shape, which they do not contain.
     if issparse(array):
         return array.data, array.indices, array.indptr, np.array(array.shape)
     return (array,)
@@ -70,7 +70,7 @@ def _are_equal(one, other):
 
 
 def _digest(array):
-    # Of a few values; whether arrays are equal, a comparison says.
+    # Hash key from a sample of values; equality is then checked in full.
     flat = array.reshape(-1) if array.flags.c_contiguous else array.ravel(order="K")
     step = max(1, flat.size // _SAMPLE)
     return (array.shape, array.dtype.str, array.flags.c_contiguous, flat[::step].tobytes())

@@ -1,4 +1,4 @@
-"""Categories of a column as codes: learned once, looked up value by value."""
+"""Lookup tables that map the categories of a column to codes."""
 
 import warnings
 from collections import Counter
@@ -10,25 +10,25 @@ import numpy as np
 from ..storage.tree import Part, expect
 from .columns import is_missing
 
-# Categories of fewer rows are infrequent: they share one code, with those that are unknown.
+# Categories with fewer rows are infrequent: they share one code with unknown categories.
 _FEWEST_ROWS = 5
-# Most codes of a column: the most frequent categories, and one for the infrequent.
+# Largest number of codes in a column: the most frequent categories, and one infrequent code.
 _MOST_CODES = 256
 
 
 @dataclass(frozen=True, eq=False)
 class Lookup(Part):
-    """Known values of one column, and the number of each.
+    """Lookup table from the known values of one column to codes.
 
     Parameters
     ----------
     values : list of int, float, bool, str or None
-        Where `missing` is None, None and NaN are values as others are.
+        If `missing` is None, None and NaN are ordinary values.
     codes : float64 ndarray of shape (n_values,)
     unknown : float or None
-        The number of any other value; None refuses it.
+        Code of any other value; None rejects it.
     missing : float or None
-        The number of any missing value; None looks it up like others.
+        Code of any missing value; None looks it up like other values.
     """
 
     values: list
@@ -39,7 +39,7 @@ class Lookup(Part):
     @cached_property
     def _known(self):
         pairs = zip(self.values, self.codes.tolist(), strict=True)
-        # NaN is unlike itself: it has no place in a dict.
+        # NaN does not equal itself, so a dict cannot find it.
         return {value: code for value, code in pairs if value == value}
 
     @cached_property
@@ -48,13 +48,13 @@ class Lookup(Part):
         return next((c for v, c in zip(self.values, codes, strict=True) if v != v), None)
 
     def find(self, column, label):
-        """Return the number of each value of a column.
+        """Return the code of each value of a column.
 
         Parameters
         ----------
         column : list
         label : str
-            What a message calls the column.
+            Name of the column in messages.
 
         Returns
         -------
@@ -63,7 +63,7 @@ class Lookup(Part):
         Raises
         ------
         ValueError
-            If a value can be no category, or is unknown and refused.
+            If a value cannot be a category, or is unknown and rejected.
         """
         known, default, missing = self._known, self.unknown, self.missing
         try:
@@ -90,7 +90,7 @@ class Lookup(Part):
         return np.array(found, dtype=np.float64)
 
     def check(self):
-        """Refuse values and numbers that do not fit one another.
+        """Reject values and codes that do not match.
 
         Raises
         ------
@@ -107,7 +107,7 @@ class Lookup(Part):
 
     @property
     def n_codes(self):
-        """int: codes of values that are known."""
+        """int: number of distinct codes of known values."""
         return len(set(self.codes.tolist()))
 
 
@@ -118,21 +118,21 @@ def learn_categories(column, label):
     ----------
     column : list
     label : str
-        What a message calls the column.
+        Name of the column in messages.
 
     Returns
     -------
     lookup : Lookup
-        Codes are counted from 0, in the order of the categories. The infrequent ones share the
-        last code with all that are unknown, which are -1 where none is infrequent. A missing
-        one is NaN, or unknown where none was missing.
+        Codes count from 0, in the order of the categories. Infrequent categories share the
+        last code with unknown ones. Without infrequent categories, unknown ones get -1. A
+        missing value gets NaN, or the unknown code if the column had no missing value.
     counts : list of int
-        Rows of each category that is infrequent, where all of them are.
+        Number of rows of each category if all are infrequent, else empty.
 
     Raises
     ------
     TypeError
-        If values are of types that cannot be kept: they are named.
+        If values are of unsupported types; the message names them.
     """
     try:
         counts = Counter(value for value in column if not is_missing(value))
@@ -153,7 +153,7 @@ def learn_categories(column, label):
     rows = np.array([counts[value] for value in known], dtype=np.intp)
     is_rare = rows < _FEWEST_ROWS
     if len(rows) - is_rare.sum() + 1 > _MOST_CODES:
-        # Stable, so that of equals those that come first in their order are infrequent.
+        # A stable sort: among equal counts, the first categories become infrequent.
         is_rare[np.argsort(rows, kind="stable")[: 1 - _MOST_CODES]] = True
     n_frequent = int((~is_rare).sum())
     codes = np.where(is_rare, n_frequent, np.cumsum(~is_rare) - 1).astype(np.float64)
@@ -168,12 +168,12 @@ def _plain(value):
 
 
 def warn_of_silent_columns(silent):
-    """Warn of columns of which a network learns nothing.
+    """Warn about columns from which a network learns nothing.
 
     Parameters
     ----------
     silent : dict of str to list of int
-        Of each such column, by its label, the rows of each of its categories.
+        Number of rows of each category, by the label of the column.
     """
     if not silent:
         return

@@ -1,8 +1,8 @@
-"""Containers of rows, read as arrays: NumPy, lists, pandas, polars, pyarrow, SciPy, torch.
+"""Readers of row containers: NumPy, lists, pandas, polars, pyarrow, SciPy, torch.
 
-A table is a two-dimensional array, a sparse array in CSR form, or `Columns`: those of a frame,
-each an array of its own type. This is the only code that knows containers. Libraries are told
-by what their objects have, so that none needs to be installed.
+A table is a two-dimensional array, a sparse CSR array, or `Columns`: the columns of a frame,
+each an array with its own type. Only this module knows about containers. It recognizes
+libraries by the attributes of their objects, so none needs to be installed.
 """
 
 import datetime
@@ -11,15 +11,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
-# Up to so many rows are read and encoded in a shorter way, and a frame of pandas by rows.
+# Up to this number of rows, a faster path reads and encodes them, and reads pandas by rows.
 FEW_ROWS = 64
-# Beyond it float64 does not hold every integer.
+# Above it, float64 cannot represent every integer.
 LARGEST_EXACT = 1 << 53
-# As dtypes: to compare one with a type takes NumPy twice as long.
+# Stored as dtypes: NumPy takes twice as long to compare a dtype with a type.
 FLOAT64 = np.dtype(np.float64)
 _PLAIN_FLOATS = (FLOAT64, np.dtype(np.float32))
 _LARGEST_FLOAT32 = np.finfo(np.float32).max
-# Numbers whose squares sum to less are neither infinite nor too large for float32.
+# If the sum of squares is below, all numbers are finite and fit float32.
 _LARGEST_SQUARES = 1e76
 _TIMES = (
     datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64,
@@ -28,19 +28,19 @@ _CATEGORY_DTYPES = ("category", "categorical", "enum", "dictionary")
 
 
 class Columns:
-    """Columns of a frame, each an array of its own type.
+    """Columns of a frame, each an array with its own type.
 
     Parameters
     ----------
     columns : list of ndarray of shape (n_rows,) or None
-        None stands for a column that is not read.
+        None stands for a column that is not used.
     n_rows : int
     names : list of str or None, default=None
         For messages.
     block : ndarray of shape (n_rows, n_columns) or None, default=None
-        All of them as one array, where they have one type.
+        All columns as one array, if they share one type.
     dtypes : list of str or None, default=None
-        Names of the types that the frame has for them.
+        Names of the column types in the frame.
     """
 
     def __init__(self, columns, n_rows, names=None, block=None, dtypes=None):
@@ -51,19 +51,19 @@ class Columns:
         self.shape = (n_rows, len(columns))
 
     def take(self, places):
-        """Return some of the columns."""
+        """Select columns."""
         names = None if self.names is None else [self.names[place] for place in places]
         return Columns([self.columns[place] for place in places], self.shape[0], names)
 
     def rows(self, rows):
-        """Return some of the rows, by a slice or indices."""
+        """Select rows by a slice or indices."""
         columns = [None if c is None else c[rows] for c in self.columns]
         block = None if self.block is None else self.block[rows]
         n_rows = len(range(*rows.indices(self.shape[0]))) if type(rows) is slice else len(rows)
         return Columns(columns, n_rows, self.names, block)
 
     def join(self):
-        """Return them as one array, of objects where no other type holds all."""
+        """Return the columns as one array, of objects if no other type fits all."""
         if self.block is not None:
             return self.block
         if not self.columns:
@@ -75,12 +75,12 @@ class Columns:
 
 
 def take(table, places):
-    """Return some columns of a table."""
+    """Select columns of a table."""
     return table.take(places) if isinstance(table, Columns) else table[:, places]
 
 
 def rows_of(table, rows):
-    """Return some rows of a table, by a slice or indices."""
+    """Select rows of a table by a slice or indices."""
     return table.rows(rows) if isinstance(table, Columns) else table[rows]
 
 
@@ -101,32 +101,32 @@ def column_of(table, place):
 
 
 def label_of(table, place):
-    """Return what a message calls a column."""
+    """Return the name of a column in messages."""
     names = table.names if isinstance(table, Columns) else None
     return f"Column {place if names is None else names[place]!r} of X"
 
 
 def read_table(X, known=None, *, is_exact=False, keeps_types=False, n_dims=2):
-    """Return rows in any container as a table.
+    """Read rows in any container as a table.
 
     Parameters
     ----------
     X : array-like, frame or sparse matrix of shape (n_rows, n_columns)
     known : list of str or None, default=None
-        Names of columns that need no check.
+        Column names that need no check.
     is_exact : bool, default=False
-        Whether integers among floats lose no digits.
+        Whether integers among floats keep all digits.
     keeps_types : bool, default=False
-        Whether the columns of a frame keep their types, also where a few rows are read faster
-        as objects.
+        Whether frame columns keep their types, even where reading a few rows as objects is
+        faster.
     n_dims : int or None, default=2
-        Expected dimensions; None takes any from 2.
+        Expected number of dimensions; None accepts 2 or more.
 
     Returns
     -------
     table : ndarray, SciPy CSR array or Columns
     names : list of str or None
-        Names of the columns of a frame, where they are strings.
+        Column names of a frame, if they are strings.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def read_table(X, known=None, *, is_exact=False, keeps_types=False, n_dims=2):
             f"X is a {type(X).__name__}, which is no table yet. Expected an array or a frame: "
             f"{remedy}."
         )
-    # Of the class: a frame takes long to find out that it has no column of some name.
+    # Ask the class: a frame instance is slow to report a missing attribute.
     kind = type(X)
     if hasattr(kind, "columns") and (hasattr(kind, "dtypes") or hasattr(kind, "schema")):
         columns = _read_frame(X, known, is_exact, keeps_types)
@@ -200,12 +200,12 @@ def _read_sparse(X):
         )
     if X.dtype.kind in "cmMVO":
         raise _no_numbers("X", X.dtype)
-    from scipy.sparse import csr_array  # whoever passes one has it
+    from scipy.sparse import csr_array  # a caller with a sparse matrix has SciPy
 
     X = csr_array(X)
     if not X.has_canonical_format:
-        # Searching for extremes would put it in order in place: arrays that are the
-        # caller's, whose values may lie elsewhere.
+        # The search for extremes would sort the indices in place. The arrays may belong to
+        # the caller, and the caller's values may have another order.
         X = X.copy()
         X.sum_duplicates()
     return X
@@ -227,15 +227,15 @@ def _read_frame(X, known, is_exact, keeps_types):
         return Columns([_read_column(c) for c in columns], n_rows, names, dtypes=dtypes)
     n_rows, block = len(X), None
     if n_rows <= FEW_ROWS and not keeps_types:
-        # By rows: by columns pandas takes 10 us for each.
+        # Read by rows: by columns, pandas takes 10 us per column.
         if n_rows == 1:
             block = X.iloc[0].to_numpy()[None]
         if block is None or block.dtype != object:
             block = X.to_numpy(dtype=object if is_exact else None)
-        if block.dtype.kind not in "biufO":  # times, one of which may be missing
+        if block.dtype.kind not in "biufO":  # times, possibly with missing values
             block = block.astype(object)
         if block.dtype == np.float32 and any(d != np.float32 for d in X.dtypes):
-            block = block.astype(np.float64)  # as by columns
+            block = block.astype(np.float64)  # as reading by columns gives
     else:
         types = list(X.dtypes)
         first = types[0] if types else None
@@ -287,16 +287,16 @@ def _read_column(column):
 
 
 def _objects(values):
-    # Not np.array(values): of lists of equal lengths it would make more axes.
+    # Not np.array(values): lists of equal lengths would add axes.
     array = np.empty(len(values), dtype=object)
     array[:] = values
     return array
 
 
 def _narrow(array, is_numeric=False):
-    """Return objects as float64, missing ones as NaN, where all are numbers that it holds.
+    """Convert objects to float64, with NaN for missing values, if float64 holds all of them.
 
-    Where all are missing the type of the column decides, `is_numeric`.
+    If all values are missing, the type of the column decides (`is_numeric`).
     """
     kinds = {type(value) for value in array}
     missing = {kind for kind in kinds if kind.__name__ in ("NAType", "NoneType")}
@@ -307,7 +307,7 @@ def _narrow(array, is_numeric=False):
 
 
 def without_na(table):
-    """Return a table of a frame in which NaN stands for NA of pandas."""
+    """Replace pandas NA by NaN in a table of a frame."""
     if not isinstance(table, Columns):
         return table
     if table.block is not None:
@@ -325,10 +325,10 @@ def _without_na(array):
 
 
 def find_categories(table):
-    """Return which columns of a frame hold categories.
+    """Find the columns of a frame that hold categories.
 
-    Those of the dtypes for categories, and those of text or other objects that are not all
-    numbers: text is a number where it parses as one, and no value begins as "007" does.
+    These are columns with a categorical dtype, and columns of text or other objects that are
+    not all numbers. Text is numeric if it parses as numbers without leading zeros ("007").
 
     Parameters
     ----------
@@ -360,7 +360,7 @@ def _are_numbers(values, label):
             number_of(value)
     except (TypeError, ValueError, OverflowError):
         return False
-    # "007" is a name that is written in digits.
+    # "007" is an identifier written in digits.
     return bool(there) and not any(
         isinstance(value, str) and _has_leading_zero(value) for value in there
     )
@@ -372,12 +372,12 @@ def _has_leading_zero(text):
 
 
 def is_missing(value):
-    """Whether a value stands for a missing one: None, NaN, or NA and NaT of pandas."""
+    """Return whether a value is missing: None, NaN, or NA and NaT of pandas."""
     if value is None:
         return True
     if isinstance(value, str):
         return False
-    # Told by their names, so that pandas need not be installed; NA has no truth.
+    # Compare type names, so that pandas need not be installed; bool(NA) raises.
     if type(value).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(value, (float, np.floating, np.datetime64, np.timedelta64)) and bool(
@@ -386,12 +386,12 @@ def is_missing(value):
 
 
 def number_of(value):
-    """Return a value as a float; NaN where it is missing.
+    """Convert a value to a float, NaN if it is missing.
 
     Raises
     ------
     TypeError, ValueError
-        If it is no number, nor text that is one.
+        If it is neither a number nor numeric text.
     """
     if type(value) is float:
         return value
@@ -405,37 +405,37 @@ def number_of(value):
 
 
 def numbers_of(table, lookups=None, has_missing=True):
-    """Return the columns of a table as numbers: floats, NaN where a value is missing.
+    """Convert the columns of a table to floats, with NaN for missing values.
 
     Parameters
     ----------
     table : ndarray, SciPy CSR array or Columns
     lookups : dict of int to Lookup or None, default=None
-        Columns that hold categories, and their codes.
+        Lookup tables of the columns that hold categories.
     has_missing : bool, default=True
-        Whether values may be missing; those of a sparse table never are.
+        Whether values may be missing; values of a sparse table never are.
 
     Returns
     -------
     numbers : ndarray or SciPy CSR array of shape (n_rows, n_columns)
-        float64 and float32 stay; types that float32 holds exactly become float32 where they
-        come as an array (by way of float64 images would take eight times their memory), all
-        others float64, and all where there are categories.
+        float64 and float32 are unchanged. Arrays of other types that float32 holds exactly
+        become float32, since float64 would take eight times the memory of images. All other
+        types become float64, and so does every table with categories.
     is_complete : bool
         Whether no number is missing; codes do not count.
 
     Raises
     ------
     TypeError, ValueError
-        If a value is no number, infinite, or too large for float32; a column is named.
+        If a value is not a number, infinite, or too large for float32; names the column.
 
     Warns
     -----
     UserWarning
-        If float64 has no room for an integer.
+        If float64 cannot represent an integer.
     """
-    # A plain array of finite numbers takes one pass. (NumPy would copy an array in another
-    # order first; NaN is less than nothing.)
+    # A contiguous array of finite numbers takes one pass. NumPy would first copy an array of
+    # another order. NaN fails the comparison.
     if (
         type(table) is np.ndarray
         and not lookups
@@ -499,7 +499,7 @@ def _numbers_in(table, place):
 
 
 def _explain(values, label):
-    """Return the error that says which value of a column is no number."""
+    """Return an error that names the first value of a column that is not a number."""
     for value in values:
         try:
             number_of(value)
@@ -537,20 +537,20 @@ def _no_numbers(label, dtype):
 
 
 def check_finite(X, has_missing=True, label=None):
-    """Refuse numbers that are infinite, or too large for float32, in which networks train.
+    """Reject numbers that are infinite, or too large for float32, the type of training.
 
     Parameters
     ----------
     X : ndarray or SciPy CSR array of shape (n_rows, n_columns)
     has_missing : bool, default=True
-        Whether NaN may be among them.
+        Whether NaN is allowed.
     label : callable or None, default=None
-        Of the place of a column, what a message calls it; None is `label_of` without names.
+        Maps a column index to its name in messages; None uses `label_of` without names.
 
     Returns
     -------
     bool
-        Whether NaN is not among them.
+        Whether no value is NaN.
 
     Raises
     ------
@@ -559,7 +559,7 @@ def check_finite(X, has_missing=True, label=None):
     values = X.data if hasattr(X, "tocsr") else X
     if not values.size or values.dtype.kind not in "f":
         return True
-    # Passes without a copy, also where there are missing values.
+    # No copies, even with missing values.
     with np.errstate(invalid="ignore"):
         is_complete = not np.isnan(np.maximum.reduce(values, axis=None))
         if not is_complete and not has_missing:
@@ -581,7 +581,7 @@ def check_finite(X, has_missing=True, label=None):
 
 
 def _where(X, is_found, label):
-    """Return the words that say which column holds the first of some values."""
+    """Return message text that names the column of the first flagged value."""
     first = int(is_found.argmax())
     value = (X.data if hasattr(X, "tocsr") else X).flat[first]
     place = int(X.indices[first]) if hasattr(X, "tocsr") else first % X.shape[1]

@@ -1,7 +1,7 @@
-"""Encoding of the columns of a table as inputs of a network, once over an array namespace.
+"""Encoding of table columns as network inputs, for any array namespace.
 
-Numbers and the codes of categories in, the inputs of the first layer out. Fitting needs
-NumPy only, too: `fit_encoding`.
+It maps numbers and category codes to the inputs of the first layer. Fitting, by
+`fit_encoding`, also needs NumPy only.
 """
 
 from dataclasses import dataclass
@@ -12,36 +12,36 @@ import numpy as np
 from ..networks.namespace import as_constant, cast, dtype_in, in_place, namespace_of
 from ..storage.tree import Part, expect, expect_floats, expect_places
 
-# Smooth clipping keeps every value within this many units (Holzmueller et al. 2024, "Better
+# Smooth clipping bounds every value by this number of units (Holzmueller et al. 2024, "Better
 # by default", section 3.1).
 CLIP = 3
-# A column whose values differ less is taken as constant.
+# A column with a smaller spread counts as constant.
 _SMALLEST_SPREAD = 1e-100
-# Larger are no numbers of X, whose type is float32 at last, and no scales: squares of what is
-# scaled do not overflow.
+# Upper bounds of numbers of X, which end as float32, and of scales, so that squares of scaled
+# values do not overflow.
 _LARGEST_NUMBER = 1e39
 _LARGEST_SCALE = 1.01 / _SMALLEST_SPREAD
-# Columns are fitted a few at a time, so that copies stay small.
+# Columns are fitted in blocks of this size, so that copies stay small.
 _BYTES_OF_COLUMNS = 1 << 22
-# Quantiles are those of at most so many rows, drawn at random: a quartile is off by a quarter
-# of a per cent of the rows (its standard error), and 50 columns of 160,000 rows take 0.06 s,
-# not 0.26.
+# Quantiles use at most this many rows, drawn at random. The standard error of a quartile is a
+# quarter of a percent of the rows, and 50 columns of 160,000 rows take 0.06 s instead of
+# 0.26 s.
 _MOST_ROWS = 1 << 15
 
 
 @dataclass(frozen=True, eq=False)
 class TableEncoding(Part):
-    """How the columns of a table become the inputs of a network.
+    """Encoding of the columns of a table as network inputs.
 
-    A numeric column becomes `(x - center) * scale`, smoothly clipped where `clips`::
+    A numeric column becomes `(x - center) * scale`, smoothly clipped if `clips`::
 
         t / sqrt(1 + (t / 3)**2)
 
-    a missing value becomes `fill`, and one where the training rows had missing values has
-    a column of its own that says where. With `edges` a column is also encoded
-    piecewise-linearly (Gorishniy et al. 2022, "On embeddings for numerical features", eq.
-    1): one input a bin, 0 below it, 1 above it, linear within; the outermost ones go on.
-    A category becomes one input for each of its values.
+    A missing value becomes `fill`. A column with missing values in training also gets a
+    missing indicator. With `edges`, a numeric column is also encoded piecewise-linearly
+    (Gorishniy et al. 2022, "On embeddings for numerical features", eq. 1): one input per
+    bin, 0 below it, 1 above it, linear within; the outermost bins extrapolate. A categorical
+    column becomes one input per category.
 
     Parameters
     ----------
@@ -50,16 +50,16 @@ class TableEncoding(Part):
     center, scale, fill : float64 ndarrays of shape (n_numbers,)
     clips : bool
     missing : ndarray of int
-        Which of `numbers` had missing values.
+        Indices into `numbers` of columns with missing values in training.
     edges : float64 ndarray of shape (n_numbers, n_bins + 1) or None
-        Edges of the bins, in the units of the column, ascending; infinite where a column
-        has fewer bins.
+        Bin edges in the units of the column, ascending; infinite where a column has fewer
+        bins.
     categories : ndarray of int of shape (n_categories,)
         Columns that hold codes.
     n_codes : tuple of int
-        Known codes of each, from 0.
+        Number of known codes of each column, counted from 0.
     other : tuple of int
-        The code of each that stands for all that is not known; -1 without one.
+        Code of infrequent and unknown categories of each column; -1 without one.
     has_missing : tuple of bool
         Whether missing categories have an input.
     """
@@ -78,23 +78,23 @@ class TableEncoding(Part):
 
     @property
     def n_bins(self):
-        """int: bins of each numeric column."""
+        """int: number of bins of each numeric column."""
         return 0 if self.edges is None else self.edges.shape[1] - 1
 
     @property
     def n_inputs(self):
-        """int: inputs of the network."""
+        """int: number of network inputs."""
         n_numbers = len(self.numbers)
         n = n_numbers * (1 + self.n_bins) + len(self.missing)
         return n + sum(map(self.width_of, range(len(self.categories))))
 
     def width_of(self, place):
-        """Return how many inputs a column of categories has."""
+        """Return the number of inputs of a categorical column."""
         n = self.n_codes[place] + self.has_missing[place]
         return 1 if self.is_pair(place) else n
 
     def is_pair(self, place):
-        """Whether a column of categories has two values: one input, that is 1 or -1."""
+        """Return whether a categorical column has two values: one input of 1 or -1."""
         is_closed = not self.has_missing[place] and self.other[place] < 0
         return is_closed and self.n_codes[place] == 2
 
@@ -108,14 +108,14 @@ class TableEncoding(Part):
         dtype : numpy dtype
             float32 or float64.
         is_complete : bool, default=False
-            Whether no number is known to be missing.
+            Whether X is known to have no missing number.
         out : array of shape (n_rows, n_inputs) or None, default=None
-            Where to write them; None is a new array.
+            Output array; None allocates one.
 
         Returns
         -------
         array of shape (n_rows, n_inputs)
-            Of the namespace of X, on its device.
+            In the namespace and on the device of X.
         """
         xp = np if type(X) is np.ndarray else namespace_of(X)
         x, t, is_missing, n_numbers = X, None, None, len(self.numbers)
@@ -161,25 +161,25 @@ class TableEncoding(Part):
 
     @cached_property
     def _is_plain(self):
-        # Whether each column is one number and nothing else.
+        # Whether each column is encoded as one number.
         return not len(self.categories) and not len(self.missing) and self.edges is None
 
     @cached_property
     def bins(self):
-        """Each bin's left edge, slope and bounds: four ndarrays of shape (n_numbers, n_bins).
+        """Left edge, slope and bounds of bins: four ndarrays of shape (n_numbers, n_bins).
 
-        An input is `(x - left) * slope`, no lower than the third and no higher than the fourth.
+        An input is `(x - left) * slope`, clipped to the bounds (third and fourth array).
         """
         left, right = self.edges[:, :-1], self.edges[:, 1:]
         is_bin = np.isfinite(right)
         left = np.where(is_bin, left, 0)
-        # Of a bin hardly wider than zero the slope would be infinite.
+        # A bin of almost zero width would have an infinite slope.
         width = np.where(is_bin, right - left, 1)
         is_wide = width > _SMALLEST_SPREAD
         slope = np.where(is_bin & is_wide, 1 / np.where(is_wide, width, 1), 0)
         lowest = np.zeros(left.shape)
         highest = np.ones(left.shape)
-        # Beyond the outermost edges the encoding goes on, but not without end.
+        # The encoding extrapolates beyond the outermost edges by one bin width.
         lowest[:, 0] = -1
         last = is_bin.sum(axis=1) - 1
         highest[np.arange(len(last)), np.maximum(last, 0)] = 2
@@ -203,7 +203,7 @@ class TableEncoding(Part):
         return codes[:, None] == as_constant(xp, known, codes)
 
     def check(self, n_columns):
-        """Refuse parts that do not fit one another, or a table of so many columns.
+        """Reject parts that do not match each other or the number of columns.
 
         Parameters
         ----------
@@ -244,38 +244,38 @@ class TableEncoding(Part):
 
 
 def _take(xp, x, places):
-    """Return some columns of an array."""
+    """Select columns of an array."""
     if xp is np:
         return x[:, places]
     return xp.take(x, xp.asarray(places, device=x.device), axis=1)
 
 
 def fit_encoding(X, n_categories, rows, weights, *, preprocessing, n_bins, is_complete=False):
-    """Learn how to encode the columns of a table.
+    """Fit the encoding of the columns of a table.
 
     Parameters
     ----------
     X : float ndarray of shape (n_rows, n_columns)
-        Numbers, and the codes of categories in the columns that have any.
+        Numbers, and category codes in the categorical columns.
     n_categories : dict of int to (int, int)
-        Of each column of codes how many there are, and the code of all other values or -1.
+        For each column of codes, their number, and the code of all other values or -1.
     rows : ndarray of int
         Rows to learn from.
     weights : ndarray of shape (n_rows,) or None
-        A row of weight 2 counts as two.
+        Sample weights; a row of weight 2 counts as two.
     preprocessing : {"auto"} or None
-        "auto": the center is the median, and the scale that of the interquartile range, or
-        of half the range where that is zero (Holzmueller et al. 2024, "Better by default",
-        section 3.1), with clipping. None leaves numbers as they are.
+        "auto": `center` is the median, and `scale` the inverse of the interquartile range, or
+        of half the range if that is zero (Holzmueller et al. 2024, "Better by default",
+        section 3.1), with clipping. None leaves numbers unchanged.
     n_bins : int
-        Bins of each numeric column between quantiles of its values.
+        Number of quantile bins of each numeric column.
     is_complete : bool, default=False
-        Whether no number is known to be missing.
+        Whether X is known to have no missing number.
 
     Returns
     -------
     TableEncoding or None
-        None where there is nothing to do.
+        None if no encoding is needed.
     """
     n_columns = X.shape[1]
     categories = np.array(sorted(n_categories), dtype=np.intp)
@@ -293,7 +293,7 @@ def fit_encoding(X, n_categories, rows, weights, *, preprocessing, n_bins, is_co
     wanted = np.concatenate([[0.25, 0.5, 0.75], probabilities])
     quantiles = np.zeros((len(wanted), len(numbers)))
     w = None if weights is None else weights[some_rows]
-    # A few columns at a time: a copy of all would double the memory of a large fit.
+    # A block of columns at a time: a copy of all would double the memory of a large fit.
     n_block = max(1, _BYTES_OF_COLUMNS // (8 * max(1, len(some_rows))))
     for start in range(0, len(numbers), n_block):
         some = slice(start, start + n_block)
@@ -310,7 +310,7 @@ def fit_encoding(X, n_categories, rows, weights, *, preprocessing, n_bins, is_co
             values = values[~np.isnan(values)]
             if len(values):
                 spread[column] = (float(values.max()) - float(values.min())) / 2
-        # Squares of what is scaled must not overflow.
+        # Squares of scaled values must not overflow.
         is_spread = spread > _SMALLEST_SPREAD
         scale = np.where(is_spread, 1 / np.where(is_spread, spread, 1.0), 0.0)
     has_missing = tuple(bool(np.isnan(X[rows, c]).any()) for c in categories)
@@ -330,7 +330,7 @@ def fit_encoding(X, n_categories, rows, weights, *, preprocessing, n_bins, is_co
 
 
 def find_quantiles(columns, probabilities, weights, n_missing):
-    """Return quantiles of each column: values that occur in it.
+    """Find quantiles of each column among its values.
 
     Parameters
     ----------
@@ -338,7 +338,7 @@ def find_quantiles(columns, probabilities, weights, n_missing):
     probabilities : ndarray of shape (n_quantiles,)
     weights : ndarray of shape (n_rows,) or None
     n_missing : ndarray of int of shape (n_columns,)
-        How many values of each are NaN, which do not count.
+        Number of NaN values of each column, which are excluded.
 
     Returns
     -------
@@ -352,14 +352,14 @@ def find_quantiles(columns, probabilities, weights, n_missing):
         n = n_rows - n_missing[column]
         if not n:
             continue
-        # NaN is sorted to the end.
+        # argsort puts NaN last.
         if of_weight:
             order = np.argsort(values, kind="stable")[:n]
             total = np.cumsum(weights[order], dtype=np.float64)
             places = np.searchsorted(total, probabilities * total[-1] * (1 - 1e-12))
             found[:, column] = values[order[np.minimum(places, n - 1)]]
             continue
-        # The smallest value that so many rows do not exceed.
+        # The smallest value with at least this fraction of rows at or below it.
         places = np.ceil(probabilities * n - 1e-9).astype(int) - 1
         places = np.clip(places, 0, n - 1)
         found[:, column] = np.partition(values, np.unique(places))[places]
@@ -367,7 +367,7 @@ def find_quantiles(columns, probabilities, weights, n_missing):
 
 
 def _distinct_edges(quantiles):
-    """Return edges without repetition, filled up with infinity."""
+    """Drop repeated edges and pad with infinity."""
     edges = np.full(quantiles.T.shape, np.inf)
     for column, values in enumerate(quantiles.T):
         distinct = np.unique(values)

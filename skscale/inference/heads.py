@@ -1,7 +1,7 @@
-"""Heads: from targets to what a network learns, and from its outputs to predictions.
+"""Classifier and regressor heads: targets from y, and predictions from network outputs.
 
-A classifier has `Labels`, a regressor `Numbers`. The arithmetic is written once over an array
-namespace, and of the outputs of an ensemble the members come first.
+A classifier has `Labels`, a regressor `Numbers`. One code serves every array namespace. The
+outputs of an ensemble have the members on the first axis.
 """
 
 from dataclasses import dataclass
@@ -19,39 +19,39 @@ from ..networks.namespace import (
 )
 from ..storage.tree import expect
 
-# Standardized targets are clipped here: their squares must not overflow float32.
+# Standardized targets are clipped at this bound, so that their squares fit float32.
 LARGEST_STANDARDIZED = 1e15
-# A target whose mean is this many standard deviations away from zero is predicted in
-# float64: float32 would round it by up to 6e-5 of a standard deviation.
+# Predictions are float64 if the mean is more standard deviations than this away from zero:
+# float32 would round them by up to 6e-5 of a standard deviation.
 _FAR_FROM_ZERO = 1_000
-# Squares of targets do not overflow float64: nor is their mean or scale larger.
+# Squares of targets must fit float64, so no mean or scale is larger.
 _LARGEST_MOMENT = 1e155
-# A type of strings of so many bytes a label may be wider than its labels.
+# Largest itemsize in bytes of a string dtype that is wider than its labels need.
 _WIDE_LABEL = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """The head of a classifier.
+    """Head of a classifier.
 
     Parameters
     ----------
     classes : ndarray of shape (n_classes,)
-        Labels, sorted; of a multilabel target the indices of its columns.
+        Sorted labels; for a multilabel target, the column indices.
     is_multilabel : bool
-        Whether the target is an indicator matrix, whose labels have an output each.
+        Whether the target is an indicator matrix, with one output per label.
     """
 
     classes: np.ndarray
     is_multilabel: bool
 
-    # Logits are computed in the dtype of the weights, whatever that of X.
+    # Logits have the dtype of the weights, for any dtype of X.
     in_dtype_of_X = False
     decodes = False  # a plain module returns logits
 
     @property
     def n_outputs(self):
-        """int: outputs of the network."""
+        """int: number of network outputs."""
         is_binary = len(self.classes) == 2 and not self.is_multilabel
         return 1 if is_binary else len(self.classes)
 
@@ -64,24 +64,24 @@ class Labels:
 
     @property
     def loss(self):
-        """str: the loss that its outputs are trained by."""
+        """str: training loss of the outputs."""
         return "cross_entropy" if self.kind == "multiclass" else "logistic"
 
     def encode(self, y, dtype):
-        """Turn known labels into targets of the loss.
+        """Convert known labels to targets of the loss.
 
         Parameters
         ----------
         y : ndarray of shape (n_rows,) or (n_rows, n_labels)
         dtype : numpy dtype
-            float32 or float64, of targets that are floats.
+            float32 or float64, for targets that are floats.
 
         Returns
         -------
         targets : ndarray
             int64 class indices of shape (n_rows,), or floats of shape (n_rows, n_outputs).
         codes : ndarray of int of shape (n_rows,) or None
-            Class of each row where rows have one.
+            Class index of each row, None for a multilabel target.
         """
         if self.is_multilabel:
             return y.astype(dtype), None
@@ -92,19 +92,19 @@ class Labels:
         return codes.astype(np.int64), codes
 
     def join(self, outputs):
-        """Return the logits of an ensemble: those of its members' mean probabilities."""
+        """Return the logits of an ensemble, from the mean probabilities of its members."""
         if outputs.shape[-1] > 1 and not self.is_multilabel:
             return mean_of_logarithms(log_softmax(outputs))
         positive = mean_of_logarithms(log_sigmoid(outputs))
         return positive - mean_of_logarithms(log_sigmoid(-outputs))
 
     def scores(self, outputs):
-        """Return logits, of two classes those of the second, of shape (n_rows,)."""
+        """Return logits; for two classes, those of the second, of shape (n_rows,)."""
         is_one = outputs.shape[-1] == 1 and not self.is_multilabel
         return outputs[..., 0] if is_one else outputs
 
     def predictions(self, outputs):
-        """Return the most probable labels, in their dtype; zeros and ones where multilabel."""
+        """Return the most probable labels in their dtype; zeros and ones if multilabel."""
         if self.is_multilabel:
             return (outputs > 0).astype(np.int64)
         if outputs.shape[1] == 1:
@@ -112,7 +112,7 @@ class Labels:
         return self.classes[outputs.argmax(axis=1)]
 
     def probabilities(self, outputs, is_log=False):
-        """Return probabilities of each class, of shape (..., n_classes), or logarithms."""
+        """Return class probabilities of shape (..., n_classes), or their logarithms."""
         of_each, of_all = (log_sigmoid, log_softmax) if is_log else (sigmoid, softmax)
         if self.is_multilabel:
             return of_each(outputs)
@@ -122,14 +122,14 @@ class Labels:
         return of_all(outputs)
 
     def log_probabilities(self, outputs):
-        """Return logarithms of probabilities, also of those that round to zero."""
+        """Return log-probabilities, also of probabilities that round to zero."""
         log_p = self.probabilities(outputs, is_log=True)
-        # The logarithm of the probability, also where that was rounded to one.
+        # Above 0.5, the logarithm of the rounded probability, so that both agree.
         p, xp = self.probabilities(outputs), namespace_of(outputs)
         return xp.where(p > 0.5, xp.log(xp.where(p > 0.5, p, xp.ones_like(p))), log_p)
 
     def check(self):
-        """Refuse classes that a predictor cannot have.
+        """Reject classes that a predictor cannot have.
 
         Raises
         ------
@@ -139,24 +139,24 @@ class Labels:
         classes = self.classes
         is_list = type(classes) is np.ndarray and classes.ndim == 1
         expect(is_list and len(classes) > 1, "classes")
-        # The codes of rows are searched for among them.
+        # `encode` searches for codes among sorted classes.
         expect(bool((classes[:-1] < classes[1:]).all()), "classes in their order")
         if classes.dtype.kind == "U":
-            # Each row that is predicted takes the room of the longest.
+            # Each predicted row takes the memory of the longest label.
             n_bytes = 4 * max(map(len, classes.tolist()))
             expect(classes.itemsize <= max(n_bytes, _WIDE_LABEL), "labels of moderate width")
 
 
 @dataclass(frozen=True, eq=False)
 class Numbers:
-    """The head of a regressor.
+    """Head of a regressor.
 
     Parameters
     ----------
     mean, scale : float64 ndarrays of shape (n_outputs,)
-        Targets are `(y - mean) / scale`; a scale of 0 divides by nothing.
+        Targets are `(y - mean) / scale`; a scale of 0 divides by 1.
     is_log : bool
-        Whether outputs are logarithms of what is scaled.
+        Whether outputs are logarithms of the scaled targets.
     is_column : bool
         Whether the target was one-dimensional.
     """
@@ -171,11 +171,11 @@ class Numbers:
     kind = "regression"
 
     def __post_init__(self):
-        # Of each prediction: whether float32 outputs may stay float32.
+        # Whether float32 outputs can stay float32; computed once, since each prediction asks.
         object.__setattr__(self, "float32_holds_targets", self._holds_float32())
 
     def _holds_float32(self):
-        # Others would be broadcast to far more numbers than a file holds.
+        # Different shapes would broadcast to far more numbers than a file holds.
         expect(self.mean.shape == self.scale.shape, "a mean and a scale of each output")
         with np.errstate(all="ignore"):
             mean, scale = np.abs(self.mean), self.scale
@@ -184,11 +184,11 @@ class Numbers:
 
     @property
     def n_outputs(self):
-        """int: outputs of the network."""
+        """int: number of network outputs."""
         return len(self.mean)
 
     def encode(self, y, dtype):
-        """Turn numbers into targets of the loss: see `scale_targets`.
+        """Scale targets for the loss: see `scale_targets`.
 
         Returns
         -------
@@ -198,20 +198,20 @@ class Numbers:
         return scale_targets(y, self.mean, self.scale, dtype), None
 
     def join(self, outputs):
-        """Return the outputs of an ensemble: the means of its members', also of logarithms."""
+        """Return the mean outputs of an ensemble; for logarithms, the log of the mean."""
         if self.is_log:
             return mean_of_logarithms(outputs)
         return total(namespace_of(outputs), outputs, 0)[0] / outputs.shape[0]
 
     def predictions(self, outputs):
-        """Return numbers in the units of y, one-dimensional if y was. Overwrites `outputs`."""
+        """Return predictions in the units of y, 1-D if y was. Overwrites `outputs`."""
         xp, mean, scale = namespace_of(outputs), self.mean, self.scale
         dtype = outputs.dtype if self.float32_holds_targets else dtype_in(xp, np.float64)
         if self.is_log:
             predicted = cast(xp, exp(outputs) * as_constant(xp, scale, outputs), dtype)
         else:
             predicted = outputs if outputs.dtype == dtype else cast(xp, outputs, dtype)
-            if xp is not np:  # which computes in float64 and rounds once
+            if xp is not np:  # NumPy computes in float64 and rounds once
                 mean, scale = (
                     cast(xp, as_constant(xp, part, outputs), dtype) for part in (mean, scale)
                 )
@@ -220,7 +220,7 @@ class Numbers:
         return predicted[..., 0] if self.is_column else predicted
 
     def check(self):
-        """Refuse numbers that do not fit one another.
+        """Reject a mean and a scale that do not match.
 
         Raises
         ------
@@ -233,19 +233,19 @@ class Numbers:
         expect(bool((self.scale >= 0).all()), "scales that are not negative")
         expect(all(type(flag) is bool for flag in (self.is_log, self.is_column)), "booleans")
         expect(not self.is_column or self.n_outputs == 1, "one output of a column")
-        # Not of the class: a file of skops sets attributes one by one.
+        # Not set in the class: skops sets the attributes of a loaded object one by one.
         holds = vars(self).get("float32_holds_targets")
         expect(holds is self._holds_float32(), "the type of predictions")
 
 
 def scale_targets(y, mean, scale, dtype):
-    """Return `(y - mean) / scale` as `Task.targets`.
+    """Standardize targets: `(y - mean) / scale`, as in `Task.targets`.
 
     Parameters
     ----------
     y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
     mean, scale : ndarrays of shape (n_outputs,)
-        A scale of 0 divides by nothing.
+        A scale of 0 divides by 1.
     dtype : numpy dtype
 
     Returns
@@ -259,7 +259,7 @@ def scale_targets(y, mean, scale, dtype):
 
 
 def mean_of_logarithms(logarithms):
-    """Return the logarithm of the mean, over the first axis, of numbers given as logarithms.
+    """Return the logarithm of the mean over the first axis, from logarithms.
 
     Parameters
     ----------
@@ -276,7 +276,7 @@ def mean_of_logarithms(logarithms):
 
 
 def exp(z):
-    """Turn logarithms into numbers, in float64.
+    """Exponentiate in float64.
 
     Parameters
     ----------
@@ -304,7 +304,7 @@ def exp(z):
 
 
 def softmax(z):
-    """Turn logits into probabilities, row by row.
+    """Convert logits to probabilities, row by row.
 
     Parameters
     ----------
@@ -322,7 +322,7 @@ def softmax(z):
 
 
 def log_softmax(z):
-    """Turn logits into log-probabilities, row by row, without underflow.
+    """Convert logits to log-probabilities, row by row, without underflow.
 
     Parameters
     ----------
@@ -339,7 +339,7 @@ def log_softmax(z):
 
 
 def sigmoid(z):
-    """Turn logits into probabilities, value by value, without overflow.
+    """Convert logits to probabilities, elementwise, without overflow.
 
     Parameters
     ----------
@@ -350,14 +350,14 @@ def sigmoid(z):
     array of the same shape
     """
     xp = namespace_of(z)
-    # exp of a negative number keeps the digits of small probabilities.
+    # exp of a negative number preserves the digits of small probabilities.
     e = xp.exp(-xp.abs(z))
     one = 1 if xp is np else xp.ones_like(e)
     return xp.where(z >= 0, one, e) / (1 + e)
 
 
 def log_sigmoid(z):
-    """Turn logits into log-probabilities, value by value, without underflow.
+    """Convert logits to log-probabilities, elementwise, without underflow.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Images: their shape, and the moments of their pixels."""
+"""Image inputs: image shapes and pixel moments."""
 
 from dataclasses import dataclass, replace
 from math import isqrt, prod
@@ -8,23 +8,23 @@ import numpy as np
 from ..storage.tree import expect
 from .inputs import SampleInputs
 
-# Values at a time that means and deviations are taken of.
+# Number of values per block when computing means and deviations.
 _BLOCK = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
 class ImageInputs(SampleInputs):
-    """Images, as samples of height, width and channels or as rows of their pixels.
+    """Inputs from images: samples of height, width and channels, or rows of pixels.
 
     Parameters
     ----------
     owner, n_features, names, shape, takes_integers
-        As of `SampleInputs`.
+        As in `SampleInputs`.
     channels_first : bool
-        Whether channels stand before height and width.
+        Whether channels come before height and width.
     mean, scale : ndarrays of shape (n_channels,) or None
-        Moments of the pixels: see `pixel_moments`. The network subtracts the one and
-        multiplies by the other.
+        Moments of the pixels: see `pixel_moments`. The network subtracts `mean` and
+        multiplies by `scale`.
     """
 
     channels_first: bool = False
@@ -47,7 +47,7 @@ class ImageInputs(SampleInputs):
         return self.shape[1:] if self.channels_first else self.shape[:2]
 
     def check(self, n_inputs):
-        """Refuse parts that do not fit one another: see `Inputs.check`."""
+        """Reject parts that do not match: see `Inputs.check`."""
         super().check(n_inputs)
         expect(len(self.shape) == 3, "height, width and channels")
         expect(isinstance(self.channels_first, bool), "true or false")
@@ -70,22 +70,22 @@ class ImageInputs(SampleInputs):
 
 
 def find_image_shape(X_shape, image_shape, channels):
-    """Return height, width and channels in the order in which they come.
+    """Find height, width and channels, in the order of X.
 
     Parameters
     ----------
     X_shape : tuple of int
-        (n, n_features), (n, height, width) or (n, height, width, channels), the channels
-        before height and width with channels="first".
+        (n, n_features), (n, height, width) or (n, height, width, channels); with
+        channels="first", channels come before height and width.
     image_shape : tuple of int or None
-        Of rows: (height, width) or all three. None is a square where the number of features is
-        one, else one row of gray pixels.
+        Image shape of rows: (height, width) or all three. None gives a square if the number
+        of features is a perfect square, else one row of gray pixels.
     channels : {"first", "last"}
 
     Returns
     -------
     tuple of int
-        Three numbers.
+        Three integers.
 
     Raises
     ------
@@ -141,13 +141,13 @@ def _with_gray(shape, channels):
 
 
 def pixel_moments(X, shape, channels_first, rows, weights, dtype):
-    """Return mean and inverse standard deviation of each channel over some rows.
+    """Return the mean and the inverse standard deviation of each channel over some rows.
 
     Parameters
     ----------
     X : ndarray of shape (n, n_features)
     shape : tuple of int
-        Of an image.
+        Shape of an image.
     channels_first : bool
     rows : ndarray of int
     weights : ndarray of shape (n,) or None
@@ -156,7 +156,7 @@ def pixel_moments(X, shape, channels_first, rows, weights, dtype):
     Returns
     -------
     mean, scale : ndarrays of shape (n_channels,)
-        A channel that is the same everywhere has scale 1.
+        A constant channel has scale 1.
     """
     n_channels = shape[0] if channels_first else shape[2]
     total = np.zeros(n_channels)
@@ -171,7 +171,7 @@ def pixel_moments(X, shape, channels_first, rows, weights, dtype):
         else:
             part = part.reshape(len(part), -1, n_channels)
         if shift is None:
-            shift = part.mean(axis=(0, 1))  # for the sake of digits
+            shift = part.mean(axis=(0, 1))  # avoids cancellation
         part = part - shift
         w = np.ones(len(part)) if weights is None else weights[chosen].astype(np.float64)
         total += w @ part.mean(axis=1)
@@ -179,7 +179,7 @@ def pixel_moments(X, shape, channels_first, rows, weights, dtype):
         weight += w.sum()
     mean = total / weight
     variance = np.maximum(squares / weight - np.square(mean), 0.0)
-    # What rounding makes of a constant is no variation, nor is what has no inverse.
+    # Ignore variance from rounding, and variance whose inverse deviation overflows.
     is_constant = variance <= 1e-20 * np.square(mean + shift)
     is_constant |= variance < np.square(float(np.finfo(dtype).tiny))
     deviation = np.where(is_constant, 1.0, np.sqrt(variance))

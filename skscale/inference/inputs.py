@@ -1,7 +1,7 @@
-"""Inputs: from rows in any container to the arrays that a network takes.
+"""Readers and encoders of rows: from any container to the input arrays of a network.
 
-Fitted once on the rows of a fit; then every row that is fitted on, validated on or predicted is
-read and encoded by the same code, in any number.
+They are fitted once, on the training rows. The same code then reads and encodes training,
+validation and prediction rows, in any number.
 """
 
 import abc
@@ -32,14 +32,14 @@ from .columns import (
 from .encoding import TableEncoding, fit_encoding
 from .steps import Branches, Chain, Seen
 
-# Rows are encoded in blocks, and go through frozen steps in blocks, so that the arrays in
-# between stay small.
+# Rows are encoded, and pass through frozen steps, in blocks of this size, so that
+# intermediate arrays stay small.
 _BLOCK_BYTES = 1 << 22
 _BLOCK_ROWS = 1 << 12
-# Of a frozen pipeline, which may leave columns out.
+# Most columns of a frozen pipeline, which may drop columns.
 _MOST_COLUMNS = 1 << 22
-# A float32 number has 24 significant bits: at this many times its spread away from zero
-# fewer than 11 of them are left for the variation.
+# float32 has 24 significant bits. At a distance from zero of this many times the spread,
+# fewer than 11 bits remain for the variation.
 LOST_IN_FLOAT32 = 10_000
 
 
@@ -50,11 +50,11 @@ class Inputs(Part, abc.ABC):
     Parameters
     ----------
     owner : str
-        Name of the class of the estimator, for messages.
+        Class name of the estimator, for messages.
     n_features : int
-        Columns of X, or numbers of a sample.
+        Number of columns of X, or of values in a sample.
     names : list of str or None
-        Names of the columns, where it was fitted on a frame.
+        Column names, if fitted on a frame.
     """
 
     owner: str
@@ -63,7 +63,7 @@ class Inputs(Part, abc.ABC):
 
     @abc.abstractmethod
     def read(self, X):
-        """Check rows and return them as numbers.
+        """Check rows and convert them to numbers.
 
         Parameters
         ----------
@@ -78,7 +78,7 @@ class Inputs(Part, abc.ABC):
         Raises
         ------
         TypeError, ValueError
-            If X is other than the rows that it was fitted on.
+            If X does not match the training rows.
         """
 
     def transform(self, X, dtype, keeps_float64=False):
@@ -90,7 +90,7 @@ class Inputs(Part, abc.ABC):
         dtype : numpy dtype
             float32 or float64.
         keeps_float64 : bool, default=False
-            Whether float64 rows are encoded in float64 in any case.
+            Whether float64 rows are encoded in float64 even if `dtype` is float32.
 
         Returns
         -------
@@ -99,7 +99,7 @@ class Inputs(Part, abc.ABC):
         Raises
         ------
         TypeError, ValueError
-            If X is other than the rows that it was fitted on.
+            If X does not match the training rows.
         """
         numbers, is_complete = self.read(X)
         if keeps_float64 and numbers.dtype == FLOAT64:
@@ -107,30 +107,30 @@ class Inputs(Part, abc.ABC):
         return self.encode(numbers, dtype, is_complete)
 
     def fit_encoding(self, numbers, is_complete, rows, weights, dtype, **options):
-        """Return inputs that have learned to encode, where there is anything to learn.
+        """Return inputs with a fitted encoding, if there is anything to fit.
 
         Parameters
         ----------
         numbers, is_complete
-            As of `read`.
+            As returned by `read`.
         rows : ndarray of int
             Rows to learn from.
         weights : ndarray of shape (n_rows,) or None
         dtype : numpy dtype
-            Of the network.
+            Dtype of the network.
         **options
-            Of the family of networks.
+            Options of the family of networks.
         """
         return self
 
     @abc.abstractmethod
     def encode(self, numbers, dtype, is_complete=False):
-        """Return numbers as the network takes them.
+        """Convert numbers to network inputs.
 
         Parameters
         ----------
         numbers, is_complete
-            As of `read`.
+            As returned by `read`.
         dtype : numpy dtype
             float32 or float64.
 
@@ -141,7 +141,7 @@ class Inputs(Part, abc.ABC):
 
     @property
     def coded(self):
-        """list of int: columns that are read as categories."""
+        """list of int: columns read as categories."""
         return []
 
     # Whether a network multiplies each input by a trained scale.
@@ -149,11 +149,11 @@ class Inputs(Part, abc.ABC):
 
     @property
     def nones(self):
-        """set of int: columns in which a missing value is None, and NaN is another value."""
+        """set of int: columns in which None is missing, and NaN is another value."""
         return set()
 
     def check(self, n_inputs):
-        """Refuse parts that do not fit one another, or a network of so many inputs.
+        """Reject parts that do not match each other or the number of network inputs.
 
         Raises
         ------
@@ -167,7 +167,7 @@ class Inputs(Part, abc.ABC):
             expect(all(type(name) is str for name in self.names), "strings")
 
     def check_rows(self, shape, names=None, least=1):
-        """Refuse rows of another width, no rows, and other names of columns."""
+        """Reject too few rows, another number of columns, and other column names."""
         n_rows, n_columns = shape[0], prod(shape[1:])
         self._check_names(names)
         if n_rows < least:
@@ -218,7 +218,7 @@ def _other_names(wanted, names):
 
 
 def check_first_rows(shape, owner, least):
-    """Refuse a table that nothing can be fitted on: too few rows, no columns."""
+    """Reject a table with too few rows, or without columns."""
     for n, what, fewest in ((shape[0], "sample", least), (prod(shape[1:]), "feature", 1)):
         if n < fewest:
             raise ValueError(
@@ -229,18 +229,18 @@ def check_first_rows(shape, owner, least):
 
 @dataclass(frozen=True, eq=False)
 class TableInputs(Inputs):
-    """Rows of a table: numbers, categories and missing values.
+    """Inputs from a table of numbers, categories and missing values.
 
     Parameters
     ----------
     owner, n_features, names
-        As of `Inputs`.
+        As in `Inputs`.
     places : ndarray of int
-        Columns that hold categories.
+        Indices of categorical columns.
     lookups : list of Lookup
-        Their codes: see `learn_categories`.
+        Their lookup tables: see `learn_categories`.
     encoding : TableEncoding or None
-        None takes numbers as they are.
+        None leaves numbers unchanged.
     """
 
     places: np.ndarray
@@ -249,24 +249,24 @@ class TableInputs(Inputs):
 
     @classmethod
     def fit(cls, X, owner, rows=None, least=1, *, categorical_features=None):
-        """Learn to read rows, and read them; how they are encoded `fit_encoding` learns.
+        """Learn to read rows, and read them. `fit_encoding` learns the encoding.
 
         Parameters
         ----------
         X : array-like, frame or sparse matrix
         owner : str
         rows : ndarray of int or None
-            Rows to learn categories from; None is all.
+            Rows to learn categories from; None uses all.
         least : int, default=1
-            Fewest rows.
+            Minimum number of rows.
         categorical_features : "from_dtype", array-like of bool, int or str, or None
-            Columns that hold categories: see `find_categories`. None is no column.
+            Categorical columns: see `find_categories`. None treats no column as categorical.
 
         Returns
         -------
         inputs : TableInputs
         numbers, is_complete
-            As of `read`.
+            As returned by `read`.
 
         Raises
         ------
@@ -285,7 +285,7 @@ class TableInputs(Inputs):
                 "X.toarray(), or set categorical_features=None."
             )
         if by_place is not None:
-            # Imported here: where nothing is fitted, scikit-learn need not be installed.
+            # Imported here, since prediction must not need scikit-learn.
             from .._sklearn_private import _check_categorical_features
 
             is_named = isinstance(table, Columns)
@@ -342,7 +342,7 @@ class TableInputs(Inputs):
 
     @property
     def coded(self):
-        """list of int: columns that are read as categories."""
+        """list of int: columns read as categories."""
         return self.places.tolist()
 
     @property
@@ -352,21 +352,21 @@ class TableInputs(Inputs):
 
     @cached_property
     def lookup_of(self):
-        """dict of int to Lookup: of each column that holds categories."""
+        """dict of int to Lookup: lookup table of each categorical column."""
         return dict(zip(self.places.tolist(), self.lookups, strict=True))
 
     @property
     def n_inputs(self):
-        """int: width of what `encode` returns."""
+        """int: number of columns that `encode` returns."""
         return self.n_features if self.encoding is None else self.encoding.n_inputs
 
     def read(self, X):
-        """Check rows and return them as numbers and codes: see `Inputs.read`.
+        """Check rows and convert them to numbers and codes: see `Inputs.read`.
 
         Returns
         -------
         numbers : float32 or float64 ndarray, or SciPy CSR array
-            NaN is missing, -1 an unknown category where none was infrequent.
+            NaN is missing; -1 is unknown if the column has no infrequent category.
         is_complete : bool
         """
         table, names = read_table(X, self.names, is_exact=bool(len(self.places)))
@@ -375,7 +375,7 @@ class TableInputs(Inputs):
 
     def transform(self, X, dtype, keeps_float64=False):
         """Read and encode rows: see `Inputs.transform`."""
-        # A few rows of a plain array are what a served estimator nearly always gets.
+        # Fast path: a served estimator nearly always gets a few rows of a plain array.
         if (
             self._takes_numbers
             and type(X) is np.ndarray
@@ -396,7 +396,7 @@ class TableInputs(Inputs):
         return self.names is None and not len(self.places)
 
     def encode(self, numbers, dtype, is_complete=False):
-        """Return numbers as the network takes them: see `Inputs.encode`."""
+        """Convert numbers to network inputs: see `Inputs.encode`."""
         encoding, n_rows = self.encoding, numbers.shape[0]
         if encoding is None:
             if not is_complete:
@@ -418,12 +418,12 @@ class TableInputs(Inputs):
         return inputs
 
     def trace(self, columns, seen):
-        """Note which columns it takes as numbers: see `skscale.inference.steps.Seen`."""
+        """Record the columns read as numbers: see `skscale.inference.steps.Seen`."""
         coded = set(self.coded)
         seen.numbers.update(c for place, c in enumerate(columns) if place not in coded)
 
     def check(self, n_inputs):
-        """Refuse parts that do not fit one another: see `Inputs.check`."""
+        """Reject parts that do not match: see `Inputs.check`."""
         super().check(n_inputs)
         expect_places(self.places, self.n_features)
         expect(isinstance(self.lookups, list), "a list of lookups")
@@ -446,12 +446,12 @@ class TableInputs(Inputs):
 
 @dataclass(frozen=True, eq=False)
 class PipelineInputs(Inputs):
-    """Rows as a pipeline takes them: its frozen steps, then the inputs of its network.
+    """Inputs of a pipeline: its frozen steps, then the inputs of its network.
 
     Parameters
     ----------
     owner, n_features, names
-        As of `Inputs`.
+        As in `Inputs`.
     chain : Chain
     inner : TableInputs
     """
@@ -461,23 +461,23 @@ class PipelineInputs(Inputs):
 
     @cached_property
     def coded(self):
-        """list of int: columns that may hold what is no number."""
+        """list of int: columns that may hold values other than numbers."""
         numbers = self.trace().numbers
         return [c for c in range(self.n_features) if c not in numbers]
 
     @property
     def nones(self):
-        """set of int: columns in which a missing value is None, and NaN is another value."""
+        """set of int: columns in which None is missing, and NaN is another value."""
         return self.trace().nones
 
     def trace(self):
-        """Return which columns the steps and the network take as numbers."""
+        """Find the columns that the steps and the network use as numbers."""
         seen = Seen()
         self.inner.trace(self.chain.trace(list(range(self.n_features)), seen), seen)
         return seen
 
     def read(self, X):
-        """Check rows and return them as a table: see `Inputs.read`."""
+        """Check rows and convert them to a table: see `Inputs.read`."""
         table, names = read_table(X, self.names, is_exact=bool(self.coded), keeps_types=True)
         if type(table) is not np.ndarray and hasattr(table, "tocsr"):
             raise TypeError(
@@ -490,7 +490,7 @@ class PipelineInputs(Inputs):
         return self._apply(without_na(table))
 
     def _by_name(self, table, names):
-        # A ColumnTransformer takes its columns by name, wherever they stand.
+        # A ColumnTransformer selects its columns by name, in any order.
         first = self.chain.steps[0] if self.chain.steps else None
         read = first.read if isinstance(first, Branches) else ()
         place_of = {name: place for place, name in enumerate(names)}
@@ -515,13 +515,13 @@ class PipelineInputs(Inputs):
         return numbers_of(self.chain.apply(table), self.inner.lookup_of)
 
     def encode(self, numbers, dtype, is_complete=False):
-        """Return numbers as the network takes them: see `Inputs.encode`."""
+        """Convert numbers to network inputs: see `Inputs.encode`."""
         return self.inner.encode(numbers, dtype, is_complete)
 
     def check(self, n_inputs):
-        """Refuse parts that do not fit one another: see `Inputs.check`."""
+        """Reject parts that do not match: see `Inputs.check`."""
         super().check(n_inputs)
-        # Steps are asked of all columns, also of those that none of them reads.
+        # Checking the steps allocates all columns, also unused ones.
         expect(self.n_features <= _MOST_COLUMNS, f"at most {_MOST_COLUMNS} columns")
         expect(isinstance(self.chain, Chain), "steps")
         expect(isinstance(self.inner, TableInputs), "inputs of a table")
@@ -532,16 +532,16 @@ class PipelineInputs(Inputs):
 
 @dataclass(frozen=True, eq=False)
 class SampleInputs(Inputs):
-    """Samples of any shape, as a module takes them.
+    """Inputs of a module: samples of any shape.
 
     Parameters
     ----------
     owner, n_features, names
-        As of `Inputs`.
+        As in `Inputs`.
     shape : tuple of int
-        Of a sample.
+        Shape of a sample.
     takes_integers : bool
-        Whether samples are integers, such as the indices of words.
+        Whether samples are integers, such as word indices.
     """
 
     shape: tuple
@@ -556,17 +556,17 @@ class SampleInputs(Inputs):
         X : array-like or frame
         owner : str
         rows : ndarray of int or None
-            Not used: nothing is learned of values.
+            Ignored: only the shape is learned.
         least : int, default=1
-            Fewest rows.
+            Minimum number of rows.
         **options
-            Further fields.
+            Values of further fields.
 
         Returns
         -------
         inputs : SampleInputs
         numbers, is_complete
-            As of `read`.
+            As returned by `read`.
         """
         samples, names = cls._read_samples(X, owner)
         shape, options = cls._find_shape(samples.shape, **options)
@@ -576,7 +576,7 @@ class SampleInputs(Inputs):
 
     @staticmethod
     def _find_shape(X_shape, **options):
-        """Return the shape of a sample, and the options that are fields."""
+        """Return the shape of a sample, and the values of further fields."""
         return tuple(int(n) for n in X_shape[1:]), options
 
     @staticmethod
@@ -589,13 +589,13 @@ class SampleInputs(Inputs):
         return read_table(X, known, keeps_types=True, n_dims=None)
 
     def read(self, X):
-        """Check samples and return them, a row of numbers each: see `Inputs.read`.
+        """Check samples and flatten each to a row: see `Inputs.read`.
 
         Returns
         -------
         numbers : ndarray of shape (n, n_features)
-            uint8, float32 or float64; int64 of samples that are integers. A view where X was
-            one of these.
+            uint8, float32 or float64; int64 for integer samples. A view if X has one of
+            these types.
         is_complete : bool
         """
         samples, names = self._read_samples(X, self.owner, self.names)
@@ -637,7 +637,7 @@ class SampleInputs(Inputs):
         return numbers.astype(np.int64)
 
     def check(self, n_inputs):
-        """Refuse parts that do not fit one another: see `Inputs.check`."""
+        """Reject parts that do not match: see `Inputs.check`."""
         super().check(n_inputs)
         expect(isinstance(self.shape, tuple), "a shape")
         expect(all(type(n) is int and n > 0 for n in self.shape), "a shape")
@@ -647,12 +647,12 @@ class SampleInputs(Inputs):
         expect(isinstance(self.takes_integers, bool), "true or false")
 
     def encode(self, numbers, dtype, is_complete=False):
-        """Return numbers as a module takes them: bytes and integers stay."""
+        """Cast floats to the dtype of the module; leave bytes and integers unchanged."""
         return numbers if numbers.dtype.kind in "iu" else _in_dtype(numbers, dtype)
 
 
 def _in_dtype(numbers, dtype):
-    """Cast numbers that were read: float32 holds them, see `check_finite`."""
+    """Cast numbers that `check_finite` found to fit float32."""
     if isinstance(numbers, np.ndarray):
         return numbers.astype(dtype, copy=False)
     if hasattr(numbers, "tocsr"):

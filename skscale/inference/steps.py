@@ -1,12 +1,11 @@
-"""Frozen steps: the common preprocessing of scikit-learn, in NumPy alone.
+"""Frozen steps: the common preprocessing of scikit-learn, in NumPy only.
 
-Each takes a table (see `skscale.inference.columns`) and returns one. Steps compute in the order
-and in the types of scikit-learn, so that nothing is rounded otherwise.
+Each step maps a table (see `skscale.inference.columns`) to a table. Steps compute in the order
+and the types of scikit-learn, so that rounding is the same.
 
-Every step says how many columns it makes of how many (`width_of`), by which a file is checked
-before it predicts, and which columns it takes as numbers (`trace`): of those that it is given,
-by the columns of the table that came first, or None for one that a step made, it adds these to
-a set, and returns what stands where afterwards.
+`width_of` returns the number of output columns, to check a file before it predicts. `trace`
+takes, for each input column, the index of its column in the first table, or None if a step
+made it. It records those used as numbers, and returns the same for the output columns.
 """
 
 import math
@@ -28,12 +27,12 @@ _OPERATIONS = {
 
 
 def floats_of(table):
-    """Return a table as floating-point numbers, missing values as NaN.
+    """Convert a table to floating-point numbers, with NaN for missing values.
 
     Parameters
     ----------
     table : ndarray or Columns
-        float64, float32 and float16 stay, all else becomes float64.
+        float64, float32 and float16 are unchanged, other types become float64.
 
     Returns
     -------
@@ -42,7 +41,7 @@ def floats_of(table):
     Raises
     ------
     ValueError
-        If something is no number, or infinite.
+        If a value is not a number, or is infinite.
     """
     X = join(table)
     if X.dtype not in _FLOATS:
@@ -56,20 +55,20 @@ def floats_of(table):
 
 
 def _may_be_infinite(X):
-    # One pass without another array. (float16 has no product in BLAS, and would overflow.)
+    # One pass without a copy. (BLAS has no float16 product, and it would overflow.)
     return X.dtype.itemsize < 4 or not math.isfinite(np.vdot(X, X))
 
 
 @dataclass
 class Seen:
-    """What steps take the columns of X for.
+    """Record of how the steps use the columns of X.
 
     Parameters
     ----------
     numbers : set of int
-        Columns that are taken as numbers.
+        Columns used as numbers.
     nones : set of int
-        Columns in which None is a value, or missing, and NaN is not.
+        Columns in which None is a value or is missing, and NaN is neither.
     """
 
     numbers: set = field(default_factory=set)
@@ -84,18 +83,18 @@ def _note_nones(columns, lookups, seen):
 
 @dataclass(frozen=True, eq=False)
 class Arithmetic:
-    """Operations with one number a column, one after the other: a scaler.
+    """Sequence of arithmetic operations with one number per column, as of a scaler.
 
     Parameters
     ----------
     operations : tuple of str
-        Of "subtract", "divide", "multiply", "add".
+        Each of "subtract", "divide", "multiply", "add".
     numbers : tuple of float ndarray of shape (n_columns,)
-        What each of them takes.
+        Operand of each operation.
     casts : bool
-        Whether these are rounded to the type of the table first.
+        Whether operands are first rounded to the dtype of the table.
     bounds : tuple of float or None
-        The least and largest number that may come of it.
+        Lower and upper bound of the result.
     n_columns : int
     """
 
@@ -116,19 +115,19 @@ class Arithmetic:
             expect(all(type(bound) is float for bound in self.bounds), "numbers as bounds")
 
     def width_of(self, n_columns):
-        """Return how many columns it makes."""
+        """Return the number of output columns."""
         expect(n_columns == self.n_columns, f"{self.n_columns} columns to scale")
         return n_columns
 
     def trace(self, columns, seen):
-        """Note which columns it takes as numbers: see `Seen`."""
+        """Record its columns as numbers: see `Seen`."""
         seen.numbers.update(columns)
         return [None] * len(columns)
 
     def apply(self, table):
-        """Return the scaled table."""
+        """Scale the table."""
         X = floats_of(table).copy()
-        x = X[0] if len(X) == 1 else X  # of two vectors it takes half the time
+        x = X[0] if len(X) == 1 else X  # vectors take half the time
         for operation, numbers in zip(self.operations, self.numbers, strict=True):
             operand = numbers.astype(X.dtype, copy=False) if self.casts else numbers
             _OPERATIONS[operation](x, operand, out=x, casting="same_kind")
@@ -139,20 +138,20 @@ class Arithmetic:
 
 @dataclass(frozen=True, eq=False)
 class Impute:
-    """Fill missing values.
+    """Imputation of missing values.
 
     Parameters
     ----------
     missing : float, int, str or None
-        What stands for a missing value; NaN for what is unlike itself.
+        Value that stands for a missing one; NaN for any value unequal to itself.
     reads : {"floats", "objects", "numbers"}
-        As what the table is taken.
+        Type of the table as the imputer reads it.
     fill : ndarray of shape (n_columns,)
-        What takes their place; not read where a column is not kept.
+        Replacement values; ignored for dropped columns.
     kept : ndarray of int
-        Columns that are kept.
+        Output columns; the others are dropped.
     indicated : ndarray of int or None
-        Columns to say of whether a value was missing; None adds no column.
+        Columns that get a missing indicator; None adds none.
     """
 
     missing: object
@@ -167,7 +166,7 @@ class Impute:
         if isinstance(self.missing, int):
             expect(-(1 << 63) <= self.missing < 1 << 63, "an int of 64 bits")
         expect(isinstance(self.fill, np.ndarray) and self.fill.ndim == 1, "values to fill in")
-        # Of a type of strings each value that is filled in would take the room of the longest.
+        # With a string dtype, each filled value would take the memory of the longest.
         kinds = "O" if self.reads == "objects" else "biuf"
         expect(self.fill.dtype.kind in kinds, "values of the type of the table")
         for places in (self.kept, self.indicated):
@@ -175,12 +174,12 @@ class Impute:
                 expect_places(places, len(self.fill))
 
     def width_of(self, n_columns):
-        """Return how many columns it makes."""
+        """Return the number of output columns."""
         expect(n_columns == len(self.fill), f"{len(self.fill)} columns to impute")
         return len(self.kept) + (0 if self.indicated is None else len(self.indicated))
 
     def trace(self, columns, seen):
-        """Note which columns it takes as numbers, and where None is missing: see `Seen`."""
+        """Record columns used as numbers, and columns where None is missing: see `Seen`."""
         if self.reads != "objects":
             seen.numbers.update(columns)
         if self.missing is None:
@@ -189,7 +188,7 @@ class Impute:
         return [columns[place] for place in self.kept.tolist()] + made
 
     def apply(self, table):
-        """Return the table without missing values."""
+        """Fill the missing values of the table."""
         X = self._read(table)
         is_missing = self._find_missing(X)
         filled = X[:, self.kept]
@@ -222,14 +221,14 @@ class Impute:
 
 @dataclass(frozen=True, eq=False)
 class Ordinal:
-    """Put a number in the place of each category.
+    """Encoding of each category as a number.
 
     Parameters
     ----------
     lookups : list of Lookup
-        Of each column.
+        Lookup table of each column.
     dtype : str
-        Of the numbers.
+        Dtype of the numbers.
     """
 
     lookups: list
@@ -240,17 +239,17 @@ class Ordinal:
         expect_number_type(self.dtype)
 
     def width_of(self, n_columns):
-        """Return how many columns it makes."""
+        """Return the number of output columns."""
         expect(n_columns == len(self.lookups), f"{len(self.lookups)} columns of categories")
         return n_columns
 
     def trace(self, columns, seen):
-        """Note in which columns None is a value: see `Seen`."""
+        """Record the columns in which None is a value: see `Seen`."""
         _note_nones(columns, self.lookups, seen)
         return [None] * len(columns)
 
     def apply(self, table):
-        """Return the numbers."""
+        """Encode the table."""
         numbers = np.empty(table.shape, dtype=np.float64)
         for place, lookup in enumerate(self.lookups):
             numbers[:, place] = lookup.find(column_of(table, place), label_of(table, place))
@@ -259,16 +258,16 @@ class Ordinal:
 
 @dataclass(frozen=True, eq=False)
 class OneHot:
-    """Put zeros and a one in the place of each category.
+    """One-hot encoding of categories.
 
     Parameters
     ----------
     lookups : list of Lookup
-        Of each column: which of its outputs is one, -1 for none.
+        For each column, maps a value to the index of its output, -1 for none.
     widths : tuple of int
-        Outputs of each column.
+        Number of outputs of each column.
     dtype : str
-        Of the outputs.
+        Dtype of the outputs.
     """
 
     lookups: list
@@ -291,17 +290,17 @@ class OneHot:
             expect(all(float(p).is_integer() and -1 <= p < width for p in places), "places")
 
     def width_of(self, n_columns):
-        """Return how many columns it makes."""
+        """Return the number of output columns."""
         expect(n_columns == len(self.lookups), f"{len(self.lookups)} columns of categories")
         return sum(self.widths)
 
     def trace(self, columns, seen):
-        """Note in which columns None is a value: see `Seen`."""
+        """Record the columns in which None is a value: see `Seen`."""
         _note_nones(columns, self.lookups, seen)
         return [None] * sum(self.widths)
 
     def apply(self, table):
-        """Return zeros and ones."""
+        """Encode the table as zeros and ones."""
         n_rows = table.shape[0]
         outputs = np.zeros((n_rows, sum(self.widths)), dtype=self.dtype)
         start = 0
@@ -315,7 +314,7 @@ class OneHot:
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """Steps one after the other; none leaves a table as it is.
+    """Sequence of steps; an empty one is the identity.
 
     Parameters
     ----------
@@ -330,19 +329,19 @@ class Chain:
         expect(all(isinstance(step, kinds) for step in self.steps), "steps")
 
     def width_of(self, n_columns):
-        """Return how many columns it makes."""
+        """Return the number of output columns."""
         for step in self.steps:
             n_columns = step.width_of(n_columns)
         return n_columns
 
     def trace(self, columns, seen):
-        """Note what its steps take their columns for: see `Seen`."""
+        """Record how its steps use their columns: see `Seen`."""
         for step in self.steps:
             columns = step.trace(columns, seen)
         return columns
 
     def apply(self, table):
-        """Return what the last step makes."""
+        """Apply the steps in order."""
         for step in self.steps:
             table = step.apply(table)
         return table
@@ -350,15 +349,15 @@ class Chain:
 
 @dataclass(frozen=True, eq=False)
 class Branches:
-    """Columns that go through steps of their own, and side by side out of them.
+    """Parallel chains of steps, each on its columns, with outputs side by side.
 
     Parameters
     ----------
     columns : list of ndarray of int
-        Those that each branch takes.
+        Input columns of each branch.
     chains : list of Chain
     n_columns : int
-        Of the whole table.
+        Number of columns of the whole table.
     """
 
     columns: list
@@ -378,20 +377,20 @@ class Branches:
         return {place for places in self.columns for place in places.tolist()}
 
     def width_of(self, n_columns):
-        """Return how many columns it makes."""
+        """Return the number of output columns."""
         expect(n_columns == self.n_columns, f"{self.n_columns} columns to choose from")
         pairs = zip(self.columns, self.chains, strict=True)
         return sum(chain.width_of(len(places)) for places, chain in pairs)
 
     def trace(self, columns, seen):
-        """Note what its branches take their columns for: see `Seen`."""
+        """Record how its branches use their columns: see `Seen`."""
         found = []
         for places, chain in zip(self.columns, self.chains, strict=True):
             found += chain.trace([columns[place] for place in places.tolist()], seen)
         return found
 
     def apply(self, table):
-        """Return what the branches make, joined."""
+        """Apply the branches and join their outputs."""
         pairs = zip(self.columns, self.chains, strict=True)
         parts = [join(chain.apply(take(table, places))) for places, chain in pairs]
         if any(part.dtype.kind not in "biuf" for part in parts):
@@ -400,7 +399,7 @@ class Branches:
 
 
 def expect_lookups(lookups):
-    """Refuse what is no list of lookups."""
+    """Reject a value that is not a list of lookup tables."""
     expect(isinstance(lookups, list), "a list of lookups")
     for lookup in lookups:
         expect(isinstance(lookup, Lookup), "lookups")
@@ -409,7 +408,7 @@ def expect_lookups(lookups):
 
 
 def expect_number_type(dtype):
-    """Refuse what is no name of a type of numbers."""
+    """Reject a value that is not the name of a numeric dtype."""
     expect(isinstance(dtype, str) and len(dtype) <= 3, "the name of a type")
     kind = np.dtype(dtype)
     expect(kind.kind in "biuf" and kind.itemsize <= 8, "a type of numbers")

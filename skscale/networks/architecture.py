@@ -1,12 +1,12 @@
-"""The shapes of networks: plain Python, so that counting needs no torch."""
+"""Shapes of networks, in plain Python, so that counting needs no torch."""
 
 import copy
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import prod, sqrt
 
-# A bias is its trained number times this, so that it moves as much slower than a weight; an
-# input's scale, that moves faster (Holzmueller et al. 2024, "Better by default", table A.1).
+# A bias is its trained value times BIAS_GAIN, so it changes more slowly than a weight. An input
+# scale changes faster (Holzmueller et al. 2024, "Better by default", table A.1).
 BIAS_GAIN = 0.1
 SCALE_GAIN = 6.0
 ACTIVATIONS = ("relu", "gelu", "silu", "mish", "tanh", "logistic")
@@ -17,7 +17,7 @@ NORMALIZATIONS = ("layer",)
 class DenseArchitecture:
     """Shape of a dense network.
 
-    Layer `l` computes, with `h[0]` the input and `norm` the identity where
+    Layer `l` computes, with `h[0]` the input and `norm` the identity if
     `normalization` is None, `l` is the first layer, or `h[l]` is one unit::
 
         a = activation(norm(h[l]) @ W[l] + b[l])
@@ -25,13 +25,13 @@ class DenseArchitecture:
                    a             otherwise
         output = norm(h[depth]) @ W[depth] + b[depth]
 
-    What is trained are other numbers than these weights: see `gains`.
+    The trained parameters are not these weights: see `gains`.
 
-    The residual form with normalisation inside the branch is that of He et al. (2016,
+    The residual form with normalization inside the branch is that of He et al. (2016,
     "Identity mappings in deep residual networks", eq. 5) and Xiong et al. (2020,
     "On layer normalization in the transformer architecture", table 1). Layer
-    normalisation (Ba et al. 2016, eq. 3) has no gain and shift of its own: the linear
-    layer behind it expresses them.
+    normalization (Ba et al. 2016, eq. 3) has no gain and shift: the next linear layer
+    expresses them.
 
     Parameters
     ----------
@@ -44,13 +44,13 @@ class DenseArchitecture:
     activation : {"relu", "gelu", "silu", "mish", "tanh", "logistic"}
         Non-linearity of the hidden layers.
     normalization : {"layer"} or None
-        Normalisation of the input of every layer but the first.
+        Normalization of the input of every layer but the first.
     residual : bool
-        Whether a hidden layer adds to its input where the widths allow it.
+        Whether a hidden layer adds to its input if the widths are equal.
     scales_inputs : bool
-        Whether each input has a trained scale, which the first layer's weights take up.
+        Whether each input has a trained scale, folded into the first layer's weights.
     fan_in : int or None
-        What counts as the number of inputs in the first layer's gain; None is `n_features`.
+        Number of inputs in the first layer's gain; None is `n_features`.
     """
 
     n_features: int
@@ -76,66 +76,66 @@ class DenseArchitecture:
 
     @property
     def widest(self):
-        """int: most numbers that stand between two layers, a row."""
+        """int: largest number of values between two layers, per row."""
         return max(self.n_features, *self.widths, 1)
 
     @property
     def layer_shapes(self):
-        """list of (int, int): inputs and outputs of each layer, the output layer last."""
+        """list of (int, int): inputs and outputs of each layer, output layer last."""
         sizes = (self.n_features, *self.widths, self.n_outputs)
         return list(pairwise(sizes))
 
     @property
     def gains(self):
-        """tuple of float: what the trained weights of each layer are multiplied by.
+        """tuple of float: factor of the trained weights of each layer.
 
-        `1 / sqrt(n_inputs)`, or of the first layer `1 / sqrt(fan_in)`: the "NTK"
-        parametrisation (Jacot et al. 2018, section 2). Trained weights are all of size one,
-        and one step size serves every width.
+        `1 / sqrt(n_inputs)`, or `1 / sqrt(fan_in)` for the first layer: the "NTK"
+        parametrization (Jacot et al. 2018, section 2). All trained weights are of order one,
+        so one step size serves every width.
         """
         first = self.n_features if self.fan_in is None else self.fan_in
         return tuple(1 / sqrt(fan) for fan in (first, *self.widths))
 
     @property
     def n_parameters(self):
-        """int: weights and biases."""
+        """int: number of weights and biases."""
         return sum(n_in * n_out + n_out for n_in, n_out in self.layer_shapes)
 
     @property
     def n_macs(self):
-        """int: multiply-accumulates of the matrix products, a row."""
+        """int: multiply-accumulates of the matrix products, per row."""
         return sum(n_in * n_out for n_in, n_out in self.layer_shapes)
 
     def shaped_as(self, weights):
-        """Return the architecture with the widths of some weights."""
+        """Return the architecture with the widths of the given weights."""
         return replace(self, widths=tuple(c.shape[-1] for c in weights.coefs[:-1]))
 
     def in_shape_of(self, other):
-        """Return the architecture with the widths of another."""
+        """Return the architecture with the widths of another one."""
         return replace(self, widths=other.widths)
 
     def is_normalized(self, layer):
-        """Whether the input of `layer` (the output layer is the last) is normalised.
+        """Return whether the input of `layer` (the output layer is the last) is normalized.
 
-        One unit alone is not: normalised over itself it would always be zero.
+        A single unit is not: normalized over itself, it would always be zero.
         """
         return self.normalization is not None and layer > 0 and self.widths[layer - 1] > 1
 
     def is_residual(self, layer):
-        """Whether hidden `layer` adds its activation to its input."""
+        """Return whether hidden `layer` adds its activation to its input."""
         return self.residual and layer > 0 and self.widths[layer] == self.widths[layer - 1]
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Blocks of one width in a convolutional network.
+    """Stage of a convolutional network: blocks of one width.
 
     Parameters
     ----------
     width : int
-        Channels that go from block to block.
+        Channels between blocks.
     strides : tuple of int
-        Down and across, of its first block.
+        Vertical and horizontal stride of the first block.
     hidden : tuple of int
         Channels inside each block.
     """
@@ -152,10 +152,10 @@ class ConvolutionalArchitecture:
     Parameters
     ----------
     image_shape : tuple of int
-        Height, width and channels; with `channels_first` channels, height and width.
+        Height, width and channels; with `channels_first`, channels, height and width.
     channels_first : bool
     side : int or None
-        Pixels that the larger side is resized to; None leaves images as they are.
+        Larger side in pixels after resizing; None does not resize.
     n_outputs : int
     stem_width : int
         Channels of the first convolution.
@@ -173,17 +173,17 @@ class ConvolutionalArchitecture:
 
     family = "module"
     fan_in = None
-    # Trained weights are the weights; no random numbers but the masks; images are numbers.
+    # Trained weights are used as they are; only dropout masks are random; images are floats.
     gains = None
     draws = False
     takes_integers = False
     can_stack = True
     is_measured = False
-    # Of what is inside a block nothing adds to that of another.
+    # Channels inside a block are not added to those of another block.
     residual = False
 
     def is_residual(self, layer):
-        """Whether what is inside a block shares its channels with the block before."""
+        """Return whether a block shares its inner channels with the block before: never."""
         return False
 
     @property
@@ -193,17 +193,17 @@ class ConvolutionalArchitecture:
 
     @property
     def input_shape(self):
-        """tuple of int: what a row is reshaped to."""
+        """tuple of int: shape that a row is reshaped to."""
         return self.image_shape
 
     @property
     def n_features(self):
-        """int: numbers of an image."""
+        """int: number of values in an image."""
         return prod(self.image_shape)
 
     @property
     def map_shape(self):
-        """(int, int): height and width of what the first convolution sees."""
+        """(int, int): height and width of the first convolution's input."""
         height, width = self.image_shape[1:] if self.channels_first else self.image_shape[:2]
         if self.side is None:
             return height, width
@@ -212,16 +212,16 @@ class ConvolutionalArchitecture:
 
     @property
     def blocks(self):
-        """list of (int, int, int, tuple, tuple): of each block.
+        """list of (int, int, int, tuple, tuple): description of each block.
 
-        Channels in, inside and out, its strides, and height and width of what it puts out.
+        Input, inner and output channels, strides, and height and width of the output.
         """
         shape = self.map_shape
         found, n_in = [], self.stem_width
         for stage in self.stages:
             for k, hidden in enumerate(stage.hidden):
-                # A side of one pixel cannot be halved. (oneDNN 3.12, of torch 2.13, reads what
-                # nothing was written to for the gradient of such a stride in bfloat16.)
+                # A side of one pixel cannot be halved. (oneDNN 3.12, of torch 2.13, reads
+                # uninitialized memory in the bfloat16 gradient of such a stride.)
                 wanted = (1, 1) if k else stage.strides
                 strides = tuple(min(s, n) for s, n in zip(wanted, shape, strict=True))
                 shape = tuple(-(-n // s) for n, s in zip(shape, strides, strict=True))
@@ -231,25 +231,25 @@ class ConvolutionalArchitecture:
 
     @property
     def depth(self):
-        """int: blocks."""
+        """int: number of blocks."""
         return sum(len(stage.hidden) for stage in self.stages)
 
     @property
     def widths(self):
-        """tuple of int: channels inside each block, which pruning removes."""
+        """tuple of int: channels inside each block, which pruning can remove."""
         return tuple(hidden for stage in self.stages for hidden in stage.hidden)
 
     def shaped_as(self, weights):
-        """Return the architecture with the widths of some weights."""
+        """Return the architecture with the widths of the given weights."""
         pairs = zip(self.parameter_names[0], weights.coefs, strict=True)
         return self.with_widths([c.shape[0] for n, c in pairs if n.endswith("convolve.weight")])
 
     def in_shape_of(self, other):
-        """Return the architecture with the channels of another."""
+        """Return the architecture with the channels of another one."""
         return replace(self, stages=other.stages)
 
     def with_widths(self, widths):
-        """Return the architecture with other channels inside its blocks."""
+        """Return the architecture with other numbers of channels inside its blocks."""
         left, stages = list(widths), []
         for stage in self.stages:
             own, left = left[: len(stage.hidden)], left[len(stage.hidden) :]
@@ -258,12 +258,12 @@ class ConvolutionalArchitecture:
 
     @property
     def mask_widths(self):
-        """tuple of int: dropout acts on what the last layer sees."""
+        """tuple of int: units of the dropout mask, at the input of the last layer."""
         return (self.stages[-1].width,)
 
     @property
     def parameter_names(self):
-        """(list of str, list of str): of weights and of biases, in the order of the module."""
+        """(list of str, list of str): names of weights and of biases, in module order."""
         weights, biases = ["places", "stem.weight"], ["stem.bias"]
         for k, (n_in, _, n_out, _, _) in enumerate(self.blocks):
             block = f"blocks.{k}."
@@ -281,7 +281,7 @@ class ConvolutionalArchitecture:
 
     @property
     def n_parameters(self):
-        """int: what is trained."""
+        """int: number of trained values."""
         n = self.stem_width * (9 * self.n_channels + 1)
         for n_in, hidden, n_out, _, _ in self.blocks:
             n += 2 * n_in + hidden * (9 * n_in + 1) + n_out * (hidden + 1)
@@ -291,7 +291,7 @@ class ConvolutionalArchitecture:
 
     @property
     def n_macs(self):
-        """int: multiply-accumulates of convolutions and products, an image."""
+        """int: multiply-accumulates of convolutions and products, per image."""
         n = prod(self.map_shape) * self.stem_width * 9 * self.n_channels
         for n_in, hidden, n_out, _, shape in self.blocks:
             of_pixel = hidden * 9 * n_in + n_out * hidden + n_in * n_out * (n_in != n_out)
@@ -300,7 +300,7 @@ class ConvolutionalArchitecture:
 
     @property
     def widest(self):
-        """int: most numbers that stand between two layers, an image."""
+        """int: largest number of values between two layers, per image."""
         stem = prod(self.map_shape) * self.stem_width
         return max(
             self.n_features, stem, *(h * prod(shape) for _, h, _, _, shape in self.blocks)
@@ -309,25 +309,25 @@ class ConvolutionalArchitecture:
 
 @dataclass(frozen=True)
 class ModuleArchitecture:
-    """Shape of a network that is a class of the user's own.
+    """Shape of a network of a user-defined class.
 
     Parameters
     ----------
     module : type
         A subclass of torch's nn.Module.
     arguments : dict
-        What its constructor is called with.
+        Keyword arguments of its constructor.
     input_shape : tuple of int
-        Of a sample.
+        Shape of a sample.
     n_outputs : int
     takes_integers : bool
-        Whether it is given int64 (indices of words, say) and not numbers.
+        Whether it takes int64 inputs (word indices, for example) instead of floats.
     draws : bool
-        Whether it draws random numbers while it trains.
+        Whether it draws random numbers during training.
     n_parameters, n_macs, widest : int
-        As of the other architectures, as torch counts them.
+        As in the other architectures, measured with torch.
     has_buffers : bool
-        Whether it keeps what is not trained, as batch normalisation does.
+        Whether it has untrained state, as batch normalization does.
     """
 
     module: type
@@ -350,26 +350,26 @@ class ModuleArchitecture:
 
     @property
     def n_features(self):
-        """int: numbers of a sample."""
+        """int: number of values in a sample."""
         return prod(self.input_shape)
 
     @property
     def can_stack(self):
-        """bool: whether a network is the same alone and in a stack.
+        """bool: whether a network trains alone as in a stack.
 
-        Dropout of its own would draw for all at once; batch normalisation would see the rows
-        that fill up the batches of smaller folds.
+        Its own dropout would draw for all members at once; batch normalization would see the
+        rows that pad the batches of smaller folds.
         """
         return not (self.draws or self.has_buffers)
 
     def shaped_as(self, weights):
-        """Return the architecture itself: it has one shape."""
+        """Return the architecture itself: its shape is fixed."""
         return self
 
     in_shape_of = shaped_as
 
     def build(self):
-        """Construct the module, of copies: what it is given may be trained with it."""
+        """Construct the module from copies of its arguments, as training may change them."""
         return self.module(**copy.deepcopy(self.arguments))
 
     def __eq__(self, other):
@@ -377,7 +377,7 @@ class ModuleArchitecture:
 
 
 def _are_equal(a, b):
-    """Whether arguments are equal, tensors and arrays among them."""
+    """Return whether arguments are equal; compares tensors and arrays too."""
     if a is b:
         return True
     if type(a) is not type(b):

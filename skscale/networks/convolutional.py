@@ -8,29 +8,29 @@ from torch.nn import functional
 
 from .dense import ACTIVATIONS
 
-# Channels that group normalisation takes together: see `n_norm_groups`.
+# Channels per group of group normalization: see `n_norm_groups`.
 _GROUP = 8
 
 
 class ConvolutionalBlock(nn.Module):
-    """Inverted residual: a wide 3x3 convolution inside, a narrow sum outside.
+    """Inverted residual block: a wide 3x3 convolution inside, a narrow sum outside.
 
     `(n, n_in, height, width)` to `(n, n_out, ceil(height / stride), ceil(width / stride))`::
 
         x' = shortcut(x) + project(activation(convolve(norm(x))))
 
     The fused form (3x3 and expansion in one dense convolution) of Tan and Le (2021,
-    "EfficientNetV2", section 3.2), with the normalisation in front (He et al. 2016). Depthwise
-    convolutions have fewer multiply-accumulates, which do not pay: measured on a CPU 12 of
-    10^9 a second forward and backward, this one's 61. A shortcut that halves is an average
+    "EfficientNetV2", section 3.2), with the normalization first (He et al. 2016). Depthwise
+    convolutions have fewer multiply-accumulates but are not faster: on a CPU, forward and
+    backward reach 12 * 10^9 per second, here 61 * 10^9. A downsampling shortcut averages
     over 2x2 pixels (He et al. 2019, "Bag of tricks", figure 2c).
 
     Parameters
     ----------
     n_in, hidden, n_out : int
-        Channels in, inside, out.
+        Input, inner and output channels.
     strides : tuple of int
-        Down and across.
+        Vertical and horizontal.
     activation : str
     """
 
@@ -44,7 +44,7 @@ class ConvolutionalBlock(nn.Module):
         self.shortcut = nn.Conv2d(n_in, n_out, 1, bias=False) if n_in != n_out else None
 
     def forward(self, x, hidden=None):
-        """Compute a block; append the channels inside, `(n, hidden, height, width)`."""
+        """Compute the block; append inner channels, `(n, hidden, height, width)`."""
         inside = self.activate(self.convolve(self.norm(x)))
         if hidden is not None:
             hidden.append(inside)
@@ -56,13 +56,13 @@ class ConvolutionalBlock(nn.Module):
 
 
 class ConvolutionalNetwork(nn.Module):
-    """Images to outputs, `(n, height, width, channels)` to `(n, n_outputs)`.
+    """Network from images, `(n, height, width, channels)`, to `(n, n_outputs)`.
 
-    With `architecture.channels_first` `(n, channels, height, width)`. Group normalisation (Wu
-    and He 2018) knows neither other rows nor running means: an image alone is an image in a
-    batch, weighting a row equals repeating it, and stacks need no care. In place of the average
-    over the last map each channel has weights of its own for its places, which begin as the
-    average: that of an object in the corner is not that of one in the middle.
+    With `architecture.channels_first`, images are `(n, channels, height, width)`. Group
+    normalization (Wu and He 2018) uses neither other rows nor running means. So predictions do
+    not depend on the batch, a sample weight of 2 equals repeating the row, and stacks need no
+    special case. Each channel of the last map is pooled with trained weights per position,
+    which start as the average: position matters.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class ConvolutionalNetwork(nn.Module):
         self.architecture = architecture
         a = architecture
         self.activate = ACTIVATIONS[a.activation].forward
-        # Of the training images, each channel; the estimator sets them.
+        # Per channel of the training images; set by the estimator.
         self.register_buffer("pixel_mean", torch.zeros(a.n_channels))
         self.register_buffer("pixel_scale", torch.ones(a.n_channels))
         self.stem = nn.Conv2d(a.n_channels, a.stem_width, 3, padding=1)
@@ -89,7 +89,7 @@ class ConvolutionalNetwork(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self):
-        """Draw weights: He et al. 2015, eq. 10; the output layer is zero."""
+        """Draw initial weights: He et al. 2015, eq. 10; zero in the output layer."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)
@@ -108,9 +108,9 @@ class ConvolutionalNetwork(nn.Module):
         ----------
         x : tensor of images
         masks : list of one tensor of shape (n, width) or None
-            Dropout mask of what the last layer sees.
+            Dropout mask of the last layer's input.
         hidden : list or None
-            The channels inside each block are appended.
+            The inner channels of each block are appended.
 
         Returns
         -------
@@ -121,7 +121,7 @@ class ConvolutionalNetwork(nn.Module):
         x = (x - self.pixel_mean[:, None, None]) * self.pixel_scale[:, None, None]
         if self.architecture.side is not None:
             x = resize(x, self.architecture.map_shape)
-        # Buffers are float32 beside weights in bfloat16.
+        # Buffers are float32 even if weights are bfloat16.
         h = self.stem(x.to(self.stem.weight.dtype))
         for block in self.blocks:
             h = block(h, hidden)
@@ -132,7 +132,7 @@ class ConvolutionalNetwork(nn.Module):
 
 
 def resize(x, shape):
-    """Resize images: by the mean over areas where they shrink, else between pixels.
+    """Resize images: by area means to shrink, else by bilinear interpolation.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def resize(x, shape):
 
 
 def n_norm_groups(width):
-    """Return how many groups of channels are normalised, each by itself."""
+    """Return the number of groups in group normalization."""
     return max(n for n in range(1, max(1, width // _GROUP) + 1) if width % n == 0)
 
 

@@ -1,4 +1,4 @@
-"""Dense networks in torch: one as a plain module, many as a stack."""
+"""Dense networks in torch: a single one as a plain module, several as a stack."""
 
 import itertools
 import math
@@ -17,7 +17,7 @@ _aten = torch.ops.aten
 
 
 class Activation:
-    """An activation and its gradient.
+    """Activation function and its gradient.
 
     Parameters
     ----------
@@ -26,9 +26,9 @@ class Activation:
     backward : callable
         `backward(grad, saved, out)` writes the gradient with respect to `z`.
     saves : {"input", "output"}
-        Whether `backward` wants `z` or `a`.
+        Whether `backward` needs `z` or `a`.
     in_place : callable or None
-        `in_place(z)` where `z` is not needed afterwards; None without such a form.
+        `in_place(z)`, for use if `z` is not needed afterwards; None if there is no such form.
     """
 
     def __init__(self, forward, backward, saves, in_place=None):
@@ -81,11 +81,11 @@ def initial_parameters(architecture, generator, dtype):
     """Draw the weights and biases of one network.
 
     Hidden weights are normal with variance `1 / n_inputs`, and twice that for
-    activations that are zero or nearly so on half of their inputs (He et al. 2015,
-    eq. 10); biases are standard normal, so that units bend at different
+    activations that are zero or nearly zero on half of their inputs (He et al. 2015,
+    eq. 10). Biases are standard normal, so that units have their kinks at different
     places of a narrow input. The weights of `N` residual layers are divided by `sqrt(N)`
     (Radford et al. 2019, "Language models are unsupervised multitask learners", section
-    2.3): else each layer would double the variance of what it adds to. The output layer is
+    2.3): otherwise each layer would double the variance of its sum. The output layer is
     zero.
 
     Parameters
@@ -113,17 +113,17 @@ def initial_parameters(architecture, generator, dtype):
 
 
 def share_batches(sizes):
-    """Return which members of a stack multiply which batches in their first layer.
+    """Assign the members of a stack to batches in the first layer.
 
     Parameters
     ----------
     sizes : list of int
-        Members that share each batch, one after the other.
+        Number of consecutive members that share each batch.
 
     Returns
     -------
     list of (slice, slice, int)
-        Batches, members, number of these members: one product each.
+        Batches, members and number of members of each product.
     """
     n_members = sum(sizes)
     if len(sizes) in (1, n_members):
@@ -148,9 +148,9 @@ def stacked_forward(
     masks : list of tensors of shape (n_members, n_rows, width) or None
         Dropout masks of each hidden layer, 0 or 1 / (1 - rate).
     sizes : list of int or None
-        Members that share each batch; None is one each.
+        Number of members that share each batch; None is one each.
     hidden, inputs : lists or None
-        The activations of each hidden layer, and what each layer multiplies, are appended.
+        The activations of each hidden layer, and the input of each product, are appended.
 
     Returns
     -------
@@ -199,7 +199,7 @@ def stacked_forward(
 
 
 def product_gains(architecture):
-    """Return what the product with the trained numbers of each layer is multiplied by."""
+    """Return the factors of the products with the trained weights of each layer."""
     first, *others = architecture.gains
     return [first * SCALE_GAIN if architecture.scales_inputs else first, *others]
 
@@ -211,7 +211,7 @@ def _normalize(architecture, layer, h):
 
 
 class DenseNetwork(DecodingModule):
-    """One dense network as a plain module: `(n_rows, n_features)` to `(n_rows, n_outputs)`.
+    """Dense network as a plain module: `(n_rows, n_features)` to `(n_rows, n_outputs)`.
 
     Parameters
     ----------
@@ -219,13 +219,13 @@ class DenseNetwork(DecodingModule):
     weights : Weights
         Copied.
     dropout : float, default=0.0
-        Dropout rate of the hidden activations while training.
+        Dropout rate of the hidden activations during training.
     head : Labels, Numbers or None
-        How to decode the outputs: see `DecodingModule`.
+        Decodes the outputs: see `DecodingModule`.
     encoding : TableEncoding or None
-        What turns features into inputs. It is NumPy's, and passes no gradient on to x.
+        Encodes features as inputs. It runs in NumPy and passes no gradient to x.
     is_trained : bool, default=False
-        Whether the parameters are those that the engine trains (`TrainedNumbers`), in place
+        Whether the parameters are those that the engine trains (`TrainedNumbers`) instead
         of weights and biases.
     """
 
@@ -249,7 +249,7 @@ class DenseNetwork(DecodingModule):
         self.scales = None if scales is None else nn.Parameter(torch.tensor(scales))
         self.architecture = architecture
         dtype = torch.from_numpy(coefs[0][:0]).dtype
-        # Made on "meta" and filled from the arrays: the usual construction would draw
+        # Made on "meta" and filled from arrays: the default construction would draw
         # initial weights from torch's global generator.
         self.layers = nn.ModuleList(
             nn.Linear(n_in, n_out, dtype=dtype, device="meta").to_empty(device="cpu")
@@ -268,11 +268,11 @@ class DenseNetwork(DecodingModule):
         ----------
         x : tensor of shape (n_rows, n_features)
         masks : list of tensors of shape (n_rows, width) or None
-            Dropout masks to use instead of drawing them while training.
+            Dropout masks to use instead of drawing them during training.
 
         Returns
         -------
-        tensor of shape (n_rows, n_outputs), or (n_rows,) of a column
+        tensor of shape (n_rows, n_outputs), or (n_rows,) if y was a column
         """
         architecture = self.architecture
         activate = ACTIVATIONS[architecture.activation].forward
@@ -297,12 +297,12 @@ class DenseNetwork(DecodingModule):
 
     @property
     def decayed_names(self):
-        """list of str: parameters that weight decay acts on."""
+        """list of str: parameters that weight decay applies to."""
         names = [f"layers.{k}.weight" for k in range(len(self.layers))]
         return names if self.scales is None else [*names, "scales"]
 
     def get_weights(self):
-        """Return Weights."""
+        """Return the weights as Weights."""
         coefs = [m.weight.detach().cpu().numpy().T.copy() for m in self.layers]
         intercepts = [m.bias.detach().cpu().numpy().copy() for m in self.layers]
         if not self.is_trained:

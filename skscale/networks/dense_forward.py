@@ -1,7 +1,7 @@
-"""Dense networks: the forward pass, once over an array namespace and for one or many members.
+"""Forward pass of dense networks, for any array namespace, alone or as an ensemble.
 
-The arithmetic is that of `skscale.networks.architecture.DenseArchitecture`; tests hold it
-against the torch module.
+It computes `skscale.networks.architecture.DenseArchitecture`; tests compare it with the torch
+module.
 """
 
 import math
@@ -15,18 +15,18 @@ from .architecture import NORMALIZATIONS, DenseArchitecture
 from .namespace import as_constant, cast, in_place, namespace_of, total
 from .weights import Weights
 
-# Default of torch for layer normalization; part of what a network computes.
+# torch's default for layer normalization; part of the network's function.
 NORM_EPS = 1e-5
 
-# Rows are taken in chunks whose activations stay in a core's cache, so that a layer reads
-# what the layer before it wrote without a trip to memory, but not in so few that products
-# lose speed. Larger arrays the C library would get from the system and give back each time:
-# 1,000 rows by 128 units took 0.80 ms whole, and 0.50 in chunks.
+# Rows are processed in chunks whose activations fit a core's cache, so that a layer reads its
+# input from the cache, but large enough for fast products. For larger arrays, the C library
+# would request and return memory each time: 1,000 rows by 128 units took 0.80 ms at once, and
+# 0.50 ms in chunks.
 _CHUNK_BYTES = 192 << 10
 _FEWEST_ROWS = 256
-# Up to so many rows all members of an ensemble are computed at once.
+# Up to this number of rows, all members of an ensemble are computed at once.
 _FEW_ROWS = 16
-# In the dtype of the array it is compared with: NumPy converts a Python number at each call.
+# Zeros in each dtype: NumPy would convert a Python number at each call.
 _ZERO = {np.dtype(kind): np.zeros((), kind) for kind in (np.float32, np.float64)}
 
 
@@ -36,7 +36,7 @@ def _relu(xp, z):
 
 
 def _gelu(xp, z):
-    # Tanh form (Hendrycks and Gimpel 2016, section 2): the exact one needs erf, which
+    # Tanh form (Hendrycks and Gimpel 2016, section 2): the exact form needs erf, which
     # NumPy lacks. Training uses the same form.
     inner = z * z
     inner *= 0.044715
@@ -59,7 +59,7 @@ def _sigmoid(xp, z):
 
 
 def _silu(xp, z):
-    # The product with `_sigmoid`, without a call of it.
+    # `z * _sigmoid(z)`, inlined to save a call.
     s = in_place(xp, xp.tanh, z * 0.5)
     s *= 0.5
     s += 0.5
@@ -68,7 +68,7 @@ def _silu(xp, z):
 
 
 def _mish(xp, z):
-    # tanh(log(1 + e)) = e (e + 2) / (e (e + 2) + 2), e = exp(z); from 20 on it is 1.
+    # tanh(log(1 + e)) = e (e + 2) / (e (e + 2) + 2), e = exp(z); 1 from z = 20 on.
     e = xp.exp(xp.clip(z, None, 20))
     e *= e + 2
     e /= e + 2
@@ -98,7 +98,7 @@ def _layer_norm(xp, h):
         variance = xp.sum(centered * centered, axis=-1)
     variance /= h.shape[-1]
     variance += NORM_EPS
-    # Activations whose squares overflow would all become zero: a constant prediction.
+    # If squares overflow, all activations would become zero: a constant prediction.
     variance[xp.isinf(variance)] = math.nan
     centered /= in_place(xp, xp.sqrt, variance)[..., None]
     return centered
@@ -106,7 +106,7 @@ def _layer_norm(xp, h):
 
 @dataclass(frozen=True, eq=False)
 class Dense:
-    """A fitted dense network, or an ensemble of them.
+    """Fitted dense network, or an ensemble of them.
 
     Parameters
     ----------
@@ -139,14 +139,14 @@ class Dense:
         Parameters
         ----------
         x : array of shape (n_rows, n_inputs), or SciPy CSR array
-            Of any array namespace; of an ensemble, the same rows for all members.
+            In any array namespace; all members of an ensemble get the same rows.
         buffers : ndarray of shape (2, n_numbers) or None, default=None
-            Memory for what layers compute, of NumPy; None allocates it.
+            NumPy memory for the layer outputs; None allocates it.
 
         Returns
         -------
         array of shape (n_rows, n_outputs), or (n_members, n_rows, n_outputs)
-            Computed in float64 if either the input or the weights are.
+            float64 if the input or the weights are, else float32.
         """
         is_dense = isinstance(x, np.ndarray)
         xp = np if is_dense else namespace_of(x)
@@ -165,7 +165,7 @@ class Dense:
             return self._outputs_in_chunks(x)
         if weights.n_members is not None:
             intercepts = [b[:, None, :] for b in intercepts]
-        # One row as a vector: to add one to a matrix of one row takes NumPy twice as long.
+        # One row as a vector: adding to a one-row matrix takes NumPy twice as long.
         is_vector = is_dense and n_rows == 1 and architecture.normalization is None
         is_vector &= weights.n_members is None
         h = x[0] if is_vector else x
@@ -174,10 +174,10 @@ class Dense:
         last = len(coefs) - 1
         for layer, coef in enumerate(coefs):
             n_inputs, n_outputs = coef.shape[-2:]
-            # One unit alone is not normalized: it would always be zero.
+            # A single unit is not normalized: it would always be zero.
             x = _layer_norm(xp, h) if normalization and layer and n_inputs > 1 else h
             if buffers is None or not (layer or is_dense):
-                # The same product as by the operator, which takes 1 us more to begin.
+                # The same product as the operator, which has 1 us more overhead.
                 z = x.dot(coef) if xp is np and coef.ndim == 2 else x @ coef
             else:
                 z = buffers[layer % 2, : n_rows * n_outputs].reshape(n_rows, n_outputs)
@@ -193,12 +193,12 @@ class Dense:
     def _outputs_in_chunks(self, x):
         network, n_rows = self, x.shape[0]
         dtype = np.promote_types(x.dtype, self.dtype)
-        if dtype != self.dtype:  # once, not for each chunk
+        if dtype != self.dtype:  # convert once, not in each chunk
             network = Dense(self.architecture, self.weights.astype(dtype))
         widest = max(len(b) for b in self.weights.intercepts)
         n_chunk = max(_FEWEST_ROWS, _CHUNK_BYTES // (widest * dtype.itemsize))
         outputs = np.empty((n_rows, self.n_outputs), dtype=dtype)
-        # Two in turn: a layer may add to its input.
+        # Two buffers in turn: a layer may add to its input.
         buffers = np.empty((2, min(n_chunk, n_rows) * widest), dtype=dtype)
         for start in range(0, n_rows, n_chunk):
             rows = slice(start, start + n_chunk)
@@ -206,7 +206,7 @@ class Dense:
         return outputs
 
     def check(self):
-        """Refuse weights and an architecture that do not fit one another.
+        """Reject weights that do not match the architecture.
 
         Raises
         ------

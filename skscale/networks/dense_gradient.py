@@ -1,17 +1,17 @@
-"""The gradient of a stack of dense networks, written out.
+"""Explicit gradient of a stack of dense networks.
 
-Autograd builds and walks a graph each step and allocates every intermediate anew. The
-dense stack is simple enough to write its gradient down: batched products into buffers
-that are made once. Symbols, layer `l` of `DenseArchitecture`: `n = norm(h[l])`,
+Autograd builds and walks a graph in each step and allocates every intermediate anew. A dense
+stack is simple enough for an explicit gradient: batched products into buffers that are
+allocated once. Symbols, for layer `l` of `DenseArchitecture`: `n = norm(h[l])`,
 `z = n @ W + b`, `a = activation(z)`, `m` the dropout mask, `h[l + 1] = h[l] + a * m`
-(residual) or `a * m`. With `dh` the gradient with respect to `h[l + 1]`, and `W` and `b` as
-they are trained, that is without the gains `g` (`DenseArchitecture.gains`)::
+(residual) or `a * m`. With `dh` the gradient with respect to `h[l + 1]`, and `W` and `b` the
+trained parameters, without the gains `g` (`DenseArchitecture.gains`)::
 
     dz = activation'(z) * dh * m
     dW = g n.T @ dz      db = 0.1 1.T @ dz    dn = g dz @ W.T
     dh[l] = norm'(dn) (+ dh if residual)
 
-Where inputs have scales `s`, the first layer's `W` is `s * V`: `dV = s * dW`, and `ds` the sum
+If inputs have scales `s`, the first layer's `W` is `s * V`: `dV = s * dW`, and `ds` is the sum
 of `V * dW` over the outputs.
 """
 
@@ -25,19 +25,19 @@ _aten = torch.ops.aten
 
 
 class DenseGradient:
-    """Forward and backward pass of a stack for one number of rows.
+    """Forward and backward pass of a stack for a fixed number of rows.
 
     Parameters
     ----------
     architecture : DenseArchitecture
     parameters : StackedParameters
-        What is read, in the dtype of the products.
+        Parameters to read, in the dtype of the products.
     gradients : StackedParameters
-        What is written, in the same dtype.
+        Gradients to write, in the same dtype.
     n_rows : int
-        Rows of a batch.
+        Rows per batch.
     sizes : list of int or None, default=None
-        Members that share each batch, one after the other; None is one each.
+        Number of consecutive members that share each batch; None is one each.
     """
 
     def __init__(self, architecture, parameters, gradients, n_rows, sizes=None):
@@ -47,7 +47,7 @@ class DenseGradient:
         self.activation = ACTIVATIONS[architecture.activation]
         flat = parameters.flat
         self.gains = product_gains(architecture)
-        # The first layer's weights with the inputs' scales.
+        # The first layer's weights times the input scales.
         self.scaled = parameters.weights[0]
         if parameters.scales is not None:
             self.scaled = torch.empty_like(self.scaled)
@@ -58,8 +58,8 @@ class DenseGradient:
                 parameters.n_members, n_rows, width, dtype=flat.dtype, device=flat.device
             )
 
-        # Per hidden layer: pre-activation (shared with the activation where that works in
-        # place), activation, the layer's result, two gradients.
+        # Per hidden layer: pre-activation (shared with the activation if that works in
+        # place), activation, layer output, two gradients.
         self.z = [buffer(w) for w in architecture.widths]
         in_place = self.activation.in_place is not None
         self.a = self.z if in_place else [buffer(w) for w in architecture.widths]
@@ -67,13 +67,13 @@ class DenseGradient:
         self.dz = [buffer(w) for w in architecture.widths]
         self.dh = [buffer(w) for w in architecture.widths]
         self.transposed = [w.transpose(1, 2) for w in parameters.weights]
-        # A product with ones sums over rows faster than a sum over the middle axis; ones
-        # with a stride of zero would be copied for each member.
+        # A product with ones sums rows faster than a sum over the middle axis. Ones with a
+        # stride of zero would be copied for each member.
         self.ones = flat.new_full((parameters.n_members, 1, n_rows), BIAS_GAIN)
         sizes = sizes or [1] * parameters.n_members
         self.batch_of_member = [b for b, n in enumerate(sizes) for _ in range(n)]
-        # The first layer in parts that multiply one batch: (batches, members, number of
-        # them, bias, weights, their gradient).
+        # Parts of the first layer that share a batch: (batches, members, number of
+        # members, bias, weights, gradient of the weights).
         bias, weight, d_weight = parameters.biases[0], self.scaled, gradients.weights[0]
         self.first = [
             (batches, members, n, bias[members], weight[members], d_weight[members])
@@ -81,17 +81,17 @@ class DenseGradient:
         ]
 
     def forward(self, x, masks, outputs):
-        """Write the outputs; keep what `backward` needs.
+        """Write the outputs, and store the intermediates for `backward`.
 
         Parameters
         ----------
         x : tensor of shape (n_batches, n_rows, n_features), or list of SparseBatch
         masks : list of tensors of shape (n_members, n_rows, width) or None
         outputs : tensor of shape (n_members, n_rows, n_outputs)
-            Written to.
+            Output.
         """
         architecture, activation = self.architecture, self.activation
-        # (input of the layer's product, what it is normalised from, mean, reciprocal
+        # (input of the layer's product, its value before normalization, mean, reciprocal
         # deviation)
         self.inputs = []
         if self.parameters.scales is not None:
@@ -150,10 +150,10 @@ class DenseGradient:
         d_outputs : tensor of shape (n_members, n_rows, n_outputs)
             Gradient with respect to the outputs of the last `forward`.
         masks : list of tensors of shape (n_members, n_rows, width) or None
-            Those of the last `forward`.
+            Masks of the last `forward`.
 
-        Of sparse batches the gradient is written only where it is not zero: `clear` must
-        have followed the step before.
+        For sparse batches the gradient is written only where it is not zero: call `clear`
+        after each step.
         """
         architecture, activation = self.architecture, self.activation
         saved = self.z if activation.saves == "input" else self.a
@@ -195,12 +195,12 @@ class DenseGradient:
                 activation.backward(dz, saved[below], dz)
 
     def clear(self, x):
-        """Make the gradient zero again where only some of it was written.
+        """Reset the gradient to zero where only a part of it was written.
 
         Parameters
         ----------
         x : tensor or list of SparseBatch
-            That of the last `forward`.
+            Input of the last `forward`.
         """
         if isinstance(x, list):
             for k, batch in enumerate(self.batch_of_member):

@@ -1,4 +1,4 @@
-"""The torch device of a `device` hyperparameter."""
+"""Resolution of the `device` hyperparameter to a torch device."""
 
 import torch
 
@@ -6,13 +6,13 @@ from ..workers import gpu_of_worker
 
 
 def resolve_device(device):
-    """Return the torch device that a `device` hyperparameter means.
+    """Resolve a `device` hyperparameter to a torch device.
 
     Parameters
     ----------
     device : str
-        "auto" is "cuda" where a CUDA device is available, else "cpu". Where there are several,
-        the worker processes of a search take them in turn for "cuda".
+        "auto" is "cuda" if a CUDA device is available, else "cpu". With several CUDA devices,
+        "cuda" assigns them to the worker processes of a search in turn.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Fitted networks that are modules of torch, as plain arrays until they predict."""
+"""Fitted networks that are torch modules, stored as plain arrays until they predict."""
 
 import sys
 import threading
@@ -12,27 +12,27 @@ from ..storage.tree import expect, expect_floats
 from .architecture import ACTIVATIONS, ConvolutionalArchitecture, ModuleArchitecture, Stage
 from .weights import Weights
 
-# The modules of fitted networks, made when they first predict. Not in the networks: a pickle is
-# arrays, and a copy makes its own.
+# Modules of fitted networks, built at the first prediction. Not attributes of the networks, so
+# that a pickle holds only arrays, and a copy builds its own modules.
 _modules = weakref.WeakKeyDictionary()
 _lock = hold_while_forking(threading.Lock())
-# Pixels of a side that any image may be resized to, and times its own side.
+# Largest side in pixels after resizing, and largest multiple of the original side.
 _LARGEST_SIDE = 1024
 _LARGEST_ZOOM = 16
 
 
 @dataclass(frozen=True, eq=False)
 class ModuleNetwork:
-    """A fitted module, or an ensemble of them.
+    """Fitted module, or an ensemble of them.
 
     Parameters
     ----------
     architecture : ConvolutionalArchitecture or ModuleArchitecture
     weights : Weights
     factors : ndarray of shape (n_members,)
-        The outputs of each member are multiplied by it.
+        Factor of the outputs of each member.
     device : str
-        Where to predict: that of the fit. A CPU where it is not there.
+        Device of the fit, used for prediction; the CPU if it is not available.
     """
 
     architecture: object
@@ -47,7 +47,7 @@ class ModuleNetwork:
 
     @property
     def n_inputs(self):
-        """int: numbers of a row."""
+        """int: number of values per row."""
         return self.architecture.n_features
 
     @property
@@ -56,7 +56,7 @@ class ModuleNetwork:
         return self.architecture.n_outputs
 
     def check(self):
-        """Refuse weights and an architecture that do not fit one another.
+        """Reject weights that do not match the architecture.
 
         Raises
         ------
@@ -75,10 +75,10 @@ class ModuleNetwork:
             expect(all(a.shape[:1] == (n_members,) for a in arrays), "arrays of all members")
         expect_floats(self.factors, (n_members or 1,))
         expect(bool(np.isfinite(self.factors).all()), "finite factors")
-        # That of "meta" would compute nothing.
+        # The "meta" device would compute nothing.
         is_known = isinstance(self.device, str) and not self.device.startswith("meta")
         expect(is_known, "the name of a device")
-        # Else a module could be far larger than its file.
+        # Otherwise a module could be far larger than its file.
         if isinstance(architecture, ConvolutionalArchitecture):
             _check_convolutional(architecture)
         else:
@@ -88,7 +88,7 @@ class ModuleNetwork:
         expect(n_parameters == (n_members or 1) * architecture.n_parameters, "all parameters")
 
     def outputs(self, x):
-        """Return the outputs of rows.
+        """Compute the outputs of rows.
 
         Parameters
         ----------
@@ -102,7 +102,7 @@ class ModuleNetwork:
         outputs = [
             torch_side.compute(self.architecture, module, x, device) for module in self.modules
         ]
-        # float32 stays float32.
+        # The cast keeps float32 outputs in float32.
         outputs = [
             o if f == 1 else o * o.dtype.type(f)
             for o, f in zip(outputs, self.factors, strict=True)
@@ -111,7 +111,7 @@ class ModuleNetwork:
 
     @property
     def modules(self):
-        """list of nn.Module: one a member, in evaluation mode."""
+        """list of nn.Module: one per member, in evaluation mode."""
         with _lock:
             modules = _modules.get(self)
         if modules is None:
@@ -134,7 +134,7 @@ class ModuleNetwork:
 
 
 def _check_convolutional(a):
-    """Refuse shapes whose maps or layers could be far larger than all parameters together."""
+    """Reject shapes whose maps or layers could be far larger than all parameters together."""
     expect(isinstance(a.channels_first, bool), "true or false")
     expect(a.activation in ACTIVATIONS, "a known activation")
     expect(isinstance(a.stages, tuple) and a.stages, "stages")
@@ -151,8 +151,8 @@ def _check_convolutional(a):
 
 
 def _check_module(a):
-    """Refuse a class that is no module of torch, and sizes that are none."""
-    # Of a module's class torch was imported.
+    """Reject a class that is not a torch module, and invalid sizes."""
+    # Loading the class of a module has imported torch.
     torch = sys.modules.get("torch")
     is_module = isinstance(a.module, type) and torch and issubclass(a.module, torch.nn.Module)
     expect(is_module, "a module of torch")

@@ -1,12 +1,12 @@
-"""Networks that are any nn.Module: plain, and as members of a stack.
+"""Networks from any nn.Module: plain, and as members of a stack.
 
-A member's parameters are views into the flat buffer of its stack, so that the optimiser is
-that of the dense networks. One network is its module itself, with these views as parameters
-and their gradients as `.grad`: autograd writes where the optimiser reads. Several are one
-batched call by `torch.func` (`functional_call` under `vmap`).
+A member's parameters are views into the flat buffer of its stack, so that the optimizer is
+the same as for dense networks. A single network is the module itself, with these views as
+parameters and their gradients as `.grad`: autograd writes where the optimizer reads. Several
+are one batched call with `torch.func` (`functional_call` under `vmap`).
 
-Modules draw random numbers from torch's default generator: dropout between the layers of an
-LSTM knows no other. They are lent ours: see `lent_generator`.
+Modules draw random numbers from torch's default generator, since dropout between the layers of
+an LSTM accepts no other. `lent_generator` sets its state temporarily.
 """
 
 import contextlib
@@ -26,25 +26,25 @@ from .decoding import DecodingModule
 from .parameters import ParameterShapes
 from .weights import Weights
 
-# One at a time: the default generator is the process's. A child would find it lent to a thread
-# that it does not have, in the state of that thread's training.
+# Held by one thread at a time: the process has one default generator. After a fork, a child
+# would have the generator in the state of a training thread that it does not have.
 _lending = hold_while_forking(threading.RLock())
 
 
 @contextlib.contextmanager
 def lent_generator(state, device="cpu"):
-    """Let torch's default generator go on from a state, and put its own back afterwards.
+    """Run torch's default generator from a given state, and restore its own state after.
 
     Parameters
     ----------
     state : int or dict
-        A seed, or what was yielded before, which is then overwritten: the state goes on.
+        A seed, or a dict yielded before. The dict is updated, so that the state continues.
     device : torch.device or str
 
     Yields
     ------
     dict
-        The generators' states by device, once the block has ended.
+        The generators' states by device, complete once the block has ended.
     """
     states = state if isinstance(state, dict) else {}
     kind = torch.device(device)
@@ -52,7 +52,7 @@ def lent_generator(state, device="cpu"):
         generators = {"cpu": torch.default_generator}
         if kind.type == "cuda":
             index = torch.cuda.current_device() if kind.index is None else kind.index
-            # By its kind: a training may go on where there is another GPU.
+            # Keyed by device type: training may resume on another GPU.
             generators["cuda"] = torch.cuda.default_generators[index]
         former = {name: g.get_state() for name, g in generators.items()}
         try:
@@ -70,7 +70,7 @@ def lent_generator(state, device="cpu"):
 
 
 def build(architecture, seed=0):
-    """Construct the module of an architecture; its random numbers come from the seed."""
+    """Construct the module of an architecture, with random numbers from the seed."""
     with lent_generator(seed):
         if isinstance(architecture, ConvolutionalArchitecture):
             return ConvolutionalNetwork(architecture)
@@ -78,7 +78,7 @@ def build(architecture, seed=0):
 
 
 def split(module):
-    """Return a module's parameters and buffers by their names.
+    """Split a module into parameters and buffers, by name.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def split(module):
     Returns
     -------
     weights : dict of str to tensor
-        Parameters of two and more dimensions, which weight decay acts on.
+        Parameters with two or more dimensions, which weight decay applies to.
     biases : dict of str to tensor
         Other parameters.
     buffers : dict of str to tensor
@@ -113,7 +113,7 @@ def parameter_shapes(architecture):
 
 
 def weights_of(module, dtype=None):
-    """Return the Weights of a module."""
+    """Copy the Weights of a module."""
 
     def array(tensor):
         found = tensor.detach().cpu()
@@ -125,7 +125,7 @@ def weights_of(module, dtype=None):
 
 
 def load_weights_(module, weights):
-    """Overwrite a module's parameters and buffers by Weights, in their dtype; return it."""
+    """Load Weights into a module's parameters and buffers, in their dtype; return it."""
     if weights.coefs:
         module.to(torch.from_numpy(weights.coefs[0][:0]).dtype)
     tensors = [tensor for part in split(module) for tensor in part.values()]
@@ -136,7 +136,7 @@ def load_weights_(module, weights):
 
 
 def draw(architecture, generator, dtype):
-    """Return the initial Weights of a network.
+    """Draw the initial Weights of a network.
 
     Parameters
     ----------
@@ -148,16 +148,16 @@ def draw(architecture, generator, dtype):
 
 
 class BoundModule:
-    """A module whose parameters are those of a stack.
+    """Module whose parameters are those of a stack.
 
     Parameters
     ----------
     architecture : ConvolutionalArchitecture or ModuleArchitecture
     parameters : StackedParameters
     gradients : StackedParameters or None, default=None
-        Where the gradients of a single network are to be written.
+        Where to write the gradients of a single network.
     training : bool, default=False
-        Of the module.
+        Mode of the module.
     """
 
     def __init__(self, architecture, parameters, gradients=None, training=False):
@@ -183,7 +183,7 @@ class BoundModule:
         self.module.get_submodule(path)._buffers[leaf] = value
 
     def keep_buffers(self):
-        """Note the buffers that the module has replaced rather than overwritten."""
+        """Copy buffers that the module has replaced instead of overwritten."""
         if not self.is_alone:
             return
         held = dict(self.module.named_buffers())
@@ -193,16 +193,16 @@ class BoundModule:
                 self._set_buffer(name, kept[0])
 
     def __call__(self, x, masks=None, sizes=None, tensors=None):
-        """Return the outputs.
+        """Compute the outputs.
 
         Parameters
         ----------
         x : tensor of shape (n_batches, n_rows, n_features)
         masks : list of tensors of shape (n_members, n_rows, width) or None
         sizes : list of int or None
-            Members that share each batch, one after the other; None is one each.
+            Number of consecutive members that share each batch; None is one each.
         tensors : list of tensors or None
-            Of several members, in place of their parameters.
+            For several members, replace their parameters.
 
         Returns
         -------
@@ -235,7 +235,7 @@ class BoundModule:
 
 
 def predictor(architecture, parameters):
-    """Return what computes the outputs of a stack: see `families`."""
+    """Make the function that computes the outputs of a stack: see `families`."""
     bound = BoundModule(architecture, parameters)
 
     def predict(x, sizes=None):
@@ -246,17 +246,17 @@ def predictor(architecture, parameters):
 
 
 def describe(module, arguments, input_shape, n_outputs, takes_integers):
-    """Return the ModuleArchitecture of a class of the user's own.
+    """Describe a user-defined class as a ModuleArchitecture.
 
-    It is constructed, and computes a batch of zeros, to see what it is: its size, its cost and
-    whether it draws random numbers.
+    It constructs the module and passes a batch of zeros through it, to find its size, its cost
+    and whether it draws random numbers.
 
     Parameters
     ----------
     module : type
     arguments : dict
     input_shape : tuple of int
-        Of a sample.
+        Shape of a sample.
     n_outputs : int
     takes_integers : bool
 
@@ -267,7 +267,7 @@ def describe(module, arguments, input_shape, n_outputs, takes_integers):
     Raises
     ------
     TypeError, ValueError
-        If it is no network for such input and output; whatever the module raises.
+        If it is not a network for such input and output; also any error of the module.
     """
     trial = ModuleArchitecture(
         module, arguments, tuple(input_shape), n_outputs, takes_integers, False, 0, 0, 0, False
@@ -295,7 +295,7 @@ def describe(module, arguments, input_shape, n_outputs, takes_integers):
 
 
 def in_shape(out, module, n_outputs):
-    """Return what a module put out as (n_rows, n_outputs), or say what is wrong."""
+    """Return a module's output as (n_rows, n_outputs), or raise if it has another shape."""
     name = type(module).__name__
     if not isinstance(out, torch.Tensor):
         raise TypeError(
@@ -320,8 +320,8 @@ def _count_attention(query, key, value, *_, **__):
     return sdpa_flop_count(query, key, value)
 
 
-# Fused kernels of the CPU that torch does not count. (To switch them off meanwhile, as it can,
-# would do so in all threads: others would predict by other kernels, and round otherwise.)
+# Fused CPU kernels that torch does not count. (torch can disable them while counting, but in
+# all threads: other threads would predict with other kernels, and round differently.)
 _COUNTED = {
     torch.ops.aten.mkldnn_rnn_layer: _count_lstm,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _count_attention,
@@ -329,7 +329,7 @@ _COUNTED = {
 
 
 def _measure(module, x):
-    """Return multiply-accumulates of a row, and most numbers of it that a layer puts out."""
+    """Return multiply-accumulates per row, and the largest layer output per row."""
     largest = [0]
 
     def note(_, __, out):
@@ -346,16 +346,16 @@ def _measure(module, x):
 
 
 class FittedModule(DecodingModule):
-    """A trained module and what becomes of its outputs: samples to `(n_rows, n_outputs)`.
+    """Trained module with decoding of its outputs: samples to `(n_rows, n_outputs)`.
 
     Parameters
     ----------
     architecture : ConvolutionalArchitecture or ModuleArchitecture
     network : nn.Module
     factor : float, default=1.0
-        The outputs are multiplied by it.
+        Factor of the outputs.
     head : Labels, Numbers or None
-        How they are decoded then: see `DecodingModule`.
+        Decodes the outputs afterwards: see `DecodingModule`.
     """
 
     def __init__(self, architecture, network, *, factor=1.0, head=None):
@@ -365,26 +365,26 @@ class FittedModule(DecodingModule):
         self.factor = factor
 
     def forward(self, x, masks=None):
-        """Compute the outputs of samples, or of rows, with dropout masks where given."""
+        """Compute the outputs of samples or rows, with dropout masks if given."""
         out = outputs_of(self.architecture, self.network, x, masks)
         return self.decode(out if self.factor == 1 else out * self.factor)
 
 
 class TrainableModule(FittedModule):
-    """One that skorch's loop trains: `(n_rows, n_features)` to `(n_rows, n_outputs)`."""
+    """Module for skorch's training loop: `(n_rows, n_features)` to `(n_rows, n_outputs)`."""
 
     @property
     def decayed_names(self):
-        """list of str: parameters that weight decay acts on."""
+        """list of str: parameters that weight decay applies to."""
         return [f"network.{name}" for name in split(self.network)[0]]
 
     def get_weights(self):
-        """Return Weights."""
+        """Return the weights as Weights."""
         return weights_of(self.network)
 
 
 def outputs_of(architecture, network, x, masks=None):
-    """Return the outputs of a module for samples, or for rows of their numbers."""
+    """Compute the outputs of a module for samples, or for flattened samples."""
     x = x.reshape(len(x), *architecture.input_shape)
     if architecture.takes_integers:
         x = x.long()
@@ -394,12 +394,12 @@ def outputs_of(architecture, network, x, masks=None):
     return in_shape(network(x, **given), network, architecture.n_outputs)
 
 
-# Activations of a layer while predicting.
+# Bytes of the activations of a layer during prediction.
 _PREDICTION_BYTES = 32 << 20
 
 
 def compute(architecture, network, x, device="cpu"):
-    """Return the outputs of a trained module, some rows at a time.
+    """Compute the outputs of a trained module, in blocks of rows.
 
     Parameters
     ----------
@@ -420,7 +420,7 @@ def compute(architecture, network, x, device="cpu"):
     lent = lent_generator(0, device) if architecture.draws else contextlib.nullcontext()
     with torch.inference_mode(), lent:
         for start in range(0, max(1, len(x)), n_block):
-            # torch has no strides below zero.
+            # torch does not support negative strides.
             block = np.ascontiguousarray(x[start : start + n_block])
             rows = torch.tensor(block, device=device)
             out = outputs_of(architecture, network, rows)

@@ -1,14 +1,14 @@
-"""Array namespaces: the arithmetic of a prediction for NumPy arrays and tensors alike.
+"""Array namespaces: one prediction arithmetic for NumPy arrays and tensors.
 
-NumPy is recognised by type, at once. For all else the namespace is that of the array API
-standard (https://data-apis.org/array-api), by the copy of array_api_compat in scikit-learn.
+NumPy arrays are recognized by type, which is fast. Other arrays use the array API standard
+(https://data-apis.org/array-api), through scikit-learn's copy of array_api_compat.
 """
 
 import numpy as np
 
 
 def namespace_of(x):
-    """Return the namespace of an array: NumPy itself also for SciPy's sparse arrays.
+    """Return the namespace of an array: NumPy also for SciPy sparse arrays.
 
     Parameters
     ----------
@@ -20,42 +20,42 @@ def namespace_of(x):
     """
     if isinstance(x, np.ndarray) or hasattr(x, "tocsr"):
         return np
-    # Imported here: NumPy alone needs to be installed where arrays are its own.
+    # Imported here: NumPy arrays must work without scikit-learn.
     from sklearn.externals.array_api_compat import array_namespace
 
     return array_namespace(x)
 
 
 def in_place(xp, function, z, *others):
-    """Return `function(z, *others)`, written over `z` where the namespace is NumPy."""
+    """Return `function(z, *others)`, written over `z` if the namespace is NumPy."""
     return function(z, *others, out=z) if xp is np else function(z, *others)
 
 
 def largest(xp, z, axis):
-    """Return the maxima along an axis, which stays with length one."""
-    # The functions of NumPy's name take twice as long for one row.
+    """Return the maxima along an axis, which is kept with length one."""
+    # np.max takes twice as long for one row.
     if xp is np:
         return np.maximum.reduce(z, axis=axis, keepdims=True)
     return xp.max(z, axis=axis, keepdims=True)
 
 
 def total(xp, z, axis=None):
-    """Return the sums along an axis, which stays with length one; or one sum of all."""
+    """Return the sums along an axis, kept with length one; None sums all elements."""
     if xp is np:
         return np.add.reduce(z, axis=axis, keepdims=axis is not None)
     return xp.sum(z, axis=axis, keepdims=axis is not None)
 
 
 def as_constant(xp, value, x):
-    """Return a NumPy array as one of the namespace, on the device of `x`."""
+    """Convert a NumPy array to the namespace, on the device of `x`."""
     return value if xp is np else xp.asarray(value, device=x.device)
 
 
 def dtype_in(xp, dtype):
-    """Return the dtype of a namespace that has the name of a NumPy dtype."""
+    """Return the namespace's dtype with the name of a NumPy dtype."""
     return dtype if xp is np else getattr(xp, np.dtype(dtype).name)
 
 
 def cast(xp, x, dtype):
-    """Return an array in a dtype of the namespace; itself where it has it."""
+    """Cast an array to a dtype of the namespace, without a copy if it has it already."""
     return x.astype(dtype, copy=False) if xp is np else xp.astype(x, dtype, copy=False)

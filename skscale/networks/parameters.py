@@ -1,4 +1,4 @@
-"""What is trained of a stack of networks, in one flat buffer."""
+"""Trained parameters of a stack of networks, in one flat buffer."""
 
 import itertools
 import math
@@ -10,24 +10,23 @@ import torch
 from .architecture import BIAS_GAIN, SCALE_GAIN
 from .weights import Weights
 
-# Smaller scales are brought to this where training goes on.
+# When training resumes, smaller input scales are raised to this value.
 _SMALLEST_SCALE = 1e-6
 
 
 class ParameterShapes(NamedTuple):
-    """Shapes of what one network is made of.
+    """Shapes of the parameters and buffers of one network.
 
     Attributes
     ----------
     weights : list of tuple of int
-        What weight decay and L1 act on: of a dense network (n_inputs, n_outputs) a layer.
+        Parameters with weight decay and L1; in a dense network (n_inputs, n_outputs) per layer.
     biases : list of tuple of int
-        What else is trained: of a dense network (1, n_outputs) a layer.
+        Other parameters; in a dense network (1, n_outputs) per layer.
     scales : tuple of int or None
-        Of a trained scale for each input: (n_features, 1).
+        A trained scale per input: (n_features, 1).
     buffers : list of (tuple of int, torch.dtype or None)
-        What a network keeps beside what is trained, as running means; None is the dtype of
-        the parameters.
+        Untrained state, such as running means; None is the dtype of the parameters.
     """
 
     weights: list
@@ -37,7 +36,7 @@ class ParameterShapes(NamedTuple):
 
     @classmethod
     def of_layers(cls, layer_shapes, scales_inputs=False):
-        """Return those of a dense network.
+        """Return the shapes of a dense network.
 
         Parameters
         ----------
@@ -56,16 +55,16 @@ class ParameterShapes(NamedTuple):
 class StackedParameters:
     """Weights and biases of `n_members` networks of one architecture.
 
-    The buffer holds layer after layer, all weights before all biases, the members of a
-    layer side by side: each layer is one contiguous `(n_members, n_in, n_out)` operand
-    of a batched product (written to in place, a buffer with the members outermost took
-    1.5 to 2 times as long at width 32), and the whole is one operand of the optimiser.
+    The buffer holds layer after layer, all weights before all biases, with the members of a
+    layer side by side. Each layer is one contiguous `(n_members, n_in, n_out)` operand of a
+    batched product, and the whole buffer is one operand of the optimizer. (With the members
+    outermost, writing in place took 1.5 to 2 times as long at width 32.)
 
     Parameters
     ----------
     shapes : ParameterShapes
     n_members : int
-        Networks in the stack.
+        Number of networks in the stack.
     dtype : torch.dtype
     device : torch.device
 
@@ -74,15 +73,15 @@ class StackedParameters:
     flat : tensor of shape (n_members * n_parameters,)
         The buffer.
     flat_weights : tensor of shape (n_weights,)
-        Its part that holds weights.
+        The part of the buffer with weights.
     flat_decayed : tensor
-        Its part that weight decay acts on: weights and scales. Biases follow.
+        The part with weight decay: weights and scales. Biases follow.
     weights, biases : lists of tensors of shape (n_members, ...)
         Views into the buffer.
     scales : tensor of shape (n_members, n_features, 1) or None
         View into the buffer.
     buffers : list of tensors of shape (n_members, ...)
-        What is not trained.
+        Untrained state.
     """
 
     def __init__(self, shapes, n_members, dtype, device):
@@ -122,19 +121,19 @@ class StackedParameters:
         )
 
     def select(self, members):
-        """Return a copy that holds the given members, in the given order."""
+        """Copy the given members, in the given order."""
         chosen = self.like(len(members))
         index = torch.as_tensor(members, device=self.flat.device)
         pairs = zip(self.tensors + self.buffers, chosen.tensors + chosen.buffers, strict=True)
         for own, new in pairs:
             if own.dtype == new.dtype:
                 torch.index_select(own, 0, index, out=new)
-            else:  # buffers may have a dtype of their own
+            else:  # buffers may have another dtype
                 new.copy_(own.index_select(0, index))
         return chosen
 
     def copy_member_(self, member, other, other_member):
-        """Overwrite one member with one of another stack of the same architecture."""
+        """Overwrite one member with a member of another stack of the same architecture."""
         pairs = zip(self.tensors + self.buffers, other.tensors + other.buffers, strict=True)
         for own, new in pairs:
             own[member].copy_(new[other_member])
@@ -147,7 +146,7 @@ class StackedParameters:
             own[member].copy_(torch.as_tensor(new).view(own.shape[1:]))
 
     def get_member(self, member):
-        """Return copies of one member's numbers as TrainedNumbers."""
+        """Return a copy of one member as TrainedNumbers."""
 
         def array(tensor):
             return tensor[member].detach().cpu().numpy().copy()
@@ -162,24 +161,24 @@ class StackedParameters:
 
 
 class TrainedNumbers(NamedTuple):
-    """What is trained of one network: the numbers that its weights are made of.
+    """Trained parameters of one network, from which its weights are computed.
 
-    With `gains` those of `DenseArchitecture`::
+    With the `gains` of `DenseArchitecture`::
 
         coefs[l] = gains[l] * trained.coefs[l]      (l > 0)
         coefs[0] = gains[0] * SCALE_GAIN * trained.scales[:, None] * trained.coefs[0]
         intercepts[l] = BIAS_GAIN * trained.intercepts[l]
 
-    Of an architecture without `gains` they are its weights.
+    For an architecture without `gains` they are the weights.
 
     Attributes
     ----------
     coefs : list of ndarray of shape (n_inputs, n_outputs)
     intercepts : list of ndarray of shape (n_outputs,)
     scales : ndarray of shape (n_features,) or None
-        None where the architecture scales no inputs.
+        None if the architecture does not scale inputs.
     buffers : list of ndarray
-        What the network keeps beside what is trained.
+        Untrained state of the network.
     """
 
     coefs: list
@@ -189,16 +188,16 @@ class TrainedNumbers(NamedTuple):
 
     @classmethod
     def of(cls, architecture, weights, scales=None, buffers=None):
-        """Take a network apart.
+        """Compute the trained parameters from the weights of a network.
 
         Parameters
         ----------
         architecture : DenseArchitecture
         weights : Weights
         scales : ndarray of shape (n_features,) or None
-            Those that the network was trained with; None begins anew.
+            Scales that the network was trained with; None uses initial ones.
         buffers : list of ndarray or None
-            None are those of the weights.
+            None uses the buffers of the weights.
 
         Returns
         -------
@@ -211,7 +210,7 @@ class TrainedNumbers(NamedTuple):
         if architecture.scales_inputs:
             if scales is None:
                 scales = np.full(architecture.n_features, 1 / SCALE_GAIN, coefs[0].dtype)
-            # What a scale of zero has made of its weights is not to be had back.
+            # A zero scale has made its weights zero: the trained weights are lost.
             scales = np.where(np.abs(scales) > _SMALLEST_SCALE, scales, _SMALLEST_SCALE)
             scales = scales.astype(coefs[0].dtype)
             trained[0] = trained[0] / (coefs[0].dtype.type(SCALE_GAIN) * scales[:, None])
@@ -220,7 +219,7 @@ class TrainedNumbers(NamedTuple):
         return cls(trained, [b / b.dtype.type(BIAS_GAIN) for b in intercepts], scales)
 
     def weights(self, architecture):
-        """Return the network's Weights."""
+        """Compute the network's Weights."""
         if architecture.gains is None:
             return Weights(self.coefs, self.intercepts, list(self.buffers))
         coefs = [

@@ -1,4 +1,4 @@
-"""Weights of a network, or of a stack of networks, as one value."""
+"""Weights of a network or of a stack of networks, as one value."""
 
 from dataclasses import dataclass, field, replace
 
@@ -9,20 +9,20 @@ from ..storage.tree import expect
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """Coefficients, intercepts and buffers of a network, or of `n_members` side by side.
+    """Coefficients, intercepts and buffers of one network, or of `n_members` stacked.
 
     Parameters
     ----------
     coefs : list of ndarray
-        Of a dense network (n_inputs, n_outputs) a layer, the output layer last; of a module its
-        parameters of two and more dimensions.
+        In a dense network (n_inputs, n_outputs) per layer, output layer last; in a module, the
+        parameters with two or more dimensions.
     intercepts : list of ndarray
-        Of a dense network (n_outputs,) a layer; of a module its other parameters.
+        In a dense network (n_outputs,) per layer; in a module, the other parameters.
     buffers : list of ndarray
-        Arrays that are not trained, such as running means.
+        Untrained arrays, such as running means.
     n_members : int or None
-        Length of the first axis of every array, that of the members; None is one network
-        without such an axis.
+        Length of the first axis of every array, the member axis; None is one network
+        without it.
     """
 
     coefs: list
@@ -32,7 +32,7 @@ class Weights:
 
     @classmethod
     def stack(cls, networks):
-        """Return the weights of several networks, members first; of one, its own."""
+        """Stack the weights of several networks, members first; return a single one as is."""
         if len(networks) == 1:
             return networks[0]
         parts = (
@@ -48,7 +48,7 @@ class Weights:
 
     @property
     def members(self):
-        """list of Weights: one a network; views."""
+        """list of Weights: views of each network."""
         if self.n_members is None:
             return [self]
         return [
@@ -68,22 +68,22 @@ class Weights:
 
     @property
     def is_finite(self):
-        """bool: whether all that was trained is finite."""
+        """bool: whether all trained values are finite."""
         return all(np.isfinite(array).all() for array in self.trained)
 
     def astype(self, dtype):
-        """Return copies of what is trained in a dtype."""
+        """Cast the trained arrays to a dtype, as copies."""
         coefs, intercepts = ([a.astype(dtype) for a in part] for part in self.parts[:2])
         return replace(self, coefs=coefs, intercepts=intercepts)
 
     def rescale_output(self, factor, shift=0.0, axis=-1):
-        """Return the weights with outputs multiplied by `factor` and moved by `shift`.
+        """Return weights with outputs multiplied by `factor` and shifted by `shift`.
 
         Parameters
         ----------
         factor, shift : float or ndarray of shape (n_outputs,)
         axis : int, default=-1
-            That of the outputs in the last coefficients, -2 where inputs come last.
+            Output axis of the last coefficients, -2 if inputs come last.
         """
         coef, intercept = self.coefs[-1], self.intercepts[-1]
         factor = np.asarray(factor)
@@ -98,7 +98,7 @@ class Weights:
         )
 
     def check(self):
-        """Refuse what are no weights of a dense network, each layer fitting the one before.
+        """Reject values that are not weights of a dense network, or layers that do not match.
 
         Raises
         ------

@@ -1,28 +1,28 @@
-"""Images changed at random: shifted, mirrored, zoomed into, partly erased.
+"""Random image augmentation: shift, mirror, zoom, erase.
 
-One affine map an image, sampled with bilinear interpolation; what comes from outside is the
-nearest pixel of the edge. A shift by whole pixels and a mirror image are exact.
+Each image gets one affine map, sampled with bilinear interpolation. Outside the image, the
+nearest edge pixel counts. Shifts by whole pixels and mirror images are exact.
 """
 
 import torch
 from torch.nn.functional import grid_sample
 
-# Of the side: a shift goes that far, a crop takes as little as this, a patch that is erased is
-# at most so wide (Zhong et al. 2020, "Random erasing data augmentation").
+# Fractions of the side: the longest shift, the smallest crop, and the widest erased patch
+# (Zhong et al. 2020, "Random erasing data augmentation").
 _SHIFT, _CROP, _ERASED = 1 / 8, 0.75, 1 / 2
 _N_NUMBERS = 11
 
 
 def draw_changes(random, n_rows):
-    """Return numbers from 0 to 1 of shape (n_rows, 11), by the stream of a FeedRandom.
+    """Draw uniform random numbers of shape (n_rows, 11) from the stream of a FeedRandom.
 
-    As many whatever the kinds, so that these do not shift what an image draws.
+    The number is the same for all kinds, so that adding one does not change the others.
     """
     return torch.from_numpy(random.augmentation(n_rows, _N_NUMBERS))
 
 
 def change_images(augmentation, rows, random):
-    """Return images as the network sees them this time.
+    """Augment images for one step.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def change_images(augmentation, rows, random):
     images = rows.view(-1, *augmentation.image_shape)
     if not augmentation.channels_first:
         images = images.permute(0, 3, 1, 2)
-    # bfloat16 has neither coordinates of pixels nor a kernel.
+    # bfloat16 cannot represent pixel coordinates, and lacks a kernel.
     images = images.to(torch.promote_types(images.dtype, torch.float32))
     n, _, height, width = images.shape
     random = random.to(images)
@@ -53,14 +53,14 @@ def change_images(augmentation, rows, random):
 
 
 def _affine(kinds, random, height, width):
-    """Return scales and centres of rows and columns, in coordinates from -1 to 1."""
+    """Return scales and centers of rows and columns, in coordinates from -1 to 1."""
     n = len(random)
     scale = random.new_ones(n, 2)
     centre = random.new_zeros(n, 2)
     if "crop" in kinds:
         side = _CROP + (1 - _CROP) * random[:, 0]
         scale = scale * side[:, None]
-        # Anywhere within the image.
+        # The crop stays within the image.
         centre = (2 * random[:, 1:3] - 1) * (1 - side)[:, None]
     if "shift" in kinds:
         sides = random.new_tensor([height, width])
@@ -77,7 +77,7 @@ def _sample(images, scale, centre):
     n, _, height, width = images.shape
 
     def places(side, k):
-        # Middles of pixels.
+        # Pixel centers.
         steps = (2 * torch.arange(side, device=images.device) + 1) / side - 1
         return scale[:, k, None] * steps.to(images) + centre[:, k, None]
 
@@ -90,7 +90,7 @@ def _sample(images, scale, centre):
 
 
 def _erase(images, random):
-    """Replace a patch of every second image by its mean."""
+    """Replace a patch by the image's mean, with probability 1/2 per image."""
     height, width = images.shape[2:]
 
     def inside(side, k):

@@ -1,10 +1,9 @@
-"""A few consecutive steps of a stack: their rows, masks and rates, then the steps.
+"""Chunks of a few consecutive steps of a stack: their rows, masks and rates, then the steps.
 
-Gathering rows, drawing masks and computing losses cost a handful of small operations
-each; done once for several steps they are paid once for several steps, and a step is
-left with its products, their element-wise companions and the optimiser. On a GPU the
-steps of a chunk are captured as one CUDA graph and replayed; on a CPU a stack's step is
-recorded as a program and repeated (`program`).
+Gathering rows, drawing masks and computing losses take several small operations each. A chunk
+does them once for several steps, so that a step has only its products, their element-wise
+operations and the optimizer. On a GPU the steps of a chunk are captured as one CUDA graph and
+replayed; on a CPU a stack's step is recorded as a program and repeated (`program`).
 """
 
 import threading
@@ -18,39 +17,39 @@ from .losses import UNDISTILLED, count_targets, mix_targets, row_losses, weight_
 from .masks import MaskSource
 from .program import record
 
-# A longer chunk spreads its per-member work over more steps: with 1 MB a stack of 15
+# A longer chunk spreads its work per member over more steps: with 1 MB, a stack of 15
 # networks of width 16 took 1.5 to 2.5 times as long as with 4 to 16 MB. On a GPU a chunk
 # should be long enough to hide the launch of its graph.
 CHUNK_BYTES = {"cpu": 8 << 20, "cuda": 1 << 28}
 _MOST_STEPS = 64
-# A program is run for so many multiply-accumulates, some hundredths of a second, before
-# anybody looks whether training was cancelled.
+# A program runs this many multiply-accumulates, some hundredths of a second, between
+# checks for cancellation.
 _MACS_A_LOOK = 2e9
-# Outputs whose losses are computed at once on a CPU.
+# Bytes of outputs whose losses are computed at once on a CPU.
 _LOSS_BYTES = 256 << 10
 
 
 class GraphCapture:
-    """Capture the CUDA graphs of one stack.
+    """Capture of the CUDA graphs of one stack.
 
     Parameters
     ----------
     device : torch.device
     """
 
-    # torch allows one capture at a time in a process.
+    # torch allows one capture at a time per process.
     _lock = threading.Lock()
 
     def __init__(self, device):
-        # A stream of its own on its own device (torch's default one stays on the device
+        # A separate stream on this device (torch's default capture stream stays on the device
         # that captured first), and one memory pool: the graphs of a stack replay in turn.
         self.stream = torch.cuda.Stream(device)
         self.pool = torch.cuda.graph_pool_handle()
 
     def capture(self, run):
-        """Return the graph of what `run` launches."""
+        """Capture the operations that `run` launches as a graph."""
         graph = torch.cuda.CUDAGraph()
-        # Other threads may use the device meanwhile.
+        # Other threads may use the device at the same time.
         with (
             self._lock,
             torch.cuda.graph(
@@ -65,7 +64,7 @@ class GraphCapture:
 
 
 def make_graph_capture(device):
-    """Return what captures the graphs of a stack, or None where there are none."""
+    """Make the graph capture of a stack, or return None if the device has no graphs."""
     return GraphCapture(device) if device.type == "cuda" else None
 
 
@@ -75,11 +74,11 @@ class Chunk:
     Parameters
     ----------
     stack : Stack
-        The members, their parameters and their optimiser.
+        The members, their parameters and their optimizer.
     n_rows : int
-        Rows of a step; members with fewer are padded with rows of weight zero.
+        Rows of a step; members with fewer rows are padded with rows of weight zero.
     most_steps : int
-        Steps that the stack will ever ask for at once.
+        Largest number of steps that the stack will request at once.
     """
 
     def __init__(self, stack, n_rows, most_steps):
@@ -90,7 +89,7 @@ class Chunk:
         n_batches = len(stack.n_sharing)
         n_units = sum(architecture.mask_widths) if stack.drops else 0
         loss_dtype = torch.promote_types(stack.dtype, torch.float32)
-        # Sparse batches are made when their step comes.
+        # Sparse batches are made in their step.
         n_inputs = 0 if stack.is_sparse else architecture.n_features
         step_bytes = n_rows * (
             n_batches * n_inputs * stack.input_dtype.itemsize
@@ -105,7 +104,7 @@ class Chunk:
             return torch.zeros(shape, dtype=dtype, device=device)
 
         self.order = buffer(dtype=torch.int64, n=n_feeds)
-        # Sparse rows are looked up on the host: a device would have to be waited for.
+        # Sparse rows are looked up on the host, as a device would require a synchronization.
         if stack.is_sparse:
             self.host_order = np.zeros(self.order.shape, dtype=np.int64)
         self.x = buffer(n_inputs, dtype=stack.input_dtype, n=n_batches)
@@ -142,7 +141,7 @@ class Chunk:
         self.factor = weight_factor(stack.loss, architecture.n_outputs)
         self.gradient = stack.make_gradient(n_rows)
         masks_of_step = list(zip(*masks, strict=True)) if masks else [None] * self.capacity
-        # The views of each step, made once.
+        # Views of each step, made once.
         self.steps = list(
             zip(
                 self.x.unbind(0),
@@ -161,7 +160,7 @@ class Chunk:
         self._steps_a_look = max(1, int(_MACS_A_LOOK / max(1, 3 * macs)))
 
     def run(self, n_steps, n_rows_of_feed):
-        """Make steps; return the sum of the weighted row losses of each member.
+        """Run steps and return the sum of the weighted row losses of each member.
 
         Parameters
         ----------
@@ -214,7 +213,7 @@ class Chunk:
         if self.is_distilled:
             for block in self._blocks(n_steps):
                 targets = self.feed_targets[block]
-                if len(feeds) > 1:  # else all members have the one
+                if len(feeds) > 1:  # otherwise one feed broadcasts to all members
                     targets = targets.index_select(1, self.stack.feed_index)
                 mix_targets(
                     self.stack.loss, targets, self.stack.loss_parameter, self.mixed[block]
@@ -229,7 +228,7 @@ class Chunk:
         if not is_weighted and self._constant_rows == n_rows_of_feed:
             return
         self._constant_rows = None if is_weighted else list(n_rows_of_feed)
-        # Without weights the rows of all steps are alike: filled once, for all of them.
+        # Without sample weights the rows of all steps are equal: filled once for all steps.
         filled = self.row_weights[:n_steps] if is_weighted else self.row_weights
         for k, f in enumerate(feed_of_member):
             n_rows, weights = n_rows_of_feed[f], feeds[f].weights
@@ -278,7 +277,7 @@ class Chunk:
         self.gradient.clear(x)
 
     def _run_program(self, n_steps, plan):
-        """Make the steps by a program: the first one is recorded, the others repeat it."""
+        """Run the steps by a program: record the first step, and repeat it."""
         rates, *per_member = plan
         n_groups = rates.shape[1]
         masks = [] if self.mask_source is None else self.mask_source.masks
@@ -305,14 +304,14 @@ class Chunk:
                 self._run_steps(1, n_steps, rates.tolist(), *per_member)
                 return
         while first < n_steps:
-            # In the program nobody looks whether training was cancelled.
+            # The program itself does not check for cancellation.
             self.stack.check_cancelled()
             last = min(n_steps, first + self._steps_a_look)
             self._program.run([part[first:last] for part in stacked])
             first = last
 
     def _run_graph(self, n_steps, plan):
-        # A graph reads its inputs where they lay when it was captured.
+        # A graph reads its inputs at the addresses of its capture.
         if self._rates is None:
             self._rates = [
                 None if part is None else torch.zeros(self.capacity, *part.shape[1:]).to(part)
@@ -324,7 +323,7 @@ class Chunk:
         rates, decays, shrinkages = (
             None if static is None else static[:n_steps] for static in self._rates
         )
-        # A constant rate is passed as the number it is: on a GPU the kernel reads a tensor as
+        # A constant rate is passed as a Python number: on a GPU the kernel reads a tensor as
         # float32.
         rates = [
             [
@@ -337,7 +336,7 @@ class Chunk:
         ]
         graph = self._graphs.get(n_steps)
         if graph is None:
-            # Seen for the first time: run as it is, which also warms up the libraries.
+            # First time: run without a graph, which also warms up the libraries.
             self._graphs[n_steps] = "seen"
             self._run_steps(0, n_steps, rates, decays, shrinkages)
             return
@@ -363,8 +362,8 @@ class Chunk:
         return losses * (n_rows / self.factor)
 
     def _blocks(self, n_steps):
-        # Steps whose losses are computed at once. Temporary arrays that stay in the cache:
-        # with those of a whole chunk the losses of a student took as long as its steps.
+        # Slices of steps whose losses are computed at once, so that temporary arrays fit the
+        # cache: over a whole chunk, the losses of a student took as long as its steps.
         n = n_steps
         if self.outputs.device.type == "cpu":
             step = self.outputs[0]
@@ -373,7 +372,7 @@ class Chunk:
 
 
 def _take(source, rows, out):
-    # index_select writes in place only where shapes and dtypes agree.
+    # index_select writes in place only if shapes and dtypes agree.
     flat = rows.reshape(-1)
     if out.is_contiguous() and out.dtype == source.dtype:
         torch.index_select(source, 0, flat, out=out.view(flat.shape[0], *source.shape[1:]))

@@ -1,14 +1,14 @@
-"""Arrays as tensors on the device, each array once."""
+"""Arrays as tensors on the device, each transferred once."""
 
 import numpy as np
 import torch
 
 
 class DeviceData:
-    """Put the arrays of a list of tasks on a device.
+    """Tensors of the arrays of a list of tasks, on a device.
 
-    On a CPU a tensor shares the memory of its array, also where that is read-only or
-    memory-mapped; on another device equal requests get the one transferred tensor.
+    On a CPU a tensor shares the memory of its array, even if that is read-only or
+    memory-mapped. On another device equal requests return the same transferred tensor.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ class DeviceData:
         self._tensors = {}
 
     def tensor(self, array):
-        """Return the array as a tensor; None stays None. It must not be written to."""
+        """Return the array as a tensor, which must not be written to; None stays None."""
         if array is None:
             return None
         key = (
@@ -30,14 +30,14 @@ class DeviceData:
             array.dtype.str,
         )
         if key not in self._tensors:
-            # The array is kept beside its tensor: its address is the key.
+            # The array is stored beside its tensor, as its address is the key.
             self._tensors[key] = (array, share_memory(array).to(self.device))
         return self._tensors[key][1]
 
 
 class _WritableAlias:
-    # torch warns about arrays that are not writable, by a filter that all threads
-    # share. NumPy makes a writable array from an interface that says so.
+    # torch warns about read-only arrays, and the warning filter is shared by all threads.
+    # NumPy makes a writable array from an interface that declares itself writable.
     def __init__(self, array):
         self.array = array
         address, _ = array.__array_interface__["data"]
@@ -45,9 +45,9 @@ class _WritableAlias:
 
 
 def share_memory(array):
-    """Return a tensor on the memory of an array, which must not be written to."""
+    """Return a tensor that shares the memory of an array; it must not be written to."""
     if any(stride < 0 or stride % array.itemsize for stride in array.strides):
-        array = np.ascontiguousarray(array)  # torch has no such strides
+        array = np.ascontiguousarray(array)  # torch does not support such strides
     elif not array.flags.writeable:
         array = np.asarray(_WritableAlias(array))
     return torch.from_numpy(array)

@@ -1,22 +1,22 @@
-"""When a member stops, and which of its weights it keeps."""
+"""Early stopping of a member, with its best epoch."""
 
 
 class EarlyStopping:
-    """Judge the epochs of one member by their validation scores.
+    """Early stopping of one member by its validation scores.
 
     Parameters
     ----------
     n_iter_no_change : int
-        Epochs in a row without an improvement by `tol` after which to stop.
+        Stop after this many consecutive epochs without an improvement by `tol`.
     tol : float
-        Smallest improvement that counts.
+        Smallest score difference that counts as an improvement.
 
     Attributes
     ----------
     best_score : float
         Highest score so far.
     best_epoch : int
-        The first epoch that reached it; 0 before any.
+        First epoch with this score; 0 before any.
     """
 
     def __init__(self, n_iter_no_change, tol):
@@ -27,12 +27,12 @@ class EarlyStopping:
         self._n_stale = 0
 
     def update(self, epoch, score):
-        """Take the score of an epoch.
+        """Record the score of an epoch.
 
         Returns
         -------
         is_best : bool
-            Whether the weights of this epoch are the ones to keep.
+            Whether to store the weights of this epoch as the best.
         should_stop : bool
         """
         self._n_stale = 0 if score >= self.best_score + self.tol else self._n_stale + 1

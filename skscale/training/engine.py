@@ -1,4 +1,4 @@
-"""The training engine: `train(tasks) -> networks`."""
+"""Training of tasks in stacks: `train(tasks) -> networks`."""
 
 import collections
 import threading
@@ -18,35 +18,35 @@ from .stack import Member, Stack
 from .task import CancelledError
 from .threads import choose_threads, limit_threads, threads_allowed
 
-# A network alone for which memory does not do: its chunk is halved so many times.
+# Most times that the chunk of a single network is halved when memory is short.
 _MOST_HALVINGS = 6
-# Of torch, CUDA and its libraries, macOS, Windows and C++.
+# Messages of torch, CUDA and its libraries, macOS, Windows and C++.
 _SIGNS_OF_LITTLE_MEMORY = (
     "out of memory", "allocate memory", "not enough memory", "alloc_failed", "bad_alloc",
 )  # fmt: skip
 
 
 def train(tasks, gradient=WrittenOutGradient, *, n_threads=None, cancel=None, stack_sizes=None):
-    """Train networks, those of equal shape together.
+    """Train networks, with those of equal shape in one stack.
 
     Parameters
     ----------
     tasks : list of Task
-        Those that hold the same arrays and seed share their batches: see `SharedArrays`.
+        Tasks with the same arrays and seed share their batches: see `SharedArrays`.
     gradient : class, default=WrittenOutGradient
-        How gradients are computed; `AutogradGradient` is the other way.
+        Computes gradients; `AutogradGradient` is the alternative.
     n_threads : int or None, default=None
-        Threads that may be used; None is what the caller's torch setting allows.
+        Number of threads to use at most; None takes the caller's torch setting.
     cancel : threading.Event or None, default=None
         Once set, training ends with a CancelledError.
     stack_sizes : list or None, default=None
-        The number of networks of each stack is appended here.
+        The number of networks of each stack is appended.
 
     Returns
     -------
     list of TrainedNetwork or Exception
-        In the order of the tasks. A task that failed has its exception here, and does
-        not disturb the others.
+        In the order of the tasks. A failed task has its exception here and does not affect
+        the others.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def train(tasks, gradient=WrittenOutGradient, *, n_threads=None, cancel=None, st
     session = _Session(gradient, allowed // n_workers, n_workers > 1, cancel)
 
     results = {}
-    queue = collections.deque(stacks)  # the longest first, so that all end together
+    queue = collections.deque(stacks)  # the longest first, so that threads end together
 
     def work():
         try:
@@ -88,7 +88,7 @@ def train(tasks, gradient=WrittenOutGradient, *, n_threads=None, cancel=None, st
         helper.start()
     try:
         work()
-    except BaseException:  # Ctrl-C: the others must not go on
+    except BaseException:  # on Ctrl-C the other threads must stop
         cancel.set()
         raise
     finally:
@@ -102,7 +102,7 @@ def train(tasks, gradient=WrittenOutGradient, *, n_threads=None, cancel=None, st
 
 
 class _Session:
-    # What the stacks of one call of `train` have in common.
+    # State shared by the stacks of one call of `train`.
 
     def __init__(self, gradient, n_threads, is_one_of_many, cancel):
         self.gradient = gradient
@@ -122,11 +122,11 @@ class _Session:
         else:
             self.stack_sizes.append(len(group))
             return results
-        # The error is gone by now, and with it the memory that its frames held.
+        # Outside the except block, the error has released the memory of its frames.
         results, group = _take_kept(group)
         if is_memory:
             return results | self._train_in_halves(group, n_halvings, reason)
-        # Whose fault it was shows when each trains alone.
+        # Training each network alone isolates the task that failed.
         for member in group:
             results.update(self.train([member]))
         if not any(isinstance(r, Exception) for r in results.values()):
@@ -140,7 +140,7 @@ class _Session:
 
     def _train_in_halves(self, group, n_halvings, reason):
         n = len(group)
-        if n == 0:  # all were kept before it failed
+        if n == 0:  # all were cached before the failure
             return {}
         what = f"{n} networks at once" if n > 1 else "so many steps of a network at once"
         warnings.warn(
@@ -169,8 +169,8 @@ class _Session:
             stack = Stack(members, device, self.gradient, self.cancel)
             stack.chunk_bytes >>= n_halvings
             stack.repeats &= self.is_one_of_many or len(members) > 1
-            # Of sparse rows too: their products are few, but the optimiser passes over all
-            # weights, which at 42,000 columns takes about as long as dense products would.
+            # The dense count also for sparse rows: their products are small, but the optimizer
+            # updates all weights, which at 42,000 columns takes as long as dense products.
             macs = 3 * task.architecture.n_macs * stack.batch_size * len(group)
             macs *= stack.family.work_a_mac
             if device.type == "cuda":
@@ -180,7 +180,7 @@ class _Session:
 
 
 def _take_kept(group):
-    """Return what was kept, by index, and the (index, task) that go on from where they were."""
+    """Return cached results by index, and the (index, task) that resume from a checkpoint."""
     kept = {index: recall_again(task) for index, task in group}
     kept = {index: outcome for index, outcome in kept.items() if outcome is not None}
     return kept, [member for member in group if member[0] not in kept]
@@ -189,6 +189,6 @@ def _take_kept(group):
 def _is_out_of_memory(error):
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    # On a CPU torch raises a plain RuntimeError, as CUDA's libraries do.
+    # On a CPU torch raises a plain RuntimeError, and so do CUDA's libraries.
     words = str(error).lower() if isinstance(error, RuntimeError) else ""
     return any(sign in words for sign in _SIGNS_OF_LITTLE_MEMORY)

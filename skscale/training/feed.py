@@ -1,9 +1,8 @@
-"""What members of a stack read: the same rows in the same order, gathered once.
+"""Feeds of training rows: members with the same rows in the same order share one.
 
-Candidates of one fold with one `random_state` see the same batches, whatever their
-learning rate or penalties: one feed gathers the rows for all of them, and their first
-layers multiply the one batch. What differs in data, weights, rows or seed has a feed of
-its own.
+Candidates of one fold with one `random_state` see the same batches, for any learning rate or
+penalty. One feed gathers the rows for all of them, and their first layers multiply the same
+batch. Tasks that differ in data, weights, rows or seed have separate feeds.
 """
 
 from scipy.sparse import issparse
@@ -14,10 +13,10 @@ from .random import FeedRandom
 
 
 def feed_key(task):
-    """Return what tasks must have in common to share a feed.
+    """Return the key that tasks must have in common to share a feed.
 
-    Arrays are told apart by identity: see `SharedArrays`. Trainings that go on stand at the
-    same place.
+    Arrays are compared by identity: see `SharedArrays`. Resumed tasks must be at the same
+    position.
     """
     arrays = (task.X, task.targets, task.weights, task.train_rows, task.valid_rows)
     if task.validation is not None:
@@ -27,19 +26,19 @@ def feed_key(task):
 
 
 class Feed:
-    """The rows that some members of a stack see, epoch after epoch.
+    """Training and validation rows of some members of a stack, epoch after epoch.
 
     Parameters
     ----------
     task : Task
-        One of those that share the feed.
+        One of the tasks that share the feed.
     data : DeviceData
     """
 
     def __init__(self, task, data):
         self.is_sparse = issparse(task.X)
-        # Sparse rows are cut out where they are, and their batches put on the device: the
-        # first layer's weights are far more than those.
+        # Sparse rows are selected on the host, and only batches are moved to the device: they
+        # are much smaller than the first layer's weights.
         self.X = task.X if self.is_sparse else data.tensor(task.X)
         self.targets = data.tensor(task.targets)
         self.weights = data.tensor(task.weights)
@@ -50,7 +49,7 @@ class Feed:
         self.valid_weights = data.tensor(valid_weights)
         self.n_train = len(task.train_rows)
         self.n_valid = 0 if task.valid_rows is None else len(task.valid_rows)
-        # What the mean validation loss is divided by.
+        # Divisor of the mean validation loss.
         self.valid_weight = self.n_valid
         if task.valid_rows is not None and valid_weights is not None:
             self.valid_weight = float(valid_weights[task.valid_rows].sum())
@@ -76,7 +75,7 @@ class Feed:
         n = n_steps * n_rows
         if self._position == 0:
             rows = self._train_rows
-            # A single batch is the same in any order.
+            # A full batch needs no shuffling.
             self._drawn_from = self.random.order_state
             self._order = rows if n_rows == self.n_train else self.random.order(rows)
         rows = self._order[self._position : self._position + n]
@@ -84,7 +83,7 @@ class Feed:
         return rows
 
     def state(self):
-        """Return where it stands, as a dict of arrays and plain values."""
+        """Return its position as a dict of arrays and plain values."""
         is_within = self._position > 0
         return {
             "position": self._position,
@@ -101,12 +100,12 @@ class Feed:
 
     @property
     def n_left(self):
-        """int: training rows that the epoch has not seen."""
+        """int: training rows not yet seen in this epoch."""
         return self.n_train - self._position
 
     @property
     def n_seen(self):
-        """int: training rows that the epoch has seen."""
+        """int: training rows seen in this epoch."""
         return self._position
 
     def rewind(self):

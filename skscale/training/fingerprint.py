@@ -1,9 +1,9 @@
-"""A hash of what a value is and computes: arrays, objects, functions and classes.
+"""Hashes of values and their behavior: arrays, objects, functions and classes.
 
-What is kept under such a hash must not be found by who asks for another result. So an object is
-told by all of its state and by the code of its class, and functions and classes by what was
-imported, since a file may be edited while a search runs. Of installed packages and of Python
-itself the name and the version stand for the code. What cannot be told apart has no hash.
+Two computations with different results must not share a hash. So an object is hashed by its
+full state and the code of its class. Functions and classes are hashed as imported, since a file
+may be edited during a search. For installed packages and Python itself, name and version stand
+for the code. A value that cannot be distinguished has no hash.
 """
 
 import copyreg
@@ -18,7 +18,7 @@ from collections import deque
 import numpy as np
 from scipy.sparse import issparse
 
-# Of an array that is hashed at once.
+# Bytes of an array that are hashed at once.
 _HASHED_BYTES = 1 << 22
 _PLAIN = (
     type(None),
@@ -31,14 +31,14 @@ _PLAIN = (
     type(Ellipsis),
     type(NotImplemented),
 )
-# They cannot be pickled, and change nothing of a result.
+# Locks cannot be pickled, and do not affect a result.
 _LOCKS = (type(threading.Lock()), type(threading.RLock()))
 _IS_INSTALLED = {"site-packages", "dist-packages"}
 _OF_CODE = (
     "co_code", "co_consts", "co_names", "co_varnames", "co_freevars", "co_exceptiontable",
     "co_flags", "co_argcount", "co_posonlyargcount", "co_kwonlyargcount",
 )  # fmt: skip
-# What Python notes of a class beside what it computes.
+# Class attributes that Python sets and that do not affect results.
 _NOTES = {
     "__abstractmethods__", "__annotate__", "__annotate_func__", "__annotations__",
     "__annotations_cache__", "__dict__", "__doc__", "__firstlineno__", "__module__",
@@ -47,14 +47,14 @@ _NOTES = {
 
 
 def fingerprint(*values, arrays=None):
-    """Return a hash of values.
+    """Hash values.
 
     Parameters
     ----------
     *values : anything
     arrays : dict or None, default=None
-        Where hashes of arrays are kept by their ids, for calls that share the arrays. They are
-        held there.
+        Cache of array hashes by id, for calls that share arrays. It holds references to the
+        arrays.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def fingerprint(*values, arrays=None):
     Raises
     ------
     Exception
-        Whatever comes of pickling what a value holds, where it holds what cannot be pickled.
+        Any error of pickling, if a value contains something that cannot be pickled.
     """
     walk = _Walk(arrays)
     for value in values:
@@ -72,14 +72,14 @@ def fingerprint(*values, arrays=None):
 
 
 class _Walk:
-    """One hash in the making."""
+    """Traversal that computes one hash."""
 
     def __init__(self, arrays):
         self.hash = hashlib.sha256()
         self.arrays = arrays
-        # By id; held, so that an id stays its own.
+        # By id; references are held, so that no id is reused.
         self.places = {}
-        # Functions and classes name one another in chains of any length.
+        # A queue, not recursion: functions and classes refer to one another in long chains.
         self.waiting = deque()
 
     def end(self):
@@ -89,7 +89,7 @@ class _Walk:
         return self.hash.hexdigest()
 
     def note(self, kind, size):
-        """Begin a part, by what it is and how much of it follows."""
+        """Begin a part with its kind and size, so that parts cannot run together."""
         self.hash.update(f"{kind} {size};".encode())
 
     def add_all(self, kind, values):
@@ -98,14 +98,14 @@ class _Walk:
             self.add(value)
 
     def is_known(self, value):
-        """Whether an object came before; then its place says which it is."""
+        """Return whether an object occurred before; hash its place of first occurrence."""
         is_known = id(value) in self.places
         place, _ = self.places.setdefault(id(value), (len(self.places), value))
         self.note("object", place)
         return is_known
 
     def add(self, value):
-        """Add a value, with its kind and its size."""
+        """Add a value with its kind and its size."""
         kind = type(value)
         if kind in _PLAIN:
             text = repr(value).encode()
@@ -153,7 +153,7 @@ class _Walk:
             self.add_object(value)
 
     def apart(self, value):
-        """Return the hash of a value by itself."""
+        """Return the separate hash of a value."""
         walk = _Walk(self.arrays)
         walk.add(value)
         return walk.end()
@@ -164,7 +164,7 @@ class _Walk:
             for item in array.reshape(-1).tolist():
                 self.add(item)
         elif array.dtype.names is not None:
-            for name in array.dtype.names:  # between them lies what nobody wrote
+            for name in array.dtype.names:  # bytes between fields are undefined
                 self.add((name, array[name]))
         elif self.arrays is None:
             self.hash.update(_digest(array))
@@ -178,7 +178,7 @@ class _Walk:
         self.add_all("function", _name_of(value.__module__))
         self.add(value.__qualname__)
         is_own = _is_own(value.__module__)
-        if is_own or "<locals>" in value.__qualname__:  # made by a call, of what it was given
+        if is_own or "<locals>" in value.__qualname__:  # depends on its enclosing call
             self.add((value.__defaults__, value.__kwdefaults__, value.__closure__))
         if is_own:
             self.add(value.__code__)
@@ -186,7 +186,7 @@ class _Walk:
             self.add(getattr(value, "__wrapped__", None))
 
     def add_named(self, function):
-        """Add what a function finds by name: globals, and what it takes of own modules."""
+        """Add the names that a function uses: globals, and attributes of own modules."""
         names = _names_in(function.__code__)
         known = function.__globals__
         package = known.get("__package__") or ""
@@ -194,7 +194,7 @@ class _Walk:
             if name in known:
                 self.add_global(name, known[name], names)
                 continue
-            for path in (name, f"{package}.{name}"):  # imported within the function
+            for path in (name, f"{package}.{name}"):  # imported inside the function
                 if path in sys.modules:
                     self.add_global(name, sys.modules[path], names)
 
@@ -223,7 +223,7 @@ class _Walk:
             self.add((name, own[name]))
 
     def add_object(self, value):
-        """Add an object by its class and its state, as a pickle would have it."""
+        """Add an object by its class and its state, as pickle does."""
         self.add(type(value))
         torch = sys.modules.get("torch")
         if torch is not None and isinstance(value, torch.Tensor):
@@ -238,7 +238,7 @@ class _Walk:
             return
         made, arguments, state, *items = (*reduced, None, None, None)[:5]
         if torch is not None and isinstance(value, torch.nn.Module):
-            # Hooks are numbered by a counter of the process.
+            # Keys of hooks come from a counter of the process.
             state = {
                 name: list(of.values()) if "_hooks" in name and isinstance(of, dict) else of
                 for name, of in state.items()
@@ -247,7 +247,7 @@ class _Walk:
 
 
 def _digest(array):
-    """Return a hash of an array's numbers, in whatever order they lie in memory."""
+    """Hash the numbers of an array, independent of its memory order."""
     digest = hashlib.sha256()
     rows = array.reshape(1) if array.ndim == 0 else array
     step = max(1, _HASHED_BYTES * len(rows) // max(1, rows.nbytes))
@@ -275,7 +275,7 @@ def _indices_of(matrix):
 
 
 def _name_of(module):
-    """Return the name of a module, and of an installed one the version."""
+    """Return the name of a module, and the version of an installed one."""
     top = str(module).partition(".")[0]
     version = getattr(sys.modules.get(top), "__version__", None)
     return str(module), None if _is_own(module) else str(version)
@@ -283,14 +283,14 @@ def _name_of(module):
 
 @functools.lru_cache(maxsize=1_000)
 def _is_own(module):
-    """Whether the code of a module is the user's: no part of Python, nor of a package."""
+    """Return whether a module is the user's: not Python's, not an installed package's."""
     top = str(module).partition(".")[0]
-    if top == "__main__":  # in a worker another file's
+    if top == "__main__":  # a worker has another file as __main__
         return True
     if top == "skscale" or top in sys.stdlib_module_names:
         return False
     path = getattr(sys.modules.get(top), "__file__", None)
     if path is None:
-        # Typed in, or a package without a file of its own.
+        # Interactive input, or a package without a file.
         path = next(iter(getattr(sys.modules.get(top), "__path__", ())), "")
     return not _IS_INSTALLED & set(os.path.normpath(path).split(os.sep))

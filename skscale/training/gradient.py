@@ -1,9 +1,9 @@
 """Loss and gradient of one step: one interface, three implementations.
 
 `gradient(x, targets, row_weights, masks, outputs)` writes the outputs of the networks
-and the gradients of their parameters. `WrittenOutGradient` is what trains;
-`AutogradGradient` derives the same from the forward pass alone, and is the oracle of the
-tests. `ModuleGradient` is the way of networks that are any nn.Module.
+and the gradients of their parameters. Dense networks train with `WrittenOutGradient`.
+`AutogradGradient` derives the same from the forward pass, as the oracle of the tests.
+`ModuleGradient` is for networks that are any nn.Module.
 """
 
 import contextlib
@@ -17,9 +17,9 @@ from .losses import LossGradient, row_losses, weight_factor
 
 
 class Gradient:
-    """The common part of the gradients. Use a subclass.
+    """Base class of the gradients.
 
-    A subclass computes them in its call, and prepares what it needs for that (`_prepare`).
+    A subclass computes gradients in `__call__` and allocates buffers in `_prepare`.
 
     Parameters
     ----------
@@ -29,11 +29,11 @@ class Gradient:
     n_rows : int
         Rows of a step.
     sizes : list of int or None, default=None
-        Members that share each batch, one after the other; None is one each.
+        Number of consecutive members that share each batch; None is one each.
     loss_parameter : tensor of shape (n_members, 1, 1) or None, default=None
-        The loss's number: see `losses`.
+        Parameter of the loss: see `losses`.
     randoms : list of FeedRandom, default=()
-        One a member; a module that draws random numbers is alone.
+        One per member; a module that draws random numbers trains alone.
     """
 
     def __init__(
@@ -54,13 +54,13 @@ class Gradient:
         self.randoms = randoms
         flat = parameters.flat
         self.shape = (parameters.n_members, n_rows, architecture.n_outputs)
-        # Losses are computed in float32 at least.
+        # Losses are computed at least in float32.
         dtype = torch.promote_types(flat.dtype, torch.float32)
         self.loss = LossGradient(loss, *self.shape, dtype, flat.device, loss_parameter)
         self._prepare()
 
     def _prepare(self):
-        """Make what every step needs."""
+        """Allocate the buffers of all steps."""
 
     def __call__(self, x, targets, row_weights, masks, outputs):
         """Write outputs and gradients.
@@ -76,14 +76,14 @@ class Gradient:
         raise NotImplementedError
 
     def clear(self, x):
-        """Make ready for the next step, once the gradients have been used.
+        """Reset the gradients for the next step, after they have been used.
 
-        Nothing is to be done where each step writes all gradients.
+        A gradient that overwrites everything in each step has nothing to reset.
         """
 
 
 class WrittenOutGradient(Gradient):
-    """Gradient by batched products into buffers made once."""
+    """Explicit gradient of a dense network: batched products into preallocated buffers."""
 
     def _prepare(self):
         flat, n_rows = self.parameters.flat, self.shape[1]
@@ -95,7 +95,7 @@ class WrittenOutGradient(Gradient):
             self.low_outputs = torch.empty(self.shape, dtype=flat.dtype, device=flat.device)
 
     def __call__(self, x, targets, row_weights, masks, outputs):
-        """Write outputs and gradients; see `Gradient`."""
+        """Write outputs and gradients: see `Gradient`."""
         if not self.is_mixed:
             self.network.forward(x, masks, outputs)
             self.network.backward(self.loss(outputs, targets, row_weights), masks)
@@ -106,15 +106,15 @@ class WrittenOutGradient(Gradient):
         self.network.backward(self.low_outputs.copy_(d_outputs), masks)
 
     def clear(self, x):
-        """Make ready for the next step: see `Gradient`."""
+        """Reset the gradients: see `Gradient`."""
         self.network.clear(x)
 
 
 class AutogradGradient(Gradient):
-    """Gradient by autograd, of the loss and of the forward pass of a dense network."""
+    """Gradient of a dense network by autograd, of the loss and the forward pass."""
 
     def __call__(self, x, targets, row_weights, masks, outputs):
-        """Write outputs and gradients; see `Gradient`."""
+        """Write outputs and gradients: see `Gradient`."""
         loss = self.loss.loss
         leaves = self.parameters.like(0)
         leaves.weights = [w.detach().requires_grad_() for w in self.parameters.weights]
@@ -134,7 +134,7 @@ class AutogradGradient(Gradient):
 
 
 class ModuleGradient(Gradient):
-    """Gradient by autograd, of any module."""
+    """Gradient of any module by autograd."""
 
     def _prepare(self):
         self.bound = BoundModule(
@@ -142,7 +142,7 @@ class ModuleGradient(Gradient):
         )
 
     def __call__(self, x, targets, row_weights, masks, outputs):
-        """Write outputs and gradients; see `Gradient`."""
+        """Write outputs and gradients: see `Gradient`."""
         bound, lent = self.bound, contextlib.nullcontext()
         if self.architecture.draws:
             lent = lent_generator(self.randoms[0].module_state, self.parameters.flat.device)

@@ -1,8 +1,8 @@
-"""Trained networks and unfinished trainings kept on disk, so that long work survives.
+"""Disk cache of trained networks and training checkpoints.
 
-A training is decided by its task alone: the arrays, the recipe, the seed. So a network is kept
-under a hash of these, and who trains the same again is given what was kept. A training that
-takes long is written down as far as it has come (`Stack.train`), and goes on from there.
+A task (arrays, recipe, seed) determines the trained network. So a network is cached under a
+hash of its task, and equal tasks reuse it. A long training writes checkpoints (`Stack.train`)
+and resumes from the last one.
 """
 
 import warnings
@@ -16,17 +16,17 @@ from ..networks.weights import Weights
 from .fingerprint import fingerprint
 from .task import DivergedError, Task, TrainedNetwork
 
-# Raise it when equal tasks come to train other networks, or what is kept changes its form.
+# Raise it when equal tasks give other networks, or the format of cache entries changes.
 FORMAT = 3
 # See `Stack.progress_of`.
 _OF_PROGRESS = {"n_steps", "loss_sum", "trained", "best", "optimizer", "member", "feed"}
 _OF_WEIGHTS = ("coefs", "intercepts", "buffers")
-# Of a task, what does not decide its network; the device by its kind alone.
+# Fields of a task that do not affect its network; of the device only the type does.
 _IRRELEVANT = {"on_epoch_end", "n_own_bytes", "store", "keeper", "progress", "device"}
 
 
 class Keeper:
-    """Where one training is kept.
+    """Cache entry of one training.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Keeper:
         self.key = key
 
     def recall(self, recipe):
-        """Return the network, or the DivergedError that came of it; None if it is not kept."""
+        """Return the cached network or its DivergedError; None without a cache entry."""
         kept = self.store.get("networks", self.key)
         if kept is None:
             return None
@@ -49,22 +49,22 @@ class Keeper:
                 return DivergedError(*kept["diverged"], recipe)
             weights = Weights(*(kept.pop(part) for part in _OF_WEIGHTS))
             return TrainedNetwork(weights, **kept)
-        except (KeyError, TypeError):  # others wrote it
+        except (KeyError, TypeError):  # not written by skscale
             return None
 
     def recall_progress(self):
-        """Return how far the training has come, or None."""
+        """Return the checkpoint of the training, or None."""
         progress = self.store.get("trainings", self.key)
         is_ours = progress is not None and progress.keys() == _OF_PROGRESS
         return progress if is_ours else None
 
     def keep(self, outcome):
-        """Keep a network, or that it diverged; other errors may not come again."""
+        """Cache a network or a DivergedError; other errors may not recur."""
         if isinstance(outcome, DivergedError):
             kept = {"diverged": [outcome.what, outcome.epoch]}
         elif isinstance(outcome, TrainedNetwork):
             kept = dict(vars(outcome))
-            del kept["optimizer_state"]  # of streams, which keep nothing here
+            del kept["optimizer_state"]  # of partial_fit, which is not cached
             weights = kept.pop("weights")
             kept |= dict(zip(_OF_WEIGHTS, weights.parts, strict=True))
         else:
@@ -73,12 +73,12 @@ class Keeper:
             self.store.remove("trainings", self.key)
 
     def keep_progress(self, progress):
-        """Keep how far the training has come."""
+        """Write a checkpoint of the training."""
         self.store.put("trainings", self.key, progress)
 
 
 def recall(tasks):
-    """Look for what is kept of some tasks; note in each how far its training has come.
+    """Look up tasks in the cache, and attach the checkpoints of unfinished ones.
 
     Parameters
     ----------
@@ -87,18 +87,18 @@ def recall(tasks):
     Returns
     -------
     list of TrainedNetwork, DivergedError or None
-        None where there is none.
+        None for a task without a cached result.
     """
     digests = {}
     found = []
-    for k in range(len(tasks)):  # nobody holds the last one afterwards
+    for k in range(len(tasks)):  # no loop variable holds the last task afterwards
         tasks[k].keeper = _find_keeper(tasks[k], digests)
         found.append(recall_again(tasks[k]))
     return found
 
 
 def recall_again(task):
-    """Look for what is kept of a task whose key is known."""
+    """Look up a task whose key is known."""
     task.progress = None
     if task.keeper is None:
         return None
@@ -109,11 +109,11 @@ def recall_again(task):
 
 
 def _find_keeper(task, digests):
-    """Return the Keeper of a task, or None where it keeps nothing or has no hash."""
+    """Return the Keeper of a task, or None if it is not cached or has no hash."""
     if task.store is None:
         return None
     versions = (FORMAT, __version__, torch.__version__, np.__version__)
-    # Of numbers that a module makes for itself.
+    # They affect the tensors that a module creates.
     process = (str(torch.get_default_dtype()), torch.get_float32_matmul_precision())
     parts = {
         field.name: getattr(task, field.name)
@@ -124,7 +124,7 @@ def _find_keeper(task, digests):
     try:
         key = fingerprint(versions, process, device, parts, arrays=digests)
         return Keeper(task.store, key)
-    except Exception as error:  # whatever comes of pickling what is the user's
+    except Exception as error:  # pickling user objects may raise anything
         warnings.warn(
             "A network is not kept in `memory`: what it is made of cannot be hashed "
             f"({type(error).__name__}: {error}). Expected arguments of a module, and what its "

@@ -1,34 +1,33 @@
-"""Losses of a stack, with their gradients with respect to the outputs.
+"""Losses of a stack and their gradients with respect to the outputs.
 
-With `o` an output, `t` its target and `r = t - o`, in the mean over the outputs:
+With `o` an output, `t` its target and `r = t - o`, averaged over the outputs:
 
 - "cross_entropy": `-log softmax(o)[t]`, classes exclusive;
 - "logistic": `softplus(o) - t * o`; binary and multilabel;
 - "squared_error": `r**2`;
 - "absolute_error": `|r|`;
-- "huber": `r**2 / 2` where `|r|` is at most delta, else `delta * (|r| - delta / 2)` (Huber
+- "huber": `r**2 / 2` if `|r|` is at most delta, else `delta * (|r| - delta / 2)` (Huber
   1964, "Robust estimation of a location parameter");
 - "quantile": `max(q * r, (q - 1) * r)` (Koenker and Bassett 1978, "Regression quantiles");
-- "poisson": `exp(o) - t * o`, the negative log-likelihood of a count but for what no output
-  changes;
+- "poisson": `exp(o) - t * o`, the negative log-likelihood of a count, without the terms that
+  do not depend on `o`;
 - "distilled_cross_entropy", "distilled_logistic": `(1 - w)` times the loss of that name plus
   `w * T**2` times the same loss of `o / T` with the teacher's `softmax(l / T)` or
   `sigmoid(l / T)` as target (Hinton et al. 2015, "Distilling the knowledge in a neural
-  network", section 2). Both targets stand in the gradient in one place, so they are mixed
-  into one, `t = (1 - w) * truth + w * T * said`, before the steps: see `mix_targets`. Then
-  the loss is `(1 - w) * Z(o) + w * T**2 * Z(o / T) - t * o`, with `Z` the logarithm of the
-  sum of the exponentials or the softplus.
+  network", section 2). The gradient is linear in both targets, so they are mixed before the
+  steps, `t = (1 - w) * truth + w * T * teacher`: see `mix_targets`. Then the loss is
+  `(1 - w) * Z(o) + w * T**2 * Z(o / T) - t * o`, with `Z` the log-sum-exp or the softplus.
 
 The first two are those of torch's criteria with `label_smoothing` (Szegedy et al. 2016,
-"Rethinking the Inception architecture for computer vision", section 7): the target has
-`smoothing` of its probability spread evenly over all classes. What a teacher says is smoothed
-like the truth: a student of a sure teacher would otherwise lose what smoothing gains.
+"Rethinking the Inception architecture for computer vision", section 7): a fraction `smoothing`
+of the target probability is spread evenly over all classes. Teacher predictions are smoothed
+like the labels: otherwise a student of a confident teacher would lose the gain of smoothing.
 """
 
 import torch
 from torch.nn import functional
 
-# What each goes by, one a member: a number, or several.
+# Parameters of each loss, one set per member: a number, or several.
 LOSSES = {
     "cross_entropy": "smoothing",
     "logistic": "smoothing",
@@ -40,7 +39,7 @@ LOSSES = {
     "distilled_cross_entropy": ("smoothing", "weight", "temperature"),
     "distilled_logistic": ("smoothing", "weight", "temperature"),
 }
-# What a network that learns from a teacher is judged by.
+# Loss for evaluating a network that learns from a teacher.
 UNDISTILLED = {
     "distilled_cross_entropy": "cross_entropy",
     "distilled_logistic": "logistic",
@@ -48,14 +47,14 @@ UNDISTILLED = {
 
 
 def count_targets(loss, n_outputs):
-    """Return the columns of the targets of a loss, as `mix_targets` takes them."""
+    """Return the number of target columns of a loss, as in `mix_targets`."""
     if loss == "cross_entropy":
         return 1
     return 2 * n_outputs if loss in UNDISTILLED else n_outputs
 
 
 def stack_parameters(loss, values, dtype, device):
-    """Return the loss's number of each member as `row_losses` takes it.
+    """Stack the loss parameters of the members for `row_losses`.
 
     Parameters
     ----------
@@ -68,7 +67,7 @@ def stack_parameters(loss, values, dtype, device):
     Returns
     -------
     tensor of shape (n_members, 1, n_numbers) or None
-        None where the loss has none, or no member smooths.
+        None if the loss has no parameters, or no member uses label smoothing.
     """
     kind = LOSSES[loss]
     if kind is None or (kind == "smoothing" and not any(values)):
@@ -77,19 +76,19 @@ def stack_parameters(loss, values, dtype, device):
 
 
 def mix_targets(loss, targets, parameter, out=None):
-    """Return targets as `row_losses` and `LossGradient` take them.
+    """Mix targets for `row_losses` and `LossGradient`.
 
     Parameters
     ----------
     loss : str
         A key of `LOSSES`.
     targets : tensor of shape (..., n_members or 1, n_rows, n_targets)
-        For a distilled loss probabilities, then the teacher's logits; targets of any other
-        loss are returned as they are.
+        For a distilled loss, probabilities, then the teacher's logits; targets of other
+        losses are returned unchanged.
     parameter : tensor of shape (n_members, 1, n_numbers)
         See `stack_parameters`.
     out : tensor of shape (..., n_members, n_outputs, n_rows), default=None
-        Where to write, with the outputs outside: see `_classes_outside`.
+        Output, with the classes before the rows: see `_classes_outside`.
 
     Returns
     -------
@@ -103,7 +102,7 @@ def mix_targets(loss, targets, parameter, out=None):
     own, taught = 1 - weight, weight * temperature
     is_logistic = loss == "distilled_logistic"
     n_classes = 2 if is_logistic else hard.shape[-2]
-    # Smoothing is linear: both targets by one factor, and the rest is a constant.
+    # Smoothing is linear: one factor for both targets, plus a constant.
     rest = smoothing / n_classes * (own + taught)
     mixed = torch.addcmul(rest, hard, own * (1 - smoothing), out=out)
     cool = logits / temperature
@@ -122,7 +121,7 @@ def row_losses(loss, outputs, targets, parameter=None):
     targets : tensor of shape (...) for "cross_entropy", else (..., n_outputs)
         See `mix_targets`.
     parameter : tensor or None
-        The loss's number: see `stack_parameters`.
+        Parameters of the loss: see `stack_parameters`.
 
     Returns
     -------
@@ -168,7 +167,7 @@ def _distilled_losses(loss, outputs, targets, parameter):
 
 
 def _log_sum_exp(out):
-    # In one pass, where torch.logsumexp takes four.
+    # One pass; torch.logsumexp takes four.
     return out.select(-2, 0) - torch.log_softmax(out, -2).select(-2, 0)
 
 
@@ -177,13 +176,13 @@ def _smoothed(targets, smoothing):
 
 
 def _classes_outside(outputs):
-    # Softmax over a short last axis computes row by row; over the axis before it, in
-    # vectors: 2 us instead of 25 for 128 rows of 10 classes, with the copy 4.
+    # Softmax over a short last axis runs row by row, over the axis before it in vectors: for
+    # 128 rows of 10 classes 2 us instead of 25, or 4 with the copy.
     return outputs.transpose(-1, -2).contiguous()
 
 
 class LossGradient:
-    """Write the gradient of the weighted sum of a stack's row losses.
+    """Gradient of the weighted sum of a stack's row losses.
 
     Parameters
     ----------
@@ -194,7 +193,7 @@ class LossGradient:
     dtype : torch.dtype
     device : torch.device
     parameter : tensor of shape (n_members, 1, 1) or None, default=None
-        The loss's number: see `stack_parameters`.
+        Parameters of the loss: see `stack_parameters`.
     """
 
     def __init__(self, loss, n_members, n_rows, n_outputs, dtype, device, parameter=None):
@@ -226,7 +225,7 @@ class LossGradient:
                 1 / temperature,
             )
             self.cools = bool((temperature != 1).any())
-            # With the classes outside: see `_classes_outside`.
+            # With the classes before the rows: see `_classes_outside`.
             shape = (n_members, n_outputs, n_rows)
             self.parts = [torch.empty(shape, dtype=dtype, device=device) for _ in range(3)]
             self.gradient = self.parts[0].transpose(1, 2)
@@ -241,7 +240,7 @@ class LossGradient:
             Of shape (n_members, n_rows, 1) for "cross_entropy", else like `outputs`; see
             `mix_targets`.
         row_weights : tensor of shape (n_members, n_rows, 1)
-            Times `weight_factor`.
+            Multiplied by `weight_factor`.
 
         Returns
         -------
@@ -250,7 +249,7 @@ class LossGradient:
         """
         g, parameter = self.gradient, self.parameter
         if self.loss == "cross_entropy":
-            # Contiguous with the classes outside, for the reason in `_classes_outside`.
+            # Contiguous with classes before rows: see `_classes_outside`.
             self.logits.copy_(outputs.transpose(1, 2))
             torch.softmax(self.logits, 1, out=self.probabilities)
             if parameter is not None:
@@ -292,7 +291,7 @@ class LossGradient:
 
 
 def weight_factor(loss, n_outputs):
-    """Return the factor of `row_weights` that `LossGradient` expects of this loss."""
+    """Return the factor of `row_weights` that `LossGradient` expects for this loss."""
     if loss in ("cross_entropy", "distilled_cross_entropy"):
         return 1.0
     return (2 if loss == "squared_error" else 1) / n_outputs

@@ -1,10 +1,10 @@
-"""Dropout masks of a stack, a few steps at a time.
+"""Dropout masks of a stack, drawn for a few steps at a time.
 
-torch's dropout takes 30 us for a batch of 128 rows by 32 units on a CPU, and 100 us by
-128 units: longer than the layer's product. Raw bits of NumPy's SFC64, 16 a unit, compared
-with a threshold, take a tenth of that, and each member has a generator of its own. On a
-GPU the bits come from a counter hashed on the device, so that nothing is transferred;
-there a network sees other masks than on a CPU.
+On a CPU, torch's dropout takes 30 us for a batch of 128 rows by 32 units, and 100 us by 128
+units: longer than the layer's product. Raw bits of NumPy's SFC64, 16 per unit, compared with a
+threshold, take a tenth of that, and each feed has its own generator. On a GPU the bits come
+from a hashed counter on the device, so that nothing is transferred. So masks differ between CPU
+and GPU.
 """
 
 import itertools
@@ -16,18 +16,18 @@ from .random import DropoutRate
 
 
 class MaskSource:
-    """Draw the dropout masks of a stack.
+    """Source of the dropout masks of a stack.
 
     Parameters
     ----------
     randoms : list of FeedRandom
-        One a feed: its members see the same random numbers, each with its own rate.
+        One per feed: its members see the same random numbers, each with its own rate.
     dropouts : list of lists of float
-        Of each feed, one a member; a feed without dropout draws nothing.
+        For each feed, one per member; a feed without dropout draws nothing.
     widths : tuple of int
         Units of each hidden layer.
     capacity : int
-        Most steps that one call draws.
+        Largest number of steps per call.
     n_rows : int
         Rows of a step.
     dtype : torch.dtype
@@ -36,7 +36,7 @@ class MaskSource:
     Attributes
     ----------
     masks : list of tensors of shape (capacity, n_members, n_rows, width)
-        0 where a unit is dropped, else 1 / (1 - rate).
+        0 for a dropped unit, else 1 / (1 - rate).
     """
 
     def __init__(self, randoms, dropouts, widths, capacity, n_rows, dtype, device):
@@ -61,7 +61,7 @@ class MaskSource:
             torch.empty(capacity, n_members, n_rows, w, dtype=dtype, device=device)
             for w in widths
         ]
-        # (feeds, members) that are compared at once.
+        # (feeds, members) that are compared in one call.
         if n_feeds == n_members:
             self.slices = [(slice(None), slice(None))]
         else:
@@ -103,13 +103,13 @@ class MaskSource:
 def hashed_bits(key, first, n, device):
     """Hash the counters `first` to `first + n - 1` into 4 `n` int16 numbers.
 
-    The finaliser of SplitMix64 (Steele, Lea and Flood 2014, "Fast splittable
+    The finalizer of SplitMix64 (Steele, Lea and Flood 2014, "Fast splittable
     pseudorandom number generators", figure 13), in torch's signed integers.
 
     Parameters
     ----------
     key : int
-        A 64-bit number that is the member's own.
+        A 64-bit number that is unique to the feed.
     first, n : int
     device : torch.device
 
@@ -122,7 +122,7 @@ def hashed_bits(key, first, n, device):
         return int(np.uint64(value).astype(np.int64))
 
     def logical_shift(x, by):
-        # torch shifts in copies of the sign.
+        # torch's shift copies the sign bit.
         return (x >> by) & (2 ** (64 - by) - 1)
 
     x = torch.arange(first + 1, first + 1 + n, dtype=torch.int64, device=device)

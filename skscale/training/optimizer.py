@@ -1,8 +1,8 @@
 """AdamW over a stack, with a proximal L1 step.
 
-`torch.optim.AdamW(fused=True)` runs this very kernel, but its Python around it costs
-25 us a step on the CPU where the kernel takes 4 (3,500 parameters), so the kernel is
-called directly. It takes one learning rate a call: members are grouped by theirs.
+`torch.optim.AdamW(fused=True)` runs this kernel, but its Python code takes 25 us per step on a
+CPU where the kernel takes 4 (3,500 parameters). So the kernel is called directly. It takes one
+learning rate per call, so members are grouped by learning rate.
 """
 
 from itertools import groupby
@@ -11,31 +11,31 @@ import torch
 
 from .task import OptimizerState
 
-# A second moment over fewer steps, as for few epochs (Holzmueller et al. 2024, table A.1).
+# beta2 averages over fewer steps, as for few epochs (Holzmueller et al. 2024, table A.1).
 BETAS = (0.9, 0.95)
 EPS = 1e-8
-# Weights from which on a pass over them takes longer than a call.
+# Number of weights from which a pass over them takes longer than a call.
 _LARGE = 1 << 18
 
 
 class StackedAdamW:
     """AdamW (Loshchilov and Hutter 2019, algorithm 2) over `StackedParameters`.
 
-    A step multiplies the weights (and the inputs' scales) by
-    `1 - learning_rate * weight_decay`, moves all by Adam (Kingma and Ba 2015, algorithm 1),
-    then moves the weights by `learning_rate * l1` towards zero, and no further: the proximal
-    operator of the L1 norm, decoupled as weight decay is, so that weights become exactly
-    zero. (Weights as they are trained: see `DenseArchitecture.gains`.)
+    A step multiplies the weights (and the input scales) by
+    `1 - learning_rate * weight_decay`, updates all parameters by Adam (Kingma and Ba 2015,
+    algorithm 1), then moves the weights by `learning_rate * l1` towards zero, but not across:
+    the proximal operator of the L1 norm, decoupled like weight decay, so that weights become
+    exactly zero. (Weights are the trained ones: see `DenseArchitecture.gains`.)
 
     Parameters
     ----------
     parameters, gradients : StackedParameters
     recipes : list of Recipe
-        One a member.
+        One per member.
     steps_per_epoch : list of int
-        One a member.
+        One per member.
     masks : StackedParameters or None, default=None
-        One where a weight is trained, zero where it stays zero. None trains all.
+        One for a trained weight, zero for a weight that stays zero. None trains all.
     """
 
     def __init__(self, parameters, gradients, recipes, steps_per_epoch, masks=None):
@@ -46,13 +46,13 @@ class StackedAdamW:
         self.steps_per_epoch = steps_per_epoch
         self.first = parameters.like()
         self.second = parameters.like()
-        # The kernel reads it as float32.
+        # The kernel reads the count as float32.
         self.n_steps = torch.zeros((), dtype=torch.float32, device=parameters.flat.device)
         self._group()
 
     def _group(self):
-        # Members that share a learning rate at every step, in runs: a run is a slice of
-        # every layer, and the whole stack is one flat operand.
+        # Group members with the same learning rate at every step, in runs. A run is a slice
+        # of every layer; the whole stack is one flat operand.
         def schedule(member):
             recipe = self.recipes[member]
             if recipe.lr_schedule == "constant":
@@ -64,7 +64,7 @@ class StackedAdamW:
             runs_of_schedule.setdefault(key, []).append(list(run))
         groups = list(runs_of_schedule.values())
         self.group_heads = [runs[0][0] for runs in groups]
-        # None for a rate that changes.
+        # None for a rate that changes over time.
         self.constant_rates = [
             self.recipes[head].learning_rate
             if self.recipes[head].lr_schedule == "constant"
@@ -83,14 +83,14 @@ class StackedAdamW:
         penalties = {r.l1 for r in self.recipes}
         self.decays = max(decays) > 0
         self.shrinks = max(penalties) > 0
-        # With one rate, decay and penalty for all members, one operation on all weights.
+        # With one rate, decay and penalty, one operation updates the weights of all members.
         self.is_uniform = len(groups) == len(decays) == len(penalties) == 1
         n_decayed = self.parameters.flat_decayed.numel()
         # Operands, weight decay, group of the rate.
         calls = [(ops, 0.0, group) for group, ops in enumerate(operands)]
         if self.is_uniform and self.decays and n_decayed >= _LARGE:
-            # The kernel decays as it goes, which saves a pass over the weights; biases,
-            # which do not decay, take a call of their own.
+            # The kernel applies the decay, which saves a pass over the weights. Biases do not
+            # decay and take a separate call.
             self.decays = False
             calls = [
                 ([[s.flat[:n_decayed]] for s in stacks], max(decays), 0),
@@ -101,7 +101,7 @@ class StackedAdamW:
         self._constant_plan = self._plan(range(1)) if is_constant else None
 
     def select(self, members, parameters, gradients):
-        """Return the optimiser of the given members, its moments carried over."""
+        """Return an optimizer of the given members, with their moments."""
         chosen = StackedAdamW(
             parameters,
             gradients,
@@ -115,20 +115,20 @@ class StackedAdamW:
         return chosen
 
     def load_member_(self, member, state):
-        """Go on with what another training knew of a member.
+        """Load the state of a member from another training.
 
         Parameters
         ----------
         member : int
         state : OptimizerState
-            Of as many steps for all members.
+            `n_steps` must be the same for all members.
         """
         self.first.set_member_(member, state.first)
         self.second.set_member_(member, state.second)
         self.n_steps.fill_(state.n_steps)
 
     def get_member(self, member):
-        """Return what another training could go on with, as an OptimizerState."""
+        """Return the state of a member, as an OptimizerState."""
         return OptimizerState(
             self.parameters.get_member(member).scales,
             self.first.get_member(member),
@@ -137,12 +137,12 @@ class StackedAdamW:
         )
 
     def plan(self, first_step, n_steps):
-        """Return what `step` needs in each of the coming steps.
+        """Compute the arguments of `step` for each of the coming steps.
 
         Parameters
         ----------
         first_step : int
-            Steps that the stack has made.
+            Number of steps that the stack has made.
         n_steps : int
 
         Returns
@@ -184,9 +184,9 @@ class StackedAdamW:
         Parameters
         ----------
         rates : sequence of float or of tensors without dimensions
-            Learning rate of each group; numbers of `constant_rates`, or rows of `plan`.
+            Learning rate of each group; values of `constant_rates`, or rows of `plan`.
         decays, shrinkages : tensors of shape (n_members,) or None
-            Rows of what `plan` returned.
+            Rows of the result of `plan`.
         """
         if decays is not None:
             for weights, factor in self._per_weight(decays, and_scales=True):
@@ -223,5 +223,5 @@ class StackedAdamW:
         tensors = parameters.weights
         if and_scales and parameters.scales is not None:
             tensors = [*tensors, parameters.scales]
-        # One a member, whatever the shape of its weights.
+        # One value per member, broadcast over its weights.
         return [(tensor, values.view(-1, *[1] * (tensor.dim() - 1))) for tensor in tensors]

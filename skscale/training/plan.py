@@ -1,22 +1,22 @@
-"""Which tasks train in one stack.
+"""Assignment of tasks to stacks.
 
-Networks of one shape make stacks; stacks of different shapes overlap, a thread for each, so
-that no thread waits for another at every operation. Measured on the 180 tasks of a grid of
-widths 16 to 64 and depths 1 and 2, two threads (`benchmarks/bench_stacks.py`): 1.9 s so;
-1.3 times as long padded to the widest, which also takes the memory of the widest; 1.6 to 2
-times as long one stack after the other with both threads in each operation; 2.7 times as
-long with threads whose steps are launched from Python (see `program`); 5.3 times as long
-network by network.
+Networks of one shape form stacks. Stacks of different shapes overlap, one thread each, so that
+no thread waits for another at every operation. Measured on the 180 tasks of a grid of widths 16
+to 64 and depths 1 and 2, two threads (`benchmarks/bench_stacks.py`): 1.9 s. Alternatives take
+1.3 times as long padded to the widest, with the memory of the widest; 1.6 to 2 times as long
+with one stack after the other and both threads in each operation; 2.7 times as long with
+threads whose steps are launched from Python (see `program`); 5.3 times as long network by
+network.
 
-A stack needs no more than some dozen members: a fit of width 16 took 45, 20, 15, 12, 9 and
-8 ms in stacks of 1, 2, 4, 8, 15 and 30, one of two layers of width 128 took 122, 84, 79, 72,
-66 and 63.
+A stack needs at most about a dozen members: a fit of width 16 took 45, 20, 15, 12, 9 and 8 ms
+in stacks of 1, 2, 4, 8, 15 and 30; a fit of two layers of width 128 took 122, 84, 79, 72, 66
+and 63 ms.
 
 Members that share their batches multiply one operand with a stride of zero in a batched
-product. All their first layers side by side as one matrix would be one product more
-efficient by a fifth at width 16, by a tenth at 64 and by nothing at 256 (64 features, batches
-of 64); but the weights of members with different learning rates would no longer be
-contiguous, which the optimiser's kernel needs.
+product. Joining their first layers into one matrix would make this product faster by a fifth
+at width 16, by a tenth at 64 and not at all at 256 (64 features, batches of 64). But the
+weights of members with different learning rates would not be contiguous, as the optimizer's
+kernel requires.
 """
 
 import torch
@@ -25,12 +25,12 @@ from scipy.sparse import issparse
 from .feed import feed_key
 from .together import pays
 
-# On a CPU; a GPU wants all it can hold.
+# On a CPU; a GPU is faster with all it can hold.
 _MOST_MEMBERS = 16
-# Fewer are worth it only for the sake of a thread that would have nothing to do.
+# Smaller stacks only help to give work to an idle thread.
 _FEWEST_MEMBERS = 4
-# Parameters, gradients, two moments, best weights: no gain from a larger stack of networks
-# that are large themselves, which would cost memory.
+# Parameters, gradients, two moments, best weights. For large networks a larger stack brings no
+# speed and costs memory.
 _COPIES = 5
 _MOST_BYTES = 64 << 20
 
@@ -42,13 +42,13 @@ def plan_stacks(tasks, n_workers):
     ----------
     tasks : list of Task
     n_workers : int
-        Threads that train a stack each.
+        Number of threads, each of which trains one stack.
 
     Returns
     -------
     list of lists of (int, Task)
-        The stacks, the one with the most work first: tasks with their index, those that
-        share their batches side by side.
+        The stacks, the one with the most work first: tasks with their index; tasks that share
+        their batches are adjacent.
     """
     groups = {}
     for index, task in enumerate(tasks):
@@ -69,14 +69,14 @@ def _stack_key(task):
         task.architecture,
         task.loss,
         issparse(task.X),
-        # Adam counts the steps of a stack once.
+        # Adam has one step count per stack.
         0 if task.optimizer_state is None else task.optimizer_state.n_steps,
-        # And the stack counts those of its training.
+        # The stack also counts the steps of its training.
         0 if task.progress is None else task.progress["n_steps"],
         task.recipe.batch_size,
         task.precision,
         task.device,
-        # Masks take a pass over the weights, which the others need not.
+        # Masks take a pass over the weights, which other stacks do not need.
         task.kept_weights is None,
     )
 
@@ -91,7 +91,7 @@ def _most_members(task):
     if device.type == "cpu":
         return max(1, min(_MOST_MEMBERS, _MOST_BYTES // member_bytes))
     if device.type == "cuda":
-        # Half for the parameters; chunks and data take of the other half.
+        # Half for the parameters; chunks and data use the other half.
         return max(1, torch.cuda.mem_get_info(device)[0] // 2 // member_bytes)
     return _MOST_MEMBERS
 
@@ -101,8 +101,8 @@ def _cut(group, most):
     places = {}
     for _, task in group:
         places.setdefault(feed_key(task), len(places))
-    # Those with one feed side by side, and within it those with one learning rate, which
-    # share a call of the optimiser.
+    # Members of one feed are adjacent, and within it those with one learning rate, which
+    # share a call of the optimizer.
     group = sorted(group, key=lambda item: (places[feed_key(item[1])], _optimizer_key(item[1])))
     n_stacks = -(-len(group) // most)
     for i in range(n_stacks):

@@ -1,14 +1,14 @@
-"""A training step as a program that runs without Python.
+"""Training steps recorded as a program that runs without Python.
 
-A step of small networks is some twenty small operations; Python takes about half of its
-time, and holds the interpreter's lock between any two of them, so that two threads with
-a stack each took longer than one. As a CUDA graph does on a GPU, a program records the
-operations of one step and repeats them: torch's interpreter runs the loop over the steps
-of a chunk in C++ with the lock released. The kernels are the same, and so are the numbers.
+A step of small networks has about twenty small operations. Python takes about half of the time,
+and holds the GIL between operations, so that two threads with a stack each took longer than
+one. Like a CUDA graph on a GPU, a program records the operations of one step and repeats them:
+torch's interpreter loops over the steps of a chunk in C++ without the GIL. The kernels are the
+same, and so are the results.
 
-The interpreter is the one behind TorchScript. PyTorch no longer develops TorchScript as a
-language, and the functions used here are private: where they are missing or refuse,
-`record` returns None, and the steps run in Python.
+The interpreter is that of TorchScript. PyTorch no longer develops TorchScript as a language,
+and the functions used here are private. If they are missing or fail, `record` returns None, and
+the steps run in Python.
 """
 
 import threading
@@ -23,14 +23,14 @@ _lock = hold_while_forking(threading.Lock())
 
 
 class StepProgram:
-    """The recorded step, to be run for many steps.
+    """Recorded step that can run many times.
 
     Parameters
     ----------
     function : callable
         `function(n_steps, *stacked, *static)`.
     static : list of tensors and of lists of tensors
-        What every step reads or writes.
+        Operands that are the same in every step.
     """
 
     def __init__(self, function, static):
@@ -43,10 +43,10 @@ class StepProgram:
         Parameters
         ----------
         stacked : list of tensors of shape (n_steps, ...)
-            In the order of the tensors that `record` was given.
+            In the order of the inputs of `record`.
         """
-        # As recorded: torch's optimiser finds nothing to gain here, and would run the first
-        # steps of every new program ten times slower. The setting is this thread's own.
+        # Without torch's graph optimizer: it gains nothing here, and would run the first
+        # steps of every new program ten times slower. The setting is per thread.
         former = torch._C._get_graph_executor_optimize()
         torch._C._set_graph_executor_optimize(False)
         try:
@@ -56,20 +56,20 @@ class StepProgram:
 
 
 def record(run_step, inputs):
-    """Run a step, and return the program that repeats it with other inputs.
+    """Run a step, and return a program that repeats it with other inputs.
 
     Parameters
     ----------
     run_step : callable
-        Takes the inputs, launches operations of torch, returns nothing. What else it
-        reads or writes must stay where it is.
+        Takes the inputs, launches torch operations, returns nothing. Other tensors that it
+        reads or writes must keep their memory.
     inputs : list of tensors
-        What is different in each step.
+        Tensors that differ in each step.
 
     Returns
     -------
     StepProgram or None
-        None if this step, or this torch, has no program.
+        None if this step cannot be recorded, or torch lacks the functions.
     """
     recorder = _Recorder(inputs)
     with recorder:
@@ -92,7 +92,7 @@ def record(run_step, inputs):
 
 
 class _Recorder(TorchDispatchMode):
-    # Writes the operations down in the text form of torch's graphs, as the body of a loop.
+    # Writes the operations in the text form of torch's graphs, as the body of a loop.
 
     def __init__(self, inputs):
         super().__init__()
@@ -100,7 +100,7 @@ class _Recorder(TorchDispatchMode):
         self.constants = {}
         self.static = []
         self.refusal = None
-        # By the tensors' addresses: all are kept alive.
+        # Keyed by object id, so all tensors are kept alive.
         self.names = {id(t): f"%in{i}" for i, t in enumerate(inputs)}
         self.alive = list(inputs)
         self.made_here = set(self.names)
@@ -109,7 +109,7 @@ class _Recorder(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls):
-        # Nothing here is ever compiled, and torch would take seconds to import dynamo.
+        # Nothing is compiled here, and importing dynamo would take seconds.
         return False
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
@@ -137,7 +137,7 @@ class _Recorder(TorchDispatchMode):
                 raise _CannotWriteError(f"a result of {schema.name}")
             name = self._new_name()
             outputs.append(f"{name} : Tensor")
-            if result is not None:  # else not asked for
+            if result is not None:  # None if not requested
                 if id(result) not in self.names:
                     self.made_here.add(id(result))
                 self.names[id(result)] = name
@@ -161,8 +161,8 @@ class _Recorder(TorchDispatchMode):
             return self.names[id(value)]
         is_list = isinstance(value, (list, tuple)) and bool(value)
         if is_list and "Tensor" in kind and self.made_here.isdisjoint(map(id, value)):
-            # As one operand: a list put together in the program hides from torch's
-            # optimiser that its tensors are written to, and the operation is dropped.
+            # One operand: for a list built in the program, torch's optimizer would not see
+            # that its tensors are written to, and would drop the operation.
             key = tuple(map(id, value))
             if key not in self.lists:
                 self.lists[key] = self._add_static(list(value))

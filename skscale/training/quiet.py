@@ -1,8 +1,8 @@
-"""Time measured while nothing trains.
+"""Gate for time measurements while nothing trains.
 
-A network that trains takes the cores and the caches from whatever is measured beside it.
-So measurements are let in one at a time, and only while no stack trains; stacks that would
-begin meanwhile wait for the fraction of a second that a measurement takes.
+A training network takes cores and caches from any measurement beside it. So measurements run
+one at a time, and only while no stack trains. Stacks that would start wait for the fraction of
+a second that a measurement takes.
 """
 
 import os
@@ -10,12 +10,12 @@ import threading
 import time
 from contextlib import contextmanager
 
-# A training elsewhere in the process may take hours: then it is measured beside it.
+# Another training in the process may take hours: after this time, measure beside it.
 MOST_SECONDS_TO_QUIET = 10.0
 
 
 class Gate:
-    """Let in many that train, or one that measures."""
+    """Gate that admits many trainings, or one measurement."""
 
     def __init__(self):
         self._changed = threading.Condition()
@@ -25,9 +25,9 @@ class Gate:
 
     @contextmanager
     def training(self):
-        """Train in this block."""
+        """Enter a block that trains."""
         with self._changed:
-            # A thread that measures must not wait for itself.
+            # A thread that measures must not wait for itself to finish.
             is_nested = getattr(self._inside, "depth", 0) > 0
             while not is_nested and (self._n_inside["measuring"] or self._n_waiting):
                 self._changed.wait()
@@ -37,12 +37,12 @@ class Gate:
 
     @contextmanager
     def quiet(self, patience=MOST_SECONDS_TO_QUIET):
-        """Measure in this block, while no other thread measures or trains.
+        """Enter a block that measures, while no other thread measures or trains.
 
         Parameters
         ----------
         patience : float, default=MOST_SECONDS_TO_QUIET
-            Seconds after which it is measured anyway.
+            Seconds to wait for quiet before measuring anyway.
         """
         if getattr(self._inside, "depth", 0) > 0:
             yield
@@ -76,5 +76,5 @@ class Gate:
 gate = Gate()
 
 if hasattr(os, "register_at_fork"):
-    # Nothing trains or measures in a child yet.
+    # Nothing trains or measures in a new child.
     os.register_at_fork(after_in_child=gate.__init__)

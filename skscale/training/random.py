@@ -1,34 +1,34 @@
-"""The random numbers of a fit: its own seed alone decides them.
+"""Random streams of a fit, determined by its seed.
 
-Each purpose has a stream of its own, so that what one draws never shifts another: two
-candidates with one seed and one fold see the same order of rows whatever their width.
+Each purpose has its own stream, so that one never shifts another: two candidates with one seed
+and one fold see the same order of rows at any width.
 """
 
 from numbers import Integral
 
 import numpy as np
 
-# Dropout compares 16 random bits: a rate is met within 1 / 131072.
+# Dropout compares 16 random bits, so a rate is exact to 1 / 131072.
 _MASK_BITS = 16
 _MASKS_PER_DRAW = 64 // _MASK_BITS
 
 
 def sequences(seed):
-    """Return the seed sequences of one fit.
+    """Spawn the seed sequences of one fit.
 
-    Of initial weights, order, dropout, split, the rows that importance is measured on,
-    augmentation and what a module draws of its own.
+    In order: initial weights, row order, dropout, validation split, rows for importance,
+    augmentation, random numbers of a module.
     """
     return np.random.SeedSequence(seed).spawn(7)
 
 
 def draw_seed(random_state):
-    """Return the seed of a fit.
+    """Draw the seed of a fit.
 
     Parameters
     ----------
     random_state : None, int or RandomState
-        None takes fresh entropy of the operating system; a RandomState is advanced.
+        None takes fresh entropy from the operating system; a RandomState is advanced.
 
     Returns
     -------
@@ -42,17 +42,17 @@ def draw_seed(random_state):
 
 
 def split_random_state(seed):
-    """Return the generator that draws the validation rows, as scikit-learn takes it."""
+    """Return the generator of the validation split, in the form scikit-learn expects."""
     return np.random.RandomState(np.random.MT19937(sequences(seed)[3]))
 
 
 def initial_stream(seed):
-    """Return the generator that draws the initial weights."""
+    """Return the generator of the initial weights."""
     return np.random.Generator(np.random.SFC64(sequences(seed)[0]))
 
 
 def importance_rows(seed, rows, most):
-    """Return at most so many of the rows, drawn without replacement."""
+    """Draw at most `most` of the rows, without replacement."""
     if len(rows) <= most:
         return rows
     generator = np.random.Generator(np.random.SFC64(sequences(seed)[4]))
@@ -60,7 +60,7 @@ def importance_rows(seed, rows, most):
 
 
 class DropoutRate:
-    """A rate in terms of random int16 numbers, uniform over [-32768, 32767].
+    """Dropout rate in terms of random int16 numbers, uniform over [-32768, 32767].
 
     Parameters
     ----------
@@ -70,9 +70,9 @@ class DropoutRate:
     Attributes
     ----------
     threshold : int
-        A unit stays where its number is at least this.
+        A unit stays if its number is at least this.
     scale : float
-        What is left is multiplied by it.
+        Factor of the units that stay.
     """
 
     def __init__(self, dropout):
@@ -82,7 +82,7 @@ class DropoutRate:
 
 
 class FeedRandom:
-    """Random streams of what members with one seed and the same rows share.
+    """Random streams shared by members with one seed and the same rows.
 
     Parameters
     ----------
@@ -98,16 +98,16 @@ class FeedRandom:
         self.mask_key = int(masks.generate_state(1, np.uint64)[0])
         self._n_masks = 0
         self._augmentation = np.random.Generator(np.random.SFC64(augmentation))
-        # What torch's default generator goes on from: see `networks.modules`.
+        # Seed or state for torch's default generator: see `networks.modules`.
         self.module_state = {"seed": int(module.generate_state(1, np.uint64)[0])}
 
     @property
     def order_state(self):
-        """dict: what the next order is drawn from."""
+        """dict: state from which the next order is drawn."""
         return self._order.bit_generator.state
 
     def state(self):
-        """Return where the streams stand, but for that of the order."""
+        """Return the states of the streams, except for the order."""
         return {
             "masks": self._masks.state,
             "n_masks": self._n_masks,
@@ -119,7 +119,7 @@ class FeedRandom:
         }
 
     def restore(self, state, order_state):
-        """Go on from where the streams stood."""
+        """Restore the states of the streams."""
         self._order.bit_generator.state = order_state
         self._masks.state = state["masks"]
         self._n_masks = state["n_masks"]
@@ -127,20 +127,20 @@ class FeedRandom:
         self.module_state = dict(state["module"])
 
     def augmentation(self, n_rows, n_numbers):
-        """Return numbers from 0 to 1 for each row, as float32 of shape (n_rows, n_numbers)."""
+        """Draw uniform numbers in [0, 1), float32 of shape (n_rows, n_numbers)."""
         return self._augmentation.random((n_rows, n_numbers), np.float32)
 
     def order(self, rows):
-        """Return the rows in the order in which an epoch takes them."""
+        """Shuffle the rows for an epoch."""
         return self._order.permutation(rows)
 
     def mask_bits(self, n):
-        """Return `n` int16 numbers, one a unit; see `DropoutRate`."""
+        """Draw `n` int16 numbers, one per unit; see `DropoutRate`."""
         raw = self._masks.random_raw(-(-n // _MASKS_PER_DRAW))
         return raw.view(np.int16)[:n]
 
     def count_masks(self, n):
-        """Return the counter of the first of the next `n` draws."""
+        """Advance the counter by `n` draws, and return its value before."""
         first = self._n_masks
         self._n_masks += n
         return first

@@ -1,10 +1,9 @@
 """The skorch net of a fitted network, and fits with skorch callbacks.
 
-skorch is the surface that users know: `net_` is a skorch net, and callbacks written for
-skorch run while it trains. Such a fit trains alone, through skorch's own loop, by
-autograd and a torch optimiser; order, dropout masks, weights, early stopping and history
-are those of the engine, so that with callbacks that do nothing the result is the
-engine's.
+`net_` is a skorch net, and callbacks written for skorch run during training. Such a fit trains
+alone, through skorch's own loop, by autograd and a torch optimizer. Order, dropout masks,
+weights, early stopping and history are those of the engine, so that callbacks without effect
+give the engine's result.
 """
 
 import contextlib
@@ -43,15 +42,15 @@ from .threads import choose_threads, limit_threads
 
 
 class MultilabelNet(skorch.NeuralNet):
-    """A skorch net that predicts an indicator matrix."""
+    """skorch net that predicts an indicator matrix."""
 
     def predict(self, X):
-        """Return 1 where the probability of a label is above a half."""
+        """Return 1 for labels with a probability above 0.5."""
         return (self.predict_proba(X) > 0.5).astype(np.int64)
 
 
 class PinballLoss(torch.nn.Module):
-    """The mean of `max(q * r, (q - 1) * r)`, which torch does not have.
+    """Mean of `max(q * r, (q - 1) * r)`, which torch lacks.
 
     Parameters
     ----------
@@ -64,12 +63,12 @@ class PinballLoss(torch.nn.Module):
         self.quantile = quantile
 
     def forward(self, y_pred, y_true):
-        """Return the loss of predictions of any shape."""
+        """Compute the loss of predictions of any shape."""
         r = y_true - y_pred
         return torch.maximum(self.quantile * r, (self.quantile - 1) * r).mean()
 
 
-# Of a fitted regressor: its criterion and what that takes, in the units of y.
+# Criterion and its arguments for a fitted regressor, in the units of y.
 _CRITERIA = {
     "squared_error": lambda e: (torch.nn.MSELoss, {}),
     "absolute_error": lambda e: (torch.nn.L1Loss, {}),
@@ -80,7 +79,7 @@ _CRITERIA = {
     "quantile": lambda e: (PinballLoss, {"criterion__quantile": e.quantile}),
     "poisson": lambda e: (torch.nn.PoissonNLLLoss, {"criterion__log_input": False}),
 }
-# The net class, its criterion, further arguments.
+# Net class, criterion, further arguments.
 _NETS = {
     "multiclass": (skorch.NeuralNetClassifier, torch.nn.CrossEntropyLoss, {}),
     "binary": (skorch.NeuralNetBinaryClassifier, torch.nn.BCEWithLogitsLoss, {}),
@@ -95,16 +94,16 @@ _VALIDATION_ROWS = 4096
 
 
 def make_fitted_net(estimator, kind):
-    """Return a skorch net that holds a copy of an estimator's network.
+    """Make a skorch net with a copy of an estimator's network.
 
-    Its `predict_proba` (a classifier's) and `predict` (a regressor's) are the
-    estimator's; a classifier's `predict` gives indices into `classes_`. Its history is
+    Its `predict_proba` (classifier) and `predict` (regressor) equal the estimator's; a
+    classifier's `predict` returns indices into `classes_`. Its history is that of
     `history_`.
 
     Parameters
     ----------
     estimator : ScaledMLP
-        A fitted one.
+        A fitted estimator.
     kind : {"multiclass", "binary", "multilabel", "regression"}
 
     Returns
@@ -141,7 +140,7 @@ def make_fitted_net(estimator, kind):
 
 
 def _private_generators():
-    # A DataLoader draws a seed from torch's global generator, whatever it needs it for.
+    # A DataLoader draws a seed from torch's global generator, even if it does not need one.
     return {
         "iterator_train__generator": torch.Generator(),
         "iterator_valid__generator": torch.Generator(),
@@ -149,16 +148,16 @@ def _private_generators():
 
 
 def _make_empty(net_class):
-    """Return an instance without state, which unpickling fills."""
+    """Return an instance without state, for unpickling."""
     return net_class.__new__(net_class)
 
 
 class _StopTraining(Exception):
-    """Ends skorch's loop from within."""
+    """Exception that ends skorch's loop."""
 
 
 class _Loop:
-    """What a fit with callbacks knows beyond its skorch net.
+    """State of a fit with callbacks, beside its skorch net.
 
     Parameters
     ----------
@@ -181,7 +180,7 @@ class _Loop:
             task.loss, [task.loss_parameter], self.dtype, self.device
         )
         if self.loss_parameter is not None:
-            self.loss_parameter = self.loss_parameter[0]  # no members here
+            self.loss_parameter = self.loss_parameter[0]  # without the member axis
         self.masks = None
         if task.recipe.dropout > 0 and task.architecture.mask_widths:
             self.masks = MaskSource(
@@ -209,20 +208,20 @@ class _Loop:
         return self.with_weights(weights)
 
     def with_weights(self, weights):
-        """Return a module in training with the given weights."""
+        """Return a module for training with the given weights."""
         task = self.task
         return family_of(task.architecture).trainable(
             task.architecture, weights, dropout=task.recipe.dropout
         )
 
     def make_datasets(self):
-        """Return the training and the validation rows as skorch knows them."""
+        """Return the training and validation rows as skorch datasets."""
 
         def dataset(X, targets, rows):
             if rows is None:
                 return None
             targets = targets[:, 0] if self.kind == "binary" else targets
-            # skorch takes rows of sparse matrices, not yet of sparse arrays.
+            # skorch accepts rows of sparse matrices, but not of sparse arrays.
             return Subset(Dataset(csr_matrix(X) if issparse(X) else X, targets), rows)
 
         task = self.task
@@ -275,14 +274,14 @@ class _Loop:
             )
 
     def loss(self, y_pred, y_true, x, training):
-        """Return the weighted mean loss of a batch."""
+        """Compute the weighted mean loss of a batch."""
         name = self.task.loss
         if name != "cross_entropy":
             y_pred = y_pred.reshape(len(y_true), -1)
             y_true = y_true.reshape(len(y_true), -1).to(y_pred.dtype)
         losses = row_losses(name, y_pred, y_true, self.loss_parameter)
         weights = x.get("row_weights") if isinstance(x, dict) else None
-        if weights is None:  # a callback asks for the loss of rows of its own
+        if weights is None:  # a callback computes the loss of its own rows
             return losses.mean()
         total = (losses * weights).sum()
         if training:
@@ -292,7 +291,7 @@ class _Loop:
         return total / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
 
     def end_epoch(self, net):
-        """Judge the epoch that skorch has just run."""
+        """Record the epoch that skorch has just run, and check for early stopping."""
         member = self.member
         now = time.perf_counter()
         member.epoch += 1
@@ -315,7 +314,7 @@ class _Loop:
         member.epoch_started = time.perf_counter()
 
     def keep_history(self, net):
-        """Add what callbacks recorded, once all have seen the epoch."""
+        """Add values that callbacks recorded, once all callbacks have run."""
         for name, value in net.history[-1].items():
             if isinstance(value, (int, float, np.number)) and not name.endswith(
                 ("_best", "_batch_count")
@@ -325,15 +324,15 @@ class _Loop:
         self.member.history.append(self.record)
 
     def is_out_of_time(self):
-        """Whether the time budget is spent."""
+        """Return whether the time budget is spent."""
         return self.member.is_out_of_time(time.perf_counter())
 
 
 class _EngineLoop:
-    """Mixed into a skorch net class: skorch's loop over the engine's batches."""
+    """Mixin for a skorch net class: skorch's loop over the engine's batches."""
 
     def __reduce_ex__(self, protocol):
-        # Pickled, by a Checkpoint say, it is the skorch net it extends.
+        # A pickle (of a Checkpoint, for example) holds the skorch net that this extends.
         state = self.__getstate__()
         for name in ("loop", "datasets_", "_first_user_callback"):
             state.pop(name, None)
@@ -341,7 +340,7 @@ class _EngineLoop:
         return _make_empty, (plain,), state
 
     def get_default_callbacks(self):
-        # Printing and progress are the estimator's.
+        # The estimator prints and reports progress itself.
         return [
             ("epoch_timer", EpochTimer()),
             ("train_loss", PassthroughScoring(name="train_loss", on_train=True)),
@@ -370,7 +369,7 @@ class _EngineLoop:
             lent = lent_generator(self.loop.feed.random.module_state, self.loop.device)
         with low_precision, lent:
             y_pred = super().infer(x, **fit_params)
-        # What callbacks see is NumPy's to read, which has no bfloat16.
+        # Callbacks read predictions with NumPy, which has no bfloat16.
         return y_pred.to(torch.promote_types(y_pred.dtype, torch.float32))
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
@@ -398,7 +397,7 @@ class _EngineLoop:
         try:
             super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
         except _OutOfTime:
-            # skorch writes this after the last batch.
+            # skorch records this after the last batch.
             self.history.record(prefix + "_batch_count", len(self.history[-1, "batches"]))
 
     def notify(self, method_name, **cb_kwargs):
@@ -411,8 +410,8 @@ class _EngineLoop:
             try:
                 getattr(callback, method_name)(self, **cb_kwargs)
             except KeyboardInterrupt as error:
-                # skorch's EarlyStopping raises it to end the training; the user's
-                # Ctrl-C must not be mistaken for that.
+                # skorch's EarlyStopping raises it to end the training. The user's Ctrl-C
+                # must be passed on.
                 if not _is_raised_explicitly(error):
                     raise
                 stopped_by_callback = True
@@ -431,11 +430,11 @@ class _EngineLoop:
 
 
 class _OutOfTime(Exception):
-    """Ends an epoch before its last batch."""
+    """Exception that ends an epoch before its last batch."""
 
 
 class _Batches:
-    """Iterate anew over what a function yields."""
+    """Iterable that calls a generator function anew for each iteration."""
 
     def __init__(self, yield_batches):
         self.yield_batches = yield_batches
@@ -445,7 +444,7 @@ class _Batches:
 
 
 def _is_raised_explicitly(error):
-    """Whether a `raise` statement raised it, rather than the handler of a signal."""
+    """Return whether a `raise` statement raised it, instead of a signal handler."""
     traceback = error.__traceback__
     while traceback.tb_next is not None:
         traceback = traceback.tb_next
@@ -454,7 +453,7 @@ def _is_raised_explicitly(error):
 
 
 def _is_a(item, kind):
-    """Whether an entry of `callbacks` is of a kind of callback."""
+    """Return whether an entry of `callbacks` is of a kind of callback."""
     callback = item[1] if isinstance(item, tuple) else item
     return isinstance(callback, kind) or (
         isinstance(callback, type) and issubclass(callback, kind)
@@ -492,7 +491,7 @@ def train_with_callbacks(task, callbacks, kind):
     ----------
     task : Task
     callbacks : list
-        skorch callbacks, as `skorch.NeuralNet` takes them.
+        skorch callbacks, as for `skorch.NeuralNet`.
     kind : {"multiclass", "binary", "multilabel", "regression"}
 
     Returns
@@ -526,14 +525,14 @@ def train_with_callbacks(task, callbacks, kind):
         batch_size=loop.batch_size,
         callbacks=list(callbacks),
         device=task.device,
-        # Whoever passes a PrintLog wants it to print.
+        # A PrintLog among the callbacks is meant to print.
         verbose=int(any(_is_a(c, PrintLog) for c in callbacks)),
         **arguments,
         **_private_generators(),
     )
     net.loop = loop
     net.initialize()
-    # The engine's bookkeeping comes after skorch's own, so that callbacks see it.
+    # The engine's record comes after skorch's own callbacks, so that user callbacks see it.
     user_callbacks = net.callbacks_[len(net.get_default_callbacks()) :]
     net._first_user_callback = user_callbacks[0][0]
     y = loop.make_datasets()[0].dataset.y

@@ -1,8 +1,8 @@
-"""Members that train together, from the first epoch to the last.
+"""Stacks: members that train together, from the first epoch to the last.
 
-All members of a stack take every step together; an epoch ends for each at its own step,
-so folds of unequal length need no idle steps, and Adam's step count is one number. A
-member that has stopped leaves, and the stack goes on without it.
+All members of a stack take every step together. An epoch ends for each member at its own step,
+so folds of unequal length need no idle steps, and Adam has one step count. A member that stops
+is removed, and the stack continues without it.
 """
 
 import time
@@ -20,31 +20,31 @@ from .optimizer import StackedAdamW
 from .random import initial_stream
 from .task import CancelledError, DivergedError, OptimizerState, TrainedNetwork
 
-# What is written down of a training that goes on is at most so old.
+# Time between two checkpoints.
 SECONDS_BETWEEN_KEEPING = 60.0
-# Times that writing it down takes; in between the stack trains.
+# Least ratio of training time to the time of writing a checkpoint.
 _SHARE_OF_KEEPING = 20
-# Of weights and their gradients; "bfloat16" is the dtype of the products only.
+# Dtype of weights and gradients; "bfloat16" is the dtype of the products only.
 MASTER_DTYPES = {
     "float32": torch.float32,
     "bfloat16": torch.float32,
     "float64": torch.float64,
 }
-# Activations of a layer in validation: small enough for a core's L2 cache, or large enough
-# to fill a GPU.
+# Bytes of activations of a layer in validation: small enough for a core's L2 cache, or large
+# enough to fill a GPU.
 _VALIDATION_BYTES = {"cpu": 1 << 20, "cuda": 1 << 28}
 
 
 class Member:
-    """One task in training.
+    """Member of a stack: one task during its training.
 
     Parameters
     ----------
     task : Task
     index : int
-        Its place in the list of tasks.
+        Its index in the list of tasks.
     feed : Feed
-        The rows that it sees, maybe shared with others.
+        Its rows, possibly shared with other members.
     """
 
     def __init__(self, task, index, feed):
@@ -62,7 +62,7 @@ class Member:
             self._restore(task.progress["member"])
 
     def state(self, now):
-        """Return how far it has come, as a dict of plain values."""
+        """Return its progress as a dict of plain values."""
         state = {
             "epoch": self.epoch,
             "history": list(self.history),
@@ -83,27 +83,27 @@ class Member:
             vars(self.early_stopping).update(state["early_stopping"])
 
     def judge(self, record, now, get_weights):
-        """Judge the epoch that has just ended.
+        """Check the epoch that has just ended for early stopping and divergence.
 
         Parameters
         ----------
         record : dict
             Its row of `TrainedNetwork.history`.
         now : float
-            Time of `time.perf_counter`.
+            Current `time.perf_counter()`.
         get_weights : callable
-            Returns Weights as they stand.
+            Returns the current Weights.
 
         Returns
         -------
         is_best : bool
-            Whether its weights are the ones to keep so far.
+            Whether its weights are the best so far.
         should_stop : bool
 
         Raises
         ------
         DivergedError
-            If its loss or score is not finite.
+            If the training loss or the validation score is not finite.
         """
         recipe = self.task.recipe
         if not np.isfinite(record["train_loss"]):
@@ -120,13 +120,13 @@ class Member:
         return is_best, stop
 
     def is_out_of_time(self, now):
-        """Whether the time budget is spent."""
+        """Return whether the time budget is spent."""
         budget = self.task.recipe.max_seconds
         return budget is not None and now - self.started >= budget
 
 
 class Stack:
-    """Train tasks of equal architecture, loss, batch size and precision together.
+    """Stack of tasks with equal architecture, loss, batch size and precision.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ class Stack:
         self.loss = task.loss
         self.precision = task.precision
         self.dtype = getattr(torch, self.precision)  # torch's own names
-        # Of what the network is given: whole numbers stay what they are.
+        # Dtype of the network's inputs; integers stay integers.
         self.input_dtype = self.dtype
         if getattr(self.architecture, "takes_integers", False):
             self.input_dtype = torch.int64
@@ -156,12 +156,12 @@ class Stack:
         self.n_steps = 0
         self._n_at_first = len(members)
         self._gradient = self.family.gradient or gradient
-        # The number of entries of a sparse batch is its own: neither graphs nor programs
-        # can repeat such a step.
+        # Sparse batches differ in their number of entries, so neither graphs nor programs
+        # can repeat a step.
         self.is_sparse = members[0].feed.is_sparse
         can_repeat = self.family.can_repeat and not self.is_sparse
         self.graphs = make_graph_capture(device) if can_repeat else None
-        # Whether steps are made by a program where that is possible.
+        # Whether steps run as a program if possible.
         self.repeats = device.type == "cpu" and can_repeat
         self.chunk_bytes = CHUNK_BYTES["cuda" if device.type == "cuda" else "cpu"]
         self.results = {}
@@ -191,7 +191,7 @@ class Stack:
                 self.optimizer.load_member_(k, member.task.optimizer_state)
 
     def _begin(self, task):
-        """Return the numbers that the training of a task begins with, or goes on with."""
+        """Return the initial or resumed parameters of a task's training."""
         if task.progress is not None:
             return TrainedNumbers(*task.progress["trained"])
         dtype = np.float64 if self.precision == "float64" else np.float32
@@ -203,9 +203,9 @@ class Stack:
         return TrainedNumbers.of(self.architecture, weights, scales, task.buffers)
 
     def progress_of(self, k, now):
-        """Return how far a member has come, as a dict of arrays and plain values.
+        """Return the checkpoint of a member, as a dict of arrays and plain values.
 
-        All that the rest of its training depends on and its task does not say.
+        It holds all that the rest of the training depends on, beyond the task.
         """
         member, state = self.members[k], self.optimizer.get_member(k)
         has_best = member.early_stopping is not None and member.early_stopping.best_epoch > 0
@@ -220,7 +220,7 @@ class Stack:
         }
 
     def _go_on(self, k, progress):
-        """Set a member to where `progress_of` found it, but for its parameters."""
+        """Restore a member from a checkpoint, except for its parameters."""
         self.n_steps = progress["n_steps"]
         self.loss_sums[k] = progress["loss_sum"]
         if progress["best"] is not None:
@@ -230,7 +230,7 @@ class Stack:
         self.optimizer.load_member_(k, state)
 
     def _stack_masks(self):
-        """Return the masks of all weights, in the form of the parameters, or None."""
+        """Return the masks of all weights, in the layout of the parameters, or None."""
         if self.members[0].task.kept_weights is None:
             return None
         masks = self.parameters.like()
@@ -266,20 +266,20 @@ class Stack:
         self._chunks = {}
 
     def _find_feeds(self):
-        # Members with one feed lie side by side.
+        # Members with one feed are adjacent.
         runs = [(feed, list(run)) for feed, run in groupby(self.members, lambda m: m.feed)]
         self.feeds = [feed for feed, _ in runs]
         self.feed_sizes = [len(run) for _, run in runs]
         self.feed_of_member = [f for f, n in enumerate(self.feed_sizes) for _ in range(n)]
         self.feed_index = torch.tensor(self.feed_of_member, device=self.device)
-        # A batch for a member or two is cheaper copied than multiplied by itself.
+        # Below two members per batch, copying batches is cheaper than separate products.
         if len(runs) > 1 and len(self.members) < 2 * len(runs) and not self.is_sparse:
             self.n_sharing = [1] * len(self.members)
         else:
             self.n_sharing = self.feed_sizes
 
     def make_gradient(self, n_rows):
-        """Return the gradient of this stack for steps of `n_rows` rows."""
+        """Make the gradient of this stack for steps of `n_rows` rows."""
         return self._gradient(
             self.architecture,
             self.loss,
@@ -292,12 +292,12 @@ class Stack:
         )
 
     def cast_parameters(self):
-        """Bring the parameters into the dtype of the products."""
+        """Cast the parameters to the dtype of the products."""
         if self.product_parameters is not self.parameters:
             self.product_parameters.flat.copy_(self.parameters.flat)
 
     def cast_gradients(self):
-        """Bring the gradients into the dtype of the optimiser."""
+        """Cast the gradients to the dtype of the optimizer."""
         if self.product_gradients is not self.gradients:
             self.gradients.flat.copy_(self.product_gradients.flat)
 
@@ -307,7 +307,7 @@ class Stack:
         Returns
         -------
         dict of int to TrainedNetwork or Exception
-            By the members' `index`.
+            Results by the members' `index`.
         """
         since = self.members[0].created
         to_keep = since + SECONDS_BETWEEN_KEEPING
@@ -333,18 +333,18 @@ class Stack:
                     self._account(now - since, ())
                     since = now
                     self._keep_progress(now)
-                    # What takes long to write is written less often.
+                    # A checkpoint that takes long is written less often.
                     then = time.perf_counter()
                     to_keep = then + max(
                         SECONDS_BETWEEN_KEEPING, _SHARE_OF_KEEPING * (then - now)
                     )
         finally:
-            # Chunks know their stack: cut the cycle, so that its memory is free at once.
+            # Chunks refer to their stack: break the cycle, to free the memory at once.
             self._chunks = {}
         return self.results
 
     def _account(self, seconds, stopped):
-        """Note what training took: those that train at the same time have equal parts."""
+        """Record time and memory, split equally among members that train at the same time."""
         peak = None
         if self.device.type == "cuda":
             peak = torch.cuda.max_memory_allocated(self.device) // self._n_at_first
@@ -356,7 +356,7 @@ class Stack:
                 network.fit_time, network.peak_device_bytes = member.fit_time, peak
 
     def _keep(self, stopped):
-        """Keep what came of the members that stop, where there is a place for it."""
+        """Write the results of stopping members to their cache, if any."""
         for member in (self.members[k] for k in stopped):
             if member.task.keeper is not None:
                 member.task.keeper.keep(self.results[member.index])
@@ -367,12 +367,12 @@ class Stack:
                 member.task.keeper.keep_progress(self.progress_of(k, now))
 
     def check_cancelled(self):
-        """Raise a CancelledError if nobody wants the networks any more."""
+        """Raise a CancelledError if the training was cancelled."""
         if self._cancel is not None and self._cancel.is_set():
             raise CancelledError
 
     def _advance(self):
-        # Full batches until the epoch of a feed ends or has only a smaller one left.
+        # Full batches, until a feed's epoch ends or has only a smaller batch left.
         size = self.batch_size
         n_full = min(feed.n_left // size for feed in self.feeds)
         if n_full > 0:
@@ -387,13 +387,13 @@ class Stack:
             chunk = self._chunks[n_rows] = Chunk(self, n_rows, most)
         n_steps = min(max(n_full, 1), chunk.capacity)
         if self.graphs is not None:
-            # A power of two: each number of steps is a graph of its own.
+            # A power of two: each number of steps needs its own graph.
             n_steps = 1 << (n_steps.bit_length() - 1)
         self.loss_sums += chunk.run(n_steps, n_rows_of_feed)
         self.n_steps += n_steps
 
     def _end_epoch(self, ended, now):
-        """Close an epoch of the given members; return those that stop."""
+        """End an epoch of the given members; return those that stop."""
         losses = self.loss_sums.tolist()
         scores = self._validate([k for k in ended if self.members[k].early_stopping])
         stopped = []
@@ -411,7 +411,7 @@ class Stack:
                 if self._is_finished(k, member, record, now):
                     self.results[member.index] = self._extract(k, member)
                     stopped.append(k)
-            except Exception as error:  # a member's failure is its own
+            except Exception as error:  # must not affect other members
                 self.results[member.index] = error
                 stopped.append(k)
             member.epoch_started = time.perf_counter()
@@ -443,7 +443,7 @@ class Stack:
 
     @torch.no_grad()
     def _validate(self, which):
-        """Return the negative mean validation loss of the given members."""
+        """Return the negative mean validation loss of each given member."""
         if not which:
             return {}
         self.cast_parameters()
@@ -456,7 +456,7 @@ class Stack:
         feed_of_member = torch.tensor(
             [f for f, size in enumerate(sizes) for _ in range(size)], device=self.device
         )
-        # Sparse rows are not made dense.
+        # Sparse rows stay sparse, so the input width does not count.
         widest = self.architecture.widest
         if self.is_sparse:
             widest = max(self.architecture.widths, default=1)
@@ -466,7 +466,7 @@ class Stack:
         totals = torch.zeros_like(self.loss_sums[: len(which)])
         loss, loss_parameter = self.loss, self.loss_parameter
         if loss in UNDISTILLED:
-            # By the truth alone.
+            # Validation uses the true targets only.
             loss, loss_parameter = UNDISTILLED[loss], loss_parameter[..., :1]
         if loss_parameter is not None:
             loss_parameter = loss_parameter[which]
@@ -481,7 +481,7 @@ class Stack:
                     weight *= feed.valid_weights.index_select(0, rows)
                 n_padding = n_rows - len(rows)
                 if n_padding:
-                    # With a row of its own, whose loss is as finite as the others.
+                    # Pad with a real validation row, so that the loss is finite.
                     padding = feed.valid_rows[:1].expand(n_padding)
                     rows = torch.cat([rows, padding])
                     weight = torch.cat([weight, weight.new_zeros(n_padding)])

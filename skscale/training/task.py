@@ -1,4 +1,4 @@
-"""What is to be trained, and what came of it: plain data."""
+"""Tasks and their results as plain data: networks to train, and trained networks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from ..storage.store import Store
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained.
+    """Hyperparameters of a training.
 
     Parameters
     ----------
@@ -21,26 +21,26 @@ class Recipe:
     lr_schedule : {"constant", "cosine", "coslog4"}
         "cosine" falls from `learning_rate` to zero over `max_epochs` (Loshchilov and
         Hutter 2017, "SGDR", eq. 5, without restarts). "coslog4" rises and falls four times,
-        each time over twice as many steps as before: at progress `t` it is
-        `(1 - cos(2 pi log2(1 + 15 t))) / 2` of `learning_rate` (Holzmueller et al. 2024,
-        "Better by default", section 3.4).
+        each time over twice as many steps as before: at progress `t` it is `learning_rate`
+        times `(1 - cos(2 pi log2(1 + 15 t))) / 2` (Holzmueller et al. 2024, "Better by
+        default", section 3.4).
     weight_decay : float
         Decoupled L2 of the weights, not of the biases (Loshchilov and Hutter 2019,
         algorithm 2).
     l1 : float
-        Decoupled L1 of the weights: after each step they move by
-        `learning_rate * l1` towards zero, and stop there.
+        Decoupled L1 of the weights: after each step they move by `learning_rate * l1`
+        towards zero, but not across.
     dropout : float
-        Rate at which hidden activations are dropped.
+        Dropout rate of the hidden activations.
     batch_size : int
-        Rows a step.
+        Rows per step.
     max_epochs : int
         Passes over the training rows.
     max_seconds : float or None
         Time budget of the training.
     n_iter_no_change : int
-        Epochs without an improvement by `tol` after which a member with validation
-        rows stops.
+        Consecutive epochs without an improvement by `tol` after which a member with
+        validation rows stops.
     tol : float
         Smallest change of the validation score that counts as an improvement.
     """
@@ -57,7 +57,7 @@ class Recipe:
     tol: float
 
     def learning_rate_at(self, step, steps_per_epoch):
-        """Return the step size of a step, or of an array of steps, counted from 0."""
+        """Return the learning rate of a step, or of an array of steps, counted from 0."""
         if self.lr_schedule == "constant":
             return self.learning_rate * np.ones_like(step, dtype=np.float64)
         progress = np.asarray(step) / (self.max_epochs * steps_per_epoch)
@@ -70,12 +70,12 @@ class Recipe:
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """Rows to judge epochs by that are no rows of the training data.
+    """Validation set that is separate from the training data.
 
     Parameters
     ----------
     X, targets, weights
-        As in `Task`; the weights of any mean.
+        As in `Task`; the weights may have any mean.
     """
 
     X: np.ndarray
@@ -85,16 +85,16 @@ class ValidationSet:
 
 @dataclass(frozen=True)
 class OptimizerState:
-    """What the optimiser knows of a network: the moments of its gradients.
+    """State of the optimizer for one network: moments of its gradients.
 
     Parameters
     ----------
     scales : ndarray of shape (n_features,) or None
-        Trained scales of the inputs.
+        Trained input scales.
     first, second : TrainedNumbers
         Running means of the gradients and of their squares.
     n_steps : int
-        Steps that they were gathered over.
+        Number of steps so far.
     """
 
     scales: np.ndarray | None
@@ -105,12 +105,12 @@ class OptimizerState:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How images are changed at random each time that they are seen.
+    """Random image augmentation, drawn anew in each epoch.
 
     Parameters
     ----------
     image_shape : tuple of int
-        Height, width and channels; with `channels_first` channels, height and width.
+        Height, width and channels; with `channels_first`, channels, height and width.
     channels_first : bool
     kinds : frozenset of {"shift", "flip", "crop", "erase"}
     """
@@ -122,7 +122,7 @@ class Augmentation:
 
 @dataclass
 class Task:
-    """One network to be trained.
+    """Description of one network to train.
 
     Parameters
     ----------
@@ -133,48 +133,48 @@ class Task:
     X : ndarray or SciPy CSR array of shape (n_rows, n_features)
         Features, finite; never written to and never copied on a CPU.
     targets : ndarray
-        For "cross_entropy" int64 class indices of shape (n_rows,), else floats of shape
-        (n_rows, n_outputs); for a distilled loss probabilities and then the teacher's logits,
-        of shape (n_rows, 2 * n_outputs), and those of `validation` as for the loss without.
+        For "cross_entropy", int64 class indices of shape (n_rows,), else floats of shape
+        (n_rows, n_outputs). For a distilled loss, probabilities, then the teacher's logits, of
+        shape (n_rows, 2 * n_outputs); targets of `validation` are those of the plain loss.
     weights : ndarray of shape (n_rows,) or None
-        Non-negative row weights with mean one over the training rows.
+        Non-negative sample weights with mean one over the training rows.
     train_rows : ndarray of int64
         Rows to train on.
     valid_rows : ndarray of int64 or None
-        Rows to judge epochs by, those of `validation` where there is one; None trains for
-        all epochs and keeps the last weights.
+        Rows of the validation set, in `validation` if there is one, else in X. None trains
+        for all epochs and takes the last weights.
     seed : int
-        Source of every random number of the training.
+        Source of all random numbers of the training.
     precision : {"float32", "float64", "bfloat16"}
     device : str
         A torch device.
     initial : Weights or None
-        Weights to start from; None draws them.
+        Initial weights; None draws them.
     on_epoch_end : callable or None
         `on_epoch_end(epoch, get_weights) -> bool`, called with a dict (the columns of
-        `TrainedNetwork.history`) and a function returning Weights as they
-        stand; True stops the member.
+        `TrainedNetwork.history`) and a function that returns the current Weights; True
+        stops the member.
     n_own_bytes : int
-        Bytes of its arrays that no other task is known to share.
+        Bytes of its arrays that it is not known to share with another task.
     loss_parameter : float or tuple of float
-        The numbers that a loss goes by: see `LOSSES`.
+        Parameters of the loss: see `LOSSES`.
     validation : ValidationSet or None
-        Where `valid_rows` are found; None is in X.
+        Data of `valid_rows`; None is X.
     optimizer_state : OptimizerState or None
-        What the optimiser goes on with; None begins anew.
+        State to resume the optimizer from; None starts anew.
     keeps_optimizer : bool
         Whether the trained network comes with its `optimizer_state`.
     kept_weights : list of ndarray of bool of shape (n_inputs, n_outputs) or None
-        The weights that are trained; the others are zero and stay so. None trains all.
+        The weights to train; the others stay zero. None trains all.
     buffers : list of ndarray or None
-        What the network keeps beside what is trained; None is what it begins with.
+        Initial untrained state of the network; None is the module's own.
     augmentation : Augmentation or None
-        How training rows are changed at random each time that they are seen.
+        Random augmentation of the training rows.
     store : Store or None
-        Where the network is kept: see `keeping`, which sets the following two.
+        Cache of the network: see `keeping`, which sets the following two.
     keeper : Keeper or None
     progress : dict or None
-        How far an earlier training of this task has come: see `Stack.progress_of`.
+        Checkpoint of an earlier training of this task: see `Stack.progress_of`.
     """
 
     architecture: DenseArchitecture
@@ -204,7 +204,7 @@ class Task:
 
     @property
     def validation_data(self):
-        """(X, targets, weights) that `valid_rows` are rows of."""
+        """(X, targets, weights): data that `valid_rows` index."""
         source = self if self.validation is None else self.validation
         return source.X, source.targets, source.weights
 
@@ -217,19 +217,19 @@ class TrainedNetwork:
     ----------
     weights : Weights
     history : list of dict
-        One an epoch: `epoch` (from 1), `train_loss`, `validation_score` (NaN without
+        One per epoch: `epoch` (from 1), `train_loss`, `validation_score` (NaN without
         validation rows), `seconds`.
     best_epoch : int
-        The epoch whose weights these are.
+        Epoch of these weights.
     optimizer_state : OptimizerState or None
-        Where the task asked for it.
+        Only if the task requested it.
     fit_time : float
-        Its share of the time of its stack, that members which train at the same time have
-        in equal parts.
+        Its share of the training time of its stack, which is split equally among members that
+        train at the same time.
     peak_device_bytes : int or None
-        Its share of the most memory of the GPU that its stack held; None on a CPU.
+        Its share of the peak GPU memory of its stack; None on a CPU.
     factor : float
-        The outputs are multiplied by it, where no layer takes it up.
+        Factor of the outputs, if no layer includes it.
     """
 
     weights: Weights
@@ -242,14 +242,14 @@ class TrainedNetwork:
 
 
 class CancelledError(BaseException):
-    """The run that a training belongs to has ended: an error elsewhere, or Ctrl-C.
+    """Cancellation of a training, because its run has ended: an error elsewhere, or Ctrl-C.
 
-    Like KeyboardInterrupt no `Exception`: nobody is to handle it as a failed fit.
+    Like KeyboardInterrupt it is no `Exception`, so that it is not handled as a failed fit.
     """
 
 
 class DivergedError(ValueError):
-    """A loss, weight or score that is not finite: training went wrong."""
+    """Divergence of a training: a loss, weight or score is not finite."""
 
     def __init__(self, what, epoch, recipe):
         self.what, self.epoch, self.recipe = what, epoch, recipe
@@ -261,5 +261,5 @@ class DivergedError(ValueError):
         )
 
     def __reduce__(self):
-        # A worker process sends it back to its search.
+        # Pickled to be sent from a worker process to its search.
         return type(self), (self.what, self.epoch, self.recipe)

@@ -1,4 +1,4 @@
-"""How many threads a training step is worth."""
+"""Number of threads for a training step."""
 
 import os
 from contextlib import contextmanager
@@ -6,23 +6,23 @@ from contextlib import contextmanager
 import torch
 from joblib.parallel import get_active_backend
 
-# Multiply-accumulates of a step that are worth a thread. With two threads on two cores a
-# step of 10 million took as long as with one on idle cores and 3 to 70 times as long beside
-# a busy one; of 860 million 0.6 and 2 to 4 times; from 1,700 million 0.6 and 1.3 to 2.9
-# times (benchmarks/bench_threads.py). A second thread waits until it loses little.
+# Multiply-accumulates per step that justify a thread. Two threads on two cores, relative to
+# one: a step of 10 million took as long on idle cores and 3 to 70 times as long beside a busy
+# one; of 860 million 0.6 and 2 to 4 times; from 1,700 million 0.6 and 1.3 to 2.9 times
+# (benchmarks/bench_threads.py). The threshold allows a second thread once it can lose little.
 WORTH_A_THREAD = 750_000_000
 
-# After a fork the child has torch's setting but not its OpenMP threads: its first
-# parallel region would wait for them for ever. One thread needs none.
+# After a fork the child has torch's setting but not its OpenMP threads, and its first
+# parallel region would wait for them forever. One thread needs none.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def threads_allowed():
-    """Return how many threads the caller may use.
+    """Return the number of threads that the caller may use.
 
-    Torch's own setting, or one inside a joblib worker, whose cores belong to the other
-    workers too.
+    This is torch's setting, or 1 inside a joblib worker, which shares its cores with other
+    workers.
     """
     in_worker = get_active_backend()[0].nesting_level > 0
     return 1 if in_worker else torch.get_num_threads()
@@ -31,16 +31,16 @@ def threads_allowed():
 def choose_threads(macs_a_step, allowed=None):
     """Return the number of threads for a step.
 
-    Two threads meet at a barrier after each small operation; where the other core is
-    busy, each meeting waits for the scheduler. So a thread must have enough to do, and
-    the number is never above what the caller allows.
+    Two threads meet at a barrier after each small operation. If the other core is busy, each
+    barrier waits for the scheduler. So each thread needs enough work, and the number never
+    exceeds `allowed`.
 
     Parameters
     ----------
     macs_a_step : float
         Multiply-accumulates of one step.
     allowed : int or None, default=None
-        Threads that may be used; None is what the caller's setting allows.
+        Largest number of threads; None is the caller's setting.
 
     Returns
     -------
@@ -53,10 +53,10 @@ def choose_threads(macs_a_step, allowed=None):
 
 @contextmanager
 def limit_threads(n_threads):
-    """Run a block with this number of torch threads, then restore the caller's.
+    """Run a block with this number of torch threads, then restore the former number.
 
-    The number is the calling thread's own, but a thread that uses torch for the first time
-    meanwhile begins with it too: torch offers no other way.
+    The setting is per thread, but a thread that uses torch for the first time during the
+    block starts with it too: torch offers no other way.
     """
     former = torch.get_num_threads()
     if n_threads == former:

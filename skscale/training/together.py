@@ -1,9 +1,9 @@
-"""Whether networks that are modules train faster together than one after the other.
+"""Measurement of whether modules train faster in a stack than one after the other.
 
-Batched products pay for dense networks. `vmap` makes of a convolution with weights of its own
-for each network a grouped one, which on a CPU takes longer: three networks for 28x28 pixels
-took 1.5 times as long together as one after the other. What it makes of a module from
-elsewhere nobody knows: it is measured, once for a module and a size of batches.
+Batched products pay off for dense networks. `vmap` turns a convolution with separate weights
+per network into a grouped one, which is slower on a CPU: three networks for 28x28 pixels took
+1.5 times as long together as one after the other. For other modules this is unknown, so it is
+measured, once per module and batch size.
 """
 
 import threading
@@ -17,17 +17,17 @@ from ..networks.parameters import StackedParameters
 from .gradient import ModuleGradient
 from .losses import UNDISTILLED, count_targets, stack_parameters
 
-# Members of the stack that is tried, and steps of each kind: the fastest counts.
+# Members of the measured stack, and steps of each kind, of which the fastest counts.
 _N_MEMBERS, _N_STEPS = 4, 3
 _measured = {}
-# Architectures that are remembered: a process may search for ever.
+# Largest number of remembered architectures, since a process may search forever.
 _MOST_MEASURED = 1_000
-# Outside that of the default generator, which measuring takes.
+# Acquired before the lock of the default generator, which the measurement takes.
 _lock = hold_while_forking(threading.RLock())
 
 
 def pays(task):
-    """Return whether networks like that of a task are to be stacked.
+    """Return whether to stack networks like that of a task.
 
     Parameters
     ----------
@@ -58,12 +58,12 @@ def _is_faster(task, n_rows):
     try:
         together = _seconds(task, n_rows, _N_MEMBERS)
     except (RuntimeError, ValueError, TypeError, NotImplementedError):
-        return False  # vmap has no rule for it
+        return False  # vmap does not support the module
     return together < _N_MEMBERS * _seconds(task, n_rows, 1)
 
 
 def _seconds(task, n_rows, n_members):
-    """Return the time of a step without its optimiser."""
+    """Return the time of a step without its optimizer update."""
     architecture, device = task.architecture, torch.device(task.device)
     dtype = getattr(torch, task.precision)
     parameters = StackedParameters(parameter_shapes(architecture), n_members, dtype, device)
