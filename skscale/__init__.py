@@ -10,6 +10,7 @@ from ._version import __version__  # noqa: F401
 from .registration import register_backend
 
 _EXPORTS = {
+    "Activation": "skscale.networks.activations",
     "BestUnder": "skscale.selection.rules",
     "CompressionDisplay": "skscale.plotting.displays",
     "InvalidFileError": "skscale.storage.container",

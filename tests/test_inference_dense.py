@@ -4,7 +4,8 @@ import torch
 from scipy import special
 
 from skscale.inference import heads
-from skscale.networks.architecture import ACTIVATIONS, DenseArchitecture
+from skscale.networks.activations import ACTIVATIONS
+from skscale.networks.architecture import DenseArchitecture
 from skscale.networks.dense import DenseNetwork, initial_parameters
 from skscale.networks.dense_forward import Dense
 from skscale.networks.weights import Weights

@@ -19,7 +19,8 @@ from skscale import (
     prune,
 )
 from skscale.compression.reshaping import reshape
-from skscale.networks.architecture import ACTIVATIONS, DenseArchitecture
+from skscale.networks.activations import ACTIVATIONS
+from skscale.networks.architecture import DenseArchitecture
 from skscale.networks.dense_forward import Dense
 from skscale.training.task import Recipe, Task
 from tests.test_pruning import draw

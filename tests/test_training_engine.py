@@ -13,7 +13,8 @@ import torch
 from scipy.sparse import csr_array
 
 from skscale import ScaledMLPClassifier, ScaledMLPRegressor
-from skscale.networks.architecture import ACTIVATIONS, DenseArchitecture
+from skscale.networks.activations import ACTIVATIONS
+from skscale.networks.architecture import DenseArchitecture
 from skscale.networks.device import resolve_device
 from skscale.networks.parameters import ParameterShapes, StackedParameters, TrainedNumbers
 from skscale.training.engine import train

@@ -14,6 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from ..networks.activations import activation_of
 from ..networks.architecture import BIAS_GAIN, ConvolutionalArchitecture, DenseArchitecture
 from ..networks.convolutional import n_norm_groups
 from ..networks.dense import initial_parameters
@@ -169,10 +170,11 @@ class _Dense(_Family):
             width = new.widths[layer]
             # Without weights every unit puts out the same, which the output layer takes off
             # again (and layer normalisation by itself). Of relu the slope at zero is zero.
-            bias = BIAS_GAIN if new.activation == "relu" else 0.0
+            activation = activation_of(new.activation)
+            bias = BIAS_GAIN if activation.is_flat_at_zero else 0.0
             coefs.append(np.zeros((width, width), output.dtype))
             intercepts.append(np.full(width, bias, output.dtype))
-            constant = {"relu": bias, "logistic": 0.5}.get(new.activation, 0.0)
+            constant = float(activation.forward(np, np.array([bias]))[0])
             if constant and not new.is_normalized(new.depth):
                 shift = shift - constant * output.sum(axis=0)
         return Weights([*coefs, output], [*intercepts, shift])
@@ -181,8 +183,8 @@ class _Dense(_Family):
         """Turn a linear model into a hidden layer: `f(z) - f(-z) = z`."""
         new, weights = self.architecture, linear.coefs[0]
         n_outputs = weights.shape[1]
-        if new.activation not in ("relu", "gelu", "silu"):
-            self._refuse(f'a linear model cannot pass through activation="{new.activation}"')
+        if not activation_of(new.activation).passes_linear:
+            self._refuse(f"a linear model cannot pass through activation={new.activation!r}")
         if new.normalization is not None:
             self._refuse("a linear model cannot pass through normalization")
         if new.widths[0] < 2 * n_outputs:

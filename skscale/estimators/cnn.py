@@ -5,8 +5,8 @@ from numbers import Integral, Real
 
 from .._sklearn_private import Interval, StrOptions
 from ..inference.images import ImageInputs
+from ..networks.activations import ACTIVATIONS, Activation
 from ..networks.architecture import (
-    ACTIVATIONS,
     ConvolutionalArchitecture,
     Stage,
 )
@@ -44,7 +44,7 @@ class ScaledCNN(ScaledModule):
         "image_shape": [tuple, list, None],
         "channels": [StrOptions({"first", "last"})],
         "augmentation": [StrOptions(set(AUGMENTATIONS)), tuple, list, None],
-        "activation": [StrOptions(set(ACTIVATIONS))],
+        "activation": [StrOptions(set(ACTIVATIONS)), Activation],
         "dropout": [Interval(Real, 0, 1, closed="left")],
     }
 

@@ -57,8 +57,10 @@ PARAMETERS = {
         unknown later.
 """,
     "activation": """
-    activation : {"relu", "gelu", "silu", "mish", "tanh", "logistic"}, default="silu"
-        Non-linearity of the hidden layers (Elfwing et al. 2018); "gelu" is its tanh form.
+    activation : {"relu", "gelu", "silu", "mish", "tanh", "logistic"} or Activation, \
+            default="silu"
+        Activation function of the hidden layers (Elfwing et al. 2018); "gelu" in its tanh form.
+        Or an `Activation` of your own.
 """,
     "normalization": """
     normalization : {"layer"} or None, default=None
@@ -392,8 +394,10 @@ CONVOLUTIONAL = {
         flip and erase .899, erase .901.
 """,
     "activation": """
-    activation : {"relu", "gelu", "silu", "mish", "tanh", "logistic"}, default="silu"
-        Non-linearity (Elfwing et al. 2018); "gelu" is its tanh form.
+    activation : {"relu", "gelu", "silu", "mish", "tanh", "logistic"} or Activation, \
+            default="silu"
+        Activation function (Elfwing et al. 2018), "gelu" in its tanh form; or an `Activation`
+        of your own.
 """,
     "dropout": """
     dropout : float, default=0.1

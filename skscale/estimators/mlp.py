@@ -5,7 +5,8 @@ from numbers import Integral
 from .._sklearn_private import Interval, StrOptions
 from ..costs.complexity import count
 from ..inference.inputs import TableInputs
-from ..networks.architecture import ACTIVATIONS, NORMALIZATIONS, DenseArchitecture
+from ..networks.activations import ACTIVATIONS, Activation
+from ..networks.architecture import NORMALIZATIONS, DenseArchitecture
 from ..networks.dense_forward import Dense
 from ..scaling import compound_scale
 from .base import ScaledEstimator, view
@@ -33,7 +34,7 @@ class ScaledMLP(ScaledEstimator):
         "resolution": [Interval(Integral, 0, None, closed="left")],
         "preprocessing": [StrOptions({"auto"}), None],
         "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
-        "activation": [StrOptions(set(ACTIVATIONS))],
+        "activation": [StrOptions(set(ACTIVATIONS)), Activation],
         "normalization": [StrOptions(set(NORMALIZATIONS)), None],
         "residual": ["boolean"],
     }

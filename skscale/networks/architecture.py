@@ -9,7 +9,6 @@ from math import prod, sqrt
 # scale changes faster (Holzmueller et al. 2024, "Better by default", table A.1).
 BIAS_GAIN = 0.1
 SCALE_GAIN = 6.0
-ACTIVATIONS = ("relu", "gelu", "silu", "mish", "tanh", "logistic")
 NORMALIZATIONS = ("layer",)
 
 
@@ -41,7 +40,7 @@ class DenseArchitecture:
         Units of each hidden layer; empty for a linear model.
     n_outputs : int
         Width of the output.
-    activation : {"relu", "gelu", "silu", "mish", "tanh", "logistic"}
+    activation : str or Activation
         Non-linearity of the hidden layers.
     normalization : {"layer"} or None
         Normalization of the input of every layer but the first.
@@ -56,7 +55,7 @@ class DenseArchitecture:
     n_features: int
     widths: tuple
     n_outputs: int
-    activation: str = "relu"
+    activation: object = "relu"
     normalization: str | None = None
     residual: bool = False
     scales_inputs: bool = False
@@ -160,7 +159,7 @@ class ConvolutionalArchitecture:
     stem_width : int
         Channels of the first convolution.
     stages : tuple of Stage
-    activation : str
+    activation : str or Activation
     """
 
     image_shape: tuple
@@ -169,7 +168,7 @@ class ConvolutionalArchitecture:
     n_outputs: int
     stem_width: int
     stages: tuple
-    activation: str = "relu"
+    activation: object = "relu"
 
     family = "module"
     fan_in = None

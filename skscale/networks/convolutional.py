@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .dense import ACTIVATIONS
+from .activations import activation_of
 
 # Channels per group of group normalization: see `n_norm_groups`.
 _GROUP = 8
@@ -36,7 +36,7 @@ class ConvolutionalBlock(nn.Module):
 
     def __init__(self, n_in, hidden, n_out, strides, activation):
         super().__init__()
-        self.activate = ACTIVATIONS[activation].forward
+        self.activate = activation_of(activation).differentiable
         self.strides = strides
         self.norm = _norm(n_in)
         self.convolve = nn.Conv2d(n_in, hidden, 3, strides, padding=1)
@@ -73,7 +73,7 @@ class ConvolutionalNetwork(nn.Module):
         super().__init__()
         self.architecture = architecture
         a = architecture
-        self.activate = ACTIVATIONS[a.activation].forward
+        self.activate = activation_of(a.activation).differentiable
         # Per channel of the training images; set by the estimator.
         self.register_buffer("pixel_mean", torch.zeros(a.n_channels))
         self.register_buffer("pixel_scale", torch.ones(a.n_channels))

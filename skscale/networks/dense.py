@@ -7,74 +7,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from .activations import activation_of
 from .architecture import BIAS_GAIN, SCALE_GAIN
 from .decoding import DecodingModule
 from .dense_forward import NORM_EPS
 from .parameters import TrainedNumbers
 from .weights import Weights
-
-_aten = torch.ops.aten
-
-
-class Activation:
-    """Activation function and its gradient.
-
-    Parameters
-    ----------
-    forward : callable
-        `forward(z) -> a`, differentiable by autograd.
-    backward : callable
-        `backward(grad, saved, out)` writes the gradient with respect to `z`.
-    saves : {"input", "output"}
-        Whether `backward` needs `z` or `a`.
-    in_place : callable or None
-        `in_place(z)`, for use if `z` is not needed afterwards; None if there is no such form.
-    """
-
-    def __init__(self, forward, backward, saves, in_place=None):
-        self.forward = forward
-        self.backward = backward
-        self.saves = saves
-        self.in_place = in_place
-
-
-ACTIVATIONS = {
-    "relu": Activation(
-        torch.relu,
-        lambda grad, a, out: _aten.threshold_backward.grad_input(grad, a, 0, grad_input=out),
-        "output",
-        torch.relu_,
-    ),
-    "gelu": Activation(
-        lambda z: nn.functional.gelu(z, approximate="tanh"),
-        lambda grad, z, out: _aten.gelu_backward.grad_input(
-            grad, z, approximate="tanh", grad_input=out
-        ),
-        "input",
-    ),
-    "silu": Activation(
-        nn.functional.silu,
-        lambda grad, z, out: _aten.silu_backward.grad_input(grad, z, grad_input=out),
-        "input",
-    ),
-    "mish": Activation(
-        nn.functional.mish,
-        lambda grad, z, out: out.copy_(_aten.mish_backward(grad, z)),
-        "input",
-    ),
-    "tanh": Activation(
-        torch.tanh,
-        lambda grad, a, out: _aten.tanh_backward.grad_input(grad, a, grad_input=out),
-        "output",
-        torch.tanh_,
-    ),
-    "logistic": Activation(
-        torch.sigmoid,
-        lambda grad, a, out: _aten.sigmoid_backward.grad_input(grad, a, grad_input=out),
-        "output",
-        torch.sigmoid_,
-    ),
-}
 
 
 def initial_parameters(architecture, generator, dtype):
@@ -98,11 +36,11 @@ def initial_parameters(architecture, generator, dtype):
     -------
     Weights
     """
-    rectifying = architecture.activation not in ("tanh", "logistic")
+    gain = activation_of(architecture.activation).variance_gain
     n_residual = sum(map(architecture.is_residual, range(architecture.depth)))
     coefs, intercepts = [], []
     for layer, (n_in, n_out) in enumerate(architecture.layer_shapes[:-1]):
-        deviation = math.sqrt((2 if rectifying else 1) / n_in)
+        deviation = math.sqrt(gain / n_in)
         if architecture.is_residual(layer):
             deviation /= math.sqrt(n_residual)
         coefs.append((generator.standard_normal((n_in, n_out)) * deviation).astype(dtype))
@@ -158,7 +96,7 @@ def stacked_forward(
     """
     hidden, inputs = ([] if part is None else part for part in (hidden, inputs))
     inputs.append(x)
-    activate = ACTIVATIONS[architecture.activation].forward
+    activate = activation_of(architecture.activation).differentiable
     weights, biases = parameters.weights, parameters.biases
     gains = product_gains(architecture)
     if parameters.scales is not None:
@@ -275,7 +213,7 @@ class DenseNetwork(DecodingModule):
         tensor of shape (n_rows, n_outputs), or (n_rows,) if y was a column
         """
         architecture = self.architecture
-        activate = ACTIVATIONS[architecture.activation].forward
+        activate = activation_of(architecture.activation).differentiable
         if self.encoding is not None:
             x = torch.from_numpy(self.encoding.encode(x.cpu().numpy(), np.float64)).to(x.device)
         h = x.to(self.layers[0].weight.dtype)

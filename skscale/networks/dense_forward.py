@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..storage.tree import expect
-from .architecture import ACTIVATIONS as NAMES
+from .activations import activation_of, is_activation
 from .architecture import NORMALIZATIONS, DenseArchitecture
 from .namespace import as_constant, cast, in_place, namespace_of, total
 from .weights import Weights
@@ -26,68 +26,6 @@ _CHUNK_BYTES = 192 << 10
 _FEWEST_ROWS = 256
 # Up to this number of rows, all members of an ensemble are computed at once.
 _FEW_ROWS = 16
-# Zeros in each dtype: NumPy would convert a Python number at each call.
-_ZERO = {np.dtype(kind): np.zeros((), kind) for kind in (np.float32, np.float64)}
-
-
-def _relu(xp, z):
-    zero = _ZERO[z.dtype] if xp is np else xp.zeros_like(z)
-    return in_place(xp, xp.maximum, z, zero)
-
-
-def _gelu(xp, z):
-    # Tanh form (Hendrycks and Gimpel 2016, section 2): the exact form needs erf, which
-    # NumPy lacks. Training uses the same form.
-    inner = z * z
-    inner *= 0.044715
-    inner += 1
-    inner *= z
-    inner *= math.sqrt(2 / math.pi)
-    inner = in_place(xp, xp.tanh, inner)
-    inner += 1
-    inner *= z
-    inner *= 0.5
-    return inner
-
-
-def _sigmoid(xp, z):
-    # The tanh form neither overflows nor warns.
-    s = in_place(xp, xp.tanh, z * 0.5)
-    s *= 0.5
-    s += 0.5
-    return s
-
-
-def _silu(xp, z):
-    # `z * _sigmoid(z)`, inlined to save a call.
-    s = in_place(xp, xp.tanh, z * 0.5)
-    s *= 0.5
-    s += 0.5
-    s *= z
-    return s
-
-
-def _mish(xp, z):
-    # tanh(log(1 + e)) = e (e + 2) / (e (e + 2) + 2), e = exp(z); 1 from z = 20 on.
-    e = xp.exp(xp.clip(z, None, 20))
-    e *= e + 2
-    e /= e + 2
-    e *= z
-    return e
-
-
-def _tanh(xp, z):
-    return in_place(xp, xp.tanh, z)
-
-
-ACTIVATIONS = {
-    "relu": _relu,
-    "gelu": _gelu,
-    "silu": _silu,
-    "mish": _mish,
-    "tanh": _tanh,
-    "logistic": _sigmoid,
-}
 
 
 def _layer_norm(xp, h):
@@ -169,7 +107,7 @@ class Dense:
         is_vector = is_dense and n_rows == 1 and architecture.normalization is None
         is_vector &= weights.n_members is None
         h = x[0] if is_vector else x
-        activate = ACTIVATIONS[architecture.activation]
+        activate = activation_of(architecture.activation).forward
         normalization, residual = architecture.normalization, architecture.residual
         last = len(coefs) - 1
         for layer, coef in enumerate(coefs):
@@ -216,7 +154,7 @@ class Dense:
         expect(isinstance(self.architecture, DenseArchitecture), "a dense architecture")
         self.weights.check()
         a, coefs = self.architecture, self.weights.coefs
-        expect(a.activation in NAMES, "a known activation")
+        expect(is_activation(a.activation), "a known activation")
         expect(a.normalization in (None, *NORMALIZATIONS), "a known normalization")
         flags = (a.residual, a.scales_inputs)
         expect(all(isinstance(flag, bool) for flag in flags), "true or false")

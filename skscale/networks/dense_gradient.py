@@ -17,8 +17,9 @@ of `V * dW` over the outputs.
 
 import torch
 
+from .activations import activation_of
 from .architecture import BIAS_GAIN
-from .dense import ACTIVATIONS, product_gains, share_batches
+from .dense import product_gains, share_batches
 from .dense_forward import NORM_EPS
 
 _aten = torch.ops.aten
@@ -44,7 +45,7 @@ class DenseGradient:
         self.architecture = architecture
         self.parameters = parameters
         self.gradients = gradients
-        self.activation = ACTIVATIONS[architecture.activation]
+        self.activation = activation_of(architecture.activation)
         flat = parameters.flat
         self.gains = product_gains(architecture)
         # The first layer's weights times the input scales.
@@ -102,7 +103,7 @@ class DenseGradient:
             if activation.in_place is not None:
                 a = activation.in_place(z)
             else:
-                a = self.a[layer].copy_(activation.forward(z))
+                a = self.a[layer].copy_(activation.differentiable(z))
             if architecture.is_residual(layer):
                 if masks is None:
                     h = torch.add(h, a, out=self.h[layer])

@@ -9,7 +9,8 @@ import numpy as np
 
 from ..forks import hold_while_forking
 from ..storage.tree import expect, expect_floats
-from .architecture import ACTIVATIONS, ConvolutionalArchitecture, ModuleArchitecture, Stage
+from .activations import is_activation
+from .architecture import ConvolutionalArchitecture, ModuleArchitecture, Stage
 from .weights import Weights
 
 # Modules of fitted networks, built at the first prediction. Not attributes of the networks, so
@@ -136,7 +137,7 @@ class ModuleNetwork:
 def _check_convolutional(a):
     """Reject shapes whose maps or layers could be far larger than all parameters together."""
     expect(isinstance(a.channels_first, bool), "true or false")
-    expect(a.activation in ACTIVATIONS, "a known activation")
+    expect(is_activation(a.activation), "a known activation")
     expect(isinstance(a.stages, tuple) and a.stages, "stages")
     expect(all(isinstance(stage, Stage) for stage in a.stages), "stages")
     expect(len(a.image_shape) == 3, "height, width and channels")

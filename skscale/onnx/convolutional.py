@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .dense import add_activation
+from ..networks.activations import activation_of
 
 _DTYPE = np.dtype(np.float32)
 
@@ -57,10 +57,10 @@ def _add_member(graph, x, module):
         x = _add_resize(graph, x, architecture)
     h = _add_convolution(graph, x, module.stem)
     for block, (*_, shape_after) in zip(module.blocks, architecture.blocks, strict=True):
-        h = _add_block(graph, h, block, shape, architecture.activation)
+        h = _add_block(graph, h, block, shape, activation_of(architecture.activation))
         shape = shape_after
     h = _add_norm(graph, h, module.norm, shape)
-    h = add_activation(graph, h, architecture.activation, _DTYPE)
+    h = activation_of(architecture.activation).add_to_graph(graph, h, _DTYPE)
     places = _array(module.places) + np.array(1 / (shape[0] * shape[1]), _DTYPE)
     h = graph.reduce("Sum", graph.add("Mul", h, places), [2, 3], keepdims=0)
     z = graph.add("MatMul", h, _array(module.output.weight).T)
@@ -86,7 +86,7 @@ def _add_resize(graph, x, architecture):
 def _add_block(graph, x, block, shape, activation):
     inside = _add_norm(graph, x, block.norm, shape)
     inside = _add_convolution(graph, inside, block.convolve)
-    inside = add_activation(graph, inside, activation, _DTYPE)
+    inside = activation.add_to_graph(graph, inside, _DTYPE)
     inside = _add_convolution(graph, inside, block.project)
     if block.strides != (1, 1):
         window = list(block.strides)

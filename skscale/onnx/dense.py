@@ -7,6 +7,7 @@ smooth clipping squares them.
 import numpy as np
 
 from ..inference.encoding import CLIP
+from ..networks.activations import activation_of
 from ..networks.dense_forward import NORM_EPS
 from .tables import MISSING_WORDS
 
@@ -44,7 +45,7 @@ def add_network(graph, columns, inputs, network, dtype):
         z = graph.add("Add", z, graph.weights(bias, dtype))
         if layer == last:
             return z
-        a = add_activation(graph, z, architecture.activation, dtype)
+        a = activation_of(architecture.activation).add_to_graph(graph, z, dtype)
         if architecture.is_residual(layer):
             a = graph.add("Add", a, h)
         h = a
@@ -58,63 +59,6 @@ def _add_layer_norm(graph, h, dtype):
     too_large = graph.add("IsInf", variance)
     variance = graph.add("Where", too_large, np.array(np.nan, dtype), variance)
     return graph.add("Div", centred, graph.add("Sqrt", variance))
-
-
-def add_activation(graph, z, activation, dtype):
-    """Add one of `skscale.networks.dense_forward.ACTIVATIONS`.
-
-    Parameters
-    ----------
-    graph : Graph
-    z : str
-        The name of what goes in.
-    activation : str
-    dtype : numpy dtype
-        Of `z`.
-
-    Returns
-    -------
-    str
-        The name of what comes out.
-    """
-    return _ACTIVATIONS[activation](graph, z, dtype)
-
-
-def _add_gate(graph, z, gate, floor, dtype):
-    # Runtimes compute a sigmoid that is 1e-8 for all that is far below zero: times a large
-    # number it would not vanish. Where `floor` stands for z, the product is below 3e-7.
-    return graph.add("Mul", graph.add("Max", z, np.array(floor, dtype)), gate)
-
-
-def _add_silu(graph, z, dtype):
-    floor = -18 if dtype == np.float32 else -700
-    return _add_gate(graph, z, graph.add("Sigmoid", z), floor, dtype)
-
-
-def _add_gelu(graph, z, dtype):
-    # (1 + tanh(u)) / 2 is the sigmoid of 2 u = z (a + b z**2).
-    a = np.sqrt(8 / np.pi)
-    u = graph.add("Mul", graph.add("Mul", z, z), np.array(0.044715 * a, dtype))
-    u = graph.add("Mul", graph.add("Add", u, np.array(a, dtype)), z)
-    floor = -10 if dtype == np.float32 else -20
-    return _add_gate(graph, z, graph.add("Sigmoid", u), floor, dtype)
-
-
-def _add_mish(graph, z, dtype):
-    e = graph.add("Exp", graph.add("Min", z, np.array(20, dtype)))
-    two = np.array(2, dtype)
-    e = graph.add("Mul", e, graph.add("Add", e, two))
-    return graph.add("Mul", graph.add("Div", e, graph.add("Add", e, two)), z)
-
-
-_ACTIVATIONS = {
-    "relu": lambda graph, z, dtype: graph.add("Relu", z),
-    "gelu": _add_gelu,
-    "silu": _add_silu,
-    "mish": _add_mish,
-    "tanh": lambda graph, z, dtype: graph.add("Tanh", z),
-    "logistic": lambda graph, z, dtype: graph.add("Sigmoid", z),
-}
 
 
 def _add_encoding(graph, columns, inputs):
