@@ -22,7 +22,7 @@ from ..storage import container
 from ..storage.tree import expect
 from .trusted import TRUSTED_TYPES
 
-# Increase it when the previous skscale could not read new files, or would read them differently.
+# Increase it when the previous skscale could not read new files or would read them differently.
 # Keep reading all formats up to it, and keep a file of each in the tests.
 ESTIMATOR_FORMAT = 2
 _KIND = "estimator"
@@ -30,8 +30,8 @@ _SCHEMA = "schema.json"
 # A file names the skops protocol to read it with. Protocols before that of skops 0.16 are
 # refused, because their readers are less strict.
 _OLDEST_PROTOCOL = 2
-# Bytes may be a pickle, sparse matrices are archives within the archive, and cached nodes belong
-# to older protocols.
+# Bytes may be a pickle, sparse matrices are archives within the archive, and cached nodes
+# belong to older protocols.
 _REFUSED_NODES = {"BytesNode", "BytearrayNode", "SparseMatrixNode", "CachedNode"}
 # skops trusts these modules, but their compiled code does not check the indices in them.
 _UNCHECKED = ("sklearn.svm.", "sklearn.tree._tree.")

@@ -46,7 +46,7 @@ _SPLITTERS = (
 )
 
 # Types that `skscale.load` trusts beside those of skops (estimators of scikit-learn, ufuncs,
-# arrays and plain values). All are plain data with methods: none runs code when constructed, and
+# arrays and plain values). All are plain data with methods: none acts when constructed, and
 # none passes unchecked content to compiled code.
 TRUSTED_TYPES = (
     "numpy.dtype",
