@@ -84,7 +84,7 @@ class Graph:
         return name
 
     def weights(self, array, dtype):
-        """Add a constant that is stored in its own type and cast to another. Return its name."""
+        """Add a constant, stored in its own type and cast to another. Return its name."""
         name = self.constant(array)
         return name if array.dtype == dtype else self.cast(name, dtype)
 
