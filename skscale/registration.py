@@ -37,8 +37,8 @@ def _make_backend(**settings):
 
 class _AfterImport:
     # Finds joblib.parallel by the other finders, and registers the backend after its execution.
-    # It stays in sys.meta_path, so that a search without import, or a failed or repeated import,
-    # does not lose the backend.
+    # It stays in sys.meta_path, so that a search without import and a failed or repeated import
+    # do not lose the backend.
     def find_spec(self, name, path=None, target=None):
         if name != _MODULE:
             return None

@@ -8,11 +8,10 @@ from typing import NamedTuple
 _MOST = 1_000_000
 # Coefficients are decimal fractions: a rounding error must not make 2 * 1.5 round up to 4.
 _ROUNDING = 1e-9
-# Pixels of the larger side: maximum of the last map, and of images that the first stage does not
-# halve.
+# Pixels of the larger side: maximum of the last map, and of images not halved by the first stage.
 _SMALLEST_MAP, LARGE_SIDE = 4, 16
-# Maximum dropout under compound scaling, and its relative growth per unit of phi: 0.2 at B0, 0.5
-# at B7 of Tan and Le (2019, section 5.2).
+# Maximum dropout under compound scaling, and its relative growth per unit of phi. Tan and Le
+# (2019, section 5.2) use 0.2 at B0 and 0.5 at B7.
 _LARGEST_DROPOUT, _DROPOUT_GROWTH = 0.5, 0.2
 
 

@@ -90,9 +90,7 @@ def write_whole(path, *parts, is_synced=True):
             if is_synced:
                 os.fsync(file.fileno())
         with contextlib.suppress(FileNotFoundError):
-            os.chmod(
-                draft, stat.S_IMODE(os.stat(path).st_mode)
-            )  # keep the mode of the replaced file
+            os.chmod(draft, stat.S_IMODE(os.stat(path).st_mode))  # keeps the file mode
         os.replace(draft, path)
         if is_synced:
             _sync_folder(folder)
