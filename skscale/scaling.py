@@ -8,7 +8,8 @@ from typing import NamedTuple
 _MOST = 1_000_000
 # Coefficients are decimal fractions: a rounding error must not make 2 * 1.5 round up to 4.
 _ROUNDING = 1e-9
-# Pixels of the larger side: maximum of the last map, and of images not halved by the first stage.
+# Pixels of the larger side: maximum of the last map; maximum of images that the first stage
+# does not halve.
 _SMALLEST_MAP, LARGE_SIDE = 4, 16
 # Maximum dropout under compound scaling, and its relative growth per unit of phi. Tan and Le
 # (2019, section 5.2) use 0.2 at B0 and 0.5 at B7.

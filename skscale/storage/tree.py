@@ -2,8 +2,8 @@
 
 The content is the length of the JSON (8 bytes), the JSON, and the bytes of the arrays in order,
 with nothing after them. The JSON refers to arrays of numbers by index; other arrays are JSON
-lists. A part is a dataclass, stored as its name and fields; its name is looked up only among the
-types that the reader passes.
+lists. A part is a dataclass, stored as its name and fields; the name is looked up only among
+the types that the reader passes.
 """
 
 import json
