@@ -123,8 +123,8 @@ class Store:
         return pathlib.Path(self.folder, _FOLDER, kind, key[:2], key)
 
     def _warn(self, what, so):
-        # Once per process, because thousands of networks may fail alike. No lock, which might be
-        # held during a fork: two threads may both warn.
+        # Once per process, because thousands of networks may fail alike. There is no lock,
+        # since a fork might inherit it locked: two threads may both warn.
         if (self.folder, what) in self._warned:
             return
         self._warned.add((self.folder, what))
