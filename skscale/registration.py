@@ -1,8 +1,8 @@
-"""Make `joblib.parallel_config(backend="skscale")` known, without importing joblib.
+"""Registration of the joblib backend "skscale", without importing joblib.
 
-`import skscale` shall cost nothing, and serving needs no joblib. So the backend is
-registered at once where joblib is there already, and whenever it is imported afterwards.
-joblib knows no entry points: its `EXTERNAL_BACKENDS` is a dict of its own module.
+`import skscale` must stay fast, and serving needs no joblib. The backend is therefore
+registered immediately if joblib is already imported, and otherwise whenever it is imported.
+joblib has no entry points: its `EXTERNAL_BACKENDS` is a dict in its own module.
 """
 
 import sys
@@ -11,7 +11,7 @@ _MODULE = "joblib.parallel"
 
 
 def register_backend():
-    """Register the backend now if joblib is there, and whenever joblib is imported."""
+    """Register the backend now if joblib is imported, and whenever joblib is imported."""
     if _MODULE in sys.modules:
         _register(sys.modules[_MODULE])
     if _finder not in sys.meta_path:
@@ -19,7 +19,7 @@ def register_backend():
 
 
 def _register(module):
-    # Still being imported, it has no such function yet, and calls `_finder` once it has.
+    # During its import the module lacks this function; `_finder` registers after the import.
     if hasattr(module, "register_parallel_backend"):
         module.register_parallel_backend("skscale", _make_backend)
 
@@ -36,8 +36,9 @@ def _make_backend(**settings):
 
 
 class _AfterImport:
-    # Finds joblib.parallel as all others do, and appends a call to its execution. It stays, so
-    # that neither a search without import nor a failed or repeated import loses the backend.
+    # Finds joblib.parallel by the other finders, and registers the backend after its execution.
+    # It stays in sys.meta_path, so that a search without import and a failed or repeated import
+    # do not lose the backend.
     def find_spec(self, name, path=None, target=None):
         if name != _MODULE:
             return None

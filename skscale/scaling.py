@@ -1,23 +1,23 @@
-"""What the scale hyperparameters mean: pure arithmetic, no array library."""
+"""Arithmetic of the scale hyperparameters, without an array library."""
 
 import math
 from numbers import Integral
 from typing import NamedTuple
 
-# What is larger was not meant.
+# Larger values must be mistakes.
 _MOST = 1_000_000
-# Coefficients are decimals: 2 * 1.5 shall not round up to 4 for the last bit's sake.
+# Coefficients are decimal fractions: a rounding error must not make 2 * 1.5 round up to 4.
 _ROUNDING = 1e-9
-# Pixels of the larger side: of the last map at most, and of images that the first stage need
-# not halve.
+# Pixels of the larger side: maximum of the last map; maximum of images that the first stage
+# does not halve.
 _SMALLEST_MAP, LARGE_SIDE = 4, 16
-# Of dropout under compound scaling, and its growth a unit of phi: 0.2 at B0, 0.5 at B7 of Tan
-# and Le (2019, section 5.2).
+# Maximum dropout under compound scaling, and its relative growth per unit of phi. Tan and Le
+# (2019, section 5.2) use 0.2 at B0 and 0.5 at B7.
 _LARGEST_DROPOUT, _DROPOUT_GROWTH = 0.5, 0.2
 
 
 class Scale(NamedTuple):
-    """What is built.
+    """Scale of a dense network.
 
     Attributes
     ----------
@@ -38,17 +38,17 @@ def hidden_widths(depth, width):
     depth : int or None
         Number of hidden layers. 0 is a linear model. None when `width` is a tuple.
     width : int or tuple of int
-        Units in every hidden layer, or the units of each hidden layer in turn.
+        Units of every hidden layer, or a tuple with the units of each.
 
     Returns
     -------
     tuple of int
-        One entry a hidden layer.
+        One entry per hidden layer.
 
     Raises
     ------
     ValueError
-        If `depth` and `width` say different things, or `depth` is missing.
+        If `depth` and `width` contradict each other, or `depth` is missing.
 
     Examples
     --------
@@ -81,12 +81,12 @@ def compound_scale(depth, width, resolution, phi, coefficients):
     Parameters
     ----------
     depth : int or None
-        Hidden layers, rounded up: a network with any has one at least.
+        Hidden layers, rounded up. A network with hidden layers keeps at least one.
     width : int or tuple of int
-        Units, rounded to the nearest. Of a tuple each width stands for its share of the
-        depth, as the stages of a convolutional network do.
+        Units, rounded to the nearest integer. The widths of a tuple share the new depth
+        evenly, like the stages of a convolutional network.
     resolution : int
-        Bins of each numeric feature, rounded to the nearest; 0 stays 0.
+        Bins of each numeric feature, rounded to the nearest integer; 0 stays 0.
     phi : float
         0 changes nothing.
     coefficients : tuple of three floats
@@ -100,7 +100,7 @@ def compound_scale(depth, width, resolution, phi, coefficients):
     Raises
     ------
     ValueError
-        If `depth` and `width` say different things, or the network would be enormous.
+        If `depth` and `width` contradict each other, or a scaled number exceeds 1,000,000.
 
     References
     ----------
@@ -130,7 +130,7 @@ def compound_scale(depth, width, resolution, phi, coefficients):
 
 
 class ImageScale(NamedTuple):
-    """What is built of a convolutional network.
+    """Scale of a convolutional network.
 
     Attributes
     ----------
@@ -148,7 +148,7 @@ class ImageScale(NamedTuple):
 
 
 def halvings(side):
-    """Return how often images are halved until the larger side is 4 pixels or fewer.
+    """Return the number of halvings until the larger side of an image is at most 4 pixels.
 
     Examples
     --------
@@ -161,19 +161,19 @@ def halvings(side):
 def image_scale(depth, width, resolution, side, phi, coefficients):
     """Scale the stages of a convolutional network and its images together.
 
-    Each stage but the first halves its maps, and with images of more than 16 pixels the first
-    does, too; the number of stages is that of the images before any scaling, so that
-    `resolution` changes maps and not the network.
+    Each stage after the first halves its maps; with images of more than 16 pixels, so does the
+    first. The number of stages depends on the images before scaling, so that `resolution`
+    changes the maps but not the network.
 
     Parameters
     ----------
     depth : int
         Blocks of each stage, rounded up.
     width : int or tuple of int
-        Channels of the first stage, each later one having twice those of the one before it; or
-        the channels of each stage. Rounded to the nearest multiple of 8 where phi is not 0.
+        Channels of the first stage, doubled at each later stage; or a tuple with the channels
+        of each stage. Rounded to the nearest multiple of 8 if phi is not 0.
     resolution : int
-        Pixels of the larger side, rounded to even where phi is not 0; 0 is the side.
+        Pixels of the larger side, rounded to an even number if phi is not 0; 0 means `side`.
     side : int
         Pixels of the larger side of the images.
     phi, coefficients : float, tuple of three floats
@@ -212,7 +212,7 @@ def image_scale(depth, width, resolution, side, phi, coefficients):
 
 
 def scale_number(number, coefficient, phi, name, rounds_up=False):
-    """Return one number of a network under phi; at phi = 0 itself.
+    """Scale one number of a network by phi; phi = 0 returns it unchanged.
 
     Parameters
     ----------
@@ -222,7 +222,7 @@ def scale_number(number, coefficient, phi, name, rounds_up=False):
     name : str
         Name of the number, for the error message.
     rounds_up : bool, default=False
-        As depth does; else to the nearest.
+        Whether to round up, as for depth, or to the nearest integer.
 
     Returns
     -------
@@ -241,12 +241,12 @@ def scale_number(number, coefficient, phi, name, rounds_up=False):
 
 
 def compound_dropout(rate, phi):
-    """Return the rate of dropout of a network scaled by phi: larger ones need more.
+    """Return the dropout rate of a network scaled by phi; larger networks need more.
 
     Parameters
     ----------
     rate : float
-        At phi = 0.
+        Dropout rate at phi = 0.
     phi : float
 
     Returns

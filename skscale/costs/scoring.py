@@ -217,7 +217,7 @@ class CostScoring:
 
 
 def accepts_weights(scoring):
-    """Whether a scorer, the name of one, or a function accepts `sample_weight`."""
+    """Return whether a scorer, the name of one, or a function accepts `sample_weight`."""
     scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring
     if hasattr(scorer, "_accept_sample_weight"):
         return scorer._accept_sample_weight()

@@ -1,20 +1,20 @@
-"""ONNX: `import skscale.onnx`, and `skl2onnx.to_onnx` converts what holds our networks.
+"""ONNX converters for `skl2onnx.to_onnx`.
 
-Importing this registers converters with skl2onnx, by which a fitted estimator, alone or where
-scikit-learn has it (in a pipeline, behind a ColumnTransformer, found by a GridSearchCV),
-becomes one ONNX graph that ONNX Runtime computes without Python::
+Importing this package registers the converters with skl2onnx. A fitted estimator, alone or
+inside scikit-learn (in a pipeline, behind a ColumnTransformer, found by a GridSearchCV), then
+becomes one ONNX graph, which ONNX Runtime computes without Python::
 
     import skl2onnx
     import skscale.onnx
 
     graph = skl2onnx.to_onnx(pipeline, X[:1].astype("float32"), options={"zipmap": False})
 
-- `tables`: the inputs of the graph, of one type or of several.
-- `dense`, `convolutional`: the networks, from the plain parts of which frozen predictors are
-  made as well (`skscale.serving.frozen`).
+- `tables`: the inputs of the graph, of one or several types.
+- `dense`, `convolutional`: the networks, converted from their plain parts, as in frozen
+  predictors (`skscale.serving.frozen`).
 - `outputs`: labels, probabilities and numbers.
-- `graph`: one node of a graph at a time, in the version that is asked for.
-- `converters`: their registration with skl2onnx.
+- `graph`: a builder of nodes for the requested opset.
+- `converters`: the converters and their registration with skl2onnx.
 """
 
 try:

@@ -1,10 +1,10 @@
-"""What skl2onnx asks of a converter: outputs and their types, and nodes."""
+"""Converters for skl2onnx: parsers, shape calculators and node conversion."""
 
 import numpy as np
 from skl2onnx import get_model_alias, update_registered_converter
 
-# Private: skl2onnx has no other way to what its own classifiers do for the option zipmap, and
-# its parser for them takes the probabilities to be of the type of the input.
+# Private: skl2onnx has no public function for the zipmap option of its own classifiers, and its
+# parser for them assumes that probabilities have the type of the input.
 from skl2onnx._parse import _apply_zipmap
 from skl2onnx.common.data_types import (
     BooleanTensorType,
@@ -52,7 +52,7 @@ _TENSORS = {np.dtype(np.float32): FloatTensorType, np.dtype(np.float64): DoubleT
 
 
 def register():
-    """Register a converter of each estimator with skl2onnx; those of before are replaced."""
+    """Register a converter for each estimator with skl2onnx, replacing earlier ones."""
     for kind in (*_DENSE, *_CONVOLUTIONAL, *_OWN):
         is_classifier = issubclass(kind, Classifies)
         update_registered_converter(
@@ -68,7 +68,7 @@ def register():
 def _parse_classifier(scope, model, inputs, custom_parsers=None):
     _check(model, inputs)
     options = scope.get_options(model, {"zipmap": True})
-    # What maps of ONNX hold is float32, whatever is computed in.
+    # ONNX maps hold float32, whatever the type of computation.
     dtype = np.dtype(np.float32) if options["zipmap"] is True else _dtype_of(model)
     tensor = _TENSORS[dtype]
     outputs = _declare(
@@ -90,7 +90,7 @@ def _parse_regressor(scope, model, inputs, custom_parsers=None):
 def _declare(scope, model, inputs, dtype, **outputs):
     operator = scope.declare_local_operator(get_model_alias(type(model)), model)
     operator.inputs = inputs
-    # Of probabilities and numbers, for the shape calculator and the converter.
+    # Type of probabilities and numbers, for the shape calculator and the converter.
     operator.dtype = dtype
     for name, kind in outputs.items():
         operator.outputs.append(scope.declare_local_variable(name, kind))
@@ -98,15 +98,15 @@ def _declare(scope, model, inputs, dtype, **outputs):
 
 
 def _dtype_of(model, inputs=()):
-    """Return the type that a network computes in: a regressor's follows that of X."""
+    """Return the type of computation; a regressor computes in float64 if X is float64."""
     if any(isinstance(variable.type, DoubleTensorType) for variable in inputs):
         return np.dtype(np.float64)
     return model.predictor_.network.dtype
 
 
 def _dtype_of_outputs(operator):
-    # Where an estimator of estimators (voting, stacking, calibration) declares the operator,
-    # our parser is not asked, and what follows is declared by the type of the input.
+    # Meta-estimators (voting, stacking, calibration) declare the operator without our parser;
+    # the nodes that follow then have the type of the input.
     if hasattr(operator, "dtype"):
         return operator.dtype
     is_double = isinstance(operator.inputs[0].type, DoubleTensorType)
@@ -114,7 +114,7 @@ def _dtype_of_outputs(operator):
 
 
 def _check(model, inputs):
-    """Refuse what is not fitted, modules of the user's own, and inputs of other types."""
+    """Refuse unfitted estimators, user-defined modules, and inputs of unsupported types."""
     check_is_fitted(model)
     if isinstance(model, _OWN):
         raise TypeError(
@@ -139,7 +139,7 @@ def _check(model, inputs):
 
 
 def _labels_of(scope, model):
-    """Return the labels as ONNX has them: int64, or objects that are strings."""
+    """Return the labels as types of ONNX: int64, or an object array of strings."""
     classes = np.asarray(get_label_classes(scope, model))
     if classes.dtype.kind in "UO" and all(isinstance(label, str) for label in classes):
         return classes.astype(object)
@@ -156,7 +156,7 @@ def _labels_of(scope, model):
 
 
 def _set_types(operator):
-    """Set types and shapes of the outputs, labels before probabilities: a shape calculator."""
+    """Set types and shapes of the outputs, labels before probabilities."""
     model = operator.raw_operator
     _check(model, operator.inputs)
     n, head = operator.inputs[0].get_first_dimension(), model.predictor_.head
@@ -190,7 +190,7 @@ def _convert_regressor(scope, operator, container):
 
 
 def _add_outputs(graph, model, inputs, dtype):
-    """Add the outputs of a network, or the joined ones of an ensemble, in a type."""
+    """Add the outputs of a network, or the joined outputs of an ensemble."""
     table, network = model.predictor_.inputs, model.predictor_.network
     if isinstance(model, _DENSE):
         columns = TensorColumns(graph, inputs, table.n_features, table.names)
@@ -206,7 +206,7 @@ def _add_outputs(graph, model, inputs, dtype):
 
 
 def _check_images(model, inputs):
-    """Refuse what are no images of the shape that a network was fitted on."""
+    """Refuse inputs that are not images of the shape that the network was fitted on."""
     if len(inputs) > 1:
         raise ValueError(
             f"The images come in {len(inputs)} inputs. Expected one tensor of rows of pixels, "
@@ -214,7 +214,7 @@ def _check_images(model, inputs):
         )
     shape = inputs[0].type.shape
     if not all(isinstance(n, (int, np.integer)) for n in shape[1:]):
-        return  # it will be seen where the graph runs
+        return  # unknown until the graph runs
     if len(shape) == 2:
         fits = shape[1] == model.n_features_in_
     else:

@@ -1,6 +1,6 @@
-"""Convolutional networks as ONNX operators: `skscale.networks.convolutional`, said otherwise.
+"""Convolutional networks of `skscale.networks.convolutional` as ONNX operators.
 
-In float32: ONNX Runtime convolves in no other type on a CPU.
+They compute in float32, the only type of convolutions in ONNX Runtime on a CPU.
 """
 
 from dataclasses import replace
@@ -19,16 +19,16 @@ def add_network(graph, images, modules, factors):
     ----------
     graph : Graph
     images : str
-        The name of images, of any shape that begins with their number.
+        Name of the images, of any shape whose first axis is the number of images.
     modules : list of ConvolutionalNetwork
-        The members of an ensemble, or one.
+        Members of an ensemble, or a single network.
     factors : ndarray of shape (n_members,)
-        What the outputs of each are multiplied by.
+        Factor of the outputs of each member.
 
     Returns
     -------
     str
-        The name of the outputs, of shape (n, n_outputs), or (n_members, n, n_outputs).
+        Name of the outputs, of shape (n, n_outputs) or (n_members, n, n_outputs).
     """
     architecture = modules[0].architecture
     x = graph.reshape(graph.cast(images, _DTYPE), 0, *architecture.image_shape)
@@ -68,8 +68,8 @@ def _add_member(graph, x, module):
 
 
 def _add_resize(graph, x, architecture):
-    # Linear, down as across: a matrix from each side. They are what the network's own resizing
-    # makes of the lines of an image, whichever way it does it.
+    # Resizing is linear and separable: one matrix from each side. The matrices come from the
+    # network's own `resize` applied to unit lines, so they fit any method that it uses.
     import torch
 
     from ..networks.convolutional import resize
@@ -112,7 +112,7 @@ def _add_convolution(graph, x, convolution):
 
 
 def _add_norm(graph, x, norm, shape):
-    """Add a group normalisation: an instance is a group, whose channels stand in a row."""
+    """Add a group normalization: an instance normalization of groups flattened to rows."""
     n_groups, n_channels = norm.num_groups, norm.num_channels
     rows = graph.reshape(x, 0, n_groups, n_channels // n_groups * shape[0] * shape[1])
     ones, zeros = np.ones(n_groups, _DTYPE), np.zeros(n_groups, _DTYPE)

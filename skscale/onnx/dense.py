@@ -1,7 +1,7 @@
 """Dense networks and their encoding as ONNX operators.
 
-What is encoded is computed in float64, as there: numbers may be as large as float32 holds, and
-smooth clipping squares them.
+The encoding computes in float64, as in the predictor: numbers may be as large as float32
+allows, and smooth clipping squares them.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from ..networks.activations import activation_of
 from ..networks.dense_forward import NORM_EPS
 from .tables import MISSING_WORDS
 
-# Beyond it a graph, which compares categories as float64, would take two for one.
+# The graph compares categories as float64, which cannot distinguish larger integers.
 _LARGEST_WHOLE = 1 << 53
 
 
@@ -25,12 +25,12 @@ def add_network(graph, columns, inputs, network, dtype):
     inputs : skscale.inference.inputs.TableInputs
     network : skscale.networks.dense_forward.Dense
     dtype : numpy dtype
-        To compute in, which may be wider than that of the weights.
+        Type of computation, which may be wider than that of the weights.
 
     Returns
     -------
     str
-        The name of its outputs, of shape (n, n_outputs), or with n_members first.
+        Name of its outputs, of shape (n, n_outputs) or (n_members, n, n_outputs).
     """
     architecture, (coefs, intercepts, _) = network.architecture, network.weights.parts
     if inputs.encoding is None:
@@ -55,14 +55,14 @@ def _add_layer_norm(graph, h, dtype):
     centred = graph.add("Sub", h, graph.reduce("Mean", h, [-1]))
     variance = graph.reduce("Mean", graph.add("Mul", centred, centred), [-1])
     variance = graph.add("Add", variance, np.array(NORM_EPS, dtype))
-    # Activations whose squares overflow would all become zero: a constant prediction.
+    # If the squares overflow, all activations would become zero and the prediction constant.
     too_large = graph.add("IsInf", variance)
     variance = graph.add("Where", too_large, np.array(np.nan, dtype), variance)
     return graph.add("Div", centred, graph.add("Sqrt", variance))
 
 
 def _add_encoding(graph, columns, inputs):
-    """Add the inputs that a network has of a table, in float64."""
+    """Add the encoding of a table, the inputs of the network, in float64."""
     encoding, parts = inputs.encoding, []
     if len(encoding.numbers):
         x = columns.numbers(encoding.numbers, np.float64)
@@ -100,9 +100,9 @@ def _add_bins(graph, x, encoding):
 
 
 def _add_codes(graph, columns, place, lookup):
-    """Add the codes of a column of categories, NaN where missing: see `Lookup.find`."""
+    """Add the codes of a categorical column, NaN where missing: see `Lookup.find`."""
     x, is_string = columns.column(place)
-    # All are strings, or none is: they were sorted.
+    # The values were sorted, so all of them are strings or none is.
     are_strings = any(isinstance(value, str) for value in lookup.values)
     if are_strings != is_string and lookup.values:
         expected, given = ("strings", "numbers")[:: 1 if are_strings else -1]
@@ -122,7 +122,7 @@ def _add_codes(graph, columns, place, lookup):
         )
     x = graph.cast(x, np.float64)
     is_it = graph.cast(graph.add("Equal", x, values), np.float64)  # (n, n_values)
-    # At most one is equal. None gives -1, unknown.
+    # At most one value is equal. If none is, the code is -1 (unknown).
     codes = graph.add("MatMul", is_it, lookup.codes[:, None] + 1)
     codes = graph.add("Sub", codes, np.array(1.0))
     return graph.add("Where", graph.add("IsNaN", x), np.array(lookup.missing), codes)
@@ -131,7 +131,7 @@ def _add_codes(graph, columns, place, lookup):
 def _add_codes_of_strings(graph, x, lookup):
     known = dict(zip(lookup.values, lookup.codes.tolist(), strict=True))
     missing = dict.fromkeys(MISSING_WORDS, lookup.missing)
-    known = missing | known  # a category may be called so
+    known = missing | known  # a category may have such a name
     codes = graph.add(
         "LabelEncoder",
         x,

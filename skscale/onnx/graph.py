@@ -1,12 +1,12 @@
-"""One node of an ONNX graph at a time."""
+"""Builder of ONNX graphs, node by node."""
 
 import numpy as np
 from onnx import TensorProto, numpy_helper
 
-# The first version in which sums take their axes as an input, and softmax one axis: ONNX 1.8,
-# of 2020, which ONNX Runtime reads from 1.6 on.
+# The first opset in which sums take their axes as an input, and softmax a single axis: ONNX 1.8
+# of 2020, supported by ONNX Runtime from 1.6 on.
 OLDEST_OPSET = 13
-_OF_MEANS = 18  # from here on means and maxima take their axes as an input, too
+_OF_MEANS = 18  # from this opset on, means and maxima take their axes as an input, too
 
 _TYPES = {
     np.dtype(np.float32): TensorProto.FLOAT,
@@ -16,19 +16,19 @@ _TYPES = {
 
 
 class Graph:
-    """Add nodes to the container of a converter; values are named, as in ONNX.
+    """Builder of nodes in the container of a converter. Values have names, as in ONNX.
 
     Parameters
     ----------
     scope : skl2onnx.common._topology.Scope
-        Makes names.
+        Generates unique names.
     container : skl2onnx.common._container.ModelComponentContainer
-        Takes nodes.
+        Receives the nodes.
 
     Raises
     ------
     ValueError
-        If a version of ONNX is wanted that is too old.
+        If the target opset is too old.
     """
 
     def __init__(self, scope, container):
@@ -46,19 +46,19 @@ class Graph:
         Parameters
         ----------
         kind : str
-            The operator.
+            Type of the operator.
         *inputs : str or ndarray
-            Values by name, or constants.
+            Names of values, or constants.
         output : str or None, default=None
-            The name of what comes of it; None makes one.
+            Name of the output; None generates one.
         domain : str, default=""
-            The operator's.
+            Domain of the operator.
         **attributes : anything
 
         Returns
         -------
         str
-            The name of what comes of it.
+            Name of the output.
         """
         names = [self.constant(i) if isinstance(i, np.ndarray) else i for i in inputs]
         output = output or self._scope.get_unique_variable_name(kind.lower())
@@ -73,7 +73,7 @@ class Graph:
         return output
 
     def constant(self, array):
-        """Return the name of a constant: numbers, or objects that are strings."""
+        """Add a constant: numbers, or an object array of strings. Return its name."""
         name = self._scope.get_unique_variable_name("constant")
         if array.dtype == object:
             values = [value.encode() for value in array.ravel()]
@@ -84,28 +84,28 @@ class Graph:
         return name
 
     def weights(self, array, dtype):
-        """Return the name of a constant that is stored in its own type and used in another."""
+        """Add a constant, stored in its own type and cast to another. Return its name."""
         name = self.constant(array)
         return name if array.dtype == dtype else self.cast(name, dtype)
 
     def cast(self, x, dtype, **where):
-        """Return a value in another type."""
+        """Cast a value to another type."""
         return self.add("Cast", x, to=_TYPES[np.dtype(dtype)], **where)
 
     def take(self, x, places, axis=1):
-        """Return some columns."""
+        """Select entries along an axis, columns by default."""
         return self.add("Gather", x, np.asarray(places, dtype=np.int64), axis=axis)
 
     def join(self, parts, axis=1):
-        """Return values side by side."""
+        """Concatenate values along an axis."""
         return parts[0] if len(parts) == 1 else self.add("Concat", *parts, axis=axis)
 
     def reshape(self, x, *shape):
-        """Return a value in another shape; 0 stands for an axis that stays."""
+        """Reshape a value; 0 keeps the length of an axis."""
         return self.add("Reshape", x, np.array(shape, dtype=np.int64))
 
     def reduce(self, kind, x, axes, keepdims=1):
-        """Return the "Sum", "Mean" or "Max" over some axes."""
+        """Reduce a value by "Sum", "Mean" or "Max" over some axes."""
         if kind != "Sum" and self.opset < _OF_MEANS:
             return self.add(f"Reduce{kind}", x, axes=axes, keepdims=keepdims)
         axes = np.array(axes, dtype=np.int64)

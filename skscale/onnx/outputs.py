@@ -1,4 +1,4 @@
-"""What networks put out as labels, probabilities and numbers: `skscale.inference.heads`."""
+"""Labels, probabilities and numbers in ONNX, as in `skscale.inference.heads`."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ def add_joined(graph, outputs, head, dtype):
     ----------
     graph : Graph
     outputs : str
-        The name of those of its members, of shape (n_members, n, n_outputs).
+        Name of the outputs of its members, of shape (n_members, n, n_outputs).
     head : skscale.inference.heads.Labels or Numbers
     dtype : numpy dtype
 
@@ -56,9 +56,9 @@ def add_labels(graph, logits, head, classes, dtype, output):
     classes : ndarray of shape (n_classes,)
         int64, or objects that are strings.
     dtype : numpy dtype
-        Of the logits.
+        Type of the logits.
     output : str
-        The name to be given to them.
+        Name for the labels.
     """
     if head.n_outputs == 1 or head.is_multilabel:
         found = graph.cast(graph.add("Greater", logits, np.array(0, dtype)), np.int64)
@@ -72,7 +72,7 @@ def add_labels(graph, logits, head, classes, dtype, output):
 
 
 def add_scores(graph, logits, head):
-    """Return the name of the logits of each class: of two, the second's and its negative."""
+    """Return the name of the logits of each class; for two classes, -logit and logit."""
     if head.n_outputs > 1 or head.is_multilabel:
         return logits
     return graph.join([graph.add("Neg", logits), logits])
@@ -87,35 +87,35 @@ def add_probabilities(graph, logits, head, dtype):
     logits : str
     head : skscale.inference.heads.Labels
     dtype : numpy dtype
-        Of the logits.
+        Type of the logits.
 
     Returns
     -------
     str
-        The name of them, of shape (n, n_classes).
+        Name of the probabilities, of shape (n, n_classes).
     """
     if head.n_outputs > 1 and not head.is_multilabel:
         return graph.add("Softmax", logits, axis=1)
     z, one = add_scores(graph, logits, head), np.array(1, dtype)
-    # As in `skscale.inference.heads.sigmoid`: the digits of small probabilities are kept.
+    # Keeps the precision of small probabilities, as `skscale.inference.heads.sigmoid` does.
     e = graph.add("Exp", graph.add("Neg", graph.add("Abs", z)))
     is_positive = graph.add("Greater", z, np.array(0, dtype))
     return graph.add("Div", graph.add("Where", is_positive, one, e), graph.add("Add", e, one))
 
 
 def add_numbers(graph, outputs, head, dtype, output):
-    """Add what a regressor predicts, of shape (n, n_outputs).
+    """Add the predictions of a regressor, of shape (n, n_outputs).
 
     Parameters
     ----------
     graph : Graph
     outputs : str
-        Standardised numbers, or logarithms of rates.
+        Name of the standardized numbers, or logarithms of rates.
     head : skscale.inference.heads.Numbers
     dtype : numpy dtype
-        Of the predictions.
+        Type of the predictions.
     output : str
-        The name to be given to them.
+        Name for the predictions.
     """
     numbers = graph.cast(outputs, np.float64)
     if head.is_log:

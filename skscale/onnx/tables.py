@@ -1,14 +1,14 @@
-"""The columns of a table that comes to a graph as one tensor or as several."""
+"""Columns of a table in an ONNX graph, from one or several tensors."""
 
 import numpy as np
 from skl2onnx.common.data_types import StringTensorType
 
-# What a runtime makes of Python's missing values where it takes strings.
+# Strings that runtimes convert Python's missing values to.
 MISSING_WORDS = ("", "nan", "None", "<NA>")
 
 
 class TensorColumns:
-    """Columns of one tensor, or of several side by side.
+    """Columns of one tensor, or of several concatenated tensors.
 
     Parameters
     ----------
@@ -16,14 +16,14 @@ class TensorColumns:
     variables : list of skl2onnx.common._topology.Variable
         Tensors of two axes.
     n_columns : int
-        Columns that the estimator was fitted on.
+        Number of columns that the estimator was fitted on.
     names : ndarray of str or None
-        Their names, where it has seen any.
+        Their names, if the estimator has seen any.
 
     Raises
     ------
     ValueError
-        If these are other columns.
+        If the columns differ from those of the fit.
     """
 
     def __init__(self, graph, variables, n_columns, names):
@@ -38,23 +38,23 @@ class TensorColumns:
             )
 
     def numbers(self, places, dtype):
-        """Return the name of columns as numbers of a type.
+        """Return the name of some columns, cast to a numeric type.
 
         Parameters
         ----------
         places : ndarray of int
-            Ascending.
+            Indices of the columns, ascending.
         dtype : numpy dtype
         """
         return self._graph.join([self._graph.cast(x, dtype) for x, _ in self._parts(places)])
 
     def column(self, place):
-        """Return the name of a column, of shape (n, 1), and whether it holds strings."""
+        """Return the name of a column of shape (n, 1), and whether it holds strings."""
         ((x, kind),) = self._parts([place])
         return x, isinstance(kind, StringTensorType)
 
     def _parts(self, places):
-        """Yield the name of those of the columns that each tensor has, and its type."""
+        """Yield the name of the selected columns of each tensor, and its type."""
         start = 0
         for variable, width in zip(self._variables, self._widths, strict=True):
             inside = [p - start for p in places if start <= p < start + width]
@@ -65,13 +65,13 @@ class TensorColumns:
 
 
 def widths_of(variables, n_columns):
-    """Return how many columns each tensor has.
+    """Return the number of columns of each tensor.
 
     Parameters
     ----------
     variables : list of skl2onnx.common._topology.Variable
     n_columns : int
-        Columns that the estimator was fitted on.
+        Number of columns that the estimator was fitted on.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def widths_of(variables, n_columns):
     Raises
     ------
     ValueError
-        If they are too many, too few, or not known.
+        If there are too many or too few columns, or their number is unknown.
     """
     shapes = [variable.type.shape for variable in variables]
     if any(len(shape) not in (0, 2) for shape in shapes):

@@ -624,7 +624,7 @@ def _against_the_best(found, place, name):
 
 
 def _has_fitted(search, params):
-    """Whether the search holds the recommended network with its training curve."""
+    """Return whether the search holds the recommended network with its training curve."""
     from ..costs.complexity import fitted_network
 
     with suppress(AttributeError, TypeError, ValueError, NotFittedError):

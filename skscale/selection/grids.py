@@ -134,7 +134,7 @@ def _most_parameters(X):
 
 
 def _widest(count, n_parameters):
-    """Return the width with the nearest number of parameters, from 24 on a multiple of 8."""
+    """Return the width with the nearest number of parameters; from 24 on a multiple of 8."""
     low, high = _NARROWEST, _NARROWEST
     while count(high) < n_parameters:
         high *= 2
@@ -142,6 +142,7 @@ def _widest(count, n_parameters):
         middle = (low + high) // 2
         low, high = (middle, high) if count(middle) <= n_parameters else (low, middle)
     width = low if n_parameters - count(low) <= count(high) - n_parameters else high
+    # Processors are faster with multiples of 8.
     return width if width < 24 else 8 * round(width / 8)
 
 

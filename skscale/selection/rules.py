@@ -115,7 +115,7 @@ def error_of_mean(of_splits, of_one=np.nan):
 
 
 def pareto_front(mean, cost):
-    """Find the Pareto front: candidates that none beats in score at equal or lower cost.
+    """Find the Pareto front: candidates that no other beats at equal or lower cost.
 
     Parameters
     ----------

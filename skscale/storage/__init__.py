@@ -1,6 +1,6 @@
-"""Bytes on disk that are checked before they are believed. NumPy only.
+"""Checksummed files of arrays and plain values, with NumPy only.
 
-- `container`: one line that says what a file is, and the bytes that it vouches for.
-- `tree`: arrays and plain values as bytes, and back.
-- `store`: a folder of such files, each found by its key.
+- `container`: files of a header with a checksum, and content.
+- `tree`: serialization of arrays and plain values to bytes.
+- `store`: a cache folder of such files, each found by its key.
 """

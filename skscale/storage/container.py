@@ -1,11 +1,12 @@
-"""A file of one line that says what it is, and the bytes that this line vouches for.
+"""Checksummed container files: a header of one line, and content.
 
 ::
 
     skscale frozen format=1 writer=0.1.0 bytes=<n> sha256=<hex>\\n<n bytes>
 
-The hash is of the line up to it, and of the bytes: a file that was truncated, or changed in
-one bit, is refused. It is no signature: who can write the file can write its hash.
+The checksum covers the header before it and the content, so that a truncated file or one
+changed bit is detected. It is not a signature: anyone who can write the file can write a valid
+checksum.
 """
 
 import contextlib
@@ -17,12 +18,12 @@ import time
 
 from .._version import __version__
 
-# The line is at most so long; files are read as a whole, once their length is known to fit.
+# Maximum length of the header. Content is read as a whole, after its length has been checked.
 _LONGEST_LINE = 256
-# Files that are being written are called so. Nobody pauses for so long in doing it.
+# Prefix of files that are being written, and the age at which they count as abandoned.
 _DRAFT, _DRAFT_SECONDS = ".skscale-", 3600
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows
-# Of each kind of file, who writes and who reads it.
+# The writer and the reader of each kind of file.
 _WRITERS = {
     "frozen": "Predictor.save",
     "estimator": "skscale.save",
@@ -37,19 +38,19 @@ _LINE = re.compile(
 
 
 class InvalidFileError(ValueError):
-    """A file that is not what it should be: damaged, of another kind, or not trusted."""
+    """Error for a file that is damaged, of another kind, or not trusted."""
 
 
 def write(path, kind, version, content, *, is_synced=True):
-    """Write a file, as a whole or not at all.
+    """Write a container file atomically.
 
     Parameters
     ----------
     path : str or path-like
     kind : str
-        What the file holds, in one word.
+        Kind of content, in one word.
     version : int
-        Version of the format of such files.
+        Format version of this kind.
     content : bytes
     is_synced : bool, default=True
         See `write_whole`.
@@ -60,26 +61,26 @@ def write(path, kind, version, content, *, is_synced=True):
 
 
 def write_whole(path, *parts, is_synced=True):
-    """Write bytes to a file, as a whole or not at all.
+    """Write bytes to a file atomically.
 
     Parameters
     ----------
     path : str or path-like
     *parts : bytes
-        One after the other.
+        Bytes to write, in this order.
     is_synced : bool, default=True
-        Whether to wait until the disk has them, so that they outlive a power cut.
+        Whether to wait until the bytes are on disk, so that they survive a power failure.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such folder.
+        If the folder does not exist.
     """
     path = os.path.abspath(os.fspath(path))
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"There is no folder {folder!r}. Expected one: make it first.")
-    # In the same folder, so that the file can be moved there in one step.
+    # In the same folder, so that the final move is atomic.
     draft = os.path.join(folder, f"{_DRAFT}{os.urandom(8).hex()}")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
     try:
@@ -89,7 +90,7 @@ def write_whole(path, *parts, is_synced=True):
             if is_synced:
                 os.fsync(file.fileno())
         with contextlib.suppress(FileNotFoundError):
-            os.chmod(draft, stat.S_IMODE(os.stat(path).st_mode))  # as before
+            os.chmod(draft, stat.S_IMODE(os.stat(path).st_mode))  # keeps the file mode
         os.replace(draft, path)
         if is_synced:
             _sync_folder(folder)
@@ -100,19 +101,19 @@ def write_whole(path, *parts, is_synced=True):
 
 
 def _sync_folder(folder):
-    # What a file is called stands in its folder.
+    # The name of a file is stored in its folder.
     if os.name != "posix":
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
-        with contextlib.suppress(OSError):  # not everywhere can folders be
+        with contextlib.suppress(OSError):  # not all file systems support it
             os.fsync(handle)
     finally:
         os.close(handle)
 
 
 def remove_old_drafts(folder):
-    """Remove what writers that were killed have left in a folder.
+    """Remove temporary files that killed writers have left in a folder.
 
     Parameters
     ----------
@@ -126,33 +127,33 @@ def remove_old_drafts(folder):
 
 
 def read(path, kind, version, oldest=1):
-    """Return the content of a file, once all that its line says was found to be so.
+    """Read the content of a file, and check it against the header.
 
     Parameters
     ----------
     path : str or path-like
     kind : str
-        What the file is expected to hold.
+        Expected kind of content.
     version : int
-        Newest version of the format that is understood.
+        Newest supported format version.
     oldest : int, default=1
-        Oldest version that is.
+        Oldest supported format version.
 
     Returns
     -------
     content : memoryview
     version : int
-        Version of the format of this file.
+        Format version of this file.
 
     Raises
     ------
     InvalidFileError
-        If the file is damaged, holds something else, or is of another format.
+        If the file is damaged, or of another kind or format.
     OSError
-        If it cannot be read.
+        If the file cannot be read.
     """
     path = os.fspath(path)
-    # Opening a pipe would wait for its writer, and a device has no end.
+    # Opening a pipe would block until a writer comes, and a device may have no end.
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise InvalidFileError(f"{path!r} is no regular file. Expected a file of skscale.")
     with open(path, "rb") as file:

@@ -1,7 +1,6 @@
-"""A folder of entries, each found by its key and checked before it is believed.
+"""Cache folder of checksummed entries, each found by its key.
 
-A cache is an aid: where it cannot be written, is full or damaged, it warns, and whoever asks
-does without.
+If the cache is damaged, full or not writable, it warns, and its users continue without it.
 """
 
 import os
@@ -11,22 +10,22 @@ import warnings
 from . import container
 from .tree import pack, unpack
 
-# Raise it when entries that are written now could not be read, or be read otherwise, before.
+# Increase it when earlier versions could not read new entries or would read them differently.
 ENTRY_FORMAT = 1
 _KIND = "entry"
 _FOLDER = "skscale"
 
 
 class Store:
-    """Keep arrays and plain values in a folder.
+    """Cache of arrays and plain values in a folder.
 
-    Processes and threads may share it: an entry is written as a whole or not at all. What is
-    written is not waited for: after a power cut an entry may be damaged, which is found.
+    Processes and threads may share it, because entries are written atomically. Writes are not
+    synced to disk: after a power failure an entry may be damaged, which its checksum detects.
 
     Parameters
     ----------
     folder : str
-        Made when something is kept.
+        Created with the first entry.
     """
 
     _warned = set()
@@ -41,23 +40,23 @@ class Store:
         Parameters
         ----------
         memory : str, path-like, joblib.Memory or None
-            Of a Memory its location; entries are not in its format, which has no hash.
+            Of a Memory only the location is used; its own format has no checksum.
 
         Returns
         -------
         Store or None
-            None where nothing is to be kept.
+            None without a location.
         """
         location = getattr(memory, "location", memory)
         return None if location is None else cls(os.path.expanduser(os.fspath(location)))
 
     def get(self, kind, key):
-        """Return an entry, or None.
+        """Return an entry, or None if there is none.
 
         Parameters
         ----------
         kind : str
-            What it is, in one word: the folder that it lies in.
+            Kind of the entry in one word, the name of its subfolder.
         key : str
             A hash.
 
@@ -69,7 +68,7 @@ class Store:
         try:
             content, _ = container.read(path, _KIND, ENTRY_FORMAT)
             entry = unpack(content)
-            # Else it was written for another key, and moved.
+            # A moved file may hold the entry of another key.
             if (entry["kind"], entry["key"]) == (kind, key):
                 return entry["value"]
             error = "it is of another key"
@@ -78,24 +77,24 @@ class Store:
         except OSError as failure:
             self._warn(f"cannot be read ({_reason(failure)})", "What it may hold is made anew.")
             return None
-        except Exception as failure:  # others may have written it
+        except Exception as failure:  # foreign content may raise anything
             error = str(failure)
         self._warn(f"has a damaged entry ({error})", "It is made anew.")
         return None
 
     def put(self, kind, key, value):
-        """Keep an entry; warn where that fails.
+        """Write an entry; warn if that fails.
 
         Parameters
         ----------
         kind, key : str
         value : dict
-            Of arrays and plain values: see `tree.pack`.
+            Arrays and plain values: see `tree.pack`.
 
         Returns
         -------
         bool
-            Whether it is kept.
+            Whether the entry was written.
         """
         try:
             content = pack({"kind": kind, "key": key, "value": value})
@@ -103,7 +102,7 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             container.remove_old_drafts(path.parent)
             container.write(path, _KIND, ENTRY_FORMAT, content, is_synced=False)
-        except Exception as error:  # and of what cannot be kept
+        except Exception as error:  # includes values that cannot be packed
             self._warn(
                 f"cannot be written ({_reason(error)})",
                 "Nothing is lost but what would be kept there. Expected a folder that can be "
@@ -113,19 +112,19 @@ class Store:
         return True
 
     def remove(self, kind, key):
-        """Forget an entry, if there is one."""
+        """Remove an entry, if there is one."""
         try:
             self._path(kind, key).unlink(missing_ok=True)
         except OSError as error:
             self._warn(f"cannot be written ({_reason(error)})", "An old entry stays there.")
 
     def _path(self, kind, key):
-        # Folders of moderate size.
+        # Split by prefix, so that no folder grows too large.
         return pathlib.Path(self.folder, _FOLDER, kind, key[:2], key)
 
     def _warn(self, what, so):
-        # Once a process: the next thousand networks have the same to say. (No lock, which a
-        # fork might find held: two threads may both say it.)
+        # Once per process, because thousands of networks may fail alike. There is no lock,
+        # since a fork might inherit it locked: two threads may both warn.
         if (self.folder, what) in self._warned:
             return
         self._warned.add((self.folder, what))

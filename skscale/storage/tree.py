@@ -1,9 +1,9 @@
-"""Arrays and plain values as JSON and the bytes of the arrays, and back. NumPy only.
+"""Serialization of arrays and plain values as JSON and array bytes, with NumPy only.
 
-A content is the length of the JSON (8 bytes), the JSON, and the bytes of the arrays, one after
-the other and no more. Arrays of numbers are referred to by their place, and all others are
-lists in the JSON. A part is a dataclass, as its name and its fields: nothing is looked up but
-among those that the reader expects.
+The content is the length of the JSON (8 bytes), the JSON, and the bytes of the arrays in order,
+with nothing after them. The JSON refers to arrays of numbers by index; other arrays are JSON
+lists. A part is a dataclass, stored as its name and fields; the name is looked up only among
+the types that the reader passes.
 """
 
 import json
@@ -15,10 +15,10 @@ from dataclasses import dataclass, fields, is_dataclass
 import numpy as np
 
 _LENGTH_BYTES = 8
-# Of the weights of a convolution in three dimensions.
+# As many as the weights of a three-dimensional convolution have.
 _MOST_DIMENSIONS = 5
-# A type of strings takes the room of its longest for each of them: all of a content at most so
-# many bytes, and as many more for each byte of it.
+# A string array needs the space of its longest string for every entry. The total is limited to
+# this many bytes, plus this many for each byte of the content.
 _LARGEST_STRINGS = 1 << 26
 _STRINGS_A_BYTE = 64
 _MODERATE = "strings of moderate size"
@@ -26,44 +26,44 @@ _NUMBERS = re.compile(r"[<>|][biuf][1248]")
 
 
 class Part:
-    """A base of dataclasses whose state is their fields: what they cache is not pickled."""
+    """Base class of dataclasses that pickle only their fields, not cached attributes."""
 
     def __getstate__(self):
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 def expect(is_so, what):
-    """Refuse what is not as it should be.
+    """Raise unless a condition holds.
 
     Raises
     ------
     ValueError
-        If it is not.
+        If it does not hold.
     """
     if not is_so:
         raise ValueError(f"expected {what}")
 
 
 def expect_floats(array, shape):
-    """Refuse what is no array of floats of a shape."""
+    """Raise unless this is an array of floats of the given shape."""
     expect(isinstance(array, np.ndarray) and array.dtype.kind == "f", "an array of floats")
     expect(array.shape == shape, f"numbers of shape {shape}, not {array.shape}")
 
 
 def expect_places(places, n_columns):
-    """Refuse what is no array of the places of columns."""
+    """Raise unless this is an array of column indices."""
     expect(isinstance(places, np.ndarray) and places.ndim == 1, "an array of places")
     expect(places.dtype.kind == "i", "places as ints")
     expect(bool(((places >= 0) & (places < n_columns)).all()), f"places below {n_columns}")
 
 
 def pack(tree):
-    """Return the bytes of a tree.
+    """Serialize a tree to bytes.
 
     Parameters
     ----------
     tree : dict of str to anything
-        Of parts, arrays, dicts by strings, lists, tuples and plain values.
+        A tree of parts, arrays, dicts with string keys, lists, tuples and plain values.
 
     Returns
     -------
@@ -80,13 +80,13 @@ def pack(tree):
 
 
 def unpack(content, parts=()):
-    """Return the tree of some bytes.
+    """Read a tree from bytes.
 
     Parameters
     ----------
     content : memoryview
     parts : sequence of type, default=()
-        Dataclasses that may be found.
+        Dataclasses that the tree may contain.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def unpack(content, parts=()):
     Raises
     ------
     ValueError, TypeError, KeyError, IndexError, RecursionError
-        If they are none.
+        If the bytes are not a valid tree.
     """
     length = int.from_bytes(content[:_LENGTH_BYTES], "little")
     start = _LENGTH_BYTES + length
@@ -107,7 +107,7 @@ def unpack(content, parts=()):
         array, start = _read_array(content, start, dtype, shape)
         arrays.append(array)
     expect(start == len(content), "nothing behind the arrays")
-    # Each is used once, in order: the work of a prediction is in proportion to the file.
+    # Each array is used once, in order, so that prediction time is proportional to file size.
     rest = _Rest(iter(enumerate(arrays)), _room_for_strings(content))
     tree = _decode(found["tree"], rest, {kind.__name__: kind for kind in parts})
     expect(next(rest.arrays, None) is None, "no array that nobody uses")
@@ -116,7 +116,7 @@ def unpack(content, parts=()):
 
 @dataclass
 class _Rest:
-    """What is left of a content while its tree is read."""
+    """Remaining arrays and string budget while a tree is read."""
 
     arrays: Iterator
     n_string_bytes: int
@@ -134,12 +134,12 @@ def _read_array(content, start, dtype, shape):
     expect(all(type(n) is int and n >= 0 for n in shape), "a shape")
     n_bytes = math.prod(shape) * dtype.itemsize
     expect(n_bytes <= len(content) - start, "an array within the file")
-    # Of a single empty axis the others could be of any length.
+    # With one empty axis, the others could have any length.
     expect(all(n <= len(content) for n in shape), "a shape that fits the file")
     if dtype.kind == "b":
         flags = np.frombuffer(content[start : start + n_bytes], np.uint8)
         expect(not (flags > 1).any(), "true or false")
-    # A copy lies where the processor likes it, and lets the file go.
+    # A copy is aligned and does not keep the file's buffer alive.
     array = np.frombuffer(content[start : start + n_bytes], dtype).reshape(shape).copy()
     return array.astype(dtype.newbyteorder("="), copy=False), start + n_bytes
 
