@@ -6,7 +6,7 @@ flight runs any more, all waiting tasks are trained as one list, in the thread o
 and the jobs continue. A job is in one of these states:
 
 - queued: not started; it starts when few enough run and memory allows;
-- running: executing its own code; at most one job per core is started;
+- running: executing its own code; at most one job per core may run;
 - waiting: its task is at the rendezvous;
 - trained: its network is ready, and it will run as soon as a core is free;
 - blocked: on a result of other jobs (a nested parallel call, a cache). A blocked job is neither

@@ -204,8 +204,8 @@ def _read_sparse(X):
 
     X = csr_array(X)
     if not X.has_canonical_format:
-        # The search for extremes would sort the indices in place. The arrays may belong to
-        # the caller, and the caller's values may have another order.
+        # The search for extremes would sort the indices in place. They may be shared with the
+        # caller's matrix, whose values would not be sorted with them.
         X = X.copy()
         X.sum_duplicates()
     return X

@@ -233,7 +233,7 @@ class Numbers:
         expect(bool((self.scale >= 0).all()), "scales that are not negative")
         expect(all(type(flag) is bool for flag in (self.is_log, self.is_column)), "booleans")
         expect(not self.is_column or self.n_outputs == 1, "one output of a column")
-        # Not set in the class: skops sets the attributes of a loaded object one by one.
+        # From the instance: skops sets the attributes of a loaded object one by one.
         holds = vars(self).get("float32_holds_targets")
         expect(holds is self._holds_float32(), "the type of predictions")
 

@@ -521,7 +521,7 @@ class PipelineInputs(Inputs):
     def check(self, n_inputs):
         """Reject parts that do not match: see `Inputs.check`."""
         super().check(n_inputs)
-        # Checking the steps allocates all columns, also unused ones.
+        # The steps process all columns, also unused ones.
         expect(self.n_features <= _MOST_COLUMNS, f"at most {_MOST_COLUMNS} columns")
         expect(isinstance(self.chain, Chain), "steps")
         expect(isinstance(self.inner, TableInputs), "inputs of a table")

@@ -186,7 +186,7 @@ class _Walk:
             self.add(getattr(value, "__wrapped__", None))
 
     def add_named(self, function):
-        """Add the names that a function uses: globals, and attributes of own modules."""
+        """Add the names that a function uses: globals, and attributes of user modules."""
         names = _names_in(function.__code__)
         known = function.__globals__
         package = known.get("__package__") or ""

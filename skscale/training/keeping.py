@@ -109,7 +109,7 @@ def recall_again(task):
 
 
 def _find_keeper(task, digests):
-    """Return the Keeper of a task, or None if it is not cached or has no hash."""
+    """Return the Keeper of a task, or None if the task has no store or no hash."""
     if task.store is None:
         return None
     versions = (FORMAT, __version__, torch.__version__, np.__version__)

@@ -109,7 +109,7 @@ def hashed_bits(key, first, n, device):
     Parameters
     ----------
     key : int
-        A 64-bit number that is unique to the feed.
+        64-bit key of the feed.
     first, n : int
     device : torch.device
 

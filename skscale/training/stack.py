@@ -20,7 +20,7 @@ from .optimizer import StackedAdamW
 from .random import initial_stream
 from .task import CancelledError, DivergedError, OptimizerState, TrainedNetwork
 
-# Time between two checkpoints.
+# Shortest time between two checkpoints.
 SECONDS_BETWEEN_KEEPING = 60.0
 # Least ratio of training time to the time of writing a checkpoint.
 _SHARE_OF_KEEPING = 20

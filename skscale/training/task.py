@@ -211,7 +211,7 @@ class Task:
 
 @dataclass
 class TrainedNetwork:
-    """A trained network as NumPy arrays and plain values.
+    """Trained network as NumPy arrays and plain values.
 
     Parameters
     ----------
