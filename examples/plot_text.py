@@ -34,7 +34,7 @@ from skscale import ScaledMLPClassifier, complexity
 # Data
 # ----
 LIBRARIES = ("joblib", "numpy", "scipy", "sklearn", "torch")
-# Modules whose names or contents reveal the library.
+# Test and tool modules would reveal the library.
 MODULES_LEFT_OUT = ("tests", "test", "testing", "conftest", "_pyinstaller", "_dynamo")
 
 
