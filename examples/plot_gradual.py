@@ -1,11 +1,11 @@
 """
-Growing a network until more no longer pays
-===========================================
+Network growth that stops when it no longer pays
+================================================
 
-How large a network should be can be found from below: train a small one, grow it without
-changing what it computes (Chen, Goodfellow and Shlens 2016, "Net2Net"), train on, and stop
-when a step no longer gains. First one network by hand, with `warm_start`; then
-`GradualScaleSearchCV`, which climbs so with cross-validation and stops by its rule.
+Network size can be chosen from below: train a small network, grow it without changing its
+function (Chen, Goodfellow and Shlens 2016, "Net2Net"), continue training, and stop when a step
+gains nothing. `warm_start` grows one network by hand. `GradualScaleSearchCV` grows networks
+with cross-validation and stops by a rule.
 """
 
 # %%
@@ -19,18 +19,18 @@ try:
     import matplotlib.pyplot as plt
 
     from skscale import ScaleCurveDisplay
-except ImportError:  # all but the picture works without
+except ImportError:  # only the figure needs matplotlib
     plt = None
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.3, random_state=0)
 
 # %%
-# One network, by hand
-# --------------------
-# A larger `depth` or `width` with `warm_start=True` grows the fitted network. With a learning
-# rate of next to nothing one sees that growing itself changes nothing; with the usual one it
-# learns on.
+# Growth with warm_start
+# ----------------------
+# A larger `depth` or `width` with `warm_start=True` grows the fitted network. A learning rate
+# near zero shows that growth does not change predictions; with the usual one, training
+# continues.
 
 network = ScaledMLPClassifier(depth=1, width=8, max_epochs=20, random_state=0, warm_start=True)
 network.fit(X_train, y_train)
@@ -48,10 +48,10 @@ network.set_params(max_epochs=20, learning_rate=0.08, calibrate=True).fit(X_trai
 print(f"{network.complexity_.widths}: accuracy {network.score(X_test, y_test):.3f}, trained on")
 
 # %%
-# A search that climbs
+# GradualScaleSearchCV
 # --------------------
-# The ladder doubles the width. The networks of a rung (one a fold) train together and begin as
-# those of the rung before.
+# The width doubles at each scale. The networks of a scale (one per fold) train together and
+# start from those of the previous scale.
 
 search = GradualScaleSearchCV(ScaledMLPClassifier(max_epochs=20, random_state=0), cv=3)
 search.fit(X_train, y_train)
@@ -68,14 +68,13 @@ print(f"{len(results['params'])} of {len(search.scales_)} rungs; chosen: {search
 print(f"on the test rows {np.mean(search.predict(X_test) == y_test):.3f}")
 
 # %%
-# The rungs as a curve: score against parameters, the law fitted to it, and the choice.
+# Score against parameters, with the fitted scaling law and the selected scale.
 
 if plt is not None and len(results["params"]) >= 3:
     ScaleCurveDisplay.from_cv_results(search)
     plt.show()
 
 # %%
-# Where it falls short: a network that was grown is not better than one of its size that was
-# trained from the beginning, and where there are few rows it can be worse, since it has been
-# trained for longer. What is gained is time: the climb ends where larger networks no longer
-# pay.
+# Limitation: a grown network is not better than a network of the same size trained from
+# scratch. With few rows it can be worse, because it trained for longer. The gain is time: the
+# search ends where larger networks no longer pay.

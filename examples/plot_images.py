@@ -1,10 +1,10 @@
 """
-Choose the size of a convolutional network by one number
-========================================================
+Size of a convolutional network with one parameter, phi
+=======================================================
 
-A small network is scaled in depth, channels and pixels together by `phi`, down and up; one
-search trains all of them, the rule takes the smallest that is within one standard error of the
-best, and what was chosen is then pruned.
+`phi` scales depth, channels and resolution of a small network together. One search trains all
+sizes, the rule selects the smallest within one standard error of the best, and the selected
+network is then pruned.
 """
 
 # %%
@@ -20,8 +20,8 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from skscale import ScaledCNNClassifier, SmallestWithin, cost_scoring
 
 # %%
-# The images are scikit-learn's 1,797 digits of 8x8 pixels: (n, height, width), bytes, which
-# the network scales itself.
+# scikit-learn's 1,797 digits of 8x8 pixels, as bytes of shape (n, height, width); the network
+# scales them.
 digits = load_digits()
 images = digits.images.astype("uint8")
 X_train, X_test, y_train, y_test = train_test_split(
@@ -30,9 +30,9 @@ X_train, X_test, y_train, y_test = train_test_split(
 base = ScaledCNNClassifier(width=16, max_epochs=10, random_state=0)
 
 # %%
-# Smaller and larger
-# ------------------
-# Depth by 1.2, channels by 1.1 and pixels by 1.15 for each unit of `phi`.
+# Sweep over phi
+# --------------
+# A unit of `phi` multiplies depth by 1.2, channels by 1.1 and side length by 1.15.
 grid = {"phi": [-2, -1, 0, 1]}
 with joblib.parallel_config(backend="skscale"):
     search = GridSearchCV(
@@ -55,7 +55,8 @@ print(
 )
 
 # %%
-# What an image costs grows fast with `phi`, and accuracy slowly, if the folds can tell at all.
+# The cost per image grows fast with `phi`; accuracy grows slowly, within the noise of the
+# folds.
 score = results["mean_test_score"]
 folds = np.stack([results[f"split{k}_test_score"] for k in range(3)])
 places = np.arange(len(score))
@@ -73,9 +74,9 @@ ax.legend(frameon=False, loc="lower right")
 plt.show()
 
 # %%
-# Pruned
-# ------
-# The same network, without three quarters of the channels inside its blocks.
+# Channel pruning
+# ---------------
+# The same network without three quarters of the channels inside its blocks.
 pruned = clone(network).set_params(pruning=0.75).fit(X_train, y_train)
 for name, fitted in (("chosen", network), ("pruned", pruned)):
     print(
@@ -84,6 +85,5 @@ for name, fitted in (("chosen", network), ("pruned", pruned)):
     )
 
 # %%
-# Honest limitation: for so small a set of images the small networks are as good as the large
-# ones. On large images more pixels are what pays first
-# (`benchmarks/bench_compound_scaling.py`).
+# Limitation: on a data set this small, small networks are as good as large ones. On large
+# images, a higher resolution helps first (`benchmarks/bench_compound_scaling.py`).

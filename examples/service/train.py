@@ -1,9 +1,9 @@
-"""Train a network on a table of numbers and words, freeze it, and write the file to be served.
+"""Training of a network on a mixed table, and its frozen file for the service.
 
     python examples/service/train.py model.skscale
 
-This is the part that needs torch and scikit-learn. The table is made up: who rents a bicycle
-for a day, by temperature and town (both with gaps), wind and weekday.
+Only this part needs torch and scikit-learn. The labels of the synthetic table are daily bicycle
+rentals; the features include temperature and town (both with missing values), wind and weekday.
 """
 
 import argparse
@@ -22,7 +22,7 @@ NUMBERS, WORDS = ["temperature", "wind", "riders yesterday"], ["weekday", "town"
 
 
 def make_table(n_rows=2000, seed=0):
-    """Return a frame and a label for each of its rows."""
+    """Return a frame and the labels of its rows."""
     rng = np.random.default_rng(seed)
     temperature, wind = rng.normal(14, 8, n_rows), rng.gamma(2, 3, n_rows)
     frame = pd.DataFrame(
@@ -50,7 +50,7 @@ def fit(frame, labels):
 
 
 def main():
-    """Train, freeze, write."""
+    """Train, freeze and write the file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("path", help="where to write the model file")
     path = parser.parse_args().path
