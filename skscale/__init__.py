@@ -17,6 +17,7 @@ _EXPORTS = {
     "Distillation": "skscale.compression.groups",
     "GradualScaleSearchCV": "skscale.selection.gradual",
     "InconsistentVersionWarning": "skscale.estimators.pickling",
+    "LRSchedule": "skscale.training.schedules",
     "ParetoDisplay": "skscale.plotting.displays",
     "ParetoKnee": "skscale.selection.rules",
     "Pruning": "skscale.compression.groups",

@@ -16,6 +16,7 @@ from skscale.training.masks import MaskSource, hashed_bits
 from skscale.training.optimizer import StackedAdamW
 from skscale.training.program import record
 from skscale.training.random import FeedRandom, initial_stream
+from skscale.training.schedules import schedule_of
 from skscale.training.task import Recipe
 
 
@@ -32,7 +33,8 @@ def make_recipe(**changes):
         "n_iter_no_change": 10,
         "tol": 1e-4,
     }
-    return Recipe(**(recipe | changes))
+    recipe |= changes
+    return Recipe(**recipe | {"lr_schedule": schedule_of(recipe["lr_schedule"])})
 
 
 def _step_both(recipes, n_steps=6):

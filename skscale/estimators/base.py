@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._sklearn_private import Interval, StrOptions
 from .._version import __version__
 from ..compression.groups import Distillation, Pruning
+from ..training.schedules import SCHEDULES, LRSchedule
 from .fitting import Trains
 from .pickling import CallbacksLeftOut, InconsistentVersionWarning, TeacherLeftOut
 
@@ -72,7 +73,7 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
         "distillation": [Interval(Real, 0, 1, closed="both"), Distillation],
         "memory": [str, os.PathLike, joblib.Memory, None],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "lr_schedule": [StrOptions({"constant", "cosine", "coslog4"})],
+        "lr_schedule": [StrOptions(set(SCHEDULES)), LRSchedule],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "max_seconds": [Interval(Real, 0, None, closed="neither"), None],

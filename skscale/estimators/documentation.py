@@ -122,7 +122,7 @@ PARAMETERS = {
         value serves all widths; a bias 0.1 of `learning_rate`.
 """,
     "lr_schedule": """
-    lr_schedule : {"coslog4", "cosine", "constant"}, default="coslog4"
+    lr_schedule : {"coslog4", "cosine", "constant"} or LRSchedule, default="coslog4"
         "coslog4" rises from zero and falls to it four times over `max_epochs`, each time over
         twice as many steps as before, so that the best of an early and a late end can be
         kept (Holzmueller et al. 2024, section 3.4). "cosine" falls once (Loshchilov and

@@ -17,6 +17,7 @@ from ..networks.weights import Weights
 from ..scaling import compound_dropout
 from ..storage.store import Store
 from ..training.random import draw_seed, split_random_state
+from ..training.schedules import schedule_of
 from ..training.task import DivergedError, Recipe, Task, TrainedNetwork
 from .auto import count_active_inputs, resolve_batch_size, resolve_dropout
 from .partial_fit import describe_pass
@@ -306,7 +307,7 @@ class Trains:
     def _describe_recipe(self, n_rows, dropout):
         return Recipe(
             learning_rate=float(self.learning_rate),
-            lr_schedule=self.lr_schedule,
+            lr_schedule=schedule_of(self.lr_schedule),
             weight_decay=float(self.weight_decay),
             l1=float(self.l1),
             dropout=dropout,

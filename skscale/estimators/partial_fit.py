@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..training.random import draw_seed
+from ..training.schedules import SCHEDULES
 from .targets import SMALLEST_WEIGHT
 from .warm_start import Continuation, former_weights
 
@@ -76,7 +77,7 @@ def describe_pass(estimator, X, y, sample_weight, former, head):
         max_epochs=1,
         max_seconds=None,
         learning_rate=STREAM_RATE * task.recipe.learning_rate,
-        lr_schedule="constant",
+        lr_schedule=SCHEDULES["constant"],
     )
     if former is not None:
         task.initial = former_weights(estimator, former, task.architecture)

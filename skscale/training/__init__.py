@@ -17,6 +17,7 @@ shape into stacks and trains each stack by batched products.
 - `augmentation`: random changes of images.
 - `gradient`: loss and gradient of a step, explicit or by autograd.
 - `losses`: losses and their gradients.
+- `schedules`: learning-rate schedules.
 - `optimizer`: AdamW over a stack, with a proximal L1 step.
 - `masks`: dropout masks of a stack.
 - `random`: random numbers of one fit.

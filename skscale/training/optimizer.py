@@ -55,9 +55,10 @@ class StackedAdamW:
         # of every layer; the whole stack is one flat operand.
         def schedule(member):
             recipe = self.recipes[member]
-            if recipe.lr_schedule == "constant":
-                return recipe.learning_rate, None
-            return recipe.learning_rate, recipe.max_epochs * self.steps_per_epoch[member]
+            if recipe.lr_schedule.is_constant:
+                return recipe.learning_rate, None, None
+            n_steps = recipe.max_epochs * self.steps_per_epoch[member]
+            return recipe.learning_rate, recipe.lr_schedule, n_steps
 
         runs_of_schedule = {}
         for key, run in groupby(range(self.parameters.n_members), key=schedule):
@@ -67,7 +68,7 @@ class StackedAdamW:
         # None for a rate that changes over time.
         self.constant_rates = [
             self.recipes[head].learning_rate
-            if self.recipes[head].lr_schedule == "constant"
+            if self.recipes[head].lr_schedule.is_constant
             else None
             for head in self.group_heads
         ]

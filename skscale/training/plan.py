@@ -111,7 +111,8 @@ def _cut(group, most):
 
 def _optimizer_key(task):
     recipe = task.recipe
-    return (recipe.learning_rate, recipe.lr_schedule, recipe.max_epochs, len(task.train_rows))
+    schedule = repr(recipe.lr_schedule)  # to sort by
+    return (recipe.learning_rate, schedule, recipe.max_epochs, len(task.train_rows))
 
 
 def _work(stack):

@@ -378,7 +378,7 @@ class _EngineLoop:
     def train_step(self, batch, **fit_params):
         loop, recipe = self.loop, self.loop.task.recipe
         groups = self.optimizer_.param_groups
-        if recipe.lr_schedule != "constant":
+        if not recipe.lr_schedule.is_constant:
             rate = float(recipe.learning_rate_at(loop.n_steps, loop.steps_per_epoch))
             for group in groups:
                 group["lr"] = rate
@@ -468,9 +468,9 @@ def _check_callbacks(task, callbacks):
                 "skorch.callbacks.EpochScoring('accuracy'), or pairs of a name and one. "
                 "scikit-learn's callbacks are set by set_callbacks()."
             )
-        if _is_a(item, LRScheduler) and task.recipe.lr_schedule != "constant":
+        if _is_a(item, LRScheduler) and not task.recipe.lr_schedule.is_constant:
             raise ValueError(
-                f"lr_schedule={task.recipe.lr_schedule!r} and the LRScheduler in callbacks "
+                f"lr_schedule ({task.recipe.lr_schedule!r}) and the LRScheduler in callbacks "
                 'would both set the learning rate. Set lr_schedule="constant".'
             )
         if (

@@ -8,6 +8,7 @@ import numpy as np
 from ..networks.architecture import DenseArchitecture
 from ..networks.weights import Weights
 from ..storage.store import Store
+from .schedules import LRSchedule
 
 
 @dataclass(frozen=True)
@@ -18,12 +19,8 @@ class Recipe:
     ----------
     learning_rate : float
         Step size of AdamW.
-    lr_schedule : {"constant", "cosine", "coslog4"}
-        "cosine" falls from `learning_rate` to zero over `max_epochs` (Loshchilov and
-        Hutter 2017, "SGDR", eq. 5, without restarts). "coslog4" rises and falls four times,
-        each time over twice as many steps as before: at progress `t` it is `learning_rate`
-        times `(1 - cos(2 pi log2(1 + 15 t))) / 2` (Holzmueller et al. 2024, "Better by
-        default", section 3.4).
+    lr_schedule : LRSchedule
+        Factor of the learning rate over `max_epochs`.
     weight_decay : float
         Decoupled L2 of the weights, not of the biases (Loshchilov and Hutter 2019,
         algorithm 2).
@@ -46,7 +43,7 @@ class Recipe:
     """
 
     learning_rate: float
-    lr_schedule: str
+    lr_schedule: LRSchedule
     weight_decay: float
     l1: float
     dropout: float
@@ -58,14 +55,8 @@ class Recipe:
 
     def learning_rate_at(self, step, steps_per_epoch):
         """Return the learning rate of a step, or of an array of steps, counted from 0."""
-        if self.lr_schedule == "constant":
-            return self.learning_rate * np.ones_like(step, dtype=np.float64)
         progress = np.asarray(step) / (self.max_epochs * steps_per_epoch)
-        if self.lr_schedule == "coslog4":
-            return (
-                self.learning_rate * 0.5 * (1 - np.cos(2 * np.pi * np.log2(1 + 15 * progress)))
-            )
-        return self.learning_rate * 0.5 * (1 + np.cos(np.pi * progress))
+        return self.learning_rate * self.lr_schedule.factor(progress)
 
 
 @dataclass(frozen=True)
