@@ -1,9 +1,9 @@
-"""Pruning of convolutional networks: how important the channels inside blocks are.
+"""Pruning of convolutional networks: importance and removal of channels inside blocks.
 
-The channels inside a block (`networks.convolutional.ConvolutionalBlock`) are what a hidden
-unit is to a dense network: one slice of the convolution makes one, one slice of the
-projection uses it, nothing else sees it. Without it the network is smaller, and where its
-outgoing weights were zero it computes the same.
+A channel inside a block (`networks.convolutional.ConvolutionalBlock`) corresponds to a hidden
+unit of a dense network: one slice of the convolution computes it and one slice of the
+projection reads it. Its removal makes the network smaller. If its outgoing weights are zero,
+the outputs do not change.
 """
 
 from dataclasses import replace
@@ -15,7 +15,7 @@ from ..networks.modules import build, load_weights_, weights_of
 from ..networks.weights import Weights
 from .importance import judging_rows, square_sums, weighted_loss
 
-# Images that activations and gradients are taken on: their means need no more.
+# Upper limit of images for activations and gradients: their means need no more.
 _MOST_ROWS = 2048
 _BLOCK_ROWS = 256
 
@@ -23,13 +23,13 @@ _BLOCK_ROWS = 256
 def channel_importances(kind, architecture, networks, task):
     """Return the importance of every channel inside a block.
 
-    As `importance.unit_importances`; of a channel's map "taylor" sums `h dL/dh` and
-    "activation" averages `|h|` over its places.
+    The criteria are those of `importance.unit_importances`. Over the positions of a channel's
+    feature map, "taylor" sums `h dL/dh` and "activation" averages `|h|`.
 
     Returns
     -------
     list of float64 ndarray of shape (n_members, hidden)
-        One a block.
+        One array per block.
     """
     if kind == "magnitude":
         places = [_places(architecture, block) for block in range(architecture.depth)]
@@ -64,7 +64,7 @@ def weight_importances(kind, architecture, networks, task):
     Raises
     ------
     ValueError
-        If `kind` is "activation", which is of products with rows.
+        If `kind` is "activation", which is defined for dense layers only.
     """
     if kind == "activation":
         raise ValueError(
@@ -87,15 +87,15 @@ def weight_importances(kind, architecture, networks, task):
 
 
 def remove_channels(architecture, networks, kept):
-    """Return the network without some of the channels inside its blocks.
+    """Remove channels inside the blocks of the networks.
 
     Parameters
     ----------
     architecture : ConvolutionalArchitecture
     networks : list of Weights
-        One a member.
+        One per member.
     kept : list of ndarray of int of shape (n_members, n_kept)
-        The channels of each block that stay.
+        Indices of the channels to keep in each block.
 
     Returns
     -------
@@ -116,7 +116,7 @@ def remove_channels(architecture, networks, kept):
 
 
 def _places(architecture, block):
-    """Return where the convolution and the projection of a block stand, and the bias inside."""
+    """Return the indices of a block's convolution, projection and inner bias."""
     names, bias_names = architecture.parameter_names
     block = f"blocks.{block}"
     convolve, project = (names.index(f"{block}.{n}.weight") for n in ("convolve", "project"))
@@ -124,10 +124,10 @@ def _places(architecture, block):
 
 
 def _passes(architecture, weights, task):
-    """Yield what a network makes of some training images, a few at a time.
+    """Yield forward passes of a network over training images, in batches.
 
-    The module, the sum of their weighted losses, their number, their weights and the maps
-    inside each block.
+    Each item holds the module, the sum of weighted losses, the number of images, their sample
+    weights and the feature maps inside each block.
     """
     buffers = task.buffers or weights_of(build(architecture)).buffers
     weights = replace(weights, buffers=buffers)

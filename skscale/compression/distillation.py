@@ -1,7 +1,7 @@
-"""What a teacher says of the rows that a student learns from.
+"""Teacher predictions for distillation, cached by training rows.
 
-A teacher is fitted once for each set of training rows in a process, however many students ask
-(`labels_of`): candidates of a search, one after the other or in threads at the same time.
+In a process a teacher is fitted once for each set of training rows (`labels_of`), for any
+number of students, such as the candidates of a search, in sequence or in parallel threads.
 """
 
 import os
@@ -29,11 +29,11 @@ from ..fusion.rendezvous import blocked, current_job, unblock
 from ..storage.store import Store
 from ..training.fingerprint import fingerprint
 
-# Of a teacher that is sure: more would make all logits of the others infinite.
+# Lower limit of teacher probabilities: that of zero would have an infinite logit.
 _SMALLEST_PROBABILITY = 1e-6
-# Labels that a process remembers.
+# Size limit of the teacher predictions cached in a process.
 _MOST_BYTES = 256 << 20
-# Rows among which one is drawn to mix with.
+# Nearest neighbors of a row, one of which is drawn for mixing.
 _N_NEIGHBORS = 5
 
 
@@ -46,12 +46,14 @@ class _Entry:
 
 
 class LabelCache:
-    """Remember what was made for a key; who asks while it is made waits for it.
+    """Thread-safe cache of arrays by key, each of which is computed once.
+
+    A thread that asks for a key during its computation waits for the result.
 
     Parameters
     ----------
     most_bytes : int
-        What was asked for longest ago is forgotten beyond that.
+        Beyond this size the least recently used entries are removed.
     """
 
     def __init__(self, most_bytes=_MOST_BYTES):
@@ -60,7 +62,7 @@ class LabelCache:
         self._lock = threading.Lock()
 
     def get(self, key, make):
-        """Return the arrays of a key, made by `make()` if nobody asked before."""
+        """Return the arrays of a key, computed by `make()` if they are not cached."""
         with self._lock:
             entry = self._entries.get(key)
             is_first = entry is None
@@ -85,7 +87,7 @@ class LabelCache:
             raise
         finally:
             with self._lock:
-                # Before they wake: else the others would be trained without them.
+                # Before they wake: otherwise the rendezvous would train without these jobs.
                 for job in entry.waiting:
                     unblock(job)
                 entry.is_done.set()
@@ -104,12 +106,12 @@ class LabelCache:
                     del self._entries[key]
 
     def clear(self):
-        """Forget everything."""
+        """Remove all entries."""
         with self._lock:
             self._entries.clear()
 
     def forget_unfinished(self):
-        """Forget what is being made."""
+        """Remove the entries whose computation has not finished."""
         with self._lock:
             unfinished = [k for k, entry in self._entries.items() if not entry.is_done.is_set()]
             for key in unfinished:
@@ -119,39 +121,40 @@ class LabelCache:
 labels_made = LabelCache()
 hold_while_forking(labels_made._lock)
 if hasattr(os, "register_at_fork"):
-    # In a child nobody makes them.
+    # The threads that compute these entries do not exist in the child process.
     os.register_at_fork(after_in_child=labels_made.forget_unfinished)
-# Of each fused run, what frozen teachers hash to.
+# Hashes of frozen teachers in each fused run.
 _digests = weakref.WeakKeyDictionary()
 _digests_lock = hold_while_forking(threading.Lock())
 
 
 def labels_of(teacher, X, y, weights, *, classes, is_multilabel, cv, memory, X_new=None):
-    """Return what a teacher says of training rows, and of rows made from them.
+    """Return teacher predictions for training rows and for synthetic rows.
 
     Parameters
     ----------
     teacher : estimator
-        Cloned and fitted on the rows, or a FrozenEstimator, which is asked as it is.
+        Cloned and fitted on the rows. A FrozenEstimator is used as it is.
     X, y, weights : as passed to `fit`
-        The student's training rows only. The weights may be None.
+        The student's training rows only. `weights` are sample weights or None.
     classes : ndarray or None
         The student's classes; None for a regressor.
     is_multilabel : bool
         Whether y is an indicator matrix.
     cv : int, cross-validation generator, iterable or None
-        Labels of a row come from a teacher that did not see it; None asks the one that is
-        fitted on all of them.
+        Splitter for out-of-fold predictions. None uses the teacher fitted on all rows.
     memory : str, path-like, joblib.Memory or None
-        Where teachers' labels are kept beyond the process.
+        Storage of teacher predictions beyond the process.
     X_new : like X, or None
-        Further rows, which the teacher fitted on all rows labels.
+        Synthetic rows, predicted by the teacher fitted on all rows.
 
     Returns
     -------
     labels : float64 ndarray of shape (n_rows, n_outputs)
-        Logits of the student's classes (of the second where there are two), or numbers.
+        Logits of the student's classes (of two classes, only one column: the log odds of the
+        second), or predictions of a regressor.
     labels_new : float64 ndarray or None
+        The same for `X_new`.
     """
     arguments = (X, y, weights, classes, is_multilabel, cv, X_new)
     try:
@@ -159,7 +162,7 @@ def labels_of(teacher, X, y, weights, *, classes, is_multilabel, cv, memory, X_n
         own = _digest_once(teacher) if is_frozen else _without_memory(teacher)
         key = fingerprint(own, arguments, __version__, sklearn.__version__)
     except Exception:
-        # What cannot be told apart is asked each time.
+        # Without a hash there is no key for the cache.
         return _make_labels(teacher, *arguments)
     store = Store.at(memory)
 
@@ -176,7 +179,7 @@ def labels_of(teacher, X, y, weights, *, classes, is_multilabel, cv, memory, X_n
 
 
 def _without_memory(teacher):
-    """Return a teacher without where it keeps things, which does not change what it says."""
+    """Return a teacher with every `memory` set to None, which does not affect predictions."""
     places = [name for name in teacher.get_params() if name.rpartition("__")[2] == "memory"]
     return clone(teacher).set_params(**dict.fromkeys(places)) if places else teacher
 
@@ -184,8 +187,9 @@ def _without_memory(teacher):
 def _digest_once(teacher):
     """Return the hash of a frozen teacher, computed once in a fused run.
 
-    All candidates hold the one object, and a large forest takes longer to hash than a small
-    student to train. Outside a run it may have been fitted again meanwhile.
+    All candidates share the object, and hashing a large forest takes longer than training a
+    small student. Outside a run the hash is computed anew, since the teacher may have been
+    refitted.
     """
     job = current_job()
     if job is None:
@@ -193,7 +197,7 @@ def _digest_once(teacher):
     with _digests_lock:
         of_run = _digests.setdefault(job.call.rendezvous, {})
         if id(teacher) not in of_run:
-            # Held, so that its id stays its own.
+            # The reference to the teacher prevents reuse of its id.
             of_run[id(teacher)] = teacher, fingerprint(teacher)
         return of_run[id(teacher)][1]
 
@@ -234,7 +238,7 @@ def _label_fold(teacher, X, y, weights, classes, is_multilabel, train, test):
 def _splitter(cv, y, is_stratified):
     if not isinstance(cv, (int, np.integer)):
         return check_cv(cv, y, classifier=is_stratified)
-    # Shuffled, since rows may be sorted; always alike, so that a teacher is fitted once.
+    # Shuffled, since rows may be sorted; with a fixed seed, so that a teacher is fitted once.
     if is_stratified:
         least = np.unique(np.asarray(y), return_counts=True)[1].min()
         if least >= cv:
@@ -251,7 +255,7 @@ def _fit(teacher, X, y, weights):
         last, inner = inner.steps[-1]
         names.append(last)
     if get_config()["enable_metadata_routing"]:
-        names = []  # each step has said whether it wants them
+        names = []  # each step has requested sample weights or not
     name = "__".join([*names, "sample_weight"])
     if not has_fit_parameter(inner, "sample_weight"):
         warnings.warn(
@@ -264,7 +268,7 @@ def _fit(teacher, X, y, weights):
 
 
 def _ask(fitted, X, classes, is_multilabel):
-    """Return logits of the student's classes, or numbers where these are None."""
+    """Return logits of the student's classes, or regression predictions without classes."""
     if classes is None:
         predicted = np.asarray(fitted.predict(X), dtype=np.float64)
         predicted = predicted.reshape(len(predicted), -1)
@@ -312,7 +316,7 @@ def _ask(fitted, X, classes, is_multilabel):
 
 def _logits_of_labels(fitted, p):
     if isinstance(p, list):
-        # One array a label, with a column for each value that was seen.
+        # One array per label, with one column for each value in the training rows.
         columns = []
         for values, own in zip(fitted.classes_, p, strict=True):
             place = np.flatnonzero(np.asarray(values) == 1)
@@ -323,8 +327,9 @@ def _logits_of_labels(fitted, p):
 
 
 def _align(fitted, logarithms, classes):
-    """Return logits of the student's classes from logarithms of the teacher's."""
-    # What the teacher never saw it thinks impossible; what only it knows is left out.
+    """Return logits of the student's classes from log probabilities of the teacher's."""
+    # Classes unknown to the teacher get the lowest probability; classes unknown to the student
+    # are left out.
     known = np.asarray(fitted.classes_)
     inner = fitted.estimator if isinstance(fitted, FrozenEstimator) else fitted
     inner = inner[-1] if hasattr(inner, "steps") else inner
@@ -347,11 +352,12 @@ def _align(fitted, logarithms, classes):
 
 
 def check_teacher(teacher, is_for_classes):
-    """Refuse what cannot teach; warn of a teacher whose fit will be lost.
+    """Check that an estimator can be a teacher; warn if it is already fitted.
 
     Raises
     ------
     TypeError
+        If it is not an estimator, or not of the student's kind.
     """
     inner = teacher.estimator if isinstance(teacher, FrozenEstimator) else teacher
     if not hasattr(inner, "fit") or not hasattr(inner, "get_params"):
@@ -378,23 +384,23 @@ def check_teacher(teacher, is_for_classes):
 
 
 def mix_sources(inputs, n_new):
-    """Choose which rows the columns of new rows come from.
+    """Choose the pairs of training rows that synthetic rows are mixed from.
 
-    Each new row has every column from a training row or, as likely, from one of its nearest
-    neighbours: after MUNGE (Bucila, Caruana, Niculescu-Mizil 2006, "Model compression",
-    section 2), which also blurs numbers. Always alike for the same rows.
+    A synthetic row takes each column from a training row or, with equal probability, from one
+    of its nearest neighbors: after MUNGE (Bucila, Caruana, Niculescu-Mizil 2006, "Model
+    compression", section 2), which also adds noise to numbers. Deterministic for given rows.
 
     Parameters
     ----------
     inputs : ndarray of shape (n_rows, n_inputs)
-        What the network sees of the rows, in which they are near or far.
+        Network inputs of the rows, for the distances.
     n_new : int
 
     Returns
     -------
     rows, others : ndarrays of int of shape (n_new,)
     random : numpy.random.Generator
-        To choose the columns by.
+        For the choice of columns.
     """
     random = np.random.default_rng(0)
     n_rows = len(inputs)
@@ -409,7 +415,7 @@ def mix_sources(inputs, n_new):
 
 
 def mix_columns(X, rows, others, is_other):
-    """Return rows whose columns come from two rows each.
+    """Return synthetic rows, each with columns from two rows.
 
     Parameters
     ----------

@@ -10,15 +10,15 @@ from .._sklearn_private import Interval, StrOptions
 
 
 class _Group(BaseEstimator):
-    """Hyperparameters of one technique, which are compared by value.
+    """Hyperparameters of one technique, compared by value.
 
-    A group has parameters, but no `fit`: scikit-learn clones it, lists its parameters under
-    nested names (`pruning__amount`) and shows it in short form.
+    A group has parameters, but no `fit`. scikit-learn clones it, lists its parameters under
+    nested names (`pruning__amount`) and prints it in short form.
     """
 
     @classmethod
     def of(cls, value):
-        """Return a group; a plain value is its first parameter."""
+        """Return `value` as a group; a plain value becomes its first parameter."""
         return value if isinstance(value, cls) else cls(value)
 
     def __eq__(self, other):
@@ -50,11 +50,10 @@ class Pruning(_Group):
         Fraction of the hidden units (or of the weights: `granularity`) to remove after
         training, 0 to below 1.
     granularity : {"neurons", "weights"}, default="neurons"
-        "neurons" removes hidden units with their rows and columns, and channels inside the
-        blocks of a convolutional network: the network is smaller and faster. Layers that add
-        to one another (`residual`) lose the same units. "weights" sets single weights to zero:
-        a regularizer, and for sparse export; the network needs as much memory and time as
-        before.
+        "neurons" removes hidden units with their rows and columns (in convolutional networks,
+        channels inside the blocks): the network becomes smaller and faster. Layers with
+        residual connections (`residual`) lose the same units. "weights" sets single weights to
+        zero, as a regularizer or for sparse export; memory and time stay the same.
     importance : {"taylor", "activation", "magnitude"}, default="taylor"
         Importance criterion: "taylor" is the first-order change of the loss on training rows
         (Molchanov et al. 2017, eq. 8), "activation" the mean activation, "magnitude" the norm
@@ -63,14 +62,14 @@ class Pruning(_Group):
         "global" removes the least important units of all layers, "layer" the same fraction of
         each layer.
     n_steps : int, default=2
-        Number of removals, large at first and small at the end (Zhu and Gupta 2017, eq. 1).
-        Fine-tuning follows each.
+        Number of pruning steps, large at first and small at the end (Zhu and Gupta 2017,
+        eq. 1). Each is followed by fine-tuning.
     finetune_epochs : int or "auto", default="auto"
-        Epochs of fine-tuning after the last removal; after the others a fifth of them. "auto"
-        is 50 for dense and 10 for convolutional networks.
+        Epochs of fine-tuning after the last step; a fifth of them after each earlier step.
+        "auto" is 50 for dense and 10 for convolutional networks.
     round_to : int, default=1
-        Widths are rounded to multiples of this number, and each layer keeps at least so many
-        units. Some processors prefer multiples of 8.
+        Widths are rounded to multiples of this number, which is also the least width of a
+        layer. Some processors prefer multiples of 8.
 
     References
     ----------
@@ -118,7 +117,7 @@ class Pruning(_Group):
 
 
 def epochs_of_steps(pruning):
-    """Return the epochs of fine-tuning after each removal."""
+    """Return the epochs of fine-tuning after each pruning step."""
     last = pruning.finetune_epochs
     return [math.ceil(last / 5)] * (pruning.n_steps - 1) + [last]
 
@@ -132,20 +131,21 @@ class Distillation(_Group):
     Parameters
     ----------
     weight : float, default=0.5
-        Weight of the teacher predictions in the loss, 0 (no teacher) to 1 (no targets). A
-        regressor learns `(1 - weight) * y + weight * prediction`: for the losses "quantile"
-        and "absolute_error" the teacher must predict a quantile or a median itself.
+        Distillation weight: that of the teacher predictions in the loss, 0 (no teacher) to 1
+        (no targets). A regressor learns `(1 - weight) * y + weight * prediction`: for the
+        losses "quantile" and "absolute_error" the teacher must itself predict a quantile or a
+        median.
     temperature : float, default=1.0
-        Logits of teacher and student are divided by it where they are compared, so that less
-        likely classes count for more (Hinton et al. 2015, section 2). Use 4 to 20 if the
-        teacher has seen more than the training rows. For classifiers.
+        Divisor of the logits of teacher and student in the distillation loss: a higher one
+        gives less likely classes more influence (Hinton et al. 2015, section 2). Use 4 to 20
+        if the teacher was fitted on more than the training rows. For classifiers.
     cv : int, cross-validation generator, iterable or None, default=5
-        Splitter for out-of-fold teacher predictions: in-fold predictions of a strong teacher
-        would teach its overfitting. None fits the teacher once, on all training rows.
+        Splitter for out-of-fold teacher predictions: in-sample predictions of a strong teacher
+        would pass on its overfitting. None fits the teacher once, on all training rows.
     n_synthetic : int, default=0
         Number of synthetic rows with teacher predictions as targets. Their columns are mixed
-        from near neighbors (after MUNGE, Bucila et al. 2006). Small students need them to gain
-        much. For dense X of dense networks.
+        from near neighbors (after MUNGE, Bucila et al. 2006). Small students gain much only
+        with them. For dense X of dense networks.
 
     References
     ----------

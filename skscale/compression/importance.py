@@ -1,4 +1,4 @@
-"""How important each unit, or each weight, of trained networks is."""
+"""Importance criteria for the hidden units and the weights of trained networks."""
 
 import numpy as np
 import torch
@@ -10,40 +10,40 @@ from ..training.losses import mix_targets, row_losses, stack_parameters
 from ..training.random import importance_rows
 from .removal import unit_groups
 
-# Rows that activations and gradients are taken on: their means need no more.
+# Upper limit of rows for activations and gradients: their means need no more.
 _MOST_ROWS = 4096
-# Of inputs at a time, and so few of sparse rows that are made dense for it.
+# Inputs per batch. It also bounds the memory of sparse rows, which are made dense.
 _BLOCK_BYTES = 64 << 20
 
 
 def unit_importances(kind, architecture, networks, task):
     """Return the importance of every hidden unit.
 
-    With `h` a unit's activation and `L` the loss of a row, a mean over training rows:
+    With `h` a unit's activation and `L` the loss of a row, as means over training rows:
 
-    - "taylor": `|h dL/dh|`, to first order what the loss changes by when the unit goes
+    - "taylor": `|h dL/dh|`, the first-order change of the loss if the unit is removed
       (Molchanov et al. 2017, "Pruning convolutional neural networks for resource efficient
       inference", eq. 8);
     - "activation": `|h|` (the same, section 2.2);
-    - "magnitude": the norm of its incoming weights times that of its outgoing ones, which
-      needs no rows.
+    - "magnitude": the norm of its incoming weights times the norm of its outgoing weights,
+      which needs no rows.
 
-    Layers that share their units (`removal.unit_groups`) have one importance a unit: the
-    terms are summed before their absolute value, the squares of norms.
+    Layers that share units (`removal.unit_groups`) have one importance per unit. Their terms
+    are summed: for "taylor" before the absolute value is taken, for "magnitude" as squares.
 
     Parameters
     ----------
     kind : {"taylor", "activation", "magnitude"}
     architecture : DenseArchitecture
     networks : list of Weights
-        One a member.
+        One per member.
     task : Task
-        What they were trained on.
+        Training rows, targets, loss and seed.
 
     Returns
     -------
     list of float64 ndarray of shape (n_members, n_units)
-        One a group.
+        One array per group.
     """
     groups = unit_groups(architecture)
     if kind == "magnitude":
@@ -71,12 +71,12 @@ def weight_importances(kind, architecture, networks, task):
     Parameters
     ----------
     kind, architecture, networks, task
-        As of `unit_importances`.
+        As in `unit_importances`.
 
     Returns
     -------
     list of lists of float64 ndarray of shape (n_inputs, n_outputs)
-        Of each member, of each layer.
+        One list per member, with one array per layer.
     """
     sizes = [[np.abs(c.astype(np.float64)) for c in n.coefs] for n in networks]
     if kind == "magnitude":
@@ -94,7 +94,7 @@ def weight_importances(kind, architecture, networks, task):
         factors = [np.abs(f.numpy()) for f in factors]
     else:
         factors = [np.sqrt(f.numpy())[..., None] for f in factors]
-    # Members may share what the first layer sees.
+    # Members may share the input of the first layer.
     return [
         [s * f[min(member, len(f) - 1)] for s, f in zip(own, factors, strict=True)]
         for member, own in enumerate(sizes)
@@ -114,7 +114,7 @@ def square_sums(weights, axis):
 
 
 def judging_rows(task, n_most, n_block, dtype):
-    """Yield some training rows, a block at a time, their targets and weights as tensors."""
+    """Yield batches of training rows, targets and sample weights as tensors."""
     rows = importance_rows(task.seed, task.train_rows, n_most)
     for start in range(0, len(rows), n_block):
         chosen = rows[start : start + n_block]
@@ -127,7 +127,7 @@ def judging_rows(task, n_most, n_block, dtype):
 
 
 def weighted_loss(task, outputs, targets, row_weights):
-    """Return the sum of the rows' weighted losses over all members, who come first."""
+    """Return the sum of weighted losses over rows and members (first axis of `outputs`)."""
     n = len(outputs)
     parameter = stack_parameters(task.loss, [task.loss_parameter] * n, outputs.dtype, "cpu")
     targets = mix_targets(task.loss, targets.expand(n, *targets.shape), parameter)
@@ -135,11 +135,12 @@ def weighted_loss(task, outputs, targets, row_weights):
 
 
 def _passes(architecture, networks, task, derives):
-    """Yield, of blocks of rows, their number, weights and what the networks make of them.
+    """Yield forward passes of the networks over batches of training rows.
 
-    Activations and inputs of each layer, with the members first; where `derives`, gradients
-    of the sum of the rows' weighted losses with respect to activations, and of their mean with
-    respect to weights.
+    Each item holds the number of rows, their sample weights, and the activations and inputs of
+    each layer (members first). If `derives`, it also holds the gradients of the sum of
+    weighted losses with respect to the activations, and of their mean with respect to the
+    weights.
     """
     dtype = networks[0].dtype
     parameters = StackedParameters(
@@ -168,7 +169,7 @@ def _passes(architecture, networks, task, derives):
             loss = weighted_loss(task, outputs, targets, row_weights)
             found = torch.autograd.grad(loss, [*hidden, *parameters.weights])
             gradients = found[: len(hidden)]
-            # Of the weights themselves, not of the numbers that they are made of.
+            # Gradients of the weights, not of the parameters, which are weights over gains.
             of_weights = [
                 g / (gain * len(x))
                 for g, gain in zip(found[len(hidden) :], architecture.gains, strict=True)

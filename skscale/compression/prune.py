@@ -1,4 +1,4 @@
-"""Prune what is already fitted."""
+"""Pruning of fitted estimators."""
 
 import copy
 
@@ -9,39 +9,38 @@ from .groups import Pruning
 
 
 def prune(estimator, X, y, *, amount, sample_weight=None):
-    """Remove hidden units, or weights, of a fitted estimator, and train on what is left.
+    """Prune a fitted estimator and fine-tune the smaller network.
 
-    The details are those of the estimator's parameter `pruning`: see `Pruning`. Change them
-    with `set_params` before, which leaves a fitted estimator as it is.
+    Details come from the estimator's parameter `pruning`: see `Pruning`. To change them, call
+    `set_params` first, which leaves the fitted network unchanged.
 
     Parameters
     ----------
     estimator : estimator
         A fitted estimator of skscale, or a fitted pipeline that ends in one.
     X : array-like, frame or sparse matrix of shape (n_samples, n_features)
-        Rows to judge the importance by and to train on. A pipeline's first steps transform
-        them; they are not fitted again.
+        Rows for the importance criterion and for fine-tuning. The earlier steps of a pipeline
+        transform them and are not fitted again.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Targets. A classifier's must have the classes that it knows.
+        Targets. For a classifier: of the classes it was fitted with.
     amount : float
-        Fraction of the hidden units (or of the weights) to remove, 0 to below 1, of those
-        that it has now.
+        Fraction of the current hidden units (or weights) to remove, 0 to below 1.
     sample_weight : array-like of shape (n_samples,) or None, default=None
-        Non-negative weights of the rows.
+        Non-negative sample weights.
 
     Returns
     -------
     estimator
-        A pruned copy, whose `pruning` has this amount. The estimator passed is not changed.
+        A pruned copy, whose `pruning` has this amount. The input estimator is not changed.
 
     Raises
     ------
     NotFittedError
         If the estimator is not fitted.
     TypeError
-        If it is none of skscale, nor a pipeline that ends in one.
+        If it is not a prunable estimator of skscale, or a pipeline that ends in one.
     ValueError
-        If `amount` or the rows are not what they should be.
+        If `amount` or the rows are invalid.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""Prune trained networks and train on what is left.
+"""Pruning of trained networks, in steps of removal and fine-tuning.
 
-Each step removes the least important units, or masks the least important weights, and is
-followed by a training of its own. What is left after a step is a task like any other: the
-engine regroups its stacks by the new shapes.
+Each step removes the least important units, or masks the least important weights, and
+fine-tunes the network. Fine-tuning is an ordinary task: the engine regroups its stacks by the
+new shapes.
 """
 
 from dataclasses import replace
@@ -21,27 +21,27 @@ from .removal import (
     weight_masks,
 )
 
-# Sets the seeds of the trainings after each step apart from the first.
+# Offset that separates the seeds of fine-tuning from that of the first training.
 _STEP = 1 << 61
 
 
 def prune_networks(pruning, tasks, networks):
-    """Prune the networks of one estimator, and train on after each step.
+    """Prune the networks of one estimator, with fine-tuning after each step.
 
     Parameters
     ----------
     pruning : Pruning
         Its `finetune_epochs` is a number.
     tasks : list of Task
-        What each network was trained by.
+        Training task of each network.
     networks : list of TrainedNetwork
 
     Returns
     -------
     architecture : DenseArchitecture
-        Narrower, where units were removed.
+        Narrower if units were removed.
     networks : list of TrainedNetwork or Exception
-        Their histories and seconds are those of all trainings.
+        Their history and fit time cover all trainings.
     """
     architecture = tasks[0].architecture
     full = [architecture.widths[layers[0]] for layers in unit_groups(architecture)]
@@ -49,7 +49,7 @@ def prune_networks(pruning, tasks, networks):
         return architecture, networks  # a linear model has no hidden units
     masks = tasks[0].kept_weights
     gone = 0.0
-    if masks is not None:  # pruned before: the amount is of what is left
+    if masks is not None:  # pruned before: the amount refers to the remaining weights
         gone = 1 - sum(m.sum() for m in masks) / sum(m.size for m in masks)
     budget = tasks[0].recipe.max_seconds
     for step, fraction in enumerate(cubic_schedule(pruning.amount, pruning.n_steps)):
@@ -94,15 +94,15 @@ def _remove(pruning, full, fraction, architecture, trained, task):
 def _mask(pruning, fraction, architecture, trained, task):
     family = channels if architecture.family == "module" else importance
     importances = family.weight_importances(pruning.importance, architecture, trained, task)
-    # What is zero already stays zero: nothing is less important.
+    # Weights that are already zero stay zero: none is less important.
     return [weight_masks(own, fraction, pruning.scope) for own in importances]
 
 
 def _follow(pruning, task, architecture, weights, mask, network, step, budget):
-    """Return the task of the training after a step; the budget is that of all trainings."""
+    """Return the fine-tuning task after a step; `budget` (s) covers all trainings."""
     recipe = replace(task.recipe, max_epochs=epochs_of_steps(pruning)[step])
     if budget is not None:
-        # What is left; an epoch is the least.
+        # The rest of the budget; a positive value, so that one epoch is trained.
         recipe = replace(recipe, max_seconds=max(budget - network.fit_time, 1e-9))
     seed = task.seed if isinstance(task.seed, tuple) else (task.seed,)
     first_epoch = len(network.history)
@@ -124,7 +124,7 @@ def _follow(pruning, task, architecture, weights, mask, network, step, budget):
 
 
 def _join(network, before):
-    """Put what was before a training in front of what it recorded."""
+    """Prepend the earlier training to the records of a network."""
     n = len(before.history)
     network.best_epoch += n
     later = [record | {"epoch": record["epoch"] + n} for record in network.history]

@@ -1,8 +1,7 @@
-"""Which units or weights of a network go, and the network without them, in NumPy.
+"""Selection and removal of hidden units and weights of a network, in NumPy.
 
-Layers that add to one another (residual ones) share their units: unit `u` of one is unit `u`
-of all, and goes from all or from none. Such layers are a *group*; any other layer is a
-group of its own.
+Layers with residual connections share their units: unit `u` is the same in all of them, and is
+removed from all or none. These layers form a *group*. Any other layer is a group by itself.
 """
 
 from dataclasses import replace
@@ -11,16 +10,16 @@ import numpy as np
 
 from ..networks.weights import Weights
 
-# The outgoing weights of a unit are shared by its copies equally, up to normal noise of this
-# standard deviation (as a part of the weight) that sums to zero: equal copies would stay equal
-# for ever. Growing 16, 32, 64, 128 units, letter / california (4,000 rows, three seeds): noise
+# The copies of a unit share its outgoing weights equally, up to normal noise that sums to zero,
+# with this standard deviation relative to the weight: equal copies would stay equal in
+# training. Growing 16, 32, 64, 128 units, letter / california (4,000 rows, three seeds): noise
 # 0.5 .941 / .781, 1 .943 / .785, 2 .942 / .788; new units drawn at random with outgoing weights
 # of zero .942 / .777; trained at 128 from the beginning .943 / .786.
 _NOISE = 1.0
 
 
 def unit_groups(architecture):
-    """Return which hidden layers share their units.
+    """Return the groups of hidden layers that share their units.
 
     Parameters
     ----------
@@ -41,15 +40,15 @@ def unit_groups(architecture):
 
 
 def cubic_schedule(amount, n_steps):
-    """Return what is to be gone after each step.
+    """Return the fraction removed in total after each step.
 
-    Zhu and Gupta (2017, "To prune, or not to prune", eq. 1) from zero: many at first, when
-    there is much to spare, few at the end.
+    Zhu and Gupta (2017, "To prune, or not to prune", eq. 1) with initial sparsity zero: large
+    steps at first, when the network is redundant, small ones at the end.
 
     Parameters
     ----------
     amount : float
-        Fraction that is gone at the end.
+        Fraction removed in total after the last step.
     n_steps : int
 
     Returns
@@ -65,9 +64,9 @@ def cubic_schedule(amount, n_steps):
 
 
 def round_width(n_units, multiple, most):
-    """Return the nearest multiple that there are units for, at least one.
+    """Round a width to the nearest multiple within the available units, at least one multiple.
 
-    A layer of fewer units than the multiple keeps all of them.
+    A layer with fewer units than the multiple keeps all of them.
 
     Examples
     --------
@@ -81,20 +80,20 @@ def round_width(n_units, multiple, most):
 
 
 def allocate(importances, n_units, fraction, allocation, multiple=1):
-    """Return how many units each group keeps.
+    """Return the number of units to keep in each group.
 
     Parameters
     ----------
     importances : list of ndarray of shape (n_members, n_left)
-        Of the units that are left in each group.
+        Importances of the remaining units of each group.
     n_units : list of int
-        Units of each group before any was removed.
+        Number of units of each group before any removal.
     fraction : float
-        Of these units that are to be gone.
+        Fraction of `n_units` to remove in total.
     allocation : {"global", "layer"}
-        "layer" takes this fraction of every group. "global" takes the least important of
-        all groups, with the importances of each divided by their root mean square, since
-        layers differ in scale (Molchanov et al. 2017, "Pruning convolutional neural
+        "layer" removes this fraction of every group. "global" removes the least important of
+        all groups, after division of the importances by their root mean square in each group,
+        since layers differ in scale (Molchanov et al. 2017, "Pruning convolutional neural
         networks for resource efficient inference", eq. 9).
     multiple : int, default=1
         Widths are rounded to multiples of it.
@@ -102,18 +101,18 @@ def allocate(importances, n_units, fraction, allocation, multiple=1):
     Returns
     -------
     list of int
-        At least one of each group.
+        At least one per group.
     """
     if allocation == "layer" or len(n_units) == 1:
         wanted = [(1 - fraction) * n for n in n_units]
     else:
-        # Members have as many units each, so that they remain one stack: by their mean.
+        # Members keep equal widths, so that they remain one stack: rank by their mean.
         relative = [np.sort(_relative(i, axis=1), axis=1).mean(axis=0) for i in importances]
         n_kept = max(len(n_units), round((1 - fraction) * sum(n_units)))
         # The most important unit of a group is always kept.
         others = np.concatenate([r[:-1] for r in relative])
         group = np.repeat(np.arange(len(relative)), [len(r) - 1 for r in relative])
-        # By rank, so that equals do not all stay together.
+        # By rank, since a threshold would keep all units of equal importance.
         order = np.argsort(-others, kind="stable")[: n_kept - len(n_units)]
         wanted = 1 + np.bincount(group[order], minlength=len(relative))
     return [
@@ -128,7 +127,7 @@ def _relative(importance, axis=None):
 
 
 def most_important(importance, n_kept):
-    """Return the units to keep of each member, in their order.
+    """Return the most important units of each member, in their original order.
 
     Parameters
     ----------
@@ -139,18 +138,18 @@ def most_important(importance, n_kept):
     -------
     ndarray of int of shape (n_members, n_kept)
     """
-    # Stable: of units of equal importance the first are kept.
+    # Stable: among units of equal importance the first are kept.
     order = np.argsort(-importance, axis=1, kind="stable")[:, :n_kept]
     return np.sort(order, axis=1)
 
 
 class Shares:
-    """What part of its outgoing weights each copy of a unit keeps.
+    """Shares of a unit's outgoing weights among its copies.
 
     Parameters
     ----------
     units : ndarray of int of shape (n_new,)
-        The old unit that each new one is.
+        Old unit that each new unit is a copy of.
     n_old : int
     """
 
@@ -181,21 +180,21 @@ class Shares:
         return (new * shares).astype(weights.dtype)
 
     def apply_to_columns(self, weights, generator):
-        """Return outgoing weights whose second axis is that of the old units."""
+        """Return the outgoing weights of the new units, with units on the second axis."""
         new = self.apply(np.swapaxes(weights, 0, 1), generator)
         return np.ascontiguousarray(np.swapaxes(new, 0, 1))
 
 
 def select_units(weights, shares, generator=None):
-    """Return a network whose hidden units are some of its own, or copies of them.
+    """Return a network with a selection of its hidden units, or with copies of them.
 
     Parameters
     ----------
     weights : Weights
     shares : list of Shares
-        One a hidden layer.
+        One per hidden layer.
     generator : numpy.random.Generator or None
-        To share outgoing weights among copies; None where there are none.
+        For the shares of copies; None if no unit is copied.
 
     Returns
     -------
@@ -211,15 +210,15 @@ def select_units(weights, shares, generator=None):
 
 
 def remove_units(architecture, networks, kept):
-    """Return the network without some of its hidden units.
+    """Remove hidden units of the networks.
 
     Parameters
     ----------
     architecture : DenseArchitecture
     networks : list of Weights
-        One a member.
+        One per member.
     kept : list of ndarray of int of shape (n_members, n_kept)
-        The units of each group (see `unit_groups`) that stay.
+        Indices of the units to keep in each group (see `unit_groups`).
 
     Returns
     -------
@@ -240,14 +239,14 @@ def remove_units(architecture, networks, kept):
 
 
 def keep_apart(architecture, counts, multiple=1):
-    """Change counts so that no layer begins to add to another for their equal widths.
+    """Change counts so that equal widths create no new residual connection.
 
     Parameters
     ----------
     architecture : DenseArchitecture
         Before the removal.
     counts : list of int
-        Units that each group keeps.
+        Number of units to keep in each group.
     multiple : int, default=1
 
     Returns
@@ -263,7 +262,7 @@ def keep_apart(architecture, counts, multiple=1):
             more = counts[g] + multiple
             counts[g] = more if more <= most else counts[g] - multiple
         if counts[g] < 1:
-            # Both have one unit, and neither has another to give: see `allocate`.
+            # Both groups keep one unit and can neither lose nor regain one: see `allocate`.
             raise ValueError(
                 f"Layers {groups[g - 1][-1]} and {groups[g][0]} would both be {counts[g - 1]} "
                 "wide, and residual layers of equal widths add to one another. Lower pruning, "
@@ -273,21 +272,22 @@ def keep_apart(architecture, counts, multiple=1):
 
 
 def weight_masks(importances, fraction, allocation):
-    """Return which weights of a network stay.
+    """Return masks of the weights to keep.
 
     Parameters
     ----------
     importances : list of ndarray of shape (n_inputs, n_outputs)
-        Of the weights of each layer.
+        Importances of the weights of each layer.
     fraction : float
-        Of all weights that go.
+        Fraction of all weights to remove.
     allocation : {"global", "layer"}
-        Whether the least important of all layers go, or this fraction of each; as of units.
+        "global" removes the least important of all layers, "layer" this fraction of each, as
+        in `allocate`.
 
     Returns
     -------
     list of ndarray of bool
-        One weight of each layer stays at least.
+        Each layer keeps at least one weight.
     """
     if allocation == "global":
         every = np.concatenate([_relative(i).ravel() for i in importances])
@@ -301,8 +301,8 @@ def weight_masks(importances, fraction, allocation):
 
 
 def _are_spared(importance, fraction):
-    """Return which stay where a fraction of the least important goes."""
-    # By rank, so that equals do not all go together.
+    """Return a mask of the entries to keep if the least important fraction is removed."""
+    # By rank, since a threshold would remove all entries of equal importance.
     order = np.argsort(importance, kind="stable")
     stays = np.ones(importance.size, dtype=bool)
     stays[order[: int(np.floor(fraction * importance.size))]] = False

@@ -1,12 +1,11 @@
-"""A trained network in another shape: what `warm_start` does with another depth or width.
+"""Changes of a trained network's depth or width, for `warm_start`.
 
-Wider and deeper without changing what it computes (Chen, Goodfellow, Shlens 2016, "Net2Net:
-accelerating learning via knowledge transfer"); narrower and shallower by leaving out what
-matters least. Both are one operation, a *selection*: each new unit is one of the old ones.
-Units that are taken twice share what the one put out; units that are not taken are gone.
+Growth keeps the function of the network (Chen, Goodfellow, Shlens 2016, "Net2Net: accelerating
+learning via knowledge transfer"). Shrinking removes the least important units. Both are a
+*selection*: each new unit is a copy of an old one. The copies of a unit share its outgoing
+weights; units that are not selected are removed.
 
-Where a trained network has random numbers to draw, they are those that its seed would have
-drawn initial weights from.
+Random numbers come from the stream that the seed would draw initial weights from.
 """
 
 from dataclasses import replace
@@ -26,7 +25,7 @@ from .removal import Shares, most_important, select_units, unit_groups
 
 
 def is_reshaped(former, architecture):
-    """Whether an architecture is another in depth or widths, and in nothing else."""
+    """Return whether two architectures differ in depth or widths, and in nothing else."""
     if type(former) is not type(architecture) or former == architecture:
         return False
     if isinstance(architecture, DenseArchitecture):
@@ -44,13 +43,13 @@ def reshape(former, architecture, networks, task, kind):
     Parameters
     ----------
     former, architecture : DenseArchitecture or ConvolutionalArchitecture
-        What they are and what they shall be: see `is_reshaped`.
+        Current and new architecture: see `is_reshaped`.
     networks : list of Weights
-        One a member.
+        One per member.
     task : Task
-        What they are trained on next: rows to judge the importance of units by, and the seed.
+        Next training task, with the rows for the importance criterion and the seed.
     kind : {"taylor", "activation", "magnitude"}
-        Importance of the units that stay where a layer gets narrower.
+        Importance criterion, for layers that become narrower.
 
     Returns
     -------
@@ -60,7 +59,7 @@ def reshape(former, architecture, networks, task, kind):
     Raises
     ------
     ValueError
-        If no network of the new shape computes what the old one does.
+        If the new shape cannot take over the function of the old one.
     """
     seed = task.seed if isinstance(task.seed, tuple) else (task.seed,)
     generators = [initial_stream((*seed, member)) for member in range(len(networks))]
@@ -85,10 +84,13 @@ class _Family:
 
 
 class _Dense(_Family):
-    """Dense networks: layers that add to one another share their units."""
+    """Reshaping of dense networks, whose residual layers share their units."""
 
     def reshape(self, networks, generators):
-        """Return the networks in the new shape: layers first, then units."""
+        """Return the networks in the new shape.
+
+        Surplus layers are removed first, then units selected, then layers added.
+        """
         former = self.former
         if self.architecture.depth < former.depth:
             former, networks = self._leave_out_layers(networks)
@@ -103,7 +105,7 @@ class _Dense(_Family):
         return networks
 
     def _leave_out_layers(self, networks):
-        """Leave out the last layers that only add to what is before them."""
+        """Remove the last layers, all of which must be residual."""
         former, depth = self.former, self.architecture.depth
         if not all(map(former.is_residual, range(depth, former.depth))):
             self._refuse(
@@ -126,7 +128,7 @@ class _Dense(_Family):
                 )
 
     def _select(self, former, networks, generators):
-        """Copy the units of layers that get wider, choose those of layers that get narrower."""
+        """Copy units in layers that become wider; keep the most important in narrower ones."""
         widths = list(zip(former.widths, self.architecture.widths, strict=False))
         importances = [[None] * len(networks)] * former.depth
         if any(n_new < n_old for n_old, n_new in widths):
@@ -153,7 +155,7 @@ class _Dense(_Family):
             )
 
     def _deepen(self, former, weights, generator):
-        """Put layers behind the last hidden one that change nothing yet."""
+        """Append hidden layers that do not change the outputs yet."""
         new = self.architecture
         if former.depth == 0:
             weights = self._first_layer(weights, generator)
@@ -168,8 +170,9 @@ class _Dense(_Family):
                     "widths), and would have to be the identity"
                 )
             width = new.widths[layer]
-            # Without weights every unit puts out the same, which the output layer takes off
-            # again (and layer normalisation by itself). Of relu the slope at zero is zero.
+            # With zero weights every unit outputs the same constant, which the output layer's
+            # bias subtracts (layer normalization removes it by itself). The slope of relu at
+            # zero is zero, so a positive bias lets gradients pass.
             activation = activation_of(new.activation)
             bias = BIAS_GAIN if activation.is_flat_at_zero else 0.0
             coefs.append(np.zeros((width, width), output.dtype))
@@ -203,10 +206,10 @@ class _Dense(_Family):
 
 
 class _Convolutional(_Family):
-    """Convolutional networks: the channels of each stage, and those inside each block.
+    """Reshaping of convolutional networks: channels of each stage and inside each block.
 
-    Stages that add to one another (equally wide, without a shortcut of their own) share their
-    channels. The first convolution has those of the first stage.
+    Adjacent stages of equal width, which have no shortcut convolution between them, share
+    their channels. The first convolution has the channels of the first stage.
     """
 
     def reshape(self, networks, generators):
@@ -242,7 +245,7 @@ class _Convolutional(_Family):
                 )
 
     def _common_blocks(self):
-        """Map each new block that was there before to the old one."""
+        """Map each new block that existed before to the old one."""
         found, n_old, n_new = {}, 0, 0
         for old, new in zip(self.former.stages, self.architecture.stages, strict=True):
             n_common = min(len(old.hidden), len(new.hidden))
@@ -274,7 +277,7 @@ class _Convolutional(_Family):
                 came = _select_block(came, streams[into], hidden, streams[out], generator)
                 arrays |= {name + n: array for n, array in came.items()}
             else:
-                # It adds nothing yet.
+                # A new block adds zero at first.
                 arrays[name + "project.weight"] = 0 * arrays[name + "project.weight"]
         last = streams[-1]
         for name in ("places", "norm.weight", "norm.bias"):
@@ -284,7 +287,7 @@ class _Convolutional(_Family):
         return Weights(*([arrays[name] for name in part] for part in new.parameter_names))
 
     def _select_streams(self, old):
-        """Return the channels of each stage."""
+        """Return the selected channels of each stage."""
         former, new = self.former, self.architecture
         importances = _stream_importances(former, old)
         streams = []
@@ -303,8 +306,8 @@ def _select(importances, n_old, n_new):
 
 
 def _select_block(old, into, hidden, out, generator):
-    """Return the arrays of a block for other channels into it, inside and out of it."""
-    # Of each part the channels that it makes, and those that its weights multiply.
+    """Return the arrays of a block for a selection of input, inner and output channels."""
+    # Output and input channels of each part.
     channels_of = {
         "norm": (into, None),
         "convolve": (hidden, into),
@@ -321,17 +324,17 @@ def _select_block(old, into, hidden, out, generator):
 
 
 def _stages_of_blocks(architecture):
-    """Yield the stages that each block gets its channels from, and puts them out to."""
+    """Yield the input stage and the output stage of each block."""
     for s, stage in enumerate(architecture.stages):
         for k in range(len(stage.hidden)):
             yield (s if k else max(0, s - 1)), s
 
 
 def _stream_importances(architecture, arrays):
-    """Return the importance of each stage's channels: what makes them times what uses them.
+    """Return the importance of each stage's channels, by magnitude.
 
-    The norms of the weights on either side; stages that share their channels are summed in the
-    first of them.
+    It is the norm of the incoming weights times that of the outgoing ones. Stages that share
+    channels are summed in the first of them.
     """
     made = [np.zeros(stage.width) for stage in architecture.stages]
     used = [np.zeros(stage.width) for stage in architecture.stages]

@@ -1,13 +1,14 @@
-"""The public estimators: thin, explicit signatures, scikit-learn's contract.
+"""Public estimators, with explicit signatures and scikit-learn's API.
 
-A public class joins what it predicts with the family of its networks.
+A public class combines a kind of prediction with a family of networks.
 
-- `classification`, `regression`: labels and probabilities, or numbers.
-- `mlp`: dense networks; `cnn`: convolutional ones for images; `network`: any nn.Module.
-- `modules`: the common part of the last two; `base`: of all: parameters, views, pickles.
-- `fitting`: fits, from the call to the adopted networks.
-- `description`: from the input of a fit to tasks of the engine.
-- `targets`: y, weights and the validation rows as the engine takes them.
-- `images`: moments of pixels; `calibration`: temperature scaling.
-- `documentation`: entries that the docstrings share; `pickling`: stand-ins in a pickle.
+- `classification`, `regression`: the kinds of prediction.
+- `mlp`: dense networks; `cnn`: convolutional networks for images; `network`: any nn.Module.
+- `module_networks`: base class of the last two; `base`: base class of all.
+- `fitting`: `fit`, from the call to the fitted attributes; `partial_fit`: one pass over rows.
+- `warm_start`, `students`, `validation_rows`: tasks with a fitted network, a teacher, or a
+  validation set passed to `fit`.
+- `targets`: y, sample weights and the validation split; `auto`: values of "auto".
+- `calibration`: temperature scaling; `progress`: reports during training.
+- `documentation`: shared docstring entries; `pickling`: placeholders in a pickle.
 """

@@ -1,20 +1,20 @@
-"""Values of hyperparameters that the rows decide: those of "auto"."""
+"""Data-dependent hyperparameter values, for "auto"."""
 
 import numpy as np
 from scipy.sparse import issparse
 
-# Rows of a batch under batch_size="auto": about 1.5 sqrt(n), a power of two. Small
-# tables need many steps an epoch, large ones wide products.
+# Limits of batch_size="auto", which is about 1.5 sqrt(n), a power of two. Small tables need
+# many steps per epoch, large ones wide products.
 _SMALLEST_BATCH, _LARGEST_BATCH = 8, 1024
-# Under dropout="auto" where columns outnumber rows. Of 0, 0.3, 0.4 and 0.5: 20 Newsgroups .827,
-# .842, .847, .834, a made set .251, .342, .340, .340 (accuracy).
+# Rate of dropout="auto" if columns outnumber rows. Accuracy of 0, 0.3, 0.4 and 0.5:
+# 20 Newsgroups .827, .842, .847, .834; a synthetic set .251, .342, .340, .340.
 WIDE_DROPOUT = 0.4
-# Fewer columns are never wide: of a few rows nothing can be said.
+# Fewer columns are never wide: with so few rows there is no evidence for dropout.
 _FEWEST_WIDE = 100
 
 
 def resolve_dropout(dropout, n_rows, n_columns):
-    """Return the rate of dropout of a fit.
+    """Return the dropout rate of a fit.
 
     Parameters
     ----------
@@ -22,8 +22,7 @@ def resolve_dropout(dropout, n_rows, n_columns):
     n_rows : int
         Training rows.
     n_columns : int
-        Columns of X, before any encoding: bins and categories of a column are not more to
-        learn by heart.
+        Columns of X, before any encoding: bins and categories add nothing to memorize.
 
     Returns
     -------
@@ -36,11 +35,12 @@ def resolve_dropout(dropout, n_rows, n_columns):
 
 
 def count_active_inputs(x):
-    """Return the number of inputs that a gain goes by, where many of them are zero.
+    """Return the fan-in that the gain of the first layer is computed from, for sparse inputs.
 
-    The geometric mean of those that a row has on average and of all, to a power of two, so
-    that folds agree. Of 42,254 terms with 131 a text: with all of them the weights move too
-    little (accuracy .816 after 15 epochs), with 131 too much (.836), in between .846.
+    It is the geometric mean of the average number of non-zero inputs in a row and the number
+    of inputs, rounded to a power of two so that folds agree. Example: 42,254 terms, 131 per
+    text. With the number of inputs the weights move too little (accuracy .816 after 15
+    epochs), with 131 too much (.836), with the mean .846.
     """
     n = x.count_nonzero() if issparse(x) else np.count_nonzero(x)
     n_active = max(1.0, n / x.shape[0])
@@ -48,7 +48,7 @@ def count_active_inputs(x):
 
 
 def resolve_batch_size(batch_size, n_rows):
-    """Return the rows of a step.
+    """Return the number of rows in a batch.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The common part of all estimators: parameters, fitted state, prediction, pickles."""
+"""Base class of all estimators: parameters, fitted state, prediction, pickles."""
 
 import copy
 import os
@@ -23,14 +23,14 @@ _GROUPS = {"pruning": Pruning, "distillation": Distillation}
 
 
 def view(read, text):
-    """Return a read-only attribute that is a part of the predictor.
+    """Return a read-only property that reads a part of the predictor.
 
     Parameters
     ----------
     read : callable
-        Of the predictor.
+        Function of the predictor.
     text : str
-        Its docstring.
+        Docstring of the property.
 
     Returns
     -------
@@ -45,19 +45,19 @@ def view(read, text):
 
 
 class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
-    """The common part of all estimators.
+    """Base class of all estimators.
 
-    A public class joins what it predicts (`Classifies`, `Regresses`) with a family of networks,
-    a subclass of this one, which says:
+    A public class combines a kind of prediction (`Classifies`, `Regresses`) with a family of
+    networks: a subclass of this class, which defines:
 
-    - `_inputs`: the class of its Inputs; `_reading`, `_encoding`: what these are fitted by;
-    - `_build_architecture(inputs, n_outputs, fan_in)`: the network that is asked for;
-    - `_describe_extras(inputs)`: what else its tasks say;
-    - `_make_network(architecture, networks)`: from trained networks to that of a predictor;
-    - `_rescale_output(weights, factor, shift)`: weights with other outputs;
+    - `_inputs`: the class of its Inputs; `_reading`, `_encoding`: arguments to fit them;
+    - `_build_architecture(inputs, n_outputs, fan_in)`: the network of the parameters;
+    - `_describe_extras(inputs)`: further fields of its tasks;
+    - `_make_network(architecture, networks)`: the predictor's network from trained networks;
+    - `_rescale_output(weights, factor, shift)`: weights whose outputs are rescaled;
     - `_scale_attributes(inputs)`: `depth_`, `width_` and `resolution_`;
-    - `_scale_numbers(inputs)`: (depth, width, resolution) that would be built, for tables;
-    - `_make_net_module(predictor)`: a module of torch that predicts the same;
+    - `_scale_numbers(inputs)`: (depth, width, resolution) of the parameters, for tables;
+    - `_make_net_module(predictor)`: a torch module with the same predictions;
     - `complexity_`.
     """
 
@@ -88,18 +88,17 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
-    # Whether the output layer can be rescaled when a stream's targets move.
+    # Whether the output layer can be rescaled when the target moments of a stream change.
     _can_rescale = True
-    # Whether rows are tables, whose columns synthetic rows mix.
+    # Whether X is a table, from whose columns synthetic rows are mixed.
     _mixes_columns = False
-    # Epochs after the last removal, where `Pruning.finetune_epochs` is "auto".
+    # Epochs after the last pruning step if `Pruning.finetune_epochs` is "auto".
     _finetune_epochs = None
 
     def _assign(self, parameters):
-        """Set every parameter of the constructor, as it was passed.
+        """Store every constructor parameter unchanged under its name.
 
-        Signatures are written out in each class, as scikit-learn wants; that each parameter
-        is stored under its own name need not be.
+        scikit-learn requires explicit signatures; one loop replaces the assignments.
         """
         for name, value in parameters.items():
             if name not in ("self", "__class__"):
@@ -116,10 +115,10 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
         try:
             return self.__dict__["predictor_"]
         except KeyError:
-            check_is_fitted(self)  # raises, as scikit-learn's own do
+            check_is_fitted(self)  # raises NotFittedError, as in scikit-learn
 
     def _rescale_trained(self, network, factor):
-        """Multiply the outputs of a trained network by a number."""
+        """Multiply the outputs of a trained network by a factor."""
         weights = network.weights
         network.weights = self._rescale_output(weights, weights.dtype.type(factor))
 
@@ -132,7 +131,7 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
         return Distillation.of(self.distillation)
 
     def set_params(self, **params):
-        """Set parameters, also nested ones of `pruning`, `distillation` and `teacher`.
+        """Set parameters, including nested ones of `pruning`, `distillation` and `teacher`.
 
         Parameters
         ----------
@@ -146,8 +145,8 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the estimator has no such parameter, or a name is one of a group (as
-            `pruning__amount`) and the parameter is a plain value (as `pruning=0.5`).
+            If the estimator has no parameter of that name, or a nested name (such as
+            `pruning__amount`) refers to a plain value (such as `pruning=0.5`).
         """
         for name in params:
             prefix, _, inner = name.partition("__")
@@ -162,7 +161,7 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
         return super().set_params(**params)
 
     def _validate_params(self):
-        """Check each parameter on its own, and those within groups."""
+        """Check each parameter by itself, including those of groups."""
         super()._validate_params()
         for group in (self._pruning, self._distillation):
             group._validate_params()
@@ -211,7 +210,7 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
         from ..compression.distillation import check_teacher
 
         if isinstance(self.teacher, TeacherLeftOut):
-            self.teacher.fit(None)  # raises, and says what to do
+            self.teacher.fit(None)  # raises an error with the remedy
         check_teacher(self.teacher, is_classifier(self))
         distillation = self._distillation
         if distillation.n_synthetic and not self._mixes_columns:
@@ -247,7 +246,7 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
 
     @property
     def net_(self):
-        """A skorch net with a copy of the fitted network, not of an ensemble."""
+        """skorch net with a copy of the fitted network; not for an ensemble."""
         n_members = self._fitted.network.weights.n_members
         if n_members is not None:
             raise AttributeError(
@@ -258,7 +257,7 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
         return make_fitted_net(self, self._fitted.head.kind)
 
     def __dir__(self):
-        # scikit-learn lists what `hasattr` finds, and its HTML shows the value of each:
+        # scikit-learn calls `hasattr` on every listed name, and its HTML shows the values:
         # both would build `net_` and import torch.
         return [name for name in object.__dir__(self) if name != "net_" and hasattr(self, name)]
 
@@ -266,7 +265,7 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
         return "predictor_" in vars(self)
 
     def predict(self, X):
-        """Predict labels or numbers.
+        """Predict class labels or regression targets.
 
         Parameters
         ----------
@@ -275,15 +274,14 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Labels in their dtype, or numbers: one-dimensional if y was. A regressor computes
-            float64 X in float64 and float32 X in float32, and predicts in that dtype; in
-            float64 also where the targets lie so far from zero that float32 would round them
-            visibly.
+            One-dimensional if y was. Labels have their own dtype. Regression predictions are
+            computed and returned in the dtype of X (float32 or float64), or in float64 if the
+            targets are so far from zero that float32 would round them visibly.
         """
         return self._fitted.predict(X)
 
     def __copy__(self):
-        # A copy within a process keeps what a pickle leaves out.
+        # A copy within a process includes the parts that a pickle leaves out.
         copied = type(self).__new__(type(self))
         copied.__dict__.update(self.__dict__)
         return copied
@@ -298,7 +296,7 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
         state = dict(super().__getstate__())
         state["_skscale_version"] = __version__
         if "predictor_" in state:
-            # A fitted estimator is pickled to be served.
+            # A fitted estimator is pickled for serving, which needs no training state.
             state.pop("_skl_callbacks", None)
             state["_continuation"] = replace(state["_continuation"], optimizer_states=None)
             state["memory"] = None

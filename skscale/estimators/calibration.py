@@ -1,22 +1,23 @@
-"""Probabilities: as sure as they are right, and those of an ensemble."""
+"""Temperature scaling of classifiers, and their log loss."""
 
 import numpy as np
 
 from ..inference.heads import log_sigmoid, log_softmax, sigmoid, softmax
 
-# Logits are multiplied by a number between these.
+# Limits of the inverse temperature.
 _LEAST, _MOST = 0.05, 20.0
 _N_STEPS = 30
 _TOLERANCE = 1e-4
 
 
 def find_inverse_temperature(outputs, targets, weights):
-    """Return what to multiply logits by, for the least log loss.
+    """Return the factor of the logits that minimizes the log loss.
 
-    One number for all classes (Guo et al. 2017, "On calibration of modern neural networks",
-    section 4.2), found by Newton's method: the loss is convex in it. Targets are smoothed by
-    as much as their number leaves open (Platt 1999, "Probabilistic outputs for support vector
-    machines", section 2.2), so that a few rows that are all right do not make it infinite.
+    It is one number for all classes (Guo et al. 2017, "On calibration of modern neural
+    networks", section 4.2), found by Newton's method, since the loss is convex in it. Targets
+    are smoothed, the more the fewer rows there are (Platt 1999, "Probabilistic outputs for
+    support vector machines", section 2.2): otherwise a few rows, all predicted correctly,
+    would make the factor infinite.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ def find_inverse_temperature(outputs, targets, weights):
         else:
             low = beta
         step = beta - slope / curvature if curvature > 0 else -1.0
-        # A step out of the interval that holds the least loss is replaced by its middle.
+        # A step out of the interval that brackets the minimum is replaced by bisection.
         following = step if low < step < high else np.sqrt(low * high)
         if abs(following - beta) < _TOLERANCE * beta:
             break
@@ -71,12 +72,12 @@ def find_inverse_temperature(outputs, targets, weights):
 
 
 def mean_loss(outputs, targets, weights):
-    """Return the mean log loss of logits, of each label where there are several.
+    """Return the mean log loss of logits; for a multilabel y also the mean over labels.
 
     Parameters
     ----------
     outputs, targets, weights
-        As of `find_inverse_temperature`.
+        As in `find_inverse_temperature`.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Classifiers, whatever their network: labels and probabilities."""
+"""Classification part of the estimators, for all families of networks."""
 
 from numbers import Real
 
@@ -14,7 +14,7 @@ from .targets import fit_classes, read_labels, weigh_classes
 
 
 class Classifies(ClassifierMixin):
-    """The part of an estimator that classifies. Stands before a family of networks."""
+    """Mixin for classifiers; precedes the family of networks among the base classes."""
 
     _classifier_constraints = {
         "class_weight": [dict, StrOptions({"balanced"}), None],
@@ -30,19 +30,19 @@ class Classifies(ClassifierMixin):
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
             Features: an array, a list, a table of pandas, polars or pyarrow, or a SciPy
-            sparse matrix or array (converted to CSR), which is never made dense.
+            sparse matrix or array, which is converted to CSR and stays sparse.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Class labels of any type, or a binary indicator matrix.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Non-negative weights of the rows. Rows of weight zero, or below 1e-30 of the
-            largest, are left out.
+            Non-negative sample weights. Rows with weight zero, or below 1e-30 of the largest,
+            are ignored.
         X_val : array-like or sparse matrix of shape (n_val, n_features) or None
-            Rows to stop early by, in place of a share of X. In a Pipeline it is transformed
-            as X is with `Pipeline(..., transform_input=["X_val"])`.
+            Validation set for early stopping, instead of a split of X. In a Pipeline,
+            `Pipeline(..., transform_input=["X_val"])` transforms it like X.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs) or None
-            Their targets.
+            Targets of the validation set.
         sample_weight_val : array-like of shape (n_val,) or None
-            Their weights.
+            Sample weights of the validation set.
 
         Returns
         -------
@@ -51,32 +51,32 @@ class Classifies(ClassifierMixin):
         Raises
         ------
         ValueError
-            If input or parameters are not what they should be, or training diverged. The
-            estimator is then as it was before.
+            If the input or parameters are invalid, or training diverged. The estimator is then
+            unchanged.
         """
         return self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Make one pass over some rows: for data that comes in pieces.
+        """Train for one epoch on the next rows of a data stream.
 
-        The network of the calls before, or of `fit`, is trained on, its optimiser too
-        unless it was pickled in between. Rows are taken in random order, in batches. The
-        learning rate is constant, a fifth of `learning_rate`; no rows are set aside for
-        early stopping, and `max_seconds` has no meaning.
+        Training continues from earlier calls, or from `fit`. The optimizer state also
+        continues after `partial_fit`, unless the estimator was pickled in between. Rows are
+        shuffled and taken in batches. The learning rate is constant, a fifth of
+        `learning_rate`. There is no early stopping, and `max_seconds` has no effect.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Features. How they are encoded (`encoding_`) the first call decides.
+            Features. The first call determines their encoding (`encoding_`).
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Class labels, or a binary indicator matrix.
         classes : array-like of shape (n_classes,) or None, default=None
-            All labels that will come, or the indices of an indicator matrix's columns
-            (`range(n_labels)`); needed in the first call.
+            All labels of the stream, or the column indices of an indicator matrix
+            (`range(n_labels)`); required in the first call.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Non-negative weights, to be compared with those of the other calls of
-            `partial_fit`; a row of `fit` counts as one of mean weight in the first.
+            Non-negative sample weights, on one scale in all calls of `partial_fit`. A row of
+            an earlier `fit` counts like a row of mean weight in the first call.
 
         Returns
         -------
@@ -85,8 +85,8 @@ class Classifies(ClassifierMixin):
         Raises
         ------
         ValueError
-            If input or parameters are not what they should be, or training diverged. The
-            estimator is then as it was before.
+            If the input or parameters are invalid, or training diverged. The estimator is then
+            unchanged.
         """
         if self.class_weight == "balanced":
             raise ValueError(
@@ -98,7 +98,7 @@ class Classifies(ClassifierMixin):
     classes_ = view(lambda p: p.head.classes, "Labels, in the order of the outputs.")
 
     def _classes_of_stream(self, classes, y):
-        """Return the head that `classes` say, or None where they are known already."""
+        """Return the head for `classes`, or None if the classes are already known."""
         fitted = vars(self).get("predictor_")
         if fitted is None and classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
@@ -133,7 +133,7 @@ class Classifies(ClassifierMixin):
         return read_labels(y, self, rows.head, "y_val")[0]
 
     def _teach(self, task, head, labels, labels_new):
-        # The truth as probabilities, then the teacher's logits.
+        # Columns: true targets as probabilities, then the teacher's logits.
         hard = task.targets
         if task.loss == "cross_entropy":
             hard = np.eye(task.architecture.n_outputs, dtype=labels.dtype)[hard]
@@ -154,7 +154,7 @@ class Classifies(ClassifierMixin):
         }
 
     def _calibrate(self, architecture, network, X, targets, weights):
-        """Rescale the outputs of a trained network; return its mean loss then."""
+        """Calibrate a trained network by temperature scaling; return its mean loss."""
         outputs = self._make_network(architecture, [network]).outputs(X)
         factor = find_inverse_temperature(outputs, targets, weights)
         self._rescale_trained(network, factor)
@@ -170,7 +170,7 @@ class Classifies(ClassifierMixin):
         Returns
         -------
         ndarray of shape (n_samples,) for two classes, else (n_samples, n_classes)
-            For two classes the logit of `classes_[1]`.
+            For two classes: the logit of `classes_[1]`.
         """
         return self._fitted.decision_function(X)
 
@@ -184,12 +184,12 @@ class Classifies(ClassifierMixin):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Of each class; for a multilabel y of each label, on its own.
+            Probability of each class; for a multilabel y of each label independently.
         """
         return self._fitted.predict_proba(X)
 
     def predict_log_proba(self, X):
-        """Predict logarithms of probabilities, also of those that round to zero.
+        """Predict log probabilities, finite even if the probability rounds to zero.
 
         Parameters
         ----------

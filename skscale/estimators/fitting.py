@@ -1,4 +1,4 @@
-"""Fits: from the call to the adopted networks."""
+"""Fitting of estimators, from the call to the fitted attributes."""
 
 import warnings
 from dataclasses import dataclass, field, replace
@@ -27,32 +27,32 @@ from .targets import check_weights, rescale_weights, split_rows
 from .validation_rows import encode_validation, read_validation
 from .warm_start import Continuation, choose_architecture, go_on
 
-# Sets the seeds of an ensemble's members apart from those of a stream's passes.
+# Offset that separates the seeds of an ensemble's members from those of a stream's passes.
 _MEMBER = 1 << 62
-# Rows that the outputs of a trained network are checked on before it is adopted.
+# Number of rows for the finite-output check of a trained network.
 _N_CHECKED = 64
 
 
 @dataclass
 class Rows:
-    """Rows of a fit, checked.
+    """Validated rows of a fit.
 
     Parameters
     ----------
     inputs : Inputs
     numbers, is_complete
-        As of `Inputs.read`.
+        As returned by `Inputs.read`.
     weights : float64 ndarray of shape (n_rows,) or None
         Sample weights times class weights.
     y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
     head : Labels, Numbers or None
-        None of a regressor, which is found once the training rows are known.
+        None for a new regressor: its head is fitted once the training rows are known.
     targets : ndarray or None
-        Of the loss, where the head is known.
+        Targets of the loss, if the head is known.
     codes : ndarray of int of shape (n_rows,) or None
-        Class of each row where rows have one.
+        Class of each row; None for a regressor or multilabel y.
     of_class : ndarray of shape (n_classes,) or None
-        The weight of each class.
+        Weight of each class.
     """
 
     inputs: Inputs
@@ -68,7 +68,7 @@ class Rows:
 
 @dataclass
 class Fit:
-    """What a fit decides before it trains, and its estimator adopts afterwards.
+    """Results of a fit that are known before training and stored on the estimator after it.
 
     Parameters
     ----------
@@ -77,9 +77,9 @@ class Fit:
     n_samples_seen : int
     dropout : float
     widths : tuple of int
-        Widths that are asked for.
+        Widths of the parameters, before pruning.
     is_reshaped : bool
-        Whether the networks were brought to another depth or other widths.
+        Whether a warm start changed the depth or widths of the networks.
     continuation : Continuation
     """
 
@@ -93,14 +93,14 @@ class Fit:
 
 
 class Trains:
-    """The part of all estimators that trains, prunes and adopts networks.
+    """Mixin that trains and prunes networks, and sets the fitted attributes.
 
-    Nothing is written on an estimator before its networks are trained, but for the attributes
-    of scikit-learn's callbacks: what stops a fit leaves it as it was. A RandomState that is
-    passed as `random_state` has by then been drawn from, as in scikit-learn.
+    A fit sets no attribute before its networks are trained, except those of scikit-learn's
+    callbacks, so a failed fit leaves the estimator unchanged. A RandomState passed as
+    `random_state` advances even then, as in scikit-learn.
 
-    `former` is the Predictor that a training goes on with, or None. A subclass says what its
-    targets are: `_read_targets`, `_fit_head`, `_follow_targets`, `_teach`.
+    `former` is the Predictor that training continues from, or None. Subclasses define the
+    handling of targets: `_read_targets`, `_fit_head`, `_follow_targets`, `_teach`.
     """
 
     def _fit(self, X, y, sample_weight, *given):
@@ -113,7 +113,7 @@ class Trains:
         alone = None
         if self._is_taught:
             task, alone = describe_student(self, task, fit, X, y, sample_weight), task
-        # A fitted network that is trained on has been pruned already, in its shape.
+        # A warm start without reshaping continues from a network that is already pruned.
         prunes = self._pruning.amount > 0 and (task.initial is None or fit.is_reshaped)
         rows = (X, y, sample_weight)
         return self._train_and_adopt(task, fit, rows, alone=alone, prunes=prunes)
@@ -132,7 +132,7 @@ class Trains:
         return self._train_and_adopt(task, fit, rows, trains=False, prunes=True)
 
     def _partial_fit(self, X, y, sample_weight, head=None):
-        """Make one pass over some rows; see the public classes."""
+        """Train for one epoch on the next rows; see the public classes."""
         self._validate_params()  # scikit-learn does so in the first call only
         self._check_combinations()
         if self.callbacks:
@@ -145,7 +145,7 @@ class Trains:
         return self._train_and_adopt(task, fit, (X, y, sample_weight))
 
     def _describe_fit(self, X, y, sample_weight, given, former, keeps_shape=False):
-        """Return the task of a fit, and the Fit.
+        """Return the task and the Fit of a call of `fit`.
 
         Parameters
         ----------
@@ -154,7 +154,7 @@ class Trains:
         given : (X_val, y_val, sample_weight_val)
         former : Predictor or None
         keeps_shape : bool, default=False
-            Whether the networks keep their widths, whatever the parameters say.
+            Whether the networks keep their widths, regardless of the parameters.
         """
         device = self._resolve_device()
         rows = self._read_rows(X, y, sample_weight, former)
@@ -220,7 +220,7 @@ class Trains:
             check_first_rows(numbers.shape, inputs.owner, least)
             self._check_goes_on(inputs, issparse(numbers))
         weights = check_weights(numbers.shape[0], sample_weight)
-        if not is_stream:  # of whose pieces weights are compared
+        if not is_stream:  # its sample weights are comparable between calls
             weights = rescale_weights(weights)
         y, head, targets, codes, of_class = self._read_targets(y, weights, former, head)
         check_consistent_length(numbers, y)
@@ -243,18 +243,18 @@ class Trains:
         keeps_shape=False,
         **settings,
     ):
-        """Return a Task, and the Fit.
+        """Return a Task and its Fit.
 
         Parameters
         ----------
         rows : Rows
         train_rows : ndarray of int64
         weights : ndarray of shape (n_rows,) or None
-            Of mean one over the training rows.
+            Sample weights, with mean one over the training rows.
         former : Predictor or None
         head : Labels or Numbers
         targets : ndarray
-            Of all rows.
+            Targets of all rows.
         n_samples_seen : int
         continuation : Continuation
         is_stream, keeps_shape : bool
@@ -266,7 +266,7 @@ class Trains:
             inputs = inputs.fit_encoding(
                 rows.numbers, rows.is_complete, train_rows, weights, dtype, **self._encoding
             )
-        # The pieces of a stream are few rows, but each is seen once.
+        # A call of a stream has few rows, but sees each once: "auto" needs no dropout.
         n_rows = np.inf if is_stream else len(train_rows)
         dropout = compound_dropout(self._resolve_dropout(n_rows, inputs.n_features), self.phi)
         fit = Fit(inputs, head, n_samples_seen, dropout, continuation=continuation)
@@ -287,19 +287,19 @@ class Trains:
         )
         return task, fit
 
-    # How inputs are encoded: arguments of `Inputs.fit_encoding`.
+    # Arguments of `Inputs.fit_encoding`.
     _encoding = {}
 
     def _follow_targets(self, rows, used, weights, n_weighed, former):
-        """Return head, targets, the mean of counts, and how outputs are rescaled or None."""
+        """Return head, targets, mean of counts or None, and rescaling of outputs or None."""
         return rows.head, rows.targets, None, None
 
     def _describe_extras(self, inputs):
-        """Return what else a task of this family says, as arguments of Task."""
+        """Return further fields of Task for this family."""
         return {}
 
     def _check_goes_on(self, inputs, is_sparse):
-        """Refuse rows that a fitted network cannot go on with."""
+        """Raise an error for rows that a fitted network cannot continue training on."""
 
     def _resolve_dropout(self, n_rows, n_columns):
         return resolve_dropout(self.dropout, n_rows, n_columns)
@@ -330,9 +330,9 @@ class Trains:
         return resolve_device(self.device)
 
     def _store(self):
-        """Return the folder in which networks are kept, or None."""
+        """Return the cache of trained networks, or None."""
         store = Store.at(self.memory)
-        # Others may stop a training, or want to see all of it.
+        # Callbacks other than ProgressBar may stop a training or need each of its epochs.
         callbacks = getattr(self, "_skl_callbacks", ())
         if store is None or any(type(callback) is not ProgressBar for callback in callbacks):
             return None
@@ -351,7 +351,7 @@ class Trains:
     def _describe_members(self, task, fit):
         """Return the tasks of all members of the ensemble; the first is the task itself."""
         if task.initial is not None and fit.continuation.has_masks:
-            # What was pruned stays so.
+            # Pruned weights stay zero.
             task = replace(task, kept_weights=[c != 0 for c in task.initial.coefs])
         initial, states = task.initial, task.optimizer_state
         if self.n_estimators == 1:
@@ -365,7 +365,7 @@ class Trains:
                 initial=first[k],
                 kept_weights=task.kept_weights and [mask[k] for mask in task.kept_weights],
                 optimizer_state=states and states[k],
-                # The first reports for all.
+                # Only the first member reports progress.
                 on_epoch_end=None if k else task.on_epoch_end,
             )
             for k in range(self.n_estimators)
@@ -378,16 +378,16 @@ class Trains:
         return pruning
 
     def _train_and_adopt(self, task, fit, rows, *, alone=None, trains=True, prunes=False):
-        """Train the networks of a task, prune them, or both, and adopt them.
+        """Train the networks of a task, prune them, or both, and set the fitted attributes.
 
         Parameters
         ----------
         task : Task
         fit : Fit
         rows : (X, y, sample_weight)
-            As they were passed, for scikit-learn's callbacks.
+            As passed to `fit`, for scikit-learn's callbacks.
         alone : Task or None
-            Of a student, the task without its teacher.
+            For a student: the same task without teacher predictions.
         trains, prunes : bool
         """
         pruning = self._describe_pruning() if prunes else None
@@ -408,7 +408,7 @@ class Trains:
             networks = [train_with_callbacks(task, self.callbacks, fit.head.kind)]
         else:
             tasks = self._describe_members(task, fit)
-            del task  # the engine alone holds it
+            del task  # only the engine should hold a reference to it
             architecture, networks = self._train(tasks, fit, alone, trains, pruning, validation)
         for network in networks:
             if isinstance(network, Exception):
@@ -422,11 +422,11 @@ class Trains:
         return self
 
     def _train(self, tasks, fit, alone, trains, pruning, validation):
-        """Return the architecture, and networks or exceptions; empties `tasks` where it can."""
+        """Return the architecture, and networks or exceptions; may consume `tasks`."""
         from ..fusion.rendezvous import current_job, train_together
 
         architecture = tasks[0].architecture
-        # Nothing to compare by, or a search, which compares by itself.
+        # No comparison without a validation set, nor in a search, which compares candidates.
         if alone is not None and (tasks[0].valid_rows is None or current_job() is not None):
             alone = None
         if alone is not None:
@@ -450,18 +450,18 @@ class Trains:
             architecture, networks = prune_networks(pruning, tasks, networks)
         return architecture, networks
 
-    # Whether outputs are rescaled by the validation rows.
+    # Whether outputs are calibrated on the validation set.
     calibrate = False
 
     def _rows_to_check(self, task):
-        """Return rows that trained networks are calibrated by and checked on.
+        """Return the rows for calibration and for the finite-output check.
 
         Returns
         -------
         validation : (X, targets, weights) or None
-            The validation rows of a classifier that calibrates.
+            Validation set of a classifier with `calibrate`.
         farthest : array of shape (n_checked, n_features)
-            Rows of the training, a few, whose values are the largest.
+            Training and validation rows with the largest absolute values.
         """
         rows, X, validation = task.train_rows, task.X, None
         if task.valid_rows is not None and task.validation is None:
@@ -477,9 +477,9 @@ class Trains:
         return validation, X[rows[np.argpartition(size, -n)[-n:]]]
 
     def _check_outputs(self, architecture, network, rows, recipe):
-        """Refuse a network whose outputs are not finite.
+        """Run the finite-output check of a trained network.
 
-        No loss sees what the last step does, and some outputs do not enter any.
+        The losses do not cover the last step, nor every output.
         """
         with np.errstate(over="ignore", invalid="ignore"):
             outputs = self._make_network(architecture, [network]).outputs(rows)
@@ -488,7 +488,7 @@ class Trains:
             raise DivergedError(what, network.best_epoch, recipe)
 
     def _describe_fitted(self, network, fit):
-        """Return what is written of a network, also while it trains."""
+        """Return the fitted attributes of a network, which may still be in training."""
         return {
             "predictor_": make_predictor(fit.inputs, network, fit.head),
             "n_samples_seen_": fit.n_samples_seen,
@@ -498,9 +498,9 @@ class Trains:
         }
 
     def _adopt(self, architecture, networks, fit):
-        """Write what a fit found on the estimator: all of it, here and nowhere else."""
+        """Set all fitted attributes; no other method sets any."""
         first, history = networks[0], networks[0].history
-        # A callback need not record in every epoch.
+        # A callback may record a value in some epochs only.
         names = dict.fromkeys(name for epoch in history for name in epoch)
         peaks = [network.peak_device_bytes for network in networks]
         states = [network.optimizer_state for network in networks]
@@ -525,6 +525,6 @@ class Trains:
 
 
 def stack_networks(networks):
-    """Return the weights of all members of an ensemble, and the factors of their outputs."""
+    """Return the stacked weights of an ensemble's members, and their output factors."""
     weights = Weights.stack([network.weights for network in networks])
     return weights, np.array([network.factor for network in networks])

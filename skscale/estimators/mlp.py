@@ -1,4 +1,4 @@
-"""The dense estimators: multilayer perceptrons whose scale is a hyperparameter."""
+"""Dense estimators: multilayer perceptrons whose scale is a hyperparameter."""
 
 from numbers import Integral
 
@@ -23,7 +23,7 @@ from .regression import Regresses
 
 
 class ScaledMLP(ScaledEstimator):
-    """The family of dense networks. Use a subclass."""
+    """Base class of the dense estimators."""
 
     _mixes_columns = True
     _finetune_epochs = 50
@@ -48,7 +48,7 @@ class ScaledMLP(ScaledEstimator):
                         f"width={self.width!r} must hold positive ints, the units of each "
                         f"hidden layer, got {width!r}."
                     )
-        self._scale  # noqa: B018 (raises where depth and width say different things)
+        self._scale  # noqa: B018 (raises if depth and width contradict each other)
 
     @property
     def _scale(self):
@@ -73,7 +73,7 @@ class ScaledMLP(ScaledEstimator):
 
     @property
     def complexity_(self):
-        """Parameters, multiply-accumulates a row, depth and widths."""
+        """Parameters, multiply-accumulates per row, depth and widths."""
         return count(self.coefs_, self.intercepts_)
 
     def _scale_numbers(self, inputs):
@@ -87,7 +87,7 @@ class ScaledMLP(ScaledEstimator):
         return tags
 
     def encode(self, X):
-        """Turn features into what the network sees of them: see `encoding_`.
+        """Encode features as network inputs: see `encoding_`.
 
         Parameters
         ----------
@@ -156,20 +156,19 @@ class ScaledMLP(ScaledEstimator):
 class ScaledMLPClassifier(Classifies, ScaledMLP):
     """Classify by a dense network of a given depth and width.
 
-    Takes binary, multiclass and multilabel targets (a binary indicator matrix). Trains
-    by AdamW on the cross-entropy, in float32 by default, with rows set aside for early
-    stopping. Takes a frame as it comes: with numbers of any scale, categories and missing
-    values.
+    Accepts binary, multiclass and multilabel targets (a binary indicator matrix), and frames
+    with numbers of any scale, categories and missing values. Trains by AdamW on the
+    cross-entropy, in float32 by default, with early stopping on a validation set.
     {parameters}
     {attributes}
     See Also
     --------
-    ScaledMLPRegressor : The same for numbers.
+    ScaledMLPRegressor : The same for regression.
 
     Notes
     -----
-    Row weights are scaled to mean one over the training rows; the loss of a batch is the
-    sum of its rows' weighted losses, divided by their number.
+    Sample weights are scaled to mean one over the training rows. The loss of a batch is the
+    sum of its weighted losses, divided by the number of rows.
 
     References
     ----------
@@ -252,19 +251,19 @@ class ScaledMLPClassifier(Classifies, ScaledMLP):
 class ScaledMLPRegressor(Regresses, ScaledMLP):
     """Predict one or several numbers by a dense network of a given depth and width.
 
-    Trains by AdamW on the loss of targets that are standardised inside, in float32 by
-    default, with rows set aside for early stopping. Takes a frame as it comes: with numbers
-    of any scale, categories and missing values.
+    Accepts frames with numbers of any scale, categories and missing values. Trains by AdamW on
+    internally standardized targets, in float32 by default, with early stopping on a validation
+    set.
     {parameters}
     {attributes}
     See Also
     --------
-    ScaledMLPClassifier : The same for classes.
+    ScaledMLPClassifier : The same for classification.
 
     Notes
     -----
-    Row weights are scaled to mean one over the training rows; the loss of a batch is the
-    sum of its rows' weighted losses, divided by their number.
+    Sample weights are scaled to mean one over the training rows. The loss of a batch is the
+    sum of its weighted losses, divided by the number of rows.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Estimators whose networks are modules of torch."""
+"""Base class of the estimators whose networks are torch modules."""
 
 import numpy as np
 
@@ -9,17 +9,17 @@ from .fitting import stack_networks
 
 
 class ScaledModule(ScaledEstimator):
-    """A family of networks that are modules of torch. Use a subclass.
+    """Base class of the estimators whose networks are torch modules.
 
-    `coefs_` holds parameters of two and more dimensions, `intercepts_` the others, `buffers_`
-    arrays that are not trained, each in the order of the module.
+    `coefs_` holds parameters of two or more dimensions, `intercepts_` the others, `buffers_`
+    the arrays that are not trained, each in the order of the module.
     """
 
     buffers_ = view(lambda p: p.network.weights.buffers, "Arrays that are not trained.")
 
     @property
     def complexity_(self):
-        """Parameters, multiply-accumulates a row, depth and widths."""
+        """Parameters, multiply-accumulates per row, depth and widths."""
         network = self._fitted.network
         arrays, architecture = network.weights.trained, network.architecture
         return Complexity(

@@ -1,4 +1,4 @@
-"""Estimators of any nn.Module: the user's own network, scaled as those of the library."""
+"""Estimators of any nn.Module, scaled like the networks of the library."""
 
 import inspect
 from dataclasses import replace
@@ -25,7 +25,7 @@ _PREFIX = "module__"
 
 
 class ScaledNetwork(ScaledModule):
-    """The family of networks of the user's own. Use a subclass."""
+    """Base class of the estimators of any nn.Module."""
 
     _parameter_constraints = {
         **{
@@ -40,7 +40,8 @@ class ScaledNetwork(ScaledModule):
         "dropout": [Interval(Real, 0, 1, closed="left"), None],
         "input_dtype": [StrOptions({"float", "int"})],
     }
-    # Units of a module are not ours to remove, and its last layer is anybody's guess.
+    # The units and the output layer of an arbitrary module are unknown: no pruning, and no
+    # rescaling of the output layer.
     pruning = 0.0
     _can_rescale = False
 
@@ -51,14 +52,14 @@ class ScaledNetwork(ScaledModule):
 
     def _assign(self, parameters):
         for name, value in parameters["module_parameters"].items():
-            # scikit-learn's checks pass the name of the signature itself: see `_own`.
+            # scikit-learn's checks pass `module_parameters` by its name: see `_own`.
             if not name.startswith(_PREFIX) and name != "module_parameters":
                 raise TypeError(
                     f"{type(self).__name__} has no parameter {name!r}. Arguments of the module "
                     f"are passed with a prefix: {_PREFIX}{name}={value!r}."
                 )
-        # Kept only where there are some: a constructor is to set what its signature names, and
-        # of these names it does not know.
+        # Stored only if not empty: a constructor should set the parameters that its signature
+        # names, and these names are not in it.
         given = {n: v for n, v in parameters.items() if n != "module_parameters"}
         super()._assign(given)
         self._module_arguments_given(parameters["module_parameters"])
@@ -69,12 +70,12 @@ class ScaledNetwork(ScaledModule):
             self.module_parameters = known
 
     def get_params(self, deep=True):
-        """Return the parameters, `module__*` included.
+        """Return the parameters, including `module__*`.
 
         Parameters
         ----------
         deep : bool, default=True
-            Whether to return those of a teacher too.
+            Whether to include the parameters of groups and of a teacher.
 
         Returns
         -------
@@ -84,12 +85,12 @@ class ScaledNetwork(ScaledModule):
         return {**super().get_params(deep=deep), **own}
 
     def set_params(self, **params):
-        """Set parameters, `module__*` among them.
+        """Set parameters, including `module__*`.
 
         Parameters
         ----------
         **params : dict
-            By name.
+            Parameters by name.
 
         Returns
         -------
@@ -102,7 +103,7 @@ class ScaledNetwork(ScaledModule):
 
     @property
     def _own(self):
-        """dict of str to anything: arguments of the module by their own names."""
+        """dict of str to anything: arguments of the module, without the prefix."""
         known = vars(self).get("module_parameters", {})
         if "module_parameters" in known:
             raise TypeError(
@@ -113,7 +114,7 @@ class ScaledNetwork(ScaledModule):
 
     @property
     def _takes(self):
-        """dict of str to default, and whether the module takes any other argument."""
+        """dict of argument to default, and whether the module accepts other arguments."""
         constructor = self.module.__init__ if isinstance(self.module, type) else self.module
         parameters = inspect.signature(constructor).parameters.values()
         named = {p.name: p.default for p in parameters if p.kind is not p.VAR_KEYWORD}
@@ -149,7 +150,7 @@ class ScaledNetwork(ScaledModule):
 
     @property
     def _scale(self):
-        """dict of str to number: what phi makes of those of depth, width, resolution it has."""
+        """dict of str to number: depth, width, resolution, if present, after scaling by phi."""
         found = {}
         names = ("depth", "width", "resolution")
         for name, coefficient in zip(names, self.phi_coefficients, strict=True):
@@ -161,7 +162,7 @@ class ScaledNetwork(ScaledModule):
         return found
 
     def _base(self, name):
-        """Return the parameter, or the module's own default where that is a number."""
+        """Return the value set, or the module's default; None if it is not a number."""
         own = self._own.get(name, getattr(self, name))
         if own is None:
             own = self._takes[0].get(name)
@@ -184,7 +185,7 @@ class ScaledNetwork(ScaledModule):
             "n_outputs": n_outputs,
         }
         for name, value in offered.items():
-            # Of several names for the input a module that takes anything gets the first.
+            # A module with **kwargs gets only one of the two names for the input size.
             if name in named or (takes_any and name != "input_shape"):
                 arguments.setdefault(name, value)
         if self.phi != 0:
@@ -194,7 +195,7 @@ class ScaledNetwork(ScaledModule):
         for name in ("depth", "width", "resolution", "dropout"):
             if self._given(name):
                 arguments.setdefault(name, getattr(self, name))
-        # In one order, whichever they were set in.
+        # Sorted, so that equal arguments give equal architectures.
         return dict(sorted(arguments.items()))
 
     def _scale_numbers(self, inputs):
@@ -229,7 +230,7 @@ class ScaledNetwork(ScaledModule):
         recipe = super()._describe_recipe(n_rows, dropout)
         size = min(recipe.batch_size, n_rows)
         if n_rows % size == 1 and size > 1:
-            # Batch normalisation refuses the one row that would be left.
+            # Batch normalization rejects a last batch of one row.
             recipe = replace(recipe, batch_size=size + 1)
         return recipe
 
@@ -251,27 +252,26 @@ def _name(module):
 
 @document({**MODULE, **CLASSIFIER}, {**CLASSIFIER_ATTRIBUTES, **MODULE_ATTRIBUTES})
 class ScaledNetworkClassifier(Classifies, ScaledNetwork):
-    """Classify by a network of your own, whatever it computes.
+    """Classify by any nn.Module.
 
-    Its constructor is called with those of `n_features`, `input_shape` (of a sample),
-    `n_outputs`, `depth`, `width`, `resolution` and `dropout` that it takes, and with every
-    `module__*`. It returns logits of shape (n_rows, n_outputs): one for two classes, else one
-    a class.
+    Its constructor gets every `module__*`, and those of `n_features`, `input_shape` (of a
+    sample), `n_outputs`, `depth`, `width`, `resolution` and `dropout` that it accepts. The
+    module returns logits of shape (n_rows, n_outputs): one for two classes, else one per class.
     {parameters}
     {attributes}
     See Also
     --------
-    ScaledNetworkRegressor : The same for numbers.
+    ScaledNetworkRegressor : The same for regression.
 
     Notes
     -----
-    A module's own random numbers (dropout, as a rule) come from the fit's `random_state`, by
-    lending torch's default generator for each step. Networks train in one batched program
-    where `torch.func` can batch the module, where that is measured to be faster, and where
-    each sees the same numbers as alone: without random numbers of its own, and without
-    buffers, such as running means.
+    Random numbers of a module (mostly dropout) come from `random_state`: it seeds torch's
+    default generator during each step, which is restored afterwards. Several networks train as
+    one batched program if `torch.func` can batch the module, if a measurement shows it to be
+    faster, and if each network gets the same result as alone, that is, without random numbers
+    and without buffers such as running means.
 
-    Its class must be importable where a pickle is read, and predicting needs torch.
+    To load a pickle, the module's class must be importable. Prediction needs torch.
 
     Examples
     --------
@@ -341,15 +341,15 @@ class ScaledNetworkClassifier(Classifies, ScaledNetwork):
 
 @document({**MODULE, **REGRESSOR}, {**REGRESSOR_ATTRIBUTES, **MODULE_ATTRIBUTES})
 class ScaledNetworkRegressor(Regresses, ScaledNetwork):
-    """Predict one or several numbers by a network of your own, whatever it computes.
+    """Predict one or several numbers by any nn.Module.
 
-    Its constructor is called as that of ScaledNetworkClassifier. It returns numbers of shape
-    (n_rows, n_outputs), which are compared with targets that are standardised inside.
+    Its constructor gets the same arguments as in ScaledNetworkClassifier. The module returns
+    numbers of shape (n_rows, n_outputs), in units of the internally standardized targets.
     {parameters}
     {attributes}
     See Also
     --------
-    ScaledNetworkClassifier : The same for classes.
+    ScaledNetworkClassifier : The same for classification.
 
     Notes
     -----

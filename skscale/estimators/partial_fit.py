@@ -1,4 +1,4 @@
-"""Streams: one pass over rows that come in pieces, as `partial_fit` makes it."""
+"""Training on data streams: one pass over the next rows, for `partial_fit`."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from ..training.schedules import SCHEDULES
 from .targets import SMALLEST_WEIGHT
 from .warm_start import Continuation, former_weights
 
-# Of `learning_rate`: what never falls must be smaller.
+# Fraction of `learning_rate`: a rate without decay must be smaller.
 STREAM_RATE = 0.2
 
 
@@ -22,9 +22,9 @@ def describe_pass(estimator, X, y, sample_weight, former, head):
     X, y, sample_weight
         As passed to `partial_fit`.
     former : Predictor or None
-        That of the rows before.
+        Predictor fitted to the earlier rows.
     head : Labels or None
-        Of the classes that were passed with the first rows.
+        Head for the classes passed with the first rows.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def describe_pass(estimator, X, y, sample_weight, former, head):
         n_before, before = estimator.n_samples_seen_, estimator._continuation
     seed = draw_seed(estimator.random_state)
     if n_before:
-        # Else an int would take the rows of every call in one order.
+        # Otherwise an int would shuffle the rows of every call alike.
         seed = (seed, n_before)
     used = np.arange(n_rows) if weights is None else np.flatnonzero(weights > 0)
     if not len(used):
@@ -71,7 +71,7 @@ def describe_pass(estimator, X, y, sample_weight, former, head):
         device=device,
         keeps_optimizer=True,
     )
-    # A stream has no end that the rate could fall towards, and a pass is a pass.
+    # A stream has no end to decay the rate towards, and each call is one full pass.
     task.recipe = replace(
         task.recipe,
         max_epochs=1,
@@ -88,15 +88,15 @@ def describe_pass(estimator, X, y, sample_weight, former, head):
 
 
 def weigh_stream(weights, used, n_rows, n_before, before):
-    """Return weights of which the mean over all rows of a stream is one, `fit` included.
+    """Scale sample weights to mean one over all rows of a stream, including those of `fit`.
 
     Parameters
     ----------
     weights : ndarray of shape (n_rows,) or None
     used : ndarray of int
-        Rows with weight.
+        Rows with positive weight.
     n_rows, n_before : int
-        Rows of this piece, and rows seen before.
+        Number of rows in this call, and of rows seen before.
     before : Continuation
 
     Returns
@@ -105,7 +105,7 @@ def weigh_stream(weights, used, n_rows, n_before, before):
     mean : float
         Mean weight of all rows so far.
     n_weighed : float
-        Rows seen before, by what they weigh now.
+        Total weight of the earlier rows, in the new scale.
     """
     own = 1.0
     if weights is not None:
@@ -119,6 +119,6 @@ def weigh_stream(weights, used, n_rows, n_before, before):
     if weights is not None or mean != 1.0:
         weights = np.ones(n_rows) if weights is None else weights
         weights = weights / mean
-        # Rows that hardly weigh anything beside those before are rows still.
+        # Rows with tiny weights relative to earlier rows still count as rows.
         weights[used] = np.maximum(weights[used], SMALLEST_WEIGHT)
     return weights, mean, n_before * (of_before / mean)

@@ -1,4 +1,4 @@
-"""What a pickle of a fitted estimator says, and what it leaves out."""
+"""Placeholders in pickles of fitted estimators, and the version warning."""
 
 import pickle
 
@@ -8,7 +8,7 @@ from sklearn.frozen import FrozenEstimator
 
 
 class InconsistentVersionWarning(exceptions.InconsistentVersionWarning):
-    """Warn that a pickle was made by another version of skscale.
+    """Warning about a pickle made by another version of skscale.
 
     Parameters
     ----------
@@ -34,9 +34,9 @@ class InconsistentVersionWarning(exceptions.InconsistentVersionWarning):
 
 
 class CallbacksLeftOut:
-    """Stands for the callbacks of a fitted estimator in its pickle.
+    """Placeholder for the callbacks of a fitted estimator in its pickle.
 
-    A served estimator needs no callbacks, and theirs would need skorch to be read.
+    A served estimator needs no callbacks, and unpickling them would require skorch.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class CallbacksLeftOut:
 
     @classmethod
     def of(cls, callbacks):
-        """Return what stands for a list of callbacks, or for what stands for one."""
+        """Return the placeholder for a list of callbacks; a placeholder stays unchanged."""
         if isinstance(callbacks, cls):
             return callbacks
         names = []
@@ -70,16 +70,16 @@ class CallbacksLeftOut:
 
 
 class TeacherLeftOut:
-    """Stands for the teacher of a fitted student in its pickle.
+    """Placeholder for the teacher of a fitted student in its pickle.
 
-    A served student needs no teacher, which may be far larger than itself.
+    A served student needs no teacher, which may be far larger than the student.
 
     Parameters
     ----------
     name : str
         Class name of the teacher.
     digest : str or None
-        Hash of the teacher (`joblib.hash`) as it was passed; None where it has none.
+        Hash of the teacher (`joblib.hash`) as it was passed; None if it cannot be hashed.
     """
 
     def __init__(self, name, digest):
@@ -88,23 +88,23 @@ class TeacherLeftOut:
 
     @classmethod
     def of(cls, teacher):
-        """Return what stands for a teacher, or for what stands for one."""
+        """Return the placeholder for a teacher; a placeholder stays unchanged."""
         if isinstance(teacher, cls):
             return teacher
         inner = teacher.estimator if isinstance(teacher, FrozenEstimator) else teacher
         try:
             digest = joblib.hash(teacher)
         except (AttributeError, TypeError, pickle.PicklingError):
-            digest = None  # it holds what cannot be pickled
+            digest = None  # it has parts that cannot be pickled
         return cls(type(inner).__name__, digest)
 
     def fit(self, X, y=None, **fit_params):
-        """Raise: there is nothing to fit.
+        """Raise an error: there is nothing to fit.
 
         Raises
         ------
         ValueError
-            Says how to supply the teacher.
+            Always; the message says how to pass the teacher.
         """
         raise ValueError(
             f"This estimator was fitted with a teacher, a {self.name} (hash {self.digest}), "

@@ -1,4 +1,4 @@
-"""Reports of a training as it goes: printed lines, and scikit-learn's callbacks."""
+"""Progress reports of a training: printed lines, and scikit-learn's callbacks."""
 
 from dataclasses import replace
 
@@ -6,14 +6,14 @@ from ..training.task import TrainedNetwork
 
 
 def watch_epochs(estimator, context, task, fit, n_epochs, seen):
-    """Return what the engine calls after each epoch."""
+    """Return the function that the engine calls after each epoch."""
     from ..fusion.rendezvous import fit_number
 
     is_watched = hasattr(estimator, "_skl_callbacks")
-    # Not the task itself: it holds this function, and with it its rows.
+    # No reference to the task: a cycle with this function would keep its rows in memory.
     architecture, is_validated = task.architecture, task.valid_rows is not None
     buffers, number = task.buffers or [], fit_number()
-    # Of those that train together each says which it is.
+    # The number identifies the fit among those that train together.
     title = type(estimator).__name__ + ("" if number is None else f", fit {number}")
 
     def on_epoch_end(epoch, get_weights):
@@ -33,7 +33,7 @@ def watch_epochs(estimator, context, task, fit, n_epochs, seen):
             weights = get_weights()
             if not weights.buffers:
                 weights = replace(weights, buffers=buffers)
-            # Pruned networks are narrower than they began.
+            # After pruning the network is narrower than `architecture`.
             network = estimator._make_network(
                 architecture.shaped_as(weights), [TrainedNetwork(weights)]
             )

@@ -1,4 +1,4 @@
-"""Regressors, whatever their network: numbers and their scale."""
+"""Regression part of the estimators, for all families of networks."""
 
 from numbers import Real
 
@@ -13,7 +13,7 @@ from .targets import find_rate, merge_moments, read_numbers, standardize
 
 
 class Regresses(RegressorMixin):
-    """The part of an estimator that predicts numbers. Stands before a family of networks."""
+    """Mixin for regressors; precedes the family of networks among the base classes."""
 
     _regressor_constraints = {
         "loss": [
@@ -31,19 +31,19 @@ class Regresses(RegressorMixin):
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
             Features: an array, a list, a table of pandas, polars or pyarrow, or a SciPy
-            sparse matrix or array (converted to CSR), which is never made dense.
+            sparse matrix or array, which is converted to CSR and stays sparse.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Numbers to predict.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Non-negative weights of the rows. Rows of weight zero, or below 1e-30 of the
-            largest, are left out.
+            Non-negative sample weights. Rows with weight zero, or below 1e-30 of the largest,
+            are ignored.
         X_val : array-like or sparse matrix of shape (n_val, n_features) or None
-            Rows to stop early by, in place of a share of X. In a Pipeline it is transformed
-            as X is with `Pipeline(..., transform_input=["X_val"])`.
+            Validation set for early stopping, instead of a split of X. In a Pipeline,
+            `Pipeline(..., transform_input=["X_val"])` transforms it like X.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs) or None
-            Their targets.
+            Targets of the validation set.
         sample_weight_val : array-like of shape (n_val,) or None
-            Their weights.
+            Sample weights of the validation set.
 
         Returns
         -------
@@ -52,32 +52,32 @@ class Regresses(RegressorMixin):
         Raises
         ------
         ValueError
-            If input or parameters are not what they should be, or training diverged. The
-            estimator is then as it was before.
+            If the input or parameters are invalid, or training diverged. The estimator is then
+            unchanged.
         """
         return self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None):
-        """Make one pass over some rows: for data that comes in pieces.
+        """Train for one epoch on the next rows of a data stream.
 
-        The network of the calls before, or of `fit`, is trained on, its optimiser too
-        unless it was pickled in between. Rows are taken in random order, in batches. The
-        learning rate is constant, a fifth of `learning_rate`; no rows are set aside for
-        early stopping, and `max_seconds` has no meaning. The
-        mean and scale of the targets are those of all rows so far; when they move, the
-        output layer is rescaled so that predictions stay (van Hasselt et al. 2016,
-        "Learning values across many orders of magnitude", eq. 3).
+        Training continues from earlier calls, or from `fit`. The optimizer state also
+        continues after `partial_fit`, unless the estimator was pickled in between. Rows are
+        shuffled and taken in batches. The learning rate is constant, a fifth of
+        `learning_rate`. There is no early stopping, and `max_seconds` has no effect. The mean
+        and scale of the targets cover all rows so far; when they change, the output layer is
+        rescaled so that predictions do not (van Hasselt et al. 2016, "Learning values across
+        many orders of magnitude", eq. 3).
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Features. How they are encoded (`encoding_`) the first call decides.
+            Features. The first call determines their encoding (`encoding_`).
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Numbers to predict.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Non-negative weights, to be compared with those of the other calls of
-            `partial_fit`; a row of `fit` counts as one of mean weight in the first.
+            Non-negative sample weights, on one scale in all calls of `partial_fit`. A row of
+            an earlier `fit` counts like a row of mean weight in the first call.
 
         Returns
         -------
@@ -86,8 +86,8 @@ class Regresses(RegressorMixin):
         Raises
         ------
         ValueError
-            If input or parameters are not what they should be, or training diverged. The
-            estimator is then as it was before.
+            If the input or parameters are invalid, or training diverged. The estimator is then
+            unchanged.
         """
         return self._partial_fit(X, y, sample_weight)
 
@@ -106,7 +106,7 @@ class Regresses(RegressorMixin):
         return self.loss
 
     def _read_targets(self, y, weights, former, head):
-        """Return numbers, and of a network that goes on the head and its targets."""
+        """Return y; with a fitted network also its head and the encoded targets."""
         y = read_numbers(y, self)
         if former is None:
             return self._as_fitted(y), None, None, None, None
@@ -143,23 +143,23 @@ class Regresses(RegressorMixin):
             )
 
     def _fit_head(self, rows, train_rows, weights):
-        """Return the head, the targets of the loss, and the mean of counts or None."""
+        """Return the head, the targets of the loss, and the mean of counts (or None)."""
         find = find_rate if self._is_log else standardize
         values, mean, scale = find(rows.y, train_rows, weights, self._network_dtype)
         head = Numbers(mean, scale, self._is_log, rows.y.ndim == 1)
         return head, values, scale if self._is_log else None
 
     def _follow_targets(self, rows, used, weights, n_weighed, former):
-        """Follow mean and scale of the targets of a stream.
+        """Update the mean and scale of the targets of a stream.
 
         Parameters
         ----------
         rows : Rows
         used : ndarray of int
-            Rows with weight.
+            Rows with positive weight.
         weights : ndarray of shape (n_rows,) or None
         n_weighed : float
-            Rows seen before, by what they weigh now.
+            Total weight of the earlier rows, in the present scale of weights.
         former : Predictor or None
 
         Returns
@@ -169,7 +169,7 @@ class Regresses(RegressorMixin):
         rate : ndarray of shape (n_outputs,) or None
             Mean of the counts so far.
         rescale : (factor, shift) or None
-            Brings the outputs of the fitted network to the new scale: predictions stay.
+            Changes the outputs of the fitted network to the new scale, with equal predictions.
         """
         dtype, is_log = self._network_dtype, self._is_log
         if former is None and not is_log:
@@ -182,7 +182,7 @@ class Regresses(RegressorMixin):
         if is_log:
             rate = np.average(y, axis=0, weights=w)
             if former is None:
-                # Of counts that were all zero so far the scale is anybody's guess.
+                # While all counts are zero, their scale is unknown.
                 scale = np.where(rate > 0, rate, 1.0)
                 head = Numbers(np.zeros(len(rate)), scale, True, rows.y.ndim == 1)
                 return head, head.encode(rows.y, dtype)[0], rate, None

@@ -1,4 +1,4 @@
-"""Students: networks that learn from a teacher."""
+"""Tasks of students: networks trained with teacher predictions."""
 
 import copy
 import warnings
@@ -16,7 +16,7 @@ from .targets import check_weights
 
 
 def describe_student(estimator, task, fit, X, y, sample_weight):
-    """Turn the task of a fit into that of a student of `teacher`."""
+    """Add teacher predictions and synthetic rows to the task of a fit."""
     from ..compression.distillation import labels_of, mix_columns, mix_sources
 
     distillation = estimator._distillation
@@ -34,7 +34,7 @@ def describe_student(estimator, task, fit, X, y, sample_weight):
     X_taught, X_new, inputs = _safe_indexing(X, rows), None, task.X
     is_of_images = len(X_taught.shape) > 2
     if is_of_images and not get_tags(estimator.teacher).input_tags.three_d_array:
-        X_taught = X_taught.reshape(len(X_taught), -1)  # a teacher of tables
+        X_taught = X_taught.reshape(len(X_taught), -1)  # the teacher expects a table
     if n_new:
         if issparse(X):
             raise ValueError(
@@ -62,7 +62,7 @@ def describe_student(estimator, task, fit, X, y, sample_weight):
         weights = np.concatenate([weights, np.ones(n_new, weights.dtype)])
     validation = task.validation
     if validation is None and task.valid_rows is not None:
-        # Epochs are judged by the truth.
+        # Early stopping uses the true targets.
         validation = ValidationSet(task.X, task.targets, task.weights)
     return replace(
         task,
@@ -76,7 +76,7 @@ def describe_student(estimator, task, fit, X, y, sample_weight):
 
 
 def warn_unless_it_pays(estimator, architecture, student, alone, validation):
-    """Warn where a student does not gain from its teacher."""
+    """Warn if a student does not gain from its teacher."""
     if isinstance(student, Exception) or isinstance(alone, Exception):
         return
     losses = []

@@ -1,4 +1,4 @@
-"""Targets, weights and validation rows as the engine takes them."""
+"""Validation and conversion of targets and sample weights, and the validation split."""
 
 import numpy as np
 from sklearn.utils import check_array
@@ -14,12 +14,12 @@ from .._sklearn_private import _check_sample_weight
 from ..inference.heads import LARGEST_STANDARDIZED, Labels, scale_targets
 
 SMALLEST_WEIGHT = 1e-30
-# No error of a larger target could be squared.
+# The squared error of a larger target would overflow.
 _LARGEST_TARGET = np.sqrt(np.finfo(np.float64).max)
 
 
 def check_targets(y, owner, name="y"):
-    """Return y as an array, whatever its labels or numbers mean.
+    """Check y and return it as an array, for labels as for numbers.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def check_targets(y, owner, name="y"):
     Raises
     ------
     ValueError
-        If it is None, masked, not finite or of more dimensions.
+        If y is None, masked, not finite or has more than two dimensions.
     """
     if y is None:
         raise ValueError(
@@ -62,25 +62,25 @@ def read_labels(y, owner, head=None, name="y"):
     owner : estimator
         For messages.
     head : Labels or None, default=None
-        Known classes; None finds them.
+        Head with the known classes; None finds the classes of y.
     name : str, default="y"
 
     Returns
     -------
     y : ndarray
-        One-dimensional but where multilabel.
+        One-dimensional, unless multilabel.
     head : Labels
 
     Raises
     ------
     ValueError
-        If y is not a classification target, has one class only, or other classes than known.
+        If y is not a classification target, has only one class, or has unknown classes.
     """
     y = check_targets(y, owner, name)
     if y.dtype == object:
         refuse_mixed_labels(y, name)
     kind = type_of_target(y, input_name=name)
-    if kind not in ("binary", "multiclass"):  # it finds the kind once more
+    if kind not in ("binary", "multiclass"):  # the check would compute the kind again
         check_classification_targets(y)
     is_multilabel = kind == "multilabel-indicator"
     if head is not None:
@@ -119,7 +119,7 @@ def read_labels(y, owner, head=None, name="y"):
 
 
 def fit_classes(classes, y):
-    """Return the head of a classifier whose classes are passed with the first rows.
+    """Return the head for the classes passed with the first rows of a stream.
 
     Parameters
     ----------
@@ -134,7 +134,8 @@ def fit_classes(classes, y):
     Raises
     ------
     ValueError
-        If there are fewer than two, or, for an indicator matrix, others than its columns.
+        If there are fewer than two classes, or they are not the column indices of an indicator
+        matrix.
     """
     is_multilabel = np.ndim(y) == 2 and np.shape(y)[1] > 1
     head = Labels(unique_labels(classes), is_multilabel)
@@ -151,12 +152,12 @@ def fit_classes(classes, y):
 
 
 def refuse_mixed_labels(y, name="y"):
-    """Refuse labels that cannot be sorted; scikit-learn's helpers find out in a sort.
+    """Raise an error for labels that scikit-learn's helpers could not sort.
 
     Raises
     ------
     ValueError
-        If strings or None are among labels of another type.
+        If strings or None are mixed with labels of another type.
     """
     kinds = {type(label) for label in y} if y.dtype == object and y.ndim == 1 else ()
     if len(kinds) > 1 and (str in kinds or type(None) in kinds):
@@ -175,7 +176,7 @@ def read_numbers(y, owner, name="y"):
     ----------
     y : array-like of shape (n_rows,) or (n_rows, n_outputs)
     owner : estimator
-        Its `loss` decides what is taken.
+        Its `loss` determines the valid range.
     name : str, default="y"
 
     Returns
@@ -185,7 +186,7 @@ def read_numbers(y, owner, name="y"):
     Raises
     ------
     ValueError
-        If a value is no number, not finite, too large, or not one of the loss.
+        If a value is not a number, not finite, too large, or invalid for the loss.
     """
     y = check_targets(y, owner, name)
     if y.dtype.kind not in "biuf":
@@ -199,7 +200,7 @@ def read_numbers(y, owner, name="y"):
                 f"use {type(owner).__name__.replace('Regressor', 'Classifier')}; turn times "
                 "into numbers of a unit."
             ) from error
-    # Numbers of Python become NaN only now.
+    # In an object array None turns into NaN only by the conversion above.
     assert_all_finite(y, input_name=name)
     largest = np.abs(y).max() if y.dtype.kind == "f" else 0
     if largest > _LARGEST_TARGET:
@@ -216,7 +217,7 @@ def read_numbers(y, owner, name="y"):
 
 
 def check_weights(n_rows, sample_weight):
-    """Check the weights of the rows; return them, or None where there are none.
+    """Check sample weights and return them as an array, or None if there are none.
 
     Parameters
     ----------
@@ -234,17 +235,17 @@ def check_weights(n_rows, sample_weight):
     """
     if sample_weight is None:
         return None
-    rows = np.broadcast_to(0.0, (n_rows, 1))  # it asks them for their number and type
+    rows = np.broadcast_to(0.0, (n_rows, 1))  # for its number of rows and dtype only
     return _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
 
 
 def rescale_weights(weights):
-    """Return weights of which one is 1 and none is too small for float32."""
+    """Divide sample weights by their maximum; set those too small for float32 to zero."""
     if weights is None:
         return None
-    # Only their ratios matter: now no sum of them overflows.
+    # Only ratios matter, and sums of the rescaled weights cannot overflow.
     weights = weights / weights.max()
-    # Below this share a weight is none: in float32 it would soon be.
+    # In float32 smaller weights would soon underflow.
     weights[weights < SMALLEST_WEIGHT] = 0
     return weights
 
@@ -257,9 +258,9 @@ def weigh_classes(class_weight, classes, codes, weights):
     class_weight : dict or "balanced"
     classes : ndarray of shape (n_classes,)
     codes : ndarray of int of shape (n_rows,) or None
-        Class of each row; None where multilabel.
+        Class of each row; None for multilabel y.
     weights : ndarray of shape (n_rows,) or None
-        Weights of the rows, that "balanced" goes by.
+        Sample weights, which "balanced" takes into account.
 
     Raises
     ------
@@ -279,7 +280,7 @@ def weigh_classes(class_weight, classes, codes, weights):
             )
         return compute_class_weight(class_weight, classes=classes, y=classes[codes])
     has_weight = np.ones(len(codes), bool) if weights is None else weights > 0
-    # A class without weight has no balanced one.
+    # A class whose rows have no weight gets weight zero: "balanced" is undefined for it.
     present = np.unique(codes[has_weight])
     of_class = np.zeros(len(classes))
     of_class[present] = compute_class_weight(
@@ -292,10 +293,10 @@ def weigh_classes(class_weight, classes, codes, weights):
 
 
 def split_rows(rows, strata, fraction, random_state):
-    """Split the rows of a fit into training and validation rows.
+    """Split the rows of a fit into training and validation rows, stratified by class.
 
-    Classes keep their shares, to within one row; a class with a single row stays in the
-    training rows.
+    Class proportions are exact to within one row. The row of a class with a single row becomes
+    a training row.
 
     Parameters
     ----------
@@ -303,7 +304,7 @@ def split_rows(rows, strata, fraction, random_state):
     strata : ndarray of shape (n_rows,) or None
         Class of every row of X.
     fraction : float
-        Share of the validation rows.
+        Fraction of validation rows.
     random_state : RandomState
 
     Returns
@@ -333,9 +334,9 @@ def split_rows(rows, strata, fraction, random_state):
                 labels[~is_single],
             )
         shuffled = shuffled[np.argsort(labels, kind="stable")]
-    # The rows lie shuffled, class by class: steps of equal length take from each class its
-    # share, to within one row. (scikit-learn's stratified split makes Python lists of the
-    # rows, 40 MB for a million, and refuses classes of one row.)
+    # The rows are shuffled and sorted by class: steps of equal length take a proportional
+    # number from each class, to within one row. (scikit-learn's stratified split makes Python
+    # lists of the rows, 40 MB for a million, and rejects classes of one row.)
     step = len(shuffled) / n_valid
     chosen = ((np.arange(n_valid) + random_state.uniform()) * step).astype(np.int64)
     np.minimum(chosen, len(shuffled) - 1, out=chosen)  # rounding may reach the end
@@ -346,7 +347,7 @@ def split_rows(rows, strata, fraction, random_state):
 
 
 def standardize(y, rows, weights, dtype):
-    """Standardise the target of a regressor by the moments of its training rows.
+    """Standardize regression targets by the moments of the training rows.
 
     Parameters
     ----------
@@ -364,7 +365,7 @@ def standardize(y, rows, weights, dtype):
     """
     y = y.reshape(len(y), -1).astype(np.float64, copy=False)
     w = None if weights is None else weights[rows]
-    # In units of the largest: sums and squares of large numbers would overflow.
+    # In units of the largest value, since sums and squares of large numbers would overflow.
     largest = np.abs(y[rows]).max(axis=0)
     largest[largest == 0] = 1.0
     with np.errstate(over="ignore"):  # in rows without weight, which are not used
@@ -372,7 +373,7 @@ def standardize(y, rows, weights, dtype):
     mean = np.average(values[rows], axis=0, weights=w)
     values -= mean
     scale = np.sqrt(np.average(values[rows] ** 2, axis=0, weights=w))
-    # A spread that is rounding error alone is none.
+    # A spread within the rounding error is set to zero.
     rounding = 10 * np.finfo(np.float64).eps * np.abs(mean)
     values[np.abs(values) <= rounding] = 0.0
     scale[scale <= rounding] = 0.0
@@ -382,10 +383,10 @@ def standardize(y, rows, weights, dtype):
 
 
 def find_rate(y, rows, weights, dtype):
-    """Divide the counts of a regressor by their mean over its training rows.
+    """Divide count targets by their mean over the training rows.
 
-    Parameters and returns are those of `standardize`, with a mean of 0 and the mean in
-    place of the scale.
+    Parameters and returns are as in `standardize`, but the returned mean is 0 and the scale is
+    the mean of the counts.
 
     Raises
     ------
@@ -405,14 +406,14 @@ def find_rate(y, rows, weights, dtype):
 
 
 def merge_moments(n, mean, scale, n_other, mean_other, scale_other):
-    """Return mean and standard deviation of two sets of rows together.
+    """Return the mean and standard deviation of the union of two sets of rows.
 
     Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance", eq. 2.1.
 
     Parameters
     ----------
     n, n_other : float
-        Sums of the weights.
+        Sums of sample weights.
     mean, scale, mean_other, scale_other : ndarrays of shape (n_outputs,)
 
     Returns
@@ -421,7 +422,7 @@ def merge_moments(n, mean, scale, n_other, mean_other, scale_other):
     """
     share = n_other / (n + n_other)
     difference = mean_other - mean
-    # By hypot: squares of large numbers would overflow.
+    # hypot, since squares of large numbers would overflow.
     within = np.hypot(np.sqrt(1 - share) * scale, np.sqrt(share) * scale_other)
     between = np.sqrt(share * (1 - share)) * np.abs(difference)
     return mean + share * difference, np.hypot(within, between)

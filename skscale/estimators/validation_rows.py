@@ -1,4 +1,4 @@
-"""Validation rows that are passed to `fit`, in place of a share of its own."""
+"""Validation sets passed to `fit`, instead of a split of the training rows."""
 
 from scipy.sparse import csr_array, issparse
 from sklearn.utils import check_consistent_length
@@ -8,27 +8,27 @@ from .targets import check_weights, rescale_weights
 
 
 def read_validation(estimator, rows, X_val, y_val, sample_weight_val):
-    """Check validation rows that were passed.
+    """Check the validation set passed to `fit`.
 
     Parameters
     ----------
     estimator : ScaledEstimator
     rows : Rows
-        Those that are trained on.
+        Training rows.
     X_val, y_val, sample_weight_val
         As passed to `fit`.
 
     Returns
     -------
     numbers, is_complete
-        As of `Inputs.read`.
+        As returned by `Inputs.read`.
     y : ndarray
     weights : ndarray of shape (n_val,) or None
 
     Raises
     ------
     TypeError, ValueError
-        If one of X_val and y_val is missing, or they are other than X and y.
+        If X_val or y_val is missing or does not match X or y, or early stopping is off.
     """
     if X_val is None and y_val is None:
         raise ValueError(
@@ -62,7 +62,7 @@ def read_validation(estimator, rows, X_val, y_val, sample_weight_val):
 
 
 def encode_validation(fit, dtype, numbers, is_complete, y, weights):
-    """Return validation rows, as `read_validation` returns them, as a ValidationSet."""
+    """Encode the returns of `read_validation` as a ValidationSet."""
     targets, _ = fit.head.encode(y, dtype)
     if weights is not None:
         weights = weights.astype(dtype)

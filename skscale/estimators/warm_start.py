@@ -1,4 +1,4 @@
-"""Trainings that go on with fitted networks: `warm_start`, `partial_fit`, `prune`."""
+"""Continued training of fitted networks, for `warm_start`, `partial_fit` and `prune`."""
 
 from dataclasses import dataclass, replace
 
@@ -9,20 +9,20 @@ from ..networks.weights import Weights
 
 @dataclass(frozen=True)
 class Continuation:
-    """What a training that goes on needs of the one before, beside the predictor.
+    """State for continued training, in addition to the predictor.
 
     Parameters
     ----------
     mean_weight : float or None
-        Mean weight of the rows of a stream; None after `fit`.
+        Mean sample weight of a stream; None after `fit`.
     rate : ndarray of shape (n_outputs,) or None
-        Mean of the counts so far, of a loss of logarithms.
+        Mean of the counts so far, for loss="poisson".
     full_widths : tuple of int or None
-        Widths that were asked for where units were pruned.
+        Widths before pruning, if the network was pruned.
     has_masks : bool
-        Whether weights were pruned, which stay zero.
+        Whether single weights were pruned; these stay zero.
     optimizer_states : list of OptimizerState or None
-        Of each network of a stream.
+        State for each network of a stream.
     """
 
     mean_weight: float | None = None
@@ -33,7 +33,7 @@ class Continuation:
 
 
 def choose_architecture(estimator, fit, fan_in, former, keeps_shape=False):
-    """Return the architecture asked for, or that of networks that keep their shape."""
+    """Return the architecture of the parameters, or in the shape of a pruned network."""
     before = None if former is None else former.network.architecture
     if before is not None:
         fan_in = before.fan_in
@@ -46,14 +46,14 @@ def choose_architecture(estimator, fit, fan_in, former, keeps_shape=False):
 
 
 def go_on(estimator, task, fit, former):
-    """Begin with the fitted networks, brought to the depth and widths asked for."""
+    """Initialize a task with the fitted networks, reshaped to new depth or widths if needed."""
     from ..compression.reshaping import is_reshaped, reshape
 
     before, architecture = former.network.architecture, task.architecture
     if not is_reshaped(before, architecture):
         return replace(task, initial=former_weights(estimator, former, architecture))
     fit.is_reshaped = True
-    # What was pruned of the former shape says nothing of the new one.
+    # Pruning of the former shape does not apply to the new one.
     fit.continuation = replace(fit.continuation, full_widths=None, has_masks=False)
     weights = former_weights(estimator, former, before)
     kind = estimator._pruning.importance
@@ -62,7 +62,7 @@ def go_on(estimator, task, fit, former):
 
 
 def former_weights(estimator, former, architecture):
-    """Return the fitted weights, in the dtype that is trained."""
+    """Return the fitted weights, in the dtype for training."""
     before, weights = former.network.architecture, former.network.weights
     if architecture != before:
         raise ValueError(
