@@ -169,7 +169,7 @@ def _passes(architecture, networks, task, derives):
             loss = weighted_loss(task, outputs, targets, row_weights)
             found = torch.autograd.grad(loss, [*hidden, *parameters.weights])
             gradients = found[: len(hidden)]
-            # Gradients of the weights, not of the parameters, which are weights over gains.
+            # Gradients of the weights, not of the trained parameters: see `gains`.
             of_weights = [
                 g / (gain * len(x))
                 for g, gain in zip(found[len(hidden) :], architecture.gains, strict=True)

@@ -22,7 +22,7 @@ def prune(estimator, X, y, *, amount, sample_weight=None):
         Rows for the importance criterion and for fine-tuning. The earlier steps of a pipeline
         transform them and are not fitted again.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Targets. For a classifier: of the classes it was fitted with.
+        Targets. For a classifier: all classes it was fitted with, and no others.
     amount : float
         Fraction of the current hidden units (or weights) to remove, 0 to below 1.
     sample_weight : array-like of shape (n_samples,) or None, default=None

@@ -262,7 +262,7 @@ def keep_apart(architecture, counts, multiple=1):
             more = counts[g] + multiple
             counts[g] = more if more <= most else counts[g] - multiple
         if counts[g] < 1:
-            # Both groups keep one unit and can neither lose nor regain one: see `allocate`.
+            # The group can be neither wider nor narrower by one multiple.
             raise ValueError(
                 f"Layers {groups[g - 1][-1]} and {groups[g][0]} would both be {counts[g - 1]} "
                 "wide, and residual layers of equal widths add to one another. Lower pruning, "

@@ -23,7 +23,7 @@ _GROUPS = {"pruning": Pruning, "distillation": Distillation}
 
 
 def view(read, text):
-    """Return a read-only property that reads a part of the predictor.
+    """Return a read-only property for a part of the predictor.
 
     Parameters
     ----------

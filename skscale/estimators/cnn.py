@@ -176,7 +176,7 @@ def _check_counts(name, values, what):
     {**CONVOLUTIONAL, **CLASSIFIER}, {**CLASSIFIER_ATTRIBUTES, **CONVOLUTIONAL_ATTRIBUTES}
 )
 class ScaledCNNClassifier(Classifies, ScaledCNN):
-    """Classify images by a convolutional network of a given depth, width and resolution.
+    """Image classifier with a convolutional network of given depth, width and resolution.
 
     Accepts binary, multiclass and multilabel targets. Trains by AdamW on the cross-entropy,
     with early stopping on a validation set. The network is a 3x3 convolution, stages of fused
@@ -269,7 +269,7 @@ class ScaledCNNClassifier(Classifies, ScaledCNN):
 
 @document({**CONVOLUTIONAL, **REGRESSOR}, {**REGRESSOR_ATTRIBUTES, **CONVOLUTIONAL_ATTRIBUTES})
 class ScaledCNNRegressor(Regresses, ScaledCNN):
-    """Predict one or several numbers from images by a convolutional network.
+    """Image regressor with a convolutional network, for one or several targets.
 
     Trains by AdamW on internally standardized targets, with early stopping on a validation set.
     The network is that of ScaledCNNClassifier.

@@ -383,11 +383,11 @@ CONVOLUTIONAL = {
 """,
     "augmentation": """
     augmentation : {"shift", "flip", "crop", "erase"}, tuple of these or None, default=None
-        Random changes of training images at each use: "shift" by up to an eighth of the side;
-        "flip" left to right; "crop" to at least 3/4 of the side and zoom in; "erase" a patch of
-        up to half the side, with probability 1/2, with the image's mean (Zhong et al. 2020).
-        Accuracy on 12,000 images of Fashion-MNIST: none .897, shift .892, flip and erase .899,
-        erase .901.
+        Random changes of training images at each use: "shift" moves by up to an eighth of the
+        side; "flip" mirrors left to right; "crop" zooms into at least 3/4 of the side; "erase"
+        replaces, with probability 1/2, a patch of up to half the side by the image's mean
+        (Zhong et al. 2020). Accuracy on 12,000 images of Fashion-MNIST: none .897, shift .892,
+        flip and erase .899, erase .901.
 """,
     "activation": """
     activation : {"relu", "gelu", "silu", "mish", "tanh", "logistic"} or Activation, \

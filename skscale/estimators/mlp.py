@@ -154,7 +154,7 @@ class ScaledMLP(ScaledEstimator):
 
 @document(CLASSIFIER, CLASSIFIER_ATTRIBUTES)
 class ScaledMLPClassifier(Classifies, ScaledMLP):
-    """Classify by a dense network of a given depth and width.
+    """Classifier with a dense network of given depth and width.
 
     Accepts binary, multiclass and multilabel targets (a binary indicator matrix), and frames
     with numbers of any scale, categories and missing values. Trains by AdamW on the
@@ -249,7 +249,7 @@ class ScaledMLPClassifier(Classifies, ScaledMLP):
 
 @document(REGRESSOR, REGRESSOR_ATTRIBUTES)
 class ScaledMLPRegressor(Regresses, ScaledMLP):
-    """Predict one or several numbers by a dense network of a given depth and width.
+    """Regressor with a dense network of given depth and width, for one or several targets.
 
     Accepts frames with numbers of any scale, categories and missing values. Trains by AdamW on
     internally standardized targets, in float32 by default, with early stopping on a validation

@@ -252,7 +252,7 @@ def _name(module):
 
 @document({**MODULE, **CLASSIFIER}, {**CLASSIFIER_ATTRIBUTES, **MODULE_ATTRIBUTES})
 class ScaledNetworkClassifier(Classifies, ScaledNetwork):
-    """Classify by any nn.Module.
+    """Classifier with any nn.Module.
 
     Its constructor gets every `module__*`, and those of `n_features`, `input_shape` (of a
     sample), `n_outputs`, `depth`, `width`, `resolution` and `dropout` that it accepts. The
@@ -341,7 +341,7 @@ class ScaledNetworkClassifier(Classifies, ScaledNetwork):
 
 @document({**MODULE, **REGRESSOR}, {**REGRESSOR_ATTRIBUTES, **MODULE_ATTRIBUTES})
 class ScaledNetworkRegressor(Regresses, ScaledNetwork):
-    """Predict one or several numbers by any nn.Module.
+    """Regressor with any nn.Module, for one or several targets.
 
     Its constructor gets the same arguments as in ScaledNetworkClassifier. The module returns
     numbers of shape (n_rows, n_outputs), in units of the internally standardized targets.

@@ -200,7 +200,7 @@ def read_numbers(y, owner, name="y"):
                 f"use {type(owner).__name__.replace('Regressor', 'Classifier')}; turn times "
                 "into numbers of a unit."
             ) from error
-    # In an object array None turns into NaN only by the conversion above.
+    # Values of an object array, such as None, become NaN only by the conversion above.
     assert_all_finite(y, input_name=name)
     largest = np.abs(y).max() if y.dtype.kind == "f" else 0
     if largest > _LARGEST_TARGET:
