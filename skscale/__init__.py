@@ -10,6 +10,7 @@ from ._version import __version__  # noqa: F401
 from .registration import register_backend
 
 _EXPORTS = {
+    "AdamW": "skscale.training.optimizers",
     "Activation": "skscale.networks.activations",
     "BestUnder": "skscale.selection.rules",
     "CompressionDisplay": "skscale.plotting.displays",
@@ -21,6 +22,7 @@ _EXPORTS = {
     "ParetoDisplay": "skscale.plotting.displays",
     "ParetoKnee": "skscale.selection.rules",
     "Pruning": "skscale.compression.groups",
+    "SGD": "skscale.training.optimizers",
     "ScaleCurveDisplay": "skscale.plotting.displays",
     "ScaleHeatmapDisplay": "skscale.plotting.displays",
     "ScaledCNNClassifier": "skscale.estimators.cnn",

@@ -308,6 +308,7 @@ def test_augmentation_is_for_training_only_and_belongs_to_the_seed(images):
 @pytest.mark.parametrize("importance", ["taylor", "activation", "magnitude"])
 def test_channels_whose_outgoing_weights_are_zero_change_nothing(importance):
     from skscale.compression.channels import channel_importances, remove_channels
+    from skscale.training.optimizers import AdamW
     from skscale.training.schedules import SCHEDULES
     from skscale.training.task import Recipe, Task
 
@@ -320,7 +321,7 @@ def test_channels_whose_outgoing_weights_are_zero_change_nothing(importance):
     weights = weights_of(module)
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((30, 216)), rng.integers(0, 3, 30)
-    recipe = Recipe(0.01, SCHEDULES["constant"], 0.0, 0.0, 0.0, 10, 1, None, 5, 0.0)
+    recipe = Recipe(AdamW(), 0.01, SCHEDULES["constant"], 0.0, 0.0, 0.0, 10, 1, None, 5, 0.0)
     task = Task(
         shape, recipe, "cross_entropy", X, y, None, np.arange(30), None, 0, "float64", "cpu",
         loss_parameter=0.0, buffers=weights.buffers,

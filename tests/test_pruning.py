@@ -32,6 +32,7 @@ from skscale.fusion import last_fused_run
 from skscale.networks.architecture import DenseArchitecture
 from skscale.networks.weights import Weights
 from skscale.training.losses import row_losses
+from skscale.training.optimizers import AdamW
 from skscale.training.schedules import SCHEDULES
 from skscale.training.task import Recipe, Task, TrainedNetwork
 
@@ -68,7 +69,7 @@ def describe(architecture, rng, loss="cross_entropy", n_rows=300):
         X=rng.standard_normal((n_rows, architecture.n_features)), targets=targets,
         weights=rng.uniform(0.5, 2, n_rows), train_rows=np.arange(n_rows), valid_rows=None,
         architecture=architecture, loss=loss, seed=0, precision="float64", device="cpu",
-        recipe=Recipe(0.1, SCHEDULES["constant"], 0.0, 0.0, 0.0, 32, 2, None, 5, 0.0),
+        recipe=Recipe(AdamW(), 0.1, SCHEDULES["constant"], 0.0, 0.0, 0.0, 32, 2, None, 5, 0.0),
     )  # fmt: skip
 
 

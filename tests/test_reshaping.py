@@ -22,6 +22,7 @@ from skscale.compression.reshaping import reshape
 from skscale.networks.activations import ACTIVATIONS
 from skscale.networks.architecture import DenseArchitecture
 from skscale.networks.dense_forward import Dense
+from skscale.training.optimizers import AdamW
 from skscale.training.schedules import SCHEDULES
 from skscale.training.task import Recipe, Task
 from tests.test_pruning import draw
@@ -32,7 +33,7 @@ AT_REST = {"max_epochs": 1, "learning_rate": 1e-30, "weight_decay": 0.0, "warm_s
 
 
 def describe(architecture, seed=0):
-    recipe = Recipe(0.01, SCHEDULES["constant"], 0.0, 0.0, 0.0, 32, 1, None, 5, 0.0)
+    recipe = Recipe(AdamW(), 0.01, SCHEDULES["constant"], 0.0, 0.0, 0.0, 32, 1, None, 5, 0.0)
     rng = np.random.default_rng(0)
     rows = rng.standard_normal((200, architecture.n_features))
     targets = rng.integers(architecture.n_outputs, size=200)

@@ -13,7 +13,8 @@ from skscale.training import threads
 from skscale.training.data import DeviceData, share_memory
 from skscale.training.early_stopping import EarlyStopping
 from skscale.training.masks import MaskSource, hashed_bits
-from skscale.training.optimizer import StackedAdamW
+from skscale.training.optimizer import StackedOptimizer
+from skscale.training.optimizers import AdamW
 from skscale.training.program import record
 from skscale.training.random import FeedRandom, initial_stream
 from skscale.training.schedules import schedule_of
@@ -22,6 +23,7 @@ from skscale.training.task import Recipe
 
 def make_recipe(**changes):
     recipe = {
+        "optimizer": AdamW(),
         "learning_rate": 1e-2,
         "lr_schedule": "constant",
         "weight_decay": 0.0,
@@ -38,14 +40,14 @@ def make_recipe(**changes):
 
 
 def _step_both(recipes, n_steps=6):
-    """Run StackedAdamW and one torch.optim.AdamW a member on the same gradients."""
+    """Run StackedOptimizer and one torch.optim.AdamW a member on the same gradients."""
     shapes = [(3, 4), (4, 2)]
     n = len(recipes)
     parameters = StackedParameters(ParameterShapes.of_layers(shapes), n, torch.float64, "cpu")
     generator = torch.Generator().manual_seed(0)
     parameters.flat.copy_(torch.randn(parameters.flat.shape, generator=generator))
     gradients = parameters.like()
-    stacked = StackedAdamW(parameters, gradients, recipes, [3] * n)
+    stacked = StackedOptimizer(parameters, gradients, recipes, [3] * n)
     lone = []
     for k, recipe in enumerate(recipes):
         weights = [w[k].clone().requires_grad_() for w in parameters.weights]
@@ -116,7 +118,7 @@ def test_selecting_members_carries_their_moments_over():
     recipes = [make_recipe(learning_rate=rate) for rate in (0.1, 0.01, 0.2)]
     whole = StackedParameters(ParameterShapes.of_layers([(2, 2)]), 3, torch.float64, "cpu")
     whole_gradients = whole.like()
-    optimizer = StackedAdamW(whole, whole_gradients, recipes, [1, 1, 1])
+    optimizer = StackedOptimizer(whole, whole_gradients, recipes, [1, 1, 1])
     generator = torch.Generator().manual_seed(0)
 
     def step(optimizer, gradients, values, n):

@@ -15,11 +15,17 @@ from sklearn.utils.validation import check_is_fitted
 from .._sklearn_private import Interval, StrOptions
 from .._version import __version__
 from ..compression.groups import Distillation, Pruning
+from ..training.optimizers import OPTIMIZERS, Optimizer, optimizer_of
 from ..training.schedules import SCHEDULES, LRSchedule
 from .fitting import Trains
 from .pickling import CallbacksLeftOut, InconsistentVersionWarning, TeacherLeftOut
 
-_GROUPS = {"pruning": Pruning, "distillation": Distillation}
+# The class of a group, and the function that turns its short form into it.
+_GROUPS = {
+    "pruning": (Pruning, Pruning.of),
+    "distillation": (Distillation, Distillation.of),
+    "optimizer": (Optimizer, optimizer_of),
+}
 
 
 def view(read, text):
@@ -73,6 +79,7 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
         "distillation": [Interval(Real, 0, 1, closed="both"), Distillation],
         "memory": [str, os.PathLike, joblib.Memory, None],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "optimizer": [StrOptions(set(OPTIMIZERS)), Optimizer],
         "lr_schedule": [StrOptions(set(SCHEDULES)), LRSchedule],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
@@ -150,20 +157,22 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
         """
         for name in params:
             prefix, _, inner = name.partition("__")
-            group = _GROUPS.get(prefix)
-            if inner and group is not None and prefix in self.get_params(deep=False):
-                value = params.get(prefix, getattr(self, prefix))
-                if not isinstance(value, group):
-                    raise ValueError(
-                        f"{name} is a parameter of {group.__name__}, and {prefix}={value!r} is "
-                        f"a plain value. Set {prefix}={group.__name__}() to use it."
-                    )
+            if not inner or prefix not in _GROUPS or prefix not in self.get_params(deep=False):
+                continue
+            value = params.get(prefix, getattr(self, prefix))
+            kind, of = _GROUPS[prefix]
+            if not isinstance(value, kind):
+                group = type(of(value)).__name__
+                raise ValueError(
+                    f"{name} is a parameter of {group}, and {prefix}={value!r} is a plain "
+                    f"value. Set {prefix}={group}() to use it."
+                )
         return super().set_params(**params)
 
     def _validate_params(self):
         """Check each parameter by itself, including those of groups."""
         super()._validate_params()
-        for group in (self._pruning, self._distillation):
+        for group in (self._pruning, self._distillation, optimizer_of(self.optimizer)):
             group._validate_params()
         if len(self.phi_coefficients) != 3 or not all(
             isinstance(c, Real) and 1 <= c < np.inf for c in self.phi_coefficients

@@ -114,11 +114,16 @@ PARAMETERS = {
         key is a hash of the data, the parameters and the versions of skscale and torch;
         checksums protect the files. Needs a `random_state` other than None. Pickles exclude it.
 """,
+    "optimizer": """
+    optimizer : {"adamw", "sgd"} or Optimizer, default="adamw"
+        "adamw" is `AdamW()` (Loshchilov and Hutter 2019), "sgd" is `SGD()` with Nesterov
+        momentum of 0.9. An object holds the details. The default learning rates are for AdamW.
+""",
     "learning_rate": """
     learning_rate : float, default=0.08
-        Largest step size of AdamW, in the NTK parametrization: a weight of a layer with `n`
-        inputs moves by `learning_rate / sqrt(n)` a step, so that one value fits all widths; a
-        bias moves by 0.1 of `learning_rate`.
+        Largest step size of the optimizer, in the NTK parametrization: with AdamW, a weight of
+        a layer with `n` inputs moves by `learning_rate / sqrt(n)` a step, so that one value
+        fits all widths; a bias moves by 0.1 of `learning_rate`.
 """,
     "lr_schedule": """
     lr_schedule : {"coslog4", "cosine", "constant"} or LRSchedule, default="coslog4"
@@ -401,7 +406,7 @@ CONVOLUTIONAL = {
 """,
     "learning_rate": """
     learning_rate : float, default=0.012
-        Largest step size of AdamW.
+        Largest step size of the optimizer.
 """,
     "batch_size": """
     batch_size : "auto" or int, default="auto"
@@ -496,7 +501,7 @@ MODULE = {
 """,
     "learning_rate": """
     learning_rate : float, default=0.005
-        Largest step size of AdamW.
+        Largest step size of the optimizer.
 """,
     "batch_size": """
     batch_size : "auto" or int, default="auto"

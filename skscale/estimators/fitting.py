@@ -16,6 +16,7 @@ from ..inference.predictor import make_predictor
 from ..networks.weights import Weights
 from ..scaling import compound_dropout
 from ..storage.store import Store
+from ..training.optimizers import optimizer_of
 from ..training.random import draw_seed, split_random_state
 from ..training.schedules import schedule_of
 from ..training.task import DivergedError, Recipe, Task, TrainedNetwork
@@ -307,6 +308,7 @@ class Trains:
     def _describe_recipe(self, n_rows, dropout):
         return Recipe(
             learning_rate=float(self.learning_rate),
+            optimizer=optimizer_of(self.optimizer),
             lr_schedule=schedule_of(self.lr_schedule),
             weight_decay=float(self.weight_decay),
             l1=float(self.l1),

@@ -83,7 +83,10 @@ def describe_pass(estimator, X, y, sample_weight, former, head):
         task.initial = former_weights(estimator, former, task.architecture)
         if rescale is not None:
             task.initial = estimator._rescale_output(task.initial, *rescale)
-        task.optimizer_state = before.optimizer_states
+        states = before.optimizer_states
+        # Another optimizer starts with a state of its own.
+        if states is not None and states[0].optimizer == task.recipe.optimizer:
+            task.optimizer_state = states
     return task, fit
 
 

@@ -72,6 +72,8 @@ TRUSTED_TYPES = (
     "skscale.inference.predictor.ClassifierPredictor",
     "skscale.inference.predictor.RegressorPredictor",
     "skscale.networks.weights.Weights",
+    "skscale.training.optimizers.AdamW",
+    "skscale.training.optimizers.SGD",
     "skscale.selection.law.ScalingLaw",
     "skscale.networks.architecture.ConvolutionalArchitecture",
     "skscale.networks.architecture.DenseArchitecture",

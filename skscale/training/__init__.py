@@ -18,7 +18,7 @@ shape into stacks and trains each stack by batched products.
 - `gradient`: loss and gradient of a step, explicit or by autograd.
 - `losses`: losses and their gradients.
 - `schedules`: learning-rate schedules.
-- `optimizer`: AdamW over a stack, with a proximal L1 step.
+- `optimizers`: AdamW and SGD; `optimizer`: one of them over a stack, with a proximal L1 step.
 - `masks`: dropout masks of a stack.
 - `random`: random numbers of one fit.
 - `data`: arrays as tensors on the device.

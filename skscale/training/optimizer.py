@@ -1,8 +1,8 @@
-"""AdamW over a stack, with a proximal L1 step.
+"""One optimizer over a stack, with a proximal L1 step.
 
-`torch.optim.AdamW(fused=True)` runs this kernel, but its Python code takes 25 us per step on a
-CPU where the kernel takes 4 (3,500 parameters). So the kernel is called directly. It takes one
-learning rate per call, so members are grouped by learning rate.
+`torch.optim.AdamW(fused=True)` runs the same kernel, but its Python code takes 25 us per step
+on a CPU where the kernel takes 4 (3,500 parameters). So the kernels are called directly. They
+take one learning rate per call, so members are grouped by learning rate.
 """
 
 from itertools import groupby
@@ -11,27 +11,24 @@ import torch
 
 from .task import OptimizerState
 
-# beta2 averages over fewer steps, as for few epochs (Holzmueller et al. 2024, table A.1).
-BETAS = (0.9, 0.95)
-EPS = 1e-8
 # Number of weights from which a pass over them takes longer than a call.
 _LARGE = 1 << 18
 
 
-class StackedAdamW:
-    """AdamW (Loshchilov and Hutter 2019, algorithm 2) over `StackedParameters`.
+class StackedOptimizer:
+    """An optimizer over `StackedParameters`.
 
     A step multiplies the weights (and the input scales) by
-    `1 - learning_rate * weight_decay`, updates all parameters by Adam (Kingma and Ba 2015,
-    algorithm 1), then moves the weights by `learning_rate * l1` towards zero, but not across:
-    the proximal operator of the L1 norm, decoupled like weight decay, so that weights become
-    exactly zero. (Weights are the trained ones: see `DenseArchitecture.gains`.)
+    `1 - learning_rate * weight_decay`, updates all parameters by the optimizer, then moves the
+    weights by `learning_rate * l1` towards zero, but not across: the proximal operator of the
+    L1 norm, decoupled like weight decay, so that weights become exactly zero. (Weights are the
+    trained ones: see `DenseArchitecture.gains`.)
 
     Parameters
     ----------
     parameters, gradients : StackedParameters
     recipes : list of Recipe
-        One per member.
+        One per member, all of one optimizer.
     steps_per_epoch : list of int
         One per member.
     masks : StackedParameters or None, default=None
@@ -43,6 +40,7 @@ class StackedAdamW:
         self.parameters = parameters
         self.gradients = gradients
         self.recipes = recipes
+        self.optimizer = recipes[0].optimizer
         self.steps_per_epoch = steps_per_epoch
         self.first = parameters.like()
         self.second = parameters.like()
@@ -89,7 +87,8 @@ class StackedAdamW:
         n_decayed = self.parameters.flat_decayed.numel()
         # Operands, weight decay, group of the rate.
         calls = [(ops, 0.0, group) for group, ops in enumerate(operands)]
-        if self.is_uniform and self.decays and n_decayed >= _LARGE:
+        in_kernel = self.optimizer.decays_in_kernel
+        if self.is_uniform and self.decays and in_kernel and n_decayed >= _LARGE:
             # The kernel applies the decay, which saves a pass over the weights. Biases do not
             # decay and take a separate call.
             self.decays = False
@@ -103,7 +102,7 @@ class StackedAdamW:
 
     def select(self, members, parameters, gradients):
         """Return an optimizer of the given members, with their moments."""
-        chosen = StackedAdamW(
+        chosen = StackedOptimizer(
             parameters,
             gradients,
             [self.recipes[m] for m in members],
@@ -135,6 +134,7 @@ class StackedAdamW:
             self.first.get_member(member),
             self.second.get_member(member),
             int(self.n_steps),
+            self.optimizer,
         )
 
     def plan(self, first_step, n_steps):
@@ -195,20 +195,8 @@ class StackedAdamW:
         self.n_steps.add_(1)
         for operands, weight_decay, group, n_steps in self.calls:
             parameters, gradients, first, second = operands
-            torch._fused_adamw_(
-                parameters,
-                gradients,
-                first,
-                second,
-                [],
-                n_steps,
-                lr=rates[group],
-                beta1=BETAS[0],
-                beta2=BETAS[1],
-                weight_decay=weight_decay,
-                eps=EPS,
-                amsgrad=False,
-                maximize=False,
+            self.optimizer.update(
+                parameters, gradients, first, second, n_steps, rates[group], weight_decay
             )
         if shrinkages is not None:
             for weights, bound in self._per_weight(shrinkages):

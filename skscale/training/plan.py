@@ -69,11 +69,12 @@ def _stack_key(task):
         task.architecture,
         task.loss,
         issparse(task.X),
-        # Adam has one step count per stack.
+        # The optimizer has one step count per stack.
         0 if task.optimizer_state is None else task.optimizer_state.n_steps,
         # The stack also counts the steps of its training.
         0 if task.progress is None else task.progress["n_steps"],
         task.recipe.batch_size,
+        task.recipe.optimizer,
         task.precision,
         task.device,
         # Masks take a pass over the weights, which other stacks do not need.

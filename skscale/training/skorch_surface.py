@@ -33,7 +33,7 @@ from .families import family_of
 from .feed import Feed
 from .losses import row_losses, stack_parameters
 from .masks import MaskSource
-from .optimizer import BETAS, EPS
+from .optimizers import optimizer_of
 from .quiet import gate
 from .random import initial_stream
 from .stack import MASTER_DTYPES, Member
@@ -122,7 +122,7 @@ def make_fitted_net(estimator, kind):
     net = net_class(
         estimator._make_net_module(estimator.predictor_),
         criterion=criterion,
-        optimizer=torch.optim.AdamW,
+        optimizer=optimizer_of(estimator.optimizer).for_torch()[0],
         lr=estimator.learning_rate,
         train_split=None,
         callbacks="disable",
@@ -460,6 +460,38 @@ def _is_a(item, kind):
     )
 
 
+class _DecoupledDecay:
+    """A torch optimizer with weight decay decoupled from its update."""
+
+    def step(self, closure=None):
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        with torch.no_grad():
+            for group in self.param_groups:
+                for weights in group["params"]:
+                    weights.mul_(1 - group["lr"] * group.get("decoupled_decay", 0.0))
+        super().step()
+        return loss
+
+
+def _optimizer_arguments(recipe, module):
+    """Return the arguments of a skorch net for the optimizer of a recipe."""
+    kind, arguments = recipe.optimizer.for_torch()
+    decay = "weight_decay"
+    if not recipe.optimizer.decays_in_kernel:
+        kind, decay = type(kind.__name__, (_DecoupledDecay, kind), {}), "decoupled_decay"
+    return {
+        "optimizer": kind,
+        "optimizer__weight_decay": 0.0,
+        "optimizer__param_groups": [
+            (name, {decay: recipe.weight_decay}) for name in module.decayed_names
+        ],
+        **{f"optimizer__{name}": value for name, value in arguments.items()},
+    }
+
+
 def _check_callbacks(task, callbacks):
     for item in callbacks:
         if not _is_a(item, Callback):
@@ -513,14 +545,8 @@ def train_with_callbacks(task, callbacks, kind):
     net = type("TrainingNet", (_EngineLoop, net_class), {})(
         module,
         criterion=criterion,
-        optimizer=torch.optim.AdamW,
         lr=recipe.learning_rate,
-        optimizer__betas=BETAS,
-        optimizer__eps=EPS,
-        optimizer__weight_decay=0.0,
-        optimizer__param_groups=[
-            (name, {"weight_decay": recipe.weight_decay}) for name in module.decayed_names
-        ],
+        **_optimizer_arguments(recipe, module),
         max_epochs=recipe.max_epochs,
         batch_size=loop.batch_size,
         callbacks=list(callbacks),

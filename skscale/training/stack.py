@@ -16,7 +16,7 @@ from .chunk import CHUNK_BYTES, Chunk, make_graph_capture
 from .early_stopping import EarlyStopping
 from .families import family_of
 from .losses import UNDISTILLED, row_losses, stack_parameters
-from .optimizer import StackedAdamW
+from .optimizer import StackedOptimizer
 from .random import initial_stream
 from .task import CancelledError, DivergedError, OptimizerState, TrainedNetwork
 
@@ -177,7 +177,7 @@ class Stack:
         if any(m.early_stopping is not None for m in members):
             self.best = parameters.like()
         self._adopt(parameters)
-        self.optimizer = StackedAdamW(
+        self.optimizer = StackedOptimizer(
             self.parameters,
             self.gradients,
             [m.task.recipe for m in members],
@@ -226,7 +226,13 @@ class Stack:
         if progress["best"] is not None:
             self.best.set_member_(k, TrainedNumbers(*progress["best"]))
         first, second, n_steps = progress["optimizer"]
-        state = OptimizerState(None, TrainedNumbers(*first), TrainedNumbers(*second), n_steps)
+        state = OptimizerState(
+            None,
+            TrainedNumbers(*first),
+            TrainedNumbers(*second),
+            n_steps,
+            self.optimizer.optimizer,
+        )
         self.optimizer.load_member_(k, state)
 
     def _stack_masks(self):

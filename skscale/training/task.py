@@ -8,6 +8,7 @@ import numpy as np
 from ..networks.architecture import DenseArchitecture
 from ..networks.weights import Weights
 from ..storage.store import Store
+from .optimizers import Optimizer
 from .schedules import LRSchedule
 
 
@@ -17,8 +18,9 @@ class Recipe:
 
     Parameters
     ----------
+    optimizer : Optimizer
     learning_rate : float
-        Step size of AdamW.
+        Step size of the optimizer.
     lr_schedule : LRSchedule
         Factor of the learning rate over `max_epochs`.
     weight_decay : float
@@ -42,6 +44,7 @@ class Recipe:
         Smallest change of the validation score that counts as an improvement.
     """
 
+    optimizer: Optimizer
     learning_rate: float
     lr_schedule: LRSchedule
     weight_decay: float
@@ -92,6 +95,7 @@ class OptimizerState:
     first: tuple
     second: tuple
     n_steps: int
+    optimizer: Optimizer
 
 
 @dataclass(frozen=True)
