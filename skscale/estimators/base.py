@@ -172,8 +172,9 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
     def _validate_params(self):
         """Check each parameter by itself, including those of groups."""
         super()._validate_params()
-        for group in (self._pruning, self._distillation, optimizer_of(self.optimizer)):
-            group._validate_params()
+        for group in (self.pruning, self.distillation, self.optimizer):
+            if isinstance(group, BaseEstimator):
+                group._validate_params()
         if len(self.phi_coefficients) != 3 or not all(
             isinstance(c, Real) and 1 <= c < np.inf for c in self.phi_coefficients
         ):
