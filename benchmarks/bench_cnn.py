@@ -27,7 +27,7 @@ from torch.nn import functional
 
 from skscale import ScaledCNNClassifier
 from skscale.networks.modules import build, weights_of
-from skscale.training.optimizer import BETAS, EPS
+from skscale.training.optimizers import OPTIMIZERS
 from skscale.training.random import FeedRandom, initial_stream
 
 RATE, BATCH = 1e-3, 128
@@ -118,9 +118,10 @@ class Loop:
                 getattr(network, name).copy_(torch.from_numpy(value))
         decayed = [p for p in network.parameters() if p.dim() > 1]
         others = [p for p in network.parameters() if p.dim() < 2]
-        optimizer = torch.optim.AdamW(
+        kind, arguments = OPTIMIZERS["adamw"].for_torch()
+        optimizer = kind(
             [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0}],
-            RATE, betas=BETAS, eps=EPS, fused=True,
+            RATE, fused=True, **arguments,
         )  # fmt: skip
         for rows in self.batches:
             loss = functional.cross_entropy(network(self.X[rows]), self.y[rows])

@@ -36,7 +36,7 @@ from torch.nn import functional
 
 from skscale import ScaledMLPClassifier
 from skscale.networks.architecture import BIAS_GAIN
-from skscale.training.optimizer import BETAS, EPS
+from skscale.training.optimizers import OPTIMIZERS
 from skscale.training.random import FeedRandom
 
 BATCH, DROPOUT, RATE = 128, 0.1, 1e-3
@@ -193,11 +193,13 @@ def assert_equal_results(X, y, device):
             layer.weight.data = torch.from_numpy(coef.T.copy())
             layer.bias.data = torch.from_numpy(intercept.copy())
         # Ours trains weights without their gains; to the loop that is a rate a layer.
+        kind, arguments = OPTIMIZERS["adamw"].for_torch()
         groups = []
         for layer, gain in zip(network.layers, start.architecture_.gains, strict=True):
             for parameter, factor in ((layer.weight, gain), (layer.bias, BIAS_GAIN)):
-                groups.append({"params": [parameter], "lr": RATE * factor, "eps": EPS / factor})
-        optimizer = torch.optim.AdamW(groups, betas=BETAS, weight_decay=0.0)
+                eps = arguments["eps"] / factor
+                groups.append({"params": [parameter], "lr": RATE * factor, "eps": eps})
+        optimizer = kind(groups, **arguments | {"weight_decay": 0.0})
         for _ in range(3):
             rows = torch.from_numpy(random.order(np.arange(1000)))
             for batch in rows.split(BATCH):

@@ -3,6 +3,8 @@
 import ast
 from collections import defaultdict
 from graphlib import TopologicalSorter
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -95,3 +97,18 @@ def test_a_constant_is_defined_once():
                     places[target.id, value].append(path.name)
     assert len(places) > 100
     assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for folder in ("benchmarks", "examples") for p in sorted((ROOT / folder).rglob("*.py"))],
+    ids=lambda path: path.name,
+)
+def test_benchmarks_and_examples_import_names_that_exist(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("skscale"):
+            module = import_module(node.module)
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                is_package = hasattr(module, "__path__")
+                assert hasattr(module, alias.name) or (is_package and find_spec(name)), name
