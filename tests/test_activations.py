@@ -94,6 +94,9 @@ def test_one_of_a_users_own_is_compared_by_value_and_searched(table):
     assert Squareplus() != Squareplus(1.0)
     assert hash(Squareplus()) == hash(Squareplus(4.0))
     assert repr(Squareplus(1.0)) == "Squareplus(b=1.0)"
+    table_of = np.array([1.0, 2.0])
+    assert Squareplus(table_of) == Squareplus(table_of.copy())
+    assert Squareplus(table_of) != Squareplus(table_of + 1)
     grid = {"activation": ["relu", Squareplus(), Squareplus(1.0)]}
     search = GridSearchCV(ScaledMLPRegressor(**FAST), grid, cv=2, error_score="raise")
     search.fit(*table)

@@ -12,9 +12,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # From the lowest to the highest: each may import those before it.
 LAYERS = [
-    "_version", "_sklearn_private", "forks", "workers", "scaling", "storage", "networks",
-    "inference", "training", "fusion", "compression", "costs", "estimators", "selection",
-    "plotting", "serving", "onnx", "registration", "__init__",
+    "_version", "by_value", "_sklearn_private", "forks", "workers", "scaling", "storage",
+    "networks", "inference", "training", "fusion", "compression", "costs", "estimators",
+    "selection", "plotting", "serving", "onnx", "registration", "__init__",
 ]  # fmt: skip
 # One file for each family of networks, in each package that treats them differently.
 FAMILIES = {"dense", "convolutional"}

@@ -3,13 +3,13 @@
 import math
 from numbers import Integral, Real
 
-import joblib
 from sklearn.base import BaseEstimator
 
 from .._sklearn_private import Interval, StrOptions
+from ..by_value import ByValue
 
 
-class _Group(BaseEstimator):
+class _Group(BaseEstimator, ByValue):
     """Hyperparameters of one technique, compared by value.
 
     A group has parameters, but no `fit`. scikit-learn clones it, lists its parameters under
@@ -20,22 +20,6 @@ class _Group(BaseEstimator):
     def of(cls, value):
         """Return `value` as a group; a plain value becomes its first parameter."""
         return value if isinstance(value, cls) else cls(value)
-
-    def __eq__(self, other):
-        if type(other) is not type(self):
-            return NotImplemented
-        own, others = self.get_params(deep=False), other.get_params(deep=False)
-        return all(_are_equal(own[name], others[name]) for name in own)
-
-    def __hash__(self):
-        values = self.get_params(deep=False).values()
-        return hash((type(self), *(v for v in values if isinstance(v, (Real, str)))))
-
-
-def _are_equal(a, b):
-    if isinstance(a, Real) and isinstance(b, Real):
-        return a == b
-    return a is b or joblib.hash(a) == joblib.hash(b)
 
 
 class Pruning(_Group):

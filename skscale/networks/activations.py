@@ -9,12 +9,13 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
+from ..by_value import ByValue
 from .namespace import in_place
 
 _ZERO = {np.dtype(kind): np.zeros((), kind) for kind in (np.float32, np.float64)}
 
 
-class Activation(ABC):
+class Activation(ByValue, ABC):
     """An activation function of the hidden layers.
 
     A subclass defines `forward`. Training then differentiates it by autograd; with `backward`
@@ -135,16 +136,6 @@ class Activation(ABC):
             f"The activation {type(self).__name__} has no ONNX form. Define its method "
             "add_to_graph(graph, z, dtype)."
         )
-
-    def __eq__(self, other):
-        return type(other) is type(self) and vars(other) == vars(self)
-
-    def __hash__(self):
-        return hash(type(self))
-
-    def __repr__(self):
-        values = ", ".join(f"{name}={value!r}" for name, value in sorted(vars(self).items()))
-        return f"{type(self).__name__}({values})"
 
 
 def _aten():

@@ -9,9 +9,10 @@ from numbers import Real
 from sklearn.base import BaseEstimator
 
 from .._sklearn_private import Interval
+from ..by_value import ByValue
 
 
-class Optimizer(BaseEstimator):
+class Optimizer(BaseEstimator, ByValue):
     """The update rule of a training.
 
     Its arithmetic is that of torch: the update calls a fused kernel of torch, for each group of
@@ -55,12 +56,6 @@ class Optimizer(BaseEstimator):
         type
         dict
         """
-
-    def __eq__(self, other):
-        return type(other) is type(self) and vars(other) == vars(self)
-
-    def __hash__(self):
-        return hash((type(self), *vars(self).values()))
 
 
 class AdamW(Optimizer):

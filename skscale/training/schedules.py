@@ -8,8 +8,10 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
+from ..by_value import ByValue
 
-class LRSchedule(ABC):
+
+class LRSchedule(ByValue, ABC):
     """A learning-rate schedule.
 
     Objects of one type with equal attributes are equal.
@@ -46,16 +48,6 @@ class LRSchedule(ABC):
         float64 ndarray
             Of the shape of `progress`, non-negative.
         """
-
-    def __eq__(self, other):
-        return type(other) is type(self) and vars(other) == vars(self)
-
-    def __hash__(self):
-        return hash(type(self))
-
-    def __repr__(self):
-        values = ", ".join(f"{name}={value!r}" for name, value in sorted(vars(self).items()))
-        return f"{type(self).__name__}({values})"
 
 
 class Constant(LRSchedule):
