@@ -155,7 +155,8 @@ def find_network(estimator, family=ScaledEstimator):
         If there is no network of this family.
     """
     candidates = [("", estimator)]
-    if hasattr(estimator, "get_params"):
+    is_estimator = hasattr(estimator, "get_params")
+    if is_estimator:
         candidates += estimator.get_params(deep=True).items()
     found = [
         (name, value)
@@ -164,8 +165,8 @@ def find_network(estimator, family=ScaledEstimator):
     ]
     if not found:
         raise TypeError(
-            "Expected an estimator of skscale, or one that contains such an estimator, got "
-            f"{estimator!r}."
+            "Expected an estimator of skscale, or one that contains such an estimator, as the "
+            f"first argument, got {estimator if is_estimator else type(estimator)!r}."
         )
     name, network = min(found, key=lambda item: item[0].count("__") + bool(item[0]))
     if not isinstance(network, family):
