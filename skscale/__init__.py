@@ -18,6 +18,7 @@ _EXPORTS = {
     "Distillation": "skscale.compression.groups",
     "GradualScaleSearchCV": "skscale.selection.gradual",
     "InconsistentVersionWarning": "skscale.estimators.pickling",
+    "Loss": "skscale.training.losses",
     "LRSchedule": "skscale.training.schedules",
     "ParetoDisplay": "skscale.plotting.displays",
     "ParetoKnee": "skscale.selection.rules",

@@ -31,6 +31,7 @@ from skscale.networks.convolutional import resize
 from skscale.networks.modules import build, load_weights_, split, weights_of
 from skscale.scaling import image_scale
 from skscale.training.augmentation import change_images, draw_changes
+from skscale.training.losses import CrossEntropy
 from skscale.training.random import FeedRandom
 from skscale.training.task import Augmentation
 from tests.test_estimators_contract import SAMPLE_WEIGHT_EQUIVALENCE
@@ -323,8 +324,8 @@ def test_channels_whose_outgoing_weights_are_zero_change_nothing(importance):
     X, y = rng.standard_normal((30, 216)), rng.integers(0, 3, 30)
     recipe = Recipe(AdamW(), 0.01, SCHEDULES["constant"], 0.0, 0.0, 0.0, 10, 1, None, 5, 0.0)
     task = Task(
-        shape, recipe, "cross_entropy", X, y, None, np.arange(30), None, 0, "float64", "cpu",
-        loss_parameter=0.0, buffers=weights.buffers,
+        shape, recipe, CrossEntropy(), X, y, None, np.arange(30), None, 0, "float64", "cpu",
+        buffers=weights.buffers,
     )  # fmt: skip
     found = channel_importances(importance, shape, [weights], task)
     if importance != "activation":  # which knows nothing of what comes after

@@ -42,19 +42,13 @@ from skscale.fusion import last_fused_run
 from skscale.fusion.sharing import SharedArrays
 from skscale.training.engine import train
 from skscale.training.gradient import AutogradGradient
-from skscale.training.losses import (
-    LossGradient,
-    mix_targets,
-    row_losses,
-    stack_parameters,
-    weight_factor,
-)
+from skscale.training.losses import DistilledCrossEntropy, DistilledLogistic, LossGradient
 from skscale.training.task import ValidationSet
 from tests.test_training_engine import assert_equal_networks, make_task
 
 FAST = {"width": 8, "max_epochs": 3, "random_state": 0}
 # Students this small may do as well alone: what is tested is something else.
-pytestmark = pytest.mark.filterwarnings("ignore:Without its teacher")
+pytestmark = pytest.mark.filterwarnings("ignore:The student does not gain")
 
 
 @pytest.fixture(autouse=True)
@@ -99,8 +93,8 @@ def fits():
     return Counting.fits
 
 
-@pytest.mark.parametrize("loss", ["distilled_cross_entropy", "distilled_logistic"])
-def test_the_loss_is_hintons_and_its_gradient_autograds(loss):
+@pytest.mark.parametrize("kind", [DistilledCrossEntropy, DistilledLogistic])
+def test_the_loss_is_hintons_and_its_gradient_autograds(kind):
     rng = np.random.default_rng(0)
     n_members, n_rows, n_outputs = 3, 20, 4
     out = torch.tensor(rng.normal(size=(n_members, n_rows, n_outputs)), requires_grad=True)
@@ -108,12 +102,12 @@ def test_the_loss_is_hintons_and_its_gradient_autograds(loss):
     hard = torch.tensor(rng.dirichlet(np.ones(n_outputs), size=(n_members, n_rows)))
     weights = torch.tensor(rng.uniform(size=(n_members, n_rows, 1)))
     numbers = [(0.0, 0.3, 1.0), (0.1, 0.9, 4.0), (0.2, 1.0, 0.5)]
-    parameter = stack_parameters(loss, numbers, torch.float64, "cpu")
-    targets = torch.cat([hard, logits], dim=-1)
-    targets = mix_targets(loss, targets, parameter)
-    losses = row_losses(loss, out, targets, parameter)
+    members = [kind(*own) for own in numbers]
+    loss = members[0].stack(members, torch.float64, "cpu")
+    targets = loss.mix(torch.cat([hard, logits], dim=-1))
+    losses = loss.row_losses(out, targets)
     for k, (smoothing, weight, temperature) in enumerate(numbers):
-        if loss == "distilled_cross_entropy":
+        if kind is DistilledCrossEntropy:
             own = torch.nn.functional.cross_entropy(
                 out[k], hard[k], reduction="none", label_smoothing=smoothing
             )
@@ -132,9 +126,9 @@ def test_the_loss_is_hintons_and_its_gradient_autograds(loss):
         torch.testing.assert_close(losses[k], wanted)
     (wanted,) = torch.autograd.grad((losses * weights[..., 0]).sum(), out)
     gradient = LossGradient(
-        loss, n_members, n_rows, n_outputs, torch.float64, torch.device("cpu"), parameter
+        loss, n_members, n_rows, n_outputs, torch.float64, torch.device("cpu")
     )
-    found = gradient(out.detach(), targets, weights * weight_factor(loss, n_outputs))
+    found = gradient(out.detach(), targets, weights * loss.weight_factor(n_outputs))
     torch.testing.assert_close(found, wanted)
 
 
@@ -142,13 +136,14 @@ def test_the_loss_is_hintons_and_its_gradient_autograds(loss):
 @pytest.mark.parametrize("is_sparse", [False, True])
 def test_students_in_a_stack_learn_as_alone_and_as_by_autograd(loss, is_sparse):
     tasks, arrays = [], SharedArrays()
+    kind = DistilledCrossEntropy if loss == "cross_entropy" else DistilledLogistic
     numbers = [(0.0, 0.3, 1.0), (0.1, 0.9, 4.0), (0.2, 1.0, 0.5), (0.1, 0.5, 2.0)]
     for k, number in enumerate(numbers):
         plain = make_task(loss=loss, weighted=k < 2, valid=20, is_sparse=is_sparse, dropout=0.1)
         hard = np.eye(3)[plain.targets] if loss == "cross_entropy" else plain.targets
         said = np.random.default_rng(5).normal(size=hard.shape)
         task = replace(
-            plain, loss=f"distilled_{loss}", loss_parameter=number,
+            plain, loss=kind(*number),
             targets=np.concatenate([hard, said], axis=1),
             validation=ValidationSet(plain.X, plain.targets, plain.weights),
         )  # fmt: skip
@@ -448,14 +443,14 @@ def test_what_cannot_teach_is_refused(digits):
     assert sparse.classes_.size == 10
 
 
-@pytest.mark.filterwarnings("default:Without its teacher")
+@pytest.mark.filterwarnings("default:The student does not gain")
 def test_a_teacher_that_does_not_help_is_told(digits):
     X, y = digits[0][:400], digits[1][:400]
     noise = DecisionTreeClassifier(random_state=0).fit(
         X, np.random.default_rng(0).permutation(y)
     )
     student = ScaledMLPClassifier(teacher=FrozenEstimator(noise), **FAST)
-    with pytest.warns(UserWarning, match="Distillation does not pay here"):
+    with pytest.warns(UserWarning, match="does not gain from its teacher"):
         student.fit(X, y)
 
 

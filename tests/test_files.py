@@ -115,7 +115,7 @@ def _data(digits, fitted):
     return X.reshape(-1, 8, 8) if "CNN" in type(fitted).__name__ else X, y
 
 
-@pytest.mark.filterwarnings("ignore:Without its teacher the student")
+@pytest.mark.filterwarnings("ignore:The student does not gain")
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_saved_and_loaded_predicts_the_same(name, digits, tmp_path):
     X, y = _data(digits, CASES[name])

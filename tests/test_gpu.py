@@ -10,9 +10,8 @@ import pytest
 import torch
 
 from skscale.training.engine import train
-from skscale.training.losses import LOSSES
 from tests.test_losses import loss_tasks
-from tests.test_training_engine import SHAPES, assert_equal_networks, make_task
+from tests.test_training_engine import LOSS_CLASSES, SHAPES, assert_equal_networks, make_task
 
 pytestmark = [
     pytest.mark.gpu,
@@ -46,7 +45,7 @@ def test_a_stack_on_the_gpu_equals_lone_fits_dropout_included():
 
 
 @pytest.mark.parametrize("is_sparse", [False, True])
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", LOSS_CLASSES)
 def test_every_loss_and_sparse_rows_on_the_gpu_equal_the_cpu(loss, is_sparse):
     def tasks(device):
         made = loss_tasks(loss, is_sparse=is_sparse, batch_size=8, max_epochs=4)

@@ -45,7 +45,7 @@ from skscale.training.task import CancelledError
 from tests.test_training_engine import make_task
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:Without its teacher"),
+    pytest.mark.filterwarnings("ignore:The student does not gain"),
     pytest.mark.usefixtures("two_threads"),
 ]
 
@@ -599,7 +599,10 @@ def test_tensors_and_modules_are_arguments_like_others(digits, tmp_path, steps):
         fit(0.5)
     one, same, other = (
         keeping._find_keeper(
-            replace(make_task(architecture={}, loss_parameter=value), store=tmp_path), {}
+            replace(
+                make_task(architecture={}, loss="huber", loss_numbers=(value,)), store=tmp_path
+            ),
+            {},
         ).key
         for value in (torch.arange(3.0), torch.arange(3.0), torch.arange(1.0, 4.0))
     )

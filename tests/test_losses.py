@@ -1,5 +1,9 @@
 """Losses: against torch's criteria, in a stack, and what estimators predict by them."""
 
+import pickle
+from dataclasses import replace
+
+import joblib
 import numpy as np
 import pytest
 import torch
@@ -9,17 +13,12 @@ from sklearn.metrics import d2_pinball_score, log_loss, mean_poisson_deviance
 from sklearn.model_selection import GridSearchCV
 
 from skscale import ScaledMLPClassifier, ScaledMLPRegressor
+from skscale.fusion import last_fused_run
 from skscale.fusion.sharing import SharedArrays
 from skscale.training.engine import train
 from skscale.training.gradient import AutogradGradient
-from skscale.training.losses import (
-    LOSSES,
-    LossGradient,
-    row_losses,
-    stack_parameters,
-    weight_factor,
-)
-from tests.test_training_engine import assert_equal_networks, make_task
+from skscale.training.losses import Loss, LossGradient
+from tests.test_training_engine import LOSS_CLASSES, assert_equal_networks, make_task
 
 
 def _quantile_criterion(q):
@@ -49,11 +48,15 @@ CRITERIA = {
     "poisson": lambda _: torch.nn.PoissonNLLLoss(reduction="none"),
 }
 # Of three members: some equal to none at all.
-PARAMETERS = {"smoothing": [0.0, 0.1, 0.5], "delta": [0.5, 1.0, 3.0], "q": [0.1, 0.5, 0.9]}
+NUMBERS = {
+    "smoothing": [0.0, 0.1, 0.5], "delta": [0.5, 1.0, 3.0], "quantile": [0.1, 0.5, 0.9],
+}  # fmt: skip
 
 
-def parameters_of(loss):
-    return PARAMETERS.get(LOSSES[loss], [0.0, 0.0, 0.0])
+def numbers_of(loss):
+    """Return the arguments of a loss for three members."""
+    names = LOSS_CLASSES[loss].per_member
+    return [(number,) for number in NUMBERS[names[0]]] if names else [()] * 3
 
 
 @pytest.mark.parametrize("loss", CRITERIA)
@@ -62,33 +65,37 @@ def test_losses_and_their_gradients_are_those_of_torchs_criteria(loss):
     outputs = torch.randn(3, 7, 4, dtype=torch.float64, generator=generator)
     outputs.requires_grad_()
     weights = torch.rand(3, 7, 1, dtype=torch.float64, generator=generator)
-    parameters = parameters_of(loss)
+    numbers = numbers_of(loss)
     if loss == "cross_entropy":
         targets = torch.randint(4, (3, 7), generator=generator)
         buffered = targets.unsqueeze(-1)
     else:
         buffered = targets = torch.randint(2, (3, 7, 4), generator=generator).double()
     expected = torch.stack(
-        [CRITERIA[loss](p)(o, t) for p, o, t in zip(parameters, outputs, targets, strict=True)]
+        [
+            CRITERIA[loss](*(own or [None]))(o, t)
+            for own, o, t in zip(numbers, outputs, targets, strict=True)
+        ]
     )
     if expected.ndim == 3:
         expected = expected.mean(-1)
     device = torch.device("cpu")
-    parameter = stack_parameters(loss, parameters, torch.float64, device)
-    torch.testing.assert_close(row_losses(loss, outputs, targets, parameter), expected)
+    losses = [LOSS_CLASSES[loss](*own) for own in numbers]
+    stacked = losses[0].stack(losses, torch.float64, device)
+    torch.testing.assert_close(stacked.row_losses(outputs, targets), expected)
     (gradient,) = torch.autograd.grad((expected.unsqueeze(-1) * weights).sum(), outputs)
-    written = LossGradient(loss, 3, 7, 4, torch.float64, device, parameter)
+    written = LossGradient(stacked, 3, 7, 4, torch.float64, device)
     with torch.no_grad():
-        got = written(outputs, buffered, weights * weight_factor(loss, 4))
+        got = written(outputs, buffered, weights * stacked.weight_factor(4))
     torch.testing.assert_close(got, gradient)
 
 
 def loss_tasks(loss, **common):
-    parameters = parameters_of(loss) * 2
+    numbers = numbers_of(loss) * 2
     return [
-        make_task(loss=loss, loss_parameter=p, seed=k % 2, learning_rate=0.01 * (k + 1),
+        make_task(loss=loss, loss_numbers=own, seed=k % 2, learning_rate=0.01 * (k + 1),
                   weighted=k < 4, valid=20 * (k % 2), **common)
-        for k, p in enumerate(parameters)
+        for k, own in enumerate(numbers)
     ]  # fmt: skip
 
 
@@ -184,10 +191,10 @@ def test_poisson_refuses_what_is_no_count(skewed):
     X, y = skewed
     with pytest.raises(ValueError, match=r'loss="poisson".*expected y from 0, got -'):
         fit(X, y - 10, loss="poisson")
-    with pytest.raises(ValueError, match="all values of y are 0"):
+    with pytest.raises(ValueError, match="Expected y to have one, got a mean of 0"):
         fit(X, np.zeros(len(X)), loss="poisson")
     fitted = fit(X, y + 10, loss="poisson", warm_start=True, max_epochs=2)
-    with pytest.raises(ValueError, match="predicts logarithms"):
+    with pytest.raises(ValueError, match="whose outputs are logarithms"):
         fitted.set_params(loss="huber").fit(X, y + 10)
 
 
@@ -256,12 +263,161 @@ def test_every_loss_is_the_same_through_skorchs_loop_and_in_its_net(loss, digits
         assert net.criterion_.label_smoothing == 0.2
         return
     np.testing.assert_allclose(net.predict(X), engine.predict(X), rtol=1e-5)
-    # Its criterion is in the units of y.
+    # Its criterion is in the units of y, or those of training where torch has none.
     r = y - engine.predict(X)
     o, t = (torch.from_numpy(a) for a in (engine.predict(X), y))
     expected = {
         "absolute_error": np.abs(r).mean(),
-        "quantile": np.where(r > 0, 0.3 * r, -0.7 * r).mean(),
+        "quantile": np.where(r > 0, 0.3 * r, -0.7 * r).mean() / engine.target_scale_,
     }
     if loss in expected:
-        np.testing.assert_allclose(net.criterion_(o, t), expected[loss], rtol=1e-6)
+        np.testing.assert_allclose(net.criterion_(o, t), np.squeeze(expected[loss]), rtol=1e-6)
+
+
+class LogCosh(Loss):
+    """A regressor's own loss, without a gradient of its own."""
+
+    def value(self, outputs, targets):
+        return torch.log(torch.cosh(outputs - targets)).mean(-1)
+
+
+class OwnSquares(Loss):
+    """The squared error again, by autograd, with a number that differs between members."""
+
+    per_member = ("size",)
+
+    def __init__(self, size=1.0):
+        self.size = size
+
+    def value(self, outputs, targets):
+        return (self.size * (outputs - targets).square()).mean(-1)
+
+
+class Focal(Loss):
+    """Lin et al. 2017, "Focal loss for dense object detection", eq. 4."""
+
+    def __init__(self, gamma=2.0):
+        self.gamma = gamma
+
+    def value(self, outputs, targets):
+        if targets.is_floating_point():
+            log_p = torch.nn.functional.logsigmoid(outputs * (2 * targets - 1))
+        else:
+            log_p = outputs.log_softmax(-1).gather(-1, targets[..., None])
+        return -((1 - log_p.exp()) ** self.gamma * log_p).mean(-1)
+
+
+class Gamma(Loss):
+    """Negative log-likelihood of a gamma distribution of shape 1, with a log link."""
+
+    has_log_link = True
+
+    def value(self, outputs, targets):
+        return (outputs + targets * torch.exp(-outputs)).mean(-1)
+
+    def check_targets(self, y, name="y"):
+        if y.min() <= 0:
+            raise ValueError(f"{name} must be above 0, got {y.min():g}.")
+
+
+EXACT = {"precision": "float64", "width": 8, "max_epochs": 4, "random_state": 0}
+
+
+def test_a_loss_without_a_gradient_learns_as_the_built_in_one(diabetes):
+    X, y = diabetes
+    built_in = ScaledMLPRegressor(**EXACT).fit(X, y)
+    own = ScaledMLPRegressor(**EXACT, loss=OwnSquares()).fit(X, y)
+    for a, b in zip(built_in.coefs_, own.coefs_, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(built_in.validation_scores_, own.validation_scores_)
+
+
+@pytest.mark.parametrize("problem", ["binary", "multiclass", "multilabel"])
+def test_a_focal_loss_without_focus_is_the_log_loss(problem, digits):
+    X, y = digits
+    X, y = X[:300], y[:300]
+    y = {"binary": y > 4, "multiclass": y, "multilabel": np.eye(10, dtype=int)[y]}[problem]
+    log = ScaledMLPClassifier(**EXACT, label_smoothing=0.0).fit(X, y)
+    same = ScaledMLPClassifier(**EXACT, loss=Focal(0.0)).fit(X, y)
+    other = ScaledMLPClassifier(**EXACT, loss=Focal(2.0)).fit(X, y)
+    np.testing.assert_allclose(log.predict_proba(X), same.predict_proba(X), rtol=1e-8)
+    assert np.abs(log.predict_proba(X) - other.predict_proba(X)).max() > 1e-3
+
+
+@pytest.mark.parametrize("loss", [LogCosh(), OwnSquares(2.0), Gamma()], ids=repr)
+def test_an_own_loss_trains_in_a_stack_as_alone_and_through_skorch(loss, diabetes):
+    from skorch.callbacks import Callback
+
+    X, y = diabetes
+    network = ScaledMLPRegressor(**EXACT, loss=loss)
+    grid = {"weight_decay": [0.0, 0.1]}
+    plain = GridSearchCV(network, grid, cv=2).fit(X, y)
+    with joblib.parallel_config(backend="skscale"):
+        fused = GridSearchCV(network, grid, cv=2).fit(X, y)
+    assert max(last_fused_run().stack_sizes) > 1
+    for name in ("split0_test_score", "split1_test_score"):
+        np.testing.assert_allclose(plain.cv_results_[name], fused.cv_results_[name], rtol=1e-9)
+    through = clone(network).set_params(callbacks=[Callback()]).fit(X, y)
+    fitted = clone(network).fit(X, y)
+    np.testing.assert_allclose(fitted.predict(X), through.predict(X), rtol=1e-7)
+    np.testing.assert_allclose(fitted.net_.predict(X), fitted.predict(X), rtol=1e-5)
+    np.testing.assert_array_equal(
+        pickle.loads(pickle.dumps(fitted)).predict(X), fitted.predict(X)
+    )
+
+
+def test_numbers_of_members_differ_within_a_stack():
+    tasks = [
+        replace(make_task(loss="squared_error", valid=20), loss=OwnSquares(size))
+        for size in (0.5, 1.0, 2.0)
+    ]
+    arrays = SharedArrays()
+    for task in tasks:
+        arrays.share(task)
+    sizes = []
+    together = train(tasks, n_threads=1, stack_sizes=sizes)
+    assert sizes == [3]
+    for one, task in zip(together, tasks, strict=True):
+        assert_equal_networks(one, train([task])[0], rtol=1e-12, atol=1e-12)
+
+
+def test_a_log_link_predicts_positive_means(skewed):
+    X, _ = skewed
+    y = np.random.default_rng(0).exponential(np.exp(X[:, 0]))
+    fitted = fit(X, y, loss=Gamma())
+    np.testing.assert_allclose(np.log(fitted.predict([[-1.0], [1.0]])), [-1, 1], atol=0.15)
+    with pytest.raises(ValueError, match="y must be above 0, got -"):
+        fit(X, y - 10, loss=Gamma())
+
+
+def test_an_own_loss_of_wrong_shape_is_an_error_that_says_which(diabetes):
+    class Whole(Loss):
+        def value(self, outputs, targets):
+            return (outputs - targets).square().mean()
+
+    with pytest.raises(ValueError, match=r"Whole.value must return one number for each row"):
+        ScaledMLPRegressor(**EXACT, loss=Whole()).fit(*diabetes)
+
+
+def test_an_own_loss_of_a_classifier_takes_no_teacher(digits):
+    network = ScaledMLPClassifier(**EXACT, loss=Focal(), teacher=ScaledMLPClassifier())
+    with pytest.raises(ValueError, match=r"loss=Focal\(gamma=2.0\) is another one"):
+        network.fit(*digits)
+
+
+def test_an_own_loss_prunes_and_continues(diabetes):
+    X, y = diabetes
+    network = ScaledMLPRegressor(**EXACT, loss=LogCosh(), pruning=0.5, warm_start=True)
+    network.fit(X, y)
+    assert network.complexity_.widths == (4, 4)
+    assert network.fit(X, y).score(X, y) > 0.2
+    stream = ScaledMLPRegressor(**EXACT, loss=Gamma())
+    for _ in range(20):
+        stream.partial_fit(X, y)
+    assert stream.score(X, y) > 0.2
+
+
+def test_losses_compare_by_value():
+    assert Focal(1.0) == Focal(1.0) != Focal(2.0)
+    assert OwnSquares(1.0).shared == OwnSquares(2.0).shared
+    assert clone(ScaledMLPClassifier(loss=Focal(1.0))).loss == Focal(1.0)

@@ -31,10 +31,10 @@ from skscale.compression.removal import (
 from skscale.fusion import last_fused_run
 from skscale.networks.architecture import DenseArchitecture
 from skscale.networks.weights import Weights
-from skscale.training.losses import row_losses
 from skscale.training.optimizers import AdamW
 from skscale.training.schedules import SCHEDULES
 from skscale.training.task import Recipe, Task, TrainedNetwork
+from tests.test_training_engine import LOSS_CLASSES
 
 FAST = {
     "width": 16,
@@ -68,7 +68,8 @@ def describe(architecture, rng, loss="cross_entropy", n_rows=300):
     return Task(
         X=rng.standard_normal((n_rows, architecture.n_features)), targets=targets,
         weights=rng.uniform(0.5, 2, n_rows), train_rows=np.arange(n_rows), valid_rows=None,
-        architecture=architecture, loss=loss, seed=0, precision="float64", device="cpu",
+        architecture=architecture, loss=LOSS_CLASSES[loss](), seed=0,
+        precision="float64", device="cpu",
         recipe=Recipe(AdamW(), 0.1, SCHEDULES["constant"], 0.0, 0.0, 0.0, 32, 2, None, 5, 0.0),
     )  # fmt: skip
 
@@ -143,7 +144,8 @@ def test_taylor_importance_is_the_slope_of_the_loss_over_a_gate(architecture, lo
                     for layer in layers:
                         gates[layer][unit] += sign * step
                     out = torch.from_numpy(outputs(architecture, network, task.X, gates))
-                    losses.append(row_losses(loss, out, torch.from_numpy(task.targets)).numpy())
+                    rows = task.loss.row_losses(out, torch.from_numpy(task.targets))
+                    losses.append(rows.numpy())
                 slope = (losses[0] - losses[1]) / (2 * step)
                 wanted = (weights * np.abs(slope)).sum()
                 np.testing.assert_allclose(found[g][member, unit], wanted, rtol=1e-5)
@@ -168,7 +170,7 @@ def test_taylor_importance_of_weights_is_the_slope_over_their_size():
             moved = networks[member].astype(np.float64)
             moved.coefs[layer][place] *= factor
             out = torch.from_numpy(outputs(RESIDUAL, moved, task.X))
-            rows = row_losses("cross_entropy", out, torch.from_numpy(task.targets)).numpy()
+            rows = task.loss.row_losses(out, torch.from_numpy(task.targets)).numpy()
             losses.append(task.weights @ rows)
         wanted = abs(losses[0] - losses[1]) / 2e-5
         np.testing.assert_allclose(found[member][layer][place], wanted, rtol=1e-5)

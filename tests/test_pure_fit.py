@@ -22,7 +22,7 @@ from skscale import (
     ScaledNetworkRegressor,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:Without its teacher")  # of 40 rows
+pytestmark = pytest.mark.filterwarnings("ignore:The student does not gain")  # of 40 rows
 PACKAGE = str(Path(skscale.__file__).parent)
 # What these do is undone by whoever called them, also where they themselves fail.
 LEFT_OUT = {"quiet.py", "threads.py", "forks.py"}

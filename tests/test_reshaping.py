@@ -22,6 +22,7 @@ from skscale.compression.reshaping import reshape
 from skscale.networks.activations import ACTIVATIONS
 from skscale.networks.architecture import DenseArchitecture
 from skscale.networks.dense_forward import Dense
+from skscale.training.losses import CrossEntropy
 from skscale.training.optimizers import AdamW
 from skscale.training.schedules import SCHEDULES
 from skscale.training.task import Recipe, Task
@@ -39,7 +40,7 @@ def describe(architecture, seed=0):
     targets = rng.integers(architecture.n_outputs, size=200)
     return Task(
         X=rows, targets=targets, weights=None, train_rows=np.arange(200), valid_rows=None,
-        architecture=architecture, recipe=recipe, loss="cross_entropy", seed=seed,
+        architecture=architecture, recipe=recipe, loss=CrossEntropy(), seed=seed,
         device=torch.device("cpu"), precision="float64",
     )  # fmt: skip
 

@@ -123,7 +123,7 @@ def growth(values):
 def test_two_thousand_fits_leave_nothing_behind():
     soak, seen = Soak(), []
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Without its teacher the student")
+        warnings.filterwarnings("ignore", message="The student does not gain")
         for k in count():
             soak.round(k)
             if soak.n_fits >= N_WARM_UP:

@@ -19,10 +19,14 @@ from skscale.networks.device import resolve_device
 from skscale.networks.parameters import ParameterShapes, StackedParameters, TrainedNumbers
 from skscale.training.engine import train
 from skscale.training.gradient import AutogradGradient, WrittenOutGradient
+from skscale.training.losses import LOSSES, CrossEntropy, Logistic
 from skscale.training.task import DivergedError, Task
 from tests.test_training_parts import make_recipe
 
 N_ROWS = 150
+
+
+LOSS_CLASSES = {"cross_entropy": CrossEntropy, "logistic": Logistic, **LOSSES}
 
 
 def make_task(
@@ -38,7 +42,7 @@ def make_task(
     data_seed=0,
     on_epoch_end=None,
     is_sparse=False,
-    loss_parameter=0.0,
+    loss_numbers=(),
     **recipe,
 ):
     generator = np.random.default_rng(data_seed)
@@ -62,7 +66,7 @@ def make_task(
     return Task(
         DenseArchitecture(n_features, n_outputs=n_outputs, **architecture),
         make_recipe(**recipe),
-        loss,
+        LOSS_CLASSES[loss](*loss_numbers),
         X,
         targets,
         weights,
@@ -72,7 +76,6 @@ def make_task(
         precision,
         "cpu",
         on_epoch_end=on_epoch_end,
-        loss_parameter=loss_parameter,
     )
 
 
@@ -221,7 +224,7 @@ def test_a_float32_step_of_a_stack_equals_the_lone_step_to_rounding(width, n_thr
     def run(parameters, rows):
         gradients = parameters.like()
         outputs = torch.empty(len(rows), n_rows, 10)
-        step = WrittenOutGradient(architecture, "cross_entropy", parameters, gradients, n_rows)
+        step = WrittenOutGradient(architecture, CrossEntropy(), parameters, gradients, n_rows)
         with torch.no_grad():
             step(x[rows], targets[rows], weights[rows], None, outputs)
         return gradients, outputs

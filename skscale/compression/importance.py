@@ -6,7 +6,6 @@ from scipy.sparse import issparse
 
 from ..networks.dense import stacked_forward
 from ..networks.parameters import ParameterShapes, StackedParameters, TrainedNumbers
-from ..training.losses import mix_targets, row_losses, stack_parameters
 from ..training.random import importance_rows
 from .removal import unit_groups
 
@@ -129,9 +128,9 @@ def judging_rows(task, n_most, n_block, dtype):
 def weighted_loss(task, outputs, targets, row_weights):
     """Return the sum of weighted losses over rows and members (first axis of `outputs`)."""
     n = len(outputs)
-    parameter = stack_parameters(task.loss, [task.loss_parameter] * n, outputs.dtype, "cpu")
-    targets = mix_targets(task.loss, targets.expand(n, *targets.shape), parameter)
-    return (row_losses(task.loss, outputs, targets, parameter) * row_weights).sum()
+    loss = task.loss.stack([task.loss] * n, outputs.dtype, "cpu")
+    targets = loss.mix(targets.expand(n, *targets.shape))
+    return (loss.row_losses(outputs, targets) * row_weights).sum()
 
 
 def _passes(architecture, networks, task, derives):

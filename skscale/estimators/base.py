@@ -10,11 +10,13 @@ import joblib
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.callback import CallbackSupportMixin
+from sklearn.metrics import get_scorer_names
 from sklearn.utils.validation import check_is_fitted
 
 from .._sklearn_private import Interval, StrOptions
 from .._version import __version__
 from ..compression.groups import Distillation, Pruning
+from ..training.losses import Loss
 from ..training.optimizers import OPTIMIZERS, Optimizer, optimizer_of
 from ..training.schedules import SCHEDULES, LRSchedule
 from .fitting import Trains
@@ -85,6 +87,7 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "max_seconds": [Interval(Real, 0, None, closed="neither"), None],
         "early_stopping": ["boolean"],
+        "validation_scoring": [StrOptions({"loss", *get_scorer_names()}), callable],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
@@ -233,6 +236,12 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
                 "The temperature of distillation divides logits, and a regressor has none: "
                 f"got temperature={distillation.temperature!r}. Leave it at 1."
             )
+        if is_classifier(self) and isinstance(self.loss, Loss):
+            raise ValueError(
+                "Distillation combines the log loss with the log loss of the teacher's "
+                f"probabilities, and loss={self.loss!r} is another one. Set "
+                'loss="log_loss", or teacher=None.'
+            )
         if self.callbacks:
             raise ValueError(
                 "skorch's loop knows no teacher. Set callbacks=None, or teacher=None."
@@ -250,7 +259,7 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
 
     @property
     def validation_scores_(self):
-        """Negative mean loss on the validation rows after each epoch."""
+        """Score of the validation rows after each epoch: see `validation_scoring`."""
         check_is_fitted(self)
         return self.history_["validation_score"]
 
@@ -264,7 +273,7 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
             )
         from ..training.skorch_surface import make_fitted_net
 
-        return make_fitted_net(self, self._fitted.head.kind)
+        return make_fitted_net(self, self._loss_of(self._fitted.head))
 
     def __dir__(self):
         # scikit-learn calls `hasattr` on every listed name, and its HTML shows the values:

@@ -8,6 +8,13 @@ from sklearn.utils.multiclass import unique_labels
 
 from .._sklearn_private import Interval, StrOptions, _fit_context
 from ..inference.heads import sigmoid, softmax
+from ..training.losses import (
+    CrossEntropy,
+    DistilledCrossEntropy,
+    DistilledLogistic,
+    Logistic,
+    Loss,
+)
 from .base import view
 from .calibration import find_inverse_temperature, mean_loss
 from .targets import fit_classes, read_labels, weigh_classes
@@ -17,6 +24,7 @@ class Classifies(ClassifierMixin):
     """Mixin for classifiers; precedes the family of networks among the base classes."""
 
     _classifier_constraints = {
+        "loss": [StrOptions({"log_loss"}), Loss],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "calibrate": ["boolean"],
@@ -111,12 +119,12 @@ class Classifies(ClassifierMixin):
             )
         return None
 
-    @property
-    def _loss_parameter(self):
-        return float(self.label_smoothing)
-
     def _loss_of(self, head):
-        return head.loss
+        if self.loss != "log_loss":
+            return self.loss
+        is_exclusive = not (head.is_binary or head.is_multilabel)
+        kind = CrossEntropy if is_exclusive else Logistic
+        return kind(float(self.label_smoothing))
 
     def _read_targets(self, y, weights, former, head):
         """Return labels, head, targets of the loss, class of each row, weight of each class."""
@@ -135,23 +143,22 @@ class Classifies(ClassifierMixin):
     def _teach(self, task, head, labels, labels_new):
         # Columns: true targets as probabilities, then the teacher's logits.
         hard = task.targets
-        if task.loss == "cross_entropy":
+        is_exclusive = hard.ndim == 1
+        if is_exclusive:
             hard = np.eye(task.architecture.n_outputs, dtype=labels.dtype)[hard]
         targets = np.concatenate([hard, np.zeros_like(hard)], axis=1)
         targets[task.train_rows, hard.shape[1] :] = labels
         if labels_new is not None:
-            link = softmax if task.loss == "cross_entropy" else sigmoid
+            link = softmax if is_exclusive else sigmoid
             new = np.concatenate([link(labels_new), labels_new], axis=1)
             targets = np.concatenate([targets, new])
-        return {
-            "targets": targets.astype(self._network_dtype),
-            "loss": f"distilled_{task.loss}",
-            "loss_parameter": (
-                float(self.label_smoothing),
-                float(self._distillation.weight),
-                float(self._distillation.temperature),
-            ),
-        }
+        kind = DistilledCrossEntropy if is_exclusive else DistilledLogistic
+        loss = kind(
+            float(self.label_smoothing),
+            float(self._distillation.weight),
+            float(self._distillation.temperature),
+        )
+        return {"targets": targets.astype(self._network_dtype), "loss": loss}
 
     def _calibrate(self, architecture, network, X, targets, weights):
         """Calibrate a trained network by temperature scaling; return its mean loss."""

@@ -147,14 +147,21 @@ PARAMETERS = {
 """,
     "early_stopping": """
     early_stopping : bool, default=True
-        Whether to split off a validation set (stratified by class), evaluate the mean loss on
-        it after each epoch, stop when it no longer falls, and restore the weights of the best
-        epoch. If False, all epochs run and the last weights are used: better with fewer than
-        about a hundred rows.
+        Whether to split off a validation set (stratified by class), score the network on it
+        after each epoch, stop when the score no longer rises, and restore the weights of the
+        best epoch. If False, all epochs run and the last weights are used: better with fewer
+        than about a hundred rows.
 """,
     "validation_fraction": """
     validation_fraction : float, default=0.1
         Fraction of the rows in the validation set of early stopping.
+""",
+    "validation_scoring": """
+    validation_scoring : str or callable, default="loss"
+        Score of the validation set for early stopping: "loss" is the negative mean loss;
+        otherwise the name of a scorer of scikit-learn, such as "roc_auc", or
+        `scorer(estimator, X, y)`. Its `estimator` predicts for the validation set only, and its
+        `X` holds row numbers. No effect on `partial_fit`.
 """,
     "n_iter_no_change": """
     n_iter_no_change : int, default=25
@@ -163,7 +170,7 @@ PARAMETERS = {
 """,
     "tol": """
     tol : float, default=1e-4
-        Smallest decrease of the validation loss that counts as an improvement.
+        Smallest rise of the validation score that counts as an improvement.
 """,
     "warm_start": """
     warm_start : bool, default=False
@@ -201,6 +208,11 @@ PARAMETERS = {
 """,
 }
 CLASSIFIER = {
+    "loss": """
+    loss : "log_loss" or Loss, default="log_loss"
+        Loss to minimize: the log loss with `label_smoothing`, or an object of your own class,
+        a subclass of `skscale.Loss`.
+""",
     "label_smoothing": """
     label_smoothing : float, default=0.05
         Fraction of each row's target probability that is spread evenly over all classes
@@ -220,12 +232,13 @@ CLASSIFIER = {
 }
 REGRESSOR = {
     "loss": """
-    loss : {"squared_error", "absolute_error", "huber", "quantile", "poisson"}, \
+    loss : {"squared_error", "absolute_error", "huber", "quantile", "poisson"} or Loss, \
             default="squared_error"
         Loss to minimize. It determines the prediction: the mean; the median ("absolute_error");
         a compromise between the two that is robust to outliers ("huber": Huber 1964); a
         quantile (Koenker and Bassett 1978); or the mean of non-negative counts or rates, as the
-        exponential of the network's output ("poisson").
+        exponential of the network's output ("poisson"). Or an object of your own class, a
+        subclass of `skscale.Loss`.
 """,
     "quantile": """
     quantile : float, default=0.5
@@ -319,7 +332,7 @@ ATTRIBUTES = {
 """,
     "validation_scores_": """
     validation_scores_ : ndarray of shape (n_iter_,)
-        Negative mean loss on the validation rows after each epoch.
+        Score of the validation set after each epoch: see `validation_scoring`.
 """,
     "complexity_": """
     complexity_ : Complexity

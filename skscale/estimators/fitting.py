@@ -26,6 +26,7 @@ from .progress import watch_epochs
 from .students import describe_student, warn_unless_it_pays
 from .targets import check_weights, rescale_weights, split_rows
 from .validation_rows import encode_validation, read_validation
+from .validation_scoring import ValidationScorer
 from .warm_start import Continuation, choose_architecture, go_on
 
 # Offset that separates the seeds of an ensemble's members from those of a stream's passes.
@@ -203,6 +204,15 @@ class Trains:
         )
         if validation is not None:
             task.validation = encode_validation(fit, dtype, *validation)
+        if valid_rows is not None and self.validation_scoring != "loss":
+            y_valid = rows.y if validation is None else validation[2]
+            weights_valid = task.validation_data[2]
+            task.validation_scorer = ValidationScorer(
+                self.validation_scoring,
+                head,
+                y_valid[valid_rows],
+                None if weights_valid is None else weights_valid[valid_rows],
+            )
         return (task if former is None else go_on(self, task, fit, former)), fit
 
     def _read_rows(self, X, y, sample_weight, former, head=None, is_stream=False):
@@ -277,7 +287,6 @@ class Trains:
             architecture=choose_architecture(self, fit, fan_in, former, keeps_shape),
             recipe=self._describe_recipe(len(train_rows), dropout),
             loss=self._loss_of(head),
-            loss_parameter=self._loss_parameter,
             X=x,
             targets=targets,
             weights=None if weights is None else weights.astype(dtype, copy=False),
@@ -407,7 +416,7 @@ class Trains:
         if self.callbacks:
             from ..training.skorch_surface import train_with_callbacks
 
-            networks = [train_with_callbacks(task, self.callbacks, fit.head.kind)]
+            networks = [train_with_callbacks(task, self.callbacks, fit.head)]
         else:
             tasks = self._describe_members(task, fit)
             del task  # only the engine should hold a reference to it

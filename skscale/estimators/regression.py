@@ -8,6 +8,7 @@ from sklearn.utils.validation import column_or_1d
 
 from .._sklearn_private import Interval, StrOptions, _fit_context
 from ..inference.heads import Numbers, scale_targets
+from ..training.losses import LOSSES, Loss
 from .base import view
 from .targets import find_rate, merge_moments, read_numbers, standardize
 
@@ -16,9 +17,7 @@ class Regresses(RegressorMixin):
     """Mixin for regressors; precedes the family of networks among the base classes."""
 
     _regressor_constraints = {
-        "loss": [
-            StrOptions({"squared_error", "absolute_error", "huber", "quantile", "poisson"})
-        ],
+        "loss": [StrOptions(set(LOSSES)), Loss],
         "quantile": [Interval(Real, 0, 1, closed="neither")],
         "huber_delta": [Interval(Real, 0, None, closed="neither")],
     }
@@ -96,18 +95,20 @@ class Regresses(RegressorMixin):
 
     @property
     def _is_log(self):
-        return self.loss == "poisson"
-
-    @property
-    def _loss_parameter(self):
-        return float({"quantile": self.quantile, "huber": self.huber_delta}.get(self.loss, 0))
+        return self._loss_of(None).has_log_link
 
     def _loss_of(self, head):
-        return self.loss
+        if isinstance(self.loss, Loss):
+            return self.loss
+        arguments = {
+            "quantile": {"quantile": float(self.quantile)},
+            "huber": {"delta": float(self.huber_delta)},
+        }
+        return LOSSES[self.loss](**arguments.get(self.loss, {}))
 
     def _read_targets(self, y, weights, former, head):
         """Return y; with a fitted network also its head and the encoded targets."""
-        y = read_numbers(y, self)
+        y = read_numbers(y, self, self._loss_of(None))
         if former is None:
             return self._as_fitted(y), None, None, None, None
         if head is None:
@@ -121,7 +122,7 @@ class Regresses(RegressorMixin):
         return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
     def _read_validation_targets(self, y, rows):
-        y = read_numbers(y, self, "y_val")
+        y = read_numbers(y, self, self._loss_of(None), "y_val")
         if _count_outputs(y) != _count_outputs(rows.y):
             raise ValueError(
                 f"y_val must have as many columns as y: expected {_count_outputs(rows.y)}, got "
@@ -132,14 +133,15 @@ class Regresses(RegressorMixin):
     def _check_same_outputs(self, head, n_outputs):
         if n_outputs != head.n_outputs:
             raise ValueError(
-                "The fitted network goes on, so y must have as many columns: expected "
-                f"{head.n_outputs}, got {n_outputs}."
+                "Training continues with the fitted network: expected y of "
+                f"{head.n_outputs} columns, got {n_outputs}."
             )
         if self._is_log != head.is_log:
             raise ValueError(
-                'The fitted network goes on, and with loss="poisson" it predicts logarithms, '
-                f"else numbers: loss={self.loss!r} is of the other kind. Use fit with "
-                "warm_start=False to begin anew."
+                f"Training continues with the fitted network, whose outputs are "
+                f"{'logarithms' if head.is_log else 'numbers'}, and loss={self.loss!r} is for "
+                f"{'numbers' if head.is_log else 'logarithms'}. Set warm_start=False and call "
+                "fit to train a new network."
             )
 
     def _fit_head(self, rows, train_rows, weights):

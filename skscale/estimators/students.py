@@ -52,7 +52,7 @@ def describe_student(estimator, task, fit, X, y, sample_weight):
         y[rows],
         None if weights is None else weights[rows],
         classes=fit.head.classes if is_classifier(estimator) else None,
-        is_multilabel=fit.head.kind == "multilabel",
+        is_multilabel=is_classifier(estimator) and fit.head.is_multilabel,
         cv=distillation.cv,
         memory=estimator.memory,
         X_new=X_new,
@@ -79,19 +79,21 @@ def warn_unless_it_pays(estimator, architecture, student, alone, validation):
     """Warn if a student does not gain from its teacher."""
     if isinstance(student, Exception) or isinstance(alone, Exception):
         return
-    losses = []
+    scores = []
+    is_loss = estimator.validation_scoring == "loss"
     for network in (student, alone):
-        if validation is None:
-            losses.append(-max(epoch["validation_score"] for epoch in network.history))
+        if validation is None or not is_loss:
+            scores.append(max(epoch["validation_score"] for epoch in network.history))
             continue
         network = copy.copy(network)
-        losses.append(estimator._calibrate(architecture, network, *validation))
-    loss, loss_alone = losses
-    if loss_alone <= loss:
+        scores.append(-estimator._calibrate(architecture, network, *validation))
+    score, score_alone = scores
+    if score_alone >= score:
+        name = "negative mean loss" if is_loss else "score"
         warnings.warn(
-            "Without its teacher the student does as well: its mean loss on the validation "
-            f"rows is {loss_alone:.4f}, with the teacher {loss:.4f}. Distillation does not "
-            "pay here. Try another teacher or distillation weight, synthetic rows "
+            f"The student does not gain from its teacher: its {name} on the validation set "
+            f"is {score:.4f}, and {score_alone:.4f} without the teacher. Try another teacher "
+            "or distillation weight, synthetic rows "
             "(distillation=Distillation(n_synthetic=...)), or set teacher=None.",
             UserWarning,
             stacklevel=6,

@@ -169,14 +169,16 @@ def refuse_mixed_labels(y, name="y"):
         )
 
 
-def read_numbers(y, owner, name="y"):
+def read_numbers(y, owner, loss, name="y"):
     """Check the targets of a regressor.
 
     Parameters
     ----------
     y : array-like of shape (n_rows,) or (n_rows, n_outputs)
     owner : estimator
-        Its `loss` determines the valid range.
+        For messages.
+    loss : Loss
+        It determines the valid range.
     name : str, default="y"
 
     Returns
@@ -208,11 +210,7 @@ def read_numbers(y, owner, name="y"):
             f"Input {name} contains a value too large ({largest:g}): its square is beyond "
             "float64. Expected numbers of moderate size: divide y by a unit."
         )
-    if owner.loss == "poisson" and y.min() < 0:
-        raise ValueError(
-            f'loss="poisson" is for counts and rates: expected {name} from 0, got '
-            f"{y.min():g}. Use another loss."
-        )
+    loss.check_targets(y, name)
     return y
 
 
@@ -397,9 +395,9 @@ def find_rate(y, rows, weights, dtype):
     scale = np.average(y[rows], axis=0, weights=None if weights is None else weights[rows])
     if not (scale > 0).all():
         raise ValueError(
-            'loss="poisson" predicts a mean above 0, but all values of y'
-            f"{'' if y.shape[1] == 1 else f' in column {scale.argmin()}'} are 0. Expected at "
-            "least one that is not."
+            "A loss with a log link predicts a mean above 0. Expected y to have one, got "
+            f"a mean of {scale.min():g}"
+            f"{'' if y.shape[1] == 1 else f' in column {scale.argmin()}'}."
         )
     mean = np.zeros(y.shape[1])
     return scale_targets(y, mean, scale, dtype), mean, scale

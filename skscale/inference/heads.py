@@ -52,20 +52,12 @@ class Labels:
     @property
     def n_outputs(self):
         """int: number of network outputs."""
-        is_binary = len(self.classes) == 2 and not self.is_multilabel
-        return 1 if is_binary else len(self.classes)
+        return 1 if self.is_binary else len(self.classes)
 
     @property
-    def kind(self):
-        """{"binary", "multiclass", "multilabel"}."""
-        if self.is_multilabel:
-            return "multilabel"
-        return "binary" if len(self.classes) == 2 else "multiclass"
-
-    @property
-    def loss(self):
-        """str: training loss of the outputs."""
-        return "cross_entropy" if self.kind == "multiclass" else "logistic"
+    def is_binary(self):
+        """bool: whether there are two exclusive classes, with one output for both."""
+        return len(self.classes) == 2 and not self.is_multilabel
 
     def encode(self, y, dtype):
         """Convert known labels to targets of the loss.
@@ -168,7 +160,6 @@ class Numbers:
 
     in_dtype_of_X = True
     decodes = True
-    kind = "regression"
 
     def __post_init__(self):
         # Whether float32 outputs can stay float32; computed once, since each prediction asks.

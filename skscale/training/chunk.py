@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from .augmentation import change_images, draw_changes
-from .losses import UNDISTILLED, count_targets, mix_targets, row_losses, weight_factor
+from .losses import row_losses_of
 from .masks import MaskSource
 from .program import record
 
@@ -108,11 +108,11 @@ class Chunk:
         if stack.is_sparse:
             self.host_order = np.zeros(self.order.shape, dtype=np.int64)
         self.x = buffer(n_inputs, dtype=stack.input_dtype, n=n_batches)
-        n_targets = count_targets(stack.loss, architecture.n_outputs)
-        target_dtype = torch.int64 if stack.loss == "cross_entropy" else loss_dtype
+        targets = stack.feeds[0].targets
+        n_targets = targets.shape[1] if targets.ndim > 1 else 1
+        target_dtype = loss_dtype if targets.is_floating_point() else targets.dtype
         self.feed_targets = buffer(n_targets, dtype=target_dtype, n=n_feeds)
-        self.is_distilled = stack.loss in UNDISTILLED
-        if self.is_distilled:
+        if stack.loss.mixes_targets:
             shape = (self.capacity, n_members, architecture.n_outputs, n_rows)
             self.mixed = torch.zeros(shape, dtype=loss_dtype, device=device)
             self.targets = self.mixed.transpose(2, 3)
@@ -138,7 +138,7 @@ class Chunk:
                 device,
             )
             masks = [list(layer.unbind(0)) for layer in self.mask_source.masks]
-        self.factor = weight_factor(stack.loss, architecture.n_outputs)
+        self.factor = stack.loss.weight_factor(architecture.n_outputs)
         self.gradient = stack.make_gradient(n_rows)
         masks_of_step = list(zip(*masks, strict=True)) if masks else [None] * self.capacity
         # Views of each step, made once.
@@ -210,14 +210,12 @@ class Chunk:
             for f, feed in enumerate(feeds):
                 _take(feed.targets, order[:, f], self.feed_targets[:n_steps, f])
         self._augment(n_steps, n_rows_of_feed, of_batch)
-        if self.is_distilled:
+        if self.stack.loss.mixes_targets:
             for block in self._blocks(n_steps):
                 targets = self.feed_targets[block]
                 if len(feeds) > 1:  # otherwise one feed broadcasts to all members
                     targets = targets.index_select(1, self.stack.feed_index)
-                mix_targets(
-                    self.stack.loss, targets, self.stack.loss_parameter, self.mixed[block]
-                )
+                self.stack.loss.mix(targets, self.mixed[block])
         elif self.feed_targets is not self.targets:
             torch.index_select(
                 self.feed_targets[:n_steps], 1, self.stack.feed_index,
@@ -349,12 +347,7 @@ class Chunk:
     def _sum_losses(self, n_steps, n_rows_of_feed):
         losses = 0
         for block in self._blocks(n_steps):
-            targets = self.targets[block]
-            if self.stack.loss == "cross_entropy":
-                targets = targets.squeeze(-1)
-            of_rows = row_losses(
-                self.stack.loss, self.outputs[block], targets, self.stack.loss_parameter
-            )
+            of_rows = row_losses_of(self.stack.loss, self.outputs[block], self.targets[block])
             losses = losses + (of_rows * self.row_weights[block, ..., 0]).sum((0, 2))
         if len(set(n_rows_of_feed)) == 1:
             return losses * (n_rows_of_feed[0] / self.factor)

@@ -13,7 +13,7 @@ import torch
 from ..networks.dense import stacked_forward
 from ..networks.dense_gradient import DenseGradient
 from ..networks.modules import BoundModule, lent_generator
-from .losses import LossGradient, row_losses, weight_factor
+from .losses import LossGradient, row_losses_of
 
 
 class Gradient:
@@ -24,14 +24,13 @@ class Gradient:
     Parameters
     ----------
     architecture : DenseArchitecture, ConvolutionalArchitecture or ModuleArchitecture
-    loss : str
+    loss : Loss
+        Stacked: see `Loss.stack`.
     parameters, gradients : StackedParameters
     n_rows : int
         Rows of a step.
     sizes : list of int or None, default=None
         Number of consecutive members that share each batch; None is one each.
-    loss_parameter : tensor of shape (n_members, 1, 1) or None, default=None
-        Parameter of the loss: see `losses`.
     randoms : list of FeedRandom, default=()
         One per member; a module that draws random numbers trains alone.
     """
@@ -44,7 +43,6 @@ class Gradient:
         gradients,
         n_rows,
         sizes=None,
-        loss_parameter=None,
         randoms=(),
     ):
         self.architecture = architecture
@@ -56,7 +54,8 @@ class Gradient:
         self.shape = (parameters.n_members, n_rows, architecture.n_outputs)
         # Losses are computed at least in float32.
         dtype = torch.promote_types(flat.dtype, torch.float32)
-        self.loss = LossGradient(loss, *self.shape, dtype, flat.device, loss_parameter)
+        self.loss_dtype = dtype
+        self.loss = LossGradient(loss, *self.shape, dtype, flat.device)
         self._prepare()
 
     def _prepare(self):
@@ -90,7 +89,7 @@ class WrittenOutGradient(Gradient):
         self.network = DenseGradient(
             self.architecture, self.parameters, self.gradients, n_rows, self.sizes
         )
-        self.is_mixed = flat.dtype != self.loss.gradient.dtype
+        self.is_mixed = flat.dtype != self.loss_dtype
         if self.is_mixed:
             self.low_outputs = torch.empty(self.shape, dtype=flat.dtype, device=flat.device)
 
@@ -124,9 +123,8 @@ class AutogradGradient(Gradient):
         with torch.enable_grad():
             out = stacked_forward(self.architecture, leaves, x, masks, self.sizes)
             out = out.to(outputs.dtype)
-            targets = targets.squeeze(-1) if loss == "cross_entropy" else targets
-            losses = row_losses(loss, out, targets, self.loss.parameter).unsqueeze(-1)
-            total = (losses * row_weights).sum() / weight_factor(loss, out.shape[-1])
+            losses = row_losses_of(loss, out, targets).unsqueeze(-1)
+            total = (losses * row_weights).sum() / loss.weight_factor(out.shape[-1])
         derived = torch.autograd.grad(total, leaves.tensors)
         for gradient, value in zip(self.gradients.tensors, derived, strict=True):
             gradient.copy_(value)

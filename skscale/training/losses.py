@@ -1,184 +1,672 @@
-"""Losses of a stack and their gradients with respect to the outputs.
+"""Losses: value of each row, gradient, link and range of the targets, one class each.
 
-With `o` an output, `t` its target and `r = t - o`, averaged over the outputs:
-
-- "cross_entropy": `-log softmax(o)[t]`, classes exclusive;
-- "logistic": `softplus(o) - t * o`; binary and multilabel;
-- "squared_error": `r**2`;
-- "absolute_error": `|r|`;
-- "huber": `r**2 / 2` if `|r|` is at most delta, else `delta * (|r| - delta / 2)` (Huber
-  1964, "Robust estimation of a location parameter");
-- "quantile": `max(q * r, (q - 1) * r)` (Koenker and Bassett 1978, "Regression quantiles");
-- "poisson": `exp(o) - t * o`, the negative log-likelihood of a count, without the terms that
-  do not depend on `o`;
-- "distilled_cross_entropy", "distilled_logistic": `(1 - w)` times the loss of that name plus
-  `w * T**2` times the same loss of `o / T` with the teacher's `softmax(l / T)` or
-  `sigmoid(l / T)` as target (Hinton et al. 2015, "Distilling the knowledge in a neural
-  network", section 2). The gradient is linear in both targets, so they are mixed before the
-  steps, `t = (1 - w) * truth + w * T * teacher`: see `mix_targets`. Then the loss is
-  `(1 - w) * Z(o) + w * T**2 * Z(o / T) - t * o`, with `Z` the log-sum-exp or the softplus.
-
-The first two are those of torch's criteria with `label_smoothing` (Szegedy et al. 2016,
-"Rethinking the Inception architecture for computer vision", section 7): a fraction `smoothing`
-of the target probability is spread evenly over all classes. Teacher predictions are smoothed
-like the labels: otherwise a student of a confident teacher would lose the gain of smoothing.
+A loss of your own is a subclass of `Loss`, passed as an object:
+`ScaledMLPRegressor(loss=LogCosh())`. Torch is imported by the methods that compute.
 """
 
-import torch
-from torch.nn import functional
+import copy
+from abc import ABC, abstractmethod
 
-# Parameters of each loss, one set per member: a number, or several.
-LOSSES = {
-    "cross_entropy": "smoothing",
-    "logistic": "smoothing",
-    "squared_error": None,
-    "absolute_error": None,
-    "huber": "delta",
-    "quantile": "q",
-    "poisson": None,
-    "distilled_cross_entropy": ("smoothing", "weight", "temperature"),
-    "distilled_logistic": ("smoothing", "weight", "temperature"),
-}
-# Loss for evaluating a network that learns from a teacher.
-UNDISTILLED = {
-    "distilled_cross_entropy": "cross_entropy",
-    "distilled_logistic": "logistic",
-}
+from ..by_value import ByValue
 
 
-def count_targets(loss, n_outputs):
-    """Return the number of target columns of a loss, as in `mix_targets`."""
-    if loss == "cross_entropy":
-        return 1
-    return 2 * n_outputs if loss in UNDISTILLED else n_outputs
+class Loss(ByValue, ABC):
+    """A loss of network outputs and targets.
 
+    A subclass defines `value`. Training then differentiates it by autograd; with `gradient` it
+    is as fast as the built-in ones. A regressor's network learns standardized targets. With
+    `has_log_link` its outputs are logarithms of the targets divided by their mean. Objects of
+    one type with equal attributes are equal.
 
-def stack_parameters(loss, values, dtype, device):
-    """Stack the loss parameters of the members for `row_losses`.
-
-    Parameters
+    Attributes
     ----------
-    loss : str
-        A key of `LOSSES`.
-    values : list of float, or of tuples of float
-    dtype : torch.dtype
-    device : torch.device
+    has_log_link : bool, default=False
+        Whether the outputs of a regressor are logarithms. A classifier's outputs are logits.
+    per_member : tuple of str, default=()
+        Attributes that are numbers and may differ between networks that train together. While
+        these train, such an attribute is a tensor of shape (n_members, 1, 1), which broadcasts
+        with outputs.
+    can_repeat : bool, default=False
+        Whether value and gradient are the same operations for all numbers, so that a recorded
+        training step can be repeated: no branch that depends on the data, no random numbers.
+    mixes_targets : bool, default=False
+        Whether `mix` turns the targets into others before the steps.
 
-    Returns
-    -------
-    tensor of shape (n_members, 1, n_numbers) or None
-        None if the loss has no parameters, or no member uses label smoothing.
+    Examples
+    --------
+    >>> import torch
+    >>> from skscale import Loss, ScaledMLPRegressor
+    >>> class LogCosh(Loss):
+    ...     def value(self, outputs, targets):
+    ...         return torch.log(torch.cosh(outputs - targets)).mean(-1)
+    >>> network = ScaledMLPRegressor(loss=LogCosh(), max_epochs=2, random_state=0)
+    >>> network.fit([[0.0], [1.0], [2.0]] * 10, [0.0, 1.0, 2.0] * 10).n_iter_
+    2
     """
-    kind = LOSSES[loss]
-    if kind is None or (kind == "smoothing" and not any(values)):
-        return None
-    return torch.tensor(values, dtype=dtype, device=device).view(len(values), 1, -1)
 
+    has_log_link = False
+    per_member = ()
+    can_repeat = False
+    mixes_targets = False
 
-def mix_targets(loss, targets, parameter, out=None):
-    """Mix targets for `row_losses` and `LossGradient`.
+    @abstractmethod
+    def value(self, outputs, targets):
+        """Compute the loss of each row; differentiable by autograd.
 
-    Parameters
-    ----------
-    loss : str
-        A key of `LOSSES`.
-    targets : tensor of shape (..., n_members or 1, n_rows, n_targets)
-        For a distilled loss, probabilities, then the teacher's logits; targets of other
-        losses are returned unchanged.
-    parameter : tensor of shape (n_members, 1, n_numbers)
-        See `stack_parameters`.
-    out : tensor of shape (..., n_members, n_outputs, n_rows), default=None
-        Output, with the classes before the rows: see `_classes_outside`.
+        Parameters
+        ----------
+        outputs : tensor of shape (..., n_outputs)
+        targets : tensor
+            Class indices of shape (...) for a target of three or more classes, else floats of
+            shape (..., n_outputs).
 
-    Returns
-    -------
-    tensor of shape (..., n_members, n_rows, n_outputs)
-        A view of `out`.
-    """
-    if loss not in UNDISTILLED:
+        Returns
+        -------
+        tensor of shape (...)
+        """
+
+    def gradient(self, outputs, targets, buffers):
+        """Compute the gradient of the sum of `value`, divided by `weight_factor`.
+
+        Parameters
+        ----------
+        outputs : tensor of shape (n_members, n_rows, n_outputs)
+        targets : tensor
+            As in `value`, but class indices are of shape (n_members, n_rows, 1).
+        buffers : tuple
+            As returned by `make_buffers`.
+
+        Returns
+        -------
+        tensor of shape (n_members, n_rows, n_outputs)
+            A buffer that the next call overwrites.
+        """
+        import torch
+
+        with torch.enable_grad():
+            outputs = outputs.detach().requires_grad_()
+            total = row_losses_of(self, outputs, targets).sum()
+        return buffers[0].copy_(torch.autograd.grad(total, outputs)[0])
+
+    def make_buffers(self, n_members, n_rows, n_outputs, dtype, device):
+        """Allocate buffers for `gradient`.
+
+        Parameters
+        ----------
+        n_members : int
+        n_rows : int
+        n_outputs : int
+        dtype : torch.dtype
+        device : torch.device
+
+        Returns
+        -------
+        tuple
+        """
+        import torch
+
+        return (torch.empty(n_members, n_rows, n_outputs, dtype=dtype, device=device),)
+
+    def weight_factor(self, n_outputs):
+        """Return the number by which `gradient` is too small.
+
+        Training multiplies the weights of the rows by it, which takes no time.
+
+        Parameters
+        ----------
+        n_outputs : int
+
+        Returns
+        -------
+        float
+        """
+        return 1.0
+
+    def mix(self, targets, out=None):
+        """Return the targets that `value` and `gradient` take; see `mixes_targets`.
+
+        Parameters
+        ----------
+        targets : tensor
+        out : tensor or None, default=None
+            Output.
+
+        Returns
+        -------
+        tensor
+        """
         return targets
-    smoothing, weight, temperature = parameter.split(1, dim=-1)
-    hard, logits = _classes_outside(targets).chunk(2, dim=-2)
-    own, taught = 1 - weight, weight * temperature
-    is_logistic = loss == "distilled_logistic"
-    n_classes = 2 if is_logistic else hard.shape[-2]
-    # Smoothing is linear: one factor for both targets, plus a constant.
-    rest = smoothing / n_classes * (own + taught)
-    mixed = torch.addcmul(rest, hard, own * (1 - smoothing), out=out)
-    cool = logits / temperature
-    soft = torch.sigmoid(cool) if is_logistic else torch.softmax(cool, -2)
-    return mixed.addcmul_(soft, taught * (1 - smoothing)).transpose(-1, -2)
+
+    def check_targets(self, y, name="y"):
+        """Raise an error for targets that the loss is not defined for.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+            Targets of a regressor.
+        name : str, default="y"
+
+        Returns
+        -------
+        None
+
+        Raises
+        ------
+        ValueError
+        """
+
+    def for_torch(self, scale):
+        """Return torch's criterion, or None if torch has none: `net_` then uses this loss.
+
+        Parameters
+        ----------
+        scale : ndarray of shape (n_outputs,) or None
+            Standard deviations that a regressor's targets are divided by.
+
+        Returns
+        -------
+        (type, dict) or None
+            A criterion of torch.nn for predictions in the units of y, and its arguments.
+        """
+        return None
+
+    @property
+    def for_validation(self):
+        """Loss: loss of the validation set."""
+        return self
+
+    def row_losses(self, outputs, targets):
+        """Compute `value` and check its shape.
+
+        Parameters
+        ----------
+        outputs : tensor of shape (..., n_outputs)
+        targets : tensor
+            As in `value`.
+
+        Returns
+        -------
+        tensor of shape (...)
+
+        Raises
+        ------
+        ValueError
+            If there is not one number for each row.
+        """
+        losses = self.value(outputs, targets)
+        if losses.shape != outputs.shape[:-1]:
+            raise ValueError(
+                f"{type(self).__name__}.value must return one number for each row, a tensor of "
+                f"shape {tuple(outputs.shape[:-1])}, got one of shape {tuple(losses.shape)} "
+                "for outputs of shape "
+                f"{tuple(outputs.shape)}. Take the mean over the last axis."
+            )
+        return losses
+
+    def stack(self, losses, dtype, device):
+        """Return a loss for several members, with the numbers `per_member` as tensors.
+
+        Parameters
+        ----------
+        losses : list of Loss
+            One per member, equal but for these numbers.
+        dtype : torch.dtype
+        device : torch.device
+
+        Returns
+        -------
+        Loss
+        """
+        import torch
+
+        stacked = copy.copy(self)
+        for name in self.per_member:
+            numbers = [float(vars(loss)[name]) for loss in losses]
+            tensor = torch.tensor(numbers, dtype=dtype, device=device).view(-1, 1, 1)
+            vars(stacked)[name] = tensor
+        return stacked
+
+    def select(self, members):
+        """Return a stacked loss for some of its members.
+
+        Parameters
+        ----------
+        members : list of int
+            Their positions.
+
+        Returns
+        -------
+        Loss
+        """
+        selected = copy.copy(self)
+        for name in self.per_member:
+            if not _is_zero(vars(self)[name]):
+                vars(selected)[name] = vars(self)[name][members]
+        return selected
+
+    @property
+    def shared(self):
+        """Loss: the loss without its numbers `per_member`; equal for losses that stack."""
+        shared = copy.copy(self)
+        for name in self.per_member:
+            del vars(shared)[name]
+        return shared
 
 
-def row_losses(loss, outputs, targets, parameter=None):
-    """Compute the loss of each row; differentiable by autograd.
+class _LogLoss(Loss):
+    # Log loss with label smoothing (Szegedy et al. 2016, "Rethinking the Inception architecture
+    # for computer vision", section 7): a fraction `smoothing` of the target probability is
+    # spread evenly over all classes.
+
+    per_member = ("smoothing",)
+    can_repeat = True
+
+    def __init__(self, smoothing=0.0):
+        self.smoothing = smoothing
+
+    def stack(self, losses, dtype, device):
+        stacked = super().stack(losses, dtype, device)
+        if all(_is_zero(loss.smoothing) for loss in losses):
+            stacked.smoothing = 0.0  # which saves its operations
+        return stacked
+
+
+class CrossEntropy(_LogLoss):
+    """Log loss of exclusive classes, `-log softmax(outputs)[target]`.
 
     Parameters
     ----------
-    loss : str
-        A key of `LOSSES`.
+    smoothing : float, default=0.0
+        Label smoothing.
+    """
+
+    def value(self, outputs, targets):
+        import torch
+
+        log_p = torch.log_softmax(_classes_outside(outputs), -2)
+        chosen = -log_p.gather(-2, targets.unsqueeze(-2)).squeeze(-2)
+        if _is_zero(self.smoothing):
+            return chosen
+        return torch.lerp(chosen, -log_p.mean(-2), self.smoothing.squeeze(-1))
+
+    def make_buffers(self, n_members, n_rows, n_outputs, dtype, device):
+        import torch
+
+        # With the classes before the rows: see `_classes_outside`.
+        shape = (n_members, n_outputs, n_rows)
+        probabilities = torch.empty(shape, dtype=dtype, device=device)
+        minus, everywhere = -torch.ones(1, 1, 1, dtype=dtype, device=device), None
+        if not _is_zero(self.smoothing):
+            minus, everywhere = self.smoothing - 1, -self.smoothing / n_outputs
+        logits = torch.empty_like(probabilities)
+        return probabilities, logits, minus.expand(n_members, n_rows, 1), everywhere
+
+    def gradient(self, outputs, targets, buffers):
+        import torch
+
+        probabilities, logits, minus, everywhere = buffers
+        logits.copy_(outputs.transpose(1, 2))
+        torch.softmax(logits, 1, out=probabilities)
+        if everywhere is not None:
+            probabilities.add_(everywhere)
+        return probabilities.transpose(1, 2).scatter_add_(-1, targets, minus)
+
+    def for_torch(self, scale):
+        import torch
+
+        return torch.nn.CrossEntropyLoss, {"label_smoothing": self.smoothing}
+
+
+class Logistic(_LogLoss):
+    """Log loss of two classes, or of each label: `softplus(output) - target * output`.
+
+    Parameters
+    ----------
+    smoothing : float, default=0.0
+        Label smoothing.
+    """
+
+    def value(self, outputs, targets):
+        from torch.nn import functional
+
+        return (functional.softplus(outputs) - self._smooth(targets) * outputs).mean(-1)
+
+    def gradient(self, outputs, targets, buffers):
+        import torch
+
+        return torch.sigmoid(outputs, out=buffers[0]).sub_(self._smooth(targets))
+
+    def weight_factor(self, n_outputs):
+        return 1 / n_outputs
+
+    def for_torch(self, scale):
+        import torch
+
+        return torch.nn.BCEWithLogitsLoss, {}
+
+    def _smooth(self, targets):
+        if _is_zero(self.smoothing):
+            return targets
+        return targets * (1 - self.smoothing) + self.smoothing / 2
+
+
+class _Distilled(Loss):
+    # `1 - w` times the log loss plus `w * T**2` times the same loss of `o / T` with the
+    # teacher's `softmax(l / T)` or `sigmoid(l / T)` as target (Hinton et al. 2015, "Distilling
+    # the knowledge in a neural network", section 2). Targets are probabilities, then the
+    # teacher's logits, of shape (..., 2 * n_outputs). The gradient is linear in both, so they
+    # are mixed before the steps, `t = (1 - w) * truth + w * T * teacher`. Then the loss is
+    # `(1 - w) * Z(o) + w * T**2 * Z(o / T) - t * o`, with `Z` the log-sum-exp or the softplus.
+    # Teacher predictions are smoothed like the labels: otherwise a student of a confident
+    # teacher would lose the gain of smoothing.
+
+    per_member = ("smoothing", "weight", "temperature")
+    can_repeat = True
+    mixes_targets = True
+
+    def __init__(self, smoothing, weight, temperature):
+        self.smoothing = smoothing
+        self.weight = weight
+        self.temperature = temperature
+
+    def mix(self, targets, out=None):
+        """Mix probabilities and the teacher's logits.
+
+        Parameters
+        ----------
+        targets : tensor of shape (..., n_members or 1, n_rows, 2 * n_outputs)
+        out : tensor of shape (..., n_members, n_outputs, n_rows), default=None
+            Output, with the classes before the rows: see `_classes_outside`.
+
+        Returns
+        -------
+        tensor of shape (..., n_members, n_rows, n_outputs)
+            A view of `out`.
+        """
+        import torch
+
+        hard, logits = _classes_outside(targets).chunk(2, dim=-2)
+        own, taught = 1 - self.weight, self.weight * self.temperature
+        # Smoothing is linear: one factor for both targets, plus a constant.
+        n_classes = self._n_classes(hard.shape[-2])
+        rest = self.smoothing / n_classes * (own + taught)
+        mixed = torch.addcmul(rest, hard, own * (1 - self.smoothing), out=out)
+        soft = self._link(logits / self.temperature, -2)
+        return mixed.addcmul_(soft, taught * (1 - self.smoothing)).transpose(-1, -2)
+
+    def make_buffers(self, n_members, n_rows, n_outputs, dtype, device):
+        import torch
+
+        # With the classes before the rows: see `_classes_outside`.
+        shape = (n_members, n_outputs, n_rows)
+        parts = [torch.empty(shape, dtype=dtype, device=device) for _ in range(3)]
+        cools = bool((self.temperature != 1).any())
+        taught = self.weight * self.temperature
+        return *parts, cools, 1 / self.temperature, 1 - self.weight, taught
+
+    def gradient(self, outputs, targets, buffers):
+        whole, outside, part, cools, cooling, own, taught = buffers
+        outside.copy_(outputs.transpose(1, 2))
+        self._link(outside, 1, out=whole)
+        if cools:
+            outside.mul_(cooling)
+            whole.mul_(own).addcmul_(self._link(outside, 1, out=part), taught)
+        return whole.sub_(targets.transpose(1, 2)).transpose(1, 2)
+
+    def _link(self, logits, axis, out=None):
+        """Return the probabilities of logits with the classes on an axis."""
+        raise NotImplementedError
+
+    def _n_classes(self, n_outputs):
+        """Return the number of classes that smoothing spreads a target over."""
+        raise NotImplementedError
+
+
+class DistilledCrossEntropy(_Distilled):
+    """Cross-entropy with the labels and with a teacher's probabilities.
+
+    Parameters
+    ----------
+    smoothing : float
+        Label smoothing.
+    weight : float
+        Distillation weight.
+    temperature : float
+        Divisor of the logits of student and teacher.
+    """
+
+    def value(self, outputs, targets):
+        out = _classes_outside(outputs)
+        own, taught = 1 - self.weight, self.weight * self.temperature**2
+        whole = own.squeeze(-1) * _log_sum_exp(out)
+        whole = whole + taught.squeeze(-1) * _log_sum_exp(out / self.temperature)
+        return whole - (targets.transpose(-1, -2) * out).sum(-2)
+
+    @property
+    def for_validation(self):
+        return CrossEntropy(self.smoothing)
+
+    def _link(self, logits, axis, out=None):
+        import torch
+
+        return torch.softmax(logits, axis, out=out)
+
+    def _n_classes(self, n_outputs):
+        return n_outputs
+
+
+class DistilledLogistic(_Distilled):
+    """Logistic loss with the labels and with a teacher's probabilities.
+
+    Parameters
+    ----------
+    smoothing : float
+        Label smoothing.
+    weight : float
+        Distillation weight.
+    temperature : float
+        Divisor of the logits of student and teacher.
+    """
+
+    def value(self, outputs, targets):
+        from torch.nn import functional
+
+        own, taught = 1 - self.weight, self.weight * self.temperature**2
+        whole = own * functional.softplus(outputs)
+        whole = whole + taught * functional.softplus(outputs / self.temperature)
+        return (whole - targets * outputs).mean(-1)
+
+    def weight_factor(self, n_outputs):
+        return 1 / n_outputs
+
+    @property
+    def for_validation(self):
+        return Logistic(self.smoothing)
+
+    def _link(self, logits, axis, out=None):
+        import torch
+
+        return torch.sigmoid(logits, out=out)
+
+    def _n_classes(self, n_outputs):
+        return 2
+
+
+class SquaredError(Loss):
+    """Squared error, `(target - output)**2`."""
+
+    can_repeat = True
+
+    def value(self, outputs, targets):
+        return (targets - outputs).square().mean(-1)
+
+    def gradient(self, outputs, targets, buffers):
+        import torch
+
+        return torch.sub(outputs, targets, out=buffers[0])
+
+    def weight_factor(self, n_outputs):
+        return 2 / n_outputs
+
+    def for_torch(self, scale):
+        import torch
+
+        return torch.nn.MSELoss, {}
+
+
+class AbsoluteError(Loss):
+    """Absolute error, `|target - output|`."""
+
+    can_repeat = True
+
+    def value(self, outputs, targets):
+        return (targets - outputs).abs().mean(-1)
+
+    def gradient(self, outputs, targets, buffers):
+        import torch
+
+        return torch.sub(outputs, targets, out=buffers[0]).sign_()
+
+    def weight_factor(self, n_outputs):
+        return 1 / n_outputs
+
+    def for_torch(self, scale):
+        import torch
+
+        return torch.nn.L1Loss, {}
+
+
+class Huber(Loss):
+    """Huber loss: `r**2 / 2` of the residual `r`, or `delta * (|r| - delta / 2)` if larger.
+
+    Huber (1964), "Robust estimation of a location parameter".
+
+    Parameters
+    ----------
+    delta : float, default=1.0
+        Residual above which the loss is linear.
+    """
+
+    per_member = ("delta",)
+    can_repeat = True
+
+    def __init__(self, delta=1.0):
+        self.delta = delta
+
+    def value(self, outputs, targets):
+        size = (targets - outputs).abs()
+        within = size.clamp(max=self.delta)
+        return (within * (size - within / 2)).mean(-1)
+
+    def make_buffers(self, n_members, n_rows, n_outputs, dtype, device):
+        (out,) = super().make_buffers(n_members, n_rows, n_outputs, dtype, device)
+        return out, -self.delta
+
+    def gradient(self, outputs, targets, buffers):
+        import torch
+
+        out, lowest = buffers
+        torch.sub(outputs, targets, out=out)
+        return torch.clamp(out, lowest, self.delta, out=out)
+
+    def weight_factor(self, n_outputs):
+        return 1 / n_outputs
+
+    def for_torch(self, scale):
+        import torch
+
+        return torch.nn.HuberLoss, {"delta": float(self.delta * scale.mean())}
+
+
+class Quantile(Loss):
+    """Pinball loss, `max(q * r, (q - 1) * r)` of the residual `r`.
+
+    Koenker and Bassett (1978), "Regression quantiles".
+
+    Parameters
+    ----------
+    quantile : float, default=0.5
+        `q`.
+    """
+
+    per_member = ("quantile",)
+    can_repeat = True
+
+    def __init__(self, quantile=0.5):
+        self.quantile = quantile
+
+    def value(self, outputs, targets):
+        r = targets - outputs
+        return (r * (self.quantile - (r < 0).to(r.dtype))).mean(-1)
+
+    def gradient(self, outputs, targets, buffers):
+        import torch
+
+        return torch.gt(outputs, targets, out=buffers[0]).sub_(self.quantile)
+
+    def weight_factor(self, n_outputs):
+        return 1 / n_outputs
+
+
+class Poisson(Loss):
+    """Negative log-likelihood of a count, `exp(output) - target * output`.
+
+    Terms that do not depend on the output are left out.
+    """
+
+    has_log_link = True
+    can_repeat = True
+
+    def value(self, outputs, targets):
+        return (outputs.exp() - targets * outputs).mean(-1)
+
+    def gradient(self, outputs, targets, buffers):
+        import torch
+
+        return torch.exp(outputs, out=buffers[0]).sub_(targets)
+
+    def weight_factor(self, n_outputs):
+        return 1 / n_outputs
+
+    def check_targets(self, y, name="y"):
+        if y.min() < 0:
+            raise ValueError(
+                f'loss="poisson" is for counts and rates: expected {name} from 0, got '
+                f"{y.min():g}. Use another loss."
+            )
+
+    def for_torch(self, scale):
+        import torch
+
+        return torch.nn.PoissonNLLLoss, {"log_input": False}
+
+
+# Losses of regressors by name.
+LOSSES = {
+    "squared_error": SquaredError,
+    "absolute_error": AbsoluteError,
+    "huber": Huber,
+    "quantile": Quantile,
+    "poisson": Poisson,
+}
+
+
+def row_losses_of(loss, outputs, targets):
+    """Compute the losses of rows whose class indices, if any, have a last axis of one.
+
+    Parameters
+    ----------
+    loss : Loss
     outputs : tensor of shape (..., n_outputs)
-    targets : tensor of shape (...) for "cross_entropy", else (..., n_outputs)
-        See `mix_targets`.
-    parameter : tensor or None
-        Parameters of the loss: see `stack_parameters`.
+    targets : tensor of shape (..., 1) if integers, else (..., n_outputs)
 
     Returns
     -------
     tensor of shape (...)
     """
-    if loss == "cross_entropy":
-        log_p = torch.log_softmax(_classes_outside(outputs), -2)
-        chosen = -log_p.gather(-2, targets.unsqueeze(-2)).squeeze(-2)
-        if parameter is None:
-            return chosen
-        return torch.lerp(chosen, -log_p.mean(-2), parameter.squeeze(-1))
-    if loss == "logistic":
-        if parameter is not None:
-            targets = _smoothed(targets, parameter)
-        return (functional.softplus(outputs) - targets * outputs).mean(-1)
-    if loss == "poisson":
-        return (outputs.exp() - targets * outputs).mean(-1)
-    if loss in UNDISTILLED:
-        return _distilled_losses(loss, outputs, targets, parameter)
-    r = targets - outputs
-    if loss == "squared_error":
-        return r.square().mean(-1)
-    if loss == "absolute_error":
-        return r.abs().mean(-1)
-    if loss == "quantile":
-        return (r * (parameter - (r < 0).to(r.dtype))).mean(-1)
-    size = r.abs()
-    within = torch.minimum(size, parameter)
-    return (within * (size - within / 2)).mean(-1)
-
-
-def _distilled_losses(loss, outputs, targets, parameter):
-    _, weight, temperature = parameter.split(1, dim=-1)
-    own, taught = 1 - weight, weight * temperature**2
-    if loss == "distilled_logistic":
-        whole = own * functional.softplus(outputs)
-        whole = whole + taught * functional.softplus(outputs / temperature)
-        return (whole - targets * outputs).mean(-1)
-    out = _classes_outside(outputs)
-    whole = own.squeeze(-1) * _log_sum_exp(out)
-    whole = whole + taught.squeeze(-1) * _log_sum_exp(out / temperature)
-    return whole - (targets.transpose(-1, -2) * out).sum(-2)
-
-
-def _log_sum_exp(out):
-    # One pass; torch.logsumexp takes four.
-    return out.select(-2, 0) - torch.log_softmax(out, -2).select(-2, 0)
-
-
-def _smoothed(targets, smoothing):
-    return targets * (1 - smoothing) + smoothing / 2
-
-
-def _classes_outside(outputs):
-    # Softmax over a short last axis runs row by row, over the axis before it in vectors: for
-    # 128 rows of 10 classes 2 us instead of 25, or 4 with the copy.
-    return outputs.transpose(-1, -2).contiguous()
+    return loss.row_losses(
+        outputs, targets if targets.is_floating_point() else targets.squeeze(-1)
+    )
 
 
 class LossGradient:
@@ -186,112 +674,49 @@ class LossGradient:
 
     Parameters
     ----------
-    loss : str
-        A key of `LOSSES`.
+    loss : Loss
+        Stacked: see `Loss.stack`.
     n_members, n_rows, n_outputs : int
         Shape of the outputs.
     dtype : torch.dtype
     device : torch.device
-    parameter : tensor of shape (n_members, 1, 1) or None, default=None
-        Parameters of the loss: see `stack_parameters`.
     """
 
-    def __init__(self, loss, n_members, n_rows, n_outputs, dtype, device, parameter=None):
+    def __init__(self, loss, n_members, n_rows, n_outputs, dtype, device):
         self.loss = loss
-        self.n_outputs = n_outputs
-        self.parameter = parameter
-        if loss == "cross_entropy":
-            self.probabilities = torch.empty(
-                n_members, n_outputs, n_rows, dtype=dtype, device=device
-            )
-            self.logits = torch.empty_like(self.probabilities)
-            self.gradient = self.probabilities.transpose(1, 2)
-            minus = -torch.ones(1, 1, 1, dtype=dtype, device=device)
-            if parameter is not None:
-                minus = parameter - 1
-                self.everywhere = -parameter / n_outputs
-            self.minus = minus.expand(n_members, n_rows, 1)
-        elif loss not in UNDISTILLED:
-            self.gradient = torch.empty(
-                n_members, n_rows, n_outputs, dtype=dtype, device=device
-            )
-        if loss == "huber":
-            self.lowest = -parameter
-        if loss in UNDISTILLED:
-            _, weight, temperature = parameter.split(1, dim=-1)
-            self.own, self.taught, self.cooling = (
-                1 - weight,
-                weight * temperature,
-                1 / temperature,
-            )
-            self.cools = bool((temperature != 1).any())
-            # With the classes before the rows: see `_classes_outside`.
-            shape = (n_members, n_outputs, n_rows)
-            self.parts = [torch.empty(shape, dtype=dtype, device=device) for _ in range(3)]
-            self.gradient = self.parts[0].transpose(1, 2)
+        self._buffers = loss.make_buffers(n_members, n_rows, n_outputs, dtype, device)
 
     def __call__(self, outputs, targets, row_weights):
-        """Return d sum(row_weights * row_losses) / d outputs.
+        """Return d sum(row_weights * row losses) / d outputs.
 
         Parameters
         ----------
         outputs : tensor of shape (n_members, n_rows, n_outputs)
         targets : tensor
-            Of shape (n_members, n_rows, 1) for "cross_entropy", else like `outputs`; see
-            `mix_targets`.
+            See `Loss.gradient`.
         row_weights : tensor of shape (n_members, n_rows, 1)
-            Multiplied by `weight_factor`.
+            Multiplied by `Loss.weight_factor`.
 
         Returns
         -------
         tensor of shape (n_members, n_rows, n_outputs)
             A buffer that the next call overwrites.
         """
-        g, parameter = self.gradient, self.parameter
-        if self.loss == "cross_entropy":
-            # Contiguous with classes before rows: see `_classes_outside`.
-            self.logits.copy_(outputs.transpose(1, 2))
-            torch.softmax(self.logits, 1, out=self.probabilities)
-            if parameter is not None:
-                self.probabilities.add_(self.everywhere)
-            g.scatter_add_(-1, targets, self.minus)
-        elif self.loss == "logistic":
-            torch.sigmoid(outputs, out=g)
-            g.sub_(targets if parameter is None else _smoothed(targets, parameter))
-        elif self.loss in UNDISTILLED:
-            self._distil(outputs, targets)
-        elif self.loss == "poisson":
-            torch.exp(outputs, out=g)
-            g.sub_(targets)
-        elif self.loss == "quantile":
-            torch.gt(outputs, targets, out=g)
-            g.sub_(parameter)
-        else:
-            torch.sub(outputs, targets, out=g)
-            if self.loss == "absolute_error":
-                g.sign_()
-            elif self.loss == "huber":
-                torch.clamp(g, self.lowest, parameter, out=g)
-        return g.mul_(row_weights)
-
-    def _distil(self, outputs, targets):
-        whole, outside, part = self.parts
-
-        def link(out):
-            if self.loss == "distilled_logistic":
-                return torch.sigmoid(outside, out=out)
-            return torch.softmax(outside, 1, out=out)
-
-        outside.copy_(outputs.transpose(1, 2))
-        link(whole)
-        if self.cools:
-            outside.mul_(self.cooling)
-            whole.mul_(self.own).addcmul_(link(part), self.taught)
-        whole.sub_(targets.transpose(1, 2))
+        return self.loss.gradient(outputs, targets, self._buffers).mul_(row_weights)
 
 
-def weight_factor(loss, n_outputs):
-    """Return the factor of `row_weights` that `LossGradient` expects for this loss."""
-    if loss in ("cross_entropy", "distilled_cross_entropy"):
-        return 1.0
-    return (2 if loss == "squared_error" else 1) / n_outputs
+def _is_zero(number):
+    return isinstance(number, (int, float)) and number == 0
+
+
+def _log_sum_exp(out):
+    # One pass; torch.logsumexp takes four.
+    import torch
+
+    return out.select(-2, 0) - torch.log_softmax(out, -2).select(-2, 0)
+
+
+def _classes_outside(outputs):
+    # Softmax over a short last axis runs row by row, over the axis before it in vectors: for
+    # 128 rows of 10 classes 2 us instead of 25, or 4 with the copy.
+    return outputs.transpose(-1, -2).contiguous()

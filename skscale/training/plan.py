@@ -67,7 +67,7 @@ def plan_stacks(tasks, n_workers):
 def _stack_key(task):
     return (
         task.architecture,
-        task.loss,
+        task.loss.shared,
         issparse(task.X),
         # The optimizer has one step count per stack.
         0 if task.optimizer_state is None else task.optimizer_state.n_steps,

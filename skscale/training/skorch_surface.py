@@ -10,6 +10,7 @@ import contextlib
 import dis
 import time
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import skorch
@@ -26,12 +27,12 @@ from skorch.callbacks import (
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
+from ..inference.heads import Labels, Numbers
 from ..networks.modules import lent_generator
 from .augmentation import change_images, draw_changes
 from .data import DeviceData
 from .families import family_of
 from .feed import Feed
-from .losses import row_losses, stack_parameters
 from .masks import MaskSource
 from .optimizers import optimizer_of
 from .quiet import gate
@@ -49,51 +50,69 @@ class MultilabelNet(skorch.NeuralNet):
         return (self.predict_proba(X) > 0.5).astype(np.int64)
 
 
-class PinballLoss(torch.nn.Module):
-    """Mean of `max(q * r, (q - 1) * r)`, which torch lacks.
+class LossCriterion(torch.nn.Module):
+    """Criterion of torch for a loss that torch lacks: its mean, in the units of training.
 
     Parameters
     ----------
-    quantile : float
-        q.
+    loss : Loss
+    head : Labels or Numbers
+        A regressor's predictions and targets are standardized by it.
     """
 
-    def __init__(self, quantile):
+    def __init__(self, loss, head):
         super().__init__()
-        self.quantile = quantile
+        self.loss = loss
+        self.head = head
 
     def forward(self, y_pred, y_true):
-        """Compute the loss of predictions of any shape."""
-        r = y_true - y_pred
-        return torch.maximum(self.quantile * r, (self.quantile - 1) * r).mean()
+        """Compute the mean loss of predictions of any shape."""
+        if isinstance(self.head, Numbers):
+            y_pred, y_true = self._standardize(y_pred), self._standardize(y_true)
+            if self.loss.has_log_link:
+                y_pred = y_pred.log()
+        elif self.head.n_outputs == 1 or self.head.is_multilabel:
+            y_pred = y_pred.reshape(len(y_true), -1)
+            y_true = y_true.reshape(len(y_true), -1).to(y_pred.dtype)
+        return self.loss.row_losses(y_pred, y_true).mean()
+
+    def _standardize(self, y):
+        mean, scale = (
+            torch.from_numpy(part).to(y) for part in (self.head.mean, self.head.scale)
+        )
+        return (y.reshape(len(y), -1) - mean) / torch.where(scale == 0, 1, scale)
 
 
-# Criterion and its arguments for a fitted regressor, in the units of y.
-_CRITERIA = {
-    "squared_error": lambda e: (torch.nn.MSELoss, {}),
-    "absolute_error": lambda e: (torch.nn.L1Loss, {}),
-    "huber": lambda e: (
-        torch.nn.HuberLoss,
-        {"criterion__delta": float(e.huber_delta * e.target_scale_.mean())},
-    ),
-    "quantile": lambda e: (PinballLoss, {"criterion__quantile": e.quantile}),
-    "poisson": lambda e: (torch.nn.PoissonNLLLoss, {"criterion__log_input": False}),
-}
-# Net class, criterion, further arguments.
-_NETS = {
-    "multiclass": (skorch.NeuralNetClassifier, torch.nn.CrossEntropyLoss, {}),
-    "binary": (skorch.NeuralNetBinaryClassifier, torch.nn.BCEWithLogitsLoss, {}),
-    "multilabel": (
-        MultilabelNet,
-        torch.nn.BCEWithLogitsLoss,
-        {"predict_nonlinearity": torch.sigmoid},
-    ),
-    "regression": (skorch.NeuralNetRegressor, torch.nn.MSELoss, {}),
-}
+def _both_probabilities(logits):
+    """Return the probabilities of two classes from the logits of the second."""
+    p = torch.sigmoid(logits)
+    return torch.stack([1 - p, p], 1)
+
+
+def _net_of(head):
+    """Return the class of skorch's net for a head, and its arguments."""
+    if isinstance(head, Numbers):
+        return skorch.NeuralNetRegressor, {}
+    if head.is_multilabel:
+        return MultilabelNet, {"predict_nonlinearity": torch.sigmoid}
+    if head.is_binary:
+        return skorch.NeuralNetBinaryClassifier, {"predict_nonlinearity": _both_probabilities}
+    return skorch.NeuralNetClassifier, {"predict_nonlinearity": partial(torch.softmax, dim=-1)}
+
+
+def _criterion_of(loss, head, scale):
+    """Return the arguments of a skorch net for the criterion of a loss."""
+    kind, arguments = loss.for_torch(scale) or (LossCriterion, {"loss": loss, "head": head})
+    return {
+        "criterion": kind,
+        **{f"criterion__{name}": value for name, value in arguments.items()},
+    }
+
+
 _VALIDATION_ROWS = 4096
 
 
-def make_fitted_net(estimator, kind):
+def make_fitted_net(estimator, loss):
     """Make a skorch net with a copy of an estimator's network.
 
     Its `predict_proba` (classifier) and `predict` (regressor) equal the estimator's; a
@@ -102,32 +121,28 @@ def make_fitted_net(estimator, kind):
 
     Parameters
     ----------
-    estimator : ScaledMLP
+    estimator : ScaledEstimator
         A fitted estimator.
-    kind : {"multiclass", "binary", "multilabel", "regression"}
+    loss : Loss
 
     Returns
     -------
     skorch.NeuralNet
     """
-    net_class, criterion, arguments = _NETS[kind]
-    if kind == "multiclass":
-        arguments = {
-            **arguments,
-            "classes": estimator.classes_,
-            "criterion__label_smoothing": estimator.label_smoothing,
-        }
-    elif kind == "regression":
-        criterion, arguments = _CRITERIA[estimator.loss](estimator)
+    head = estimator.predictor_.head
+    net_class, arguments = _net_of(head)
+    if net_class is skorch.NeuralNetClassifier:
+        arguments["classes"] = estimator.classes_
+    scale = head.scale if isinstance(head, Numbers) else None
     net = net_class(
         estimator._make_net_module(estimator.predictor_),
-        criterion=criterion,
         optimizer=optimizer_of(estimator.optimizer).for_torch()[0],
         lr=estimator.learning_rate,
         train_split=None,
         callbacks="disable",
         device="cpu",
         verbose=0,
+        **_criterion_of(loss, head, scale),
         **arguments,
         **_private_generators(),
     )
@@ -162,13 +177,14 @@ class _Loop:
     Parameters
     ----------
     task : Task
-    kind : str
-        A key of `_NETS`.
+    head : Labels or Numbers
     """
 
-    def __init__(self, task, kind):
+    def __init__(self, task, head):
         self.task = task
-        self.kind = kind
+        self.head = head
+        # skorch's net for two classes takes targets of one dimension.
+        self.is_flat = isinstance(head, Labels) and head.is_binary
         self.device = torch.device(task.device)
         self.feed = Feed(task, DeviceData(self.device))
         self.member = Member(task, 0, self.feed)
@@ -176,11 +192,7 @@ class _Loop:
         self.batch_size = min(task.recipe.batch_size, self.feed.n_train)
         self.n_steps = 0
         self.steps_per_epoch = -(-self.feed.n_train // self.batch_size)
-        self.loss_parameter = stack_parameters(
-            task.loss, [task.loss_parameter], self.dtype, self.device
-        )
-        if self.loss_parameter is not None:
-            self.loss_parameter = self.loss_parameter[0]  # without the member axis
+        self.stacked_loss = task.loss.stack([task.loss], self.dtype, self.device)
         self.masks = None
         if task.recipe.dropout > 0 and task.architecture.mask_widths:
             self.masks = MaskSource(
@@ -195,6 +207,7 @@ class _Loop:
         self.best = None
         self.should_stop = False
         self.validation_sums = [0.0, 0.0]
+        self.validation_outputs = []
 
     def make_module(self):
         task = self.task
@@ -220,7 +233,7 @@ class _Loop:
         def dataset(X, targets, rows):
             if rows is None:
                 return None
-            targets = targets[:, 0] if self.kind == "binary" else targets
+            targets = targets[:, 0] if self.is_flat else targets
             # skorch accepts rows of sparse matrices, but not of sparse arrays.
             return Subset(Dataset(csr_matrix(X) if issparse(X) else X, targets), rows)
 
@@ -245,7 +258,7 @@ class _Loop:
         else:
             x["row_weights"] = weights.index_select(0, rows)
         targets = targets.index_select(0, rows)
-        return x, targets[:, 0] if self.kind == "binary" else targets
+        return x, targets[:, 0] if self.is_flat else targets
 
     def training_batches(self):
         """Yield the batches of one epoch, in the engine's order."""
@@ -275,17 +288,19 @@ class _Loop:
 
     def loss(self, y_pred, y_true, x, training):
         """Compute the weighted mean loss of a batch."""
-        name = self.task.loss
-        if name != "cross_entropy":
+        if self.task.targets.ndim > 1:  # no class indices
             y_pred = y_pred.reshape(len(y_true), -1)
             y_true = y_true.reshape(len(y_true), -1).to(y_pred.dtype)
-        losses = row_losses(name, y_pred, y_true, self.loss_parameter)
+        # The numbers of a stacked loss have a first axis of members.
+        losses = self.stacked_loss.row_losses(y_pred[None], y_true[None])[0]
         weights = x.get("row_weights") if isinstance(x, dict) else None
         if weights is None:  # a callback computes the loss of its own rows
             return losses.mean()
         total = (losses * weights).sum()
         if training:
             return total / len(losses)
+        if self.task.validation_scorer is not None:
+            self.validation_outputs.append(y_pred.detach().cpu().numpy())
         self.validation_sums[0] += total.item()
         self.validation_sums[1] += weights.sum().item()
         return total / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
@@ -298,7 +313,9 @@ class _Loop:
         score = float("nan")
         if self.task.valid_rows is not None:
             score = -self.validation_sums[0] / self.validation_sums[1]
-            self.validation_sums = [0.0, 0.0]
+            if self.validation_outputs:
+                score = member.score(np.concatenate(self.validation_outputs))
+            self.validation_sums, self.validation_outputs = [0.0, 0.0], []
         self.record = {
             "epoch": member.epoch,
             "train_loss": net.history[-1, "train_loss"],
@@ -336,7 +353,7 @@ class _EngineLoop:
         state = self.__getstate__()
         for name in ("loop", "datasets_", "_first_user_callback"):
             state.pop(name, None)
-        plain = _NETS[self.loop.kind][0]
+        plain = _net_of(self.loop.head)[0]
         return _make_empty, (plain,), state
 
     def get_default_callbacks(self):
@@ -516,7 +533,7 @@ def _check_callbacks(task, callbacks):
             )
 
 
-def train_with_callbacks(task, callbacks, kind):
+def train_with_callbacks(task, callbacks, head):
     """Train one task through skorch's loop.
 
     Parameters
@@ -524,7 +541,7 @@ def train_with_callbacks(task, callbacks, kind):
     task : Task
     callbacks : list
         skorch callbacks, as for `skorch.NeuralNet`.
-    kind : {"multiclass", "binary", "multilabel", "regression"}
+    head : Labels or Numbers
 
     Returns
     -------
@@ -536,15 +553,16 @@ def train_with_callbacks(task, callbacks, kind):
         If a loss, score or weight is not finite.
     """
     _check_callbacks(task, callbacks)
-    net_class, criterion, arguments = _NETS[kind]
-    if kind == "multiclass":
-        arguments = {**arguments, "classes": list(range(task.architecture.n_outputs))}
-    loop = _Loop(task, kind)
+    net_class, arguments = _net_of(head)
+    n_outputs = task.architecture.n_outputs
+    if net_class is skorch.NeuralNetClassifier:
+        arguments["classes"] = list(range(n_outputs))
+    loop = _Loop(task, head)
     recipe = task.recipe
     module = loop.make_module()
     net = type("TrainingNet", (_EngineLoop, net_class), {})(
         module,
-        criterion=criterion,
+        **_criterion_of(task.loss, head, np.ones(n_outputs)),
         lr=recipe.learning_rate,
         **_optimizer_arguments(recipe, module),
         max_epochs=recipe.max_epochs,

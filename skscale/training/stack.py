@@ -15,7 +15,6 @@ from ..networks.parameters import StackedParameters, TrainedNumbers
 from .chunk import CHUNK_BYTES, Chunk, make_graph_capture
 from .early_stopping import EarlyStopping
 from .families import family_of
-from .losses import UNDISTILLED, row_losses, stack_parameters
 from .optimizer import StackedOptimizer
 from .random import initial_stream
 from .task import CancelledError, DivergedError, OptimizerState, TrainedNetwork
@@ -82,6 +81,11 @@ class Member:
         if self.early_stopping is not None:
             vars(self.early_stopping).update(state["early_stopping"])
 
+    def score(self, found):
+        """Return the validation score, from the outputs if a scorer computes it."""
+        scorer = self.task.validation_scorer
+        return found if scorer is None else scorer(found)
+
     def judge(self, record, now, get_weights):
         """Check the epoch that has just ended for early stopping and divergence.
 
@@ -145,7 +149,6 @@ class Stack:
         self._cancel = cancel
         self.architecture = task.architecture
         self.family = family_of(task.architecture)
-        self.loss = task.loss
         self.precision = task.precision
         self.dtype = getattr(torch, self.precision)  # torch's own names
         # Dtype of the network's inputs; integers stay integers.
@@ -159,7 +162,7 @@ class Stack:
         # Sparse batches differ in their number of entries, so neither graphs nor programs
         # can repeat a step.
         self.is_sparse = members[0].feed.is_sparse
-        can_repeat = self.family.can_repeat and not self.is_sparse
+        can_repeat = self.family.can_repeat and task.loss.can_repeat and not self.is_sparse
         self.graphs = make_graph_capture(device) if can_repeat else None
         # Whether steps run as a program if possible.
         self.repeats = device.type == "cpu" and can_repeat
@@ -263,12 +266,8 @@ class Stack:
             dtype=torch.promote_types(self.dtype, torch.float32),
             device=self.device,
         )
-        self.loss_parameter = stack_parameters(
-            self.loss,
-            [m.task.loss_parameter for m in self.members],
-            self.loss_sums.dtype,
-            self.device,
-        )
+        losses = [m.task.loss for m in self.members]
+        self.loss = losses[0].stack(losses, self.loss_sums.dtype, self.device)
         self._chunks = {}
 
     def _find_feeds(self):
@@ -293,7 +292,6 @@ class Stack:
             self.product_gradients,
             n_rows,
             self.n_sharing,
-            self.loss_parameter,
             [member.feed.random for member in self.members],
         )
 
@@ -409,11 +407,13 @@ class Stack:
             record = {
                 "epoch": member.epoch,
                 "train_loss": losses[k] / member.feed.n_seen,
-                "validation_score": scores.get(k, float("nan")),
+                "validation_score": float("nan"),
                 "seconds": now - member.epoch_started,
             }
             member.history.append(record)
             try:
+                if k in scores:
+                    record["validation_score"] = member.score(scores[k])
                 if self._is_finished(k, member, record, now):
                     self.results[member.index] = self._extract(k, member)
                     stopped.append(k)
@@ -449,7 +449,17 @@ class Stack:
 
     @torch.no_grad()
     def _validate(self, which):
-        """Return the negative mean validation loss of each given member."""
+        """Compute the negative mean validation loss, or the outputs, of given members.
+
+        Parameters
+        ----------
+        which : list of int
+
+        Returns
+        -------
+        dict of int to float or ndarray of shape (n_valid, n_outputs)
+            Outputs for a member whose task has a `validation_scorer`.
+        """
         if not which:
             return {}
         self.cast_parameters()
@@ -462,53 +472,66 @@ class Stack:
         feed_of_member = torch.tensor(
             [f for f, size in enumerate(sizes) for _ in range(size)], device=self.device
         )
+        n_most = max(feed.n_valid for feed in feeds)
+        n_chunk = self._rows_of_validation(len(which))
+        totals = torch.zeros_like(self.loss_sums[: len(which)])
+        loss = self.loss.for_validation.select(which)
+        scored = [i for i, k in enumerate(which) if self.members[k].task.validation_scorer]
+        outputs_of_scored = []
+        for start in range(0, n_most, n_chunk):
+            self.check_cancelled()
+            x, targets, weights = self._validation_batch(
+                feeds, start, min(n_chunk, n_most - start), totals.dtype
+            )
+            outputs = forward(x, sizes).to(totals.dtype)
+            losses = loss.row_losses(outputs, targets.index_select(0, feed_of_member))
+            totals += (losses * weights.index_select(0, feed_of_member)).sum(1)
+            if scored:
+                outputs_of_scored.append(outputs[scored].cpu())
+        found = {
+            k: -total / self.members[k].feed.valid_weight
+            for k, total in zip(which, totals.tolist(), strict=True)
+        }
+        if scored:
+            whole = torch.cat(outputs_of_scored, dim=1).numpy()
+            for i, outputs in zip(scored, whole, strict=True):
+                found[which[i]] = outputs[: self.members[which[i]].feed.n_valid]
+        return found
+
+    def _rows_of_validation(self, n_members):
+        """Return the number of rows to validate at once."""
         # Sparse rows stay sparse, so the input width does not count.
         widest = self.architecture.widest
         if self.is_sparse:
             widest = max(self.architecture.widths, default=1)
         budget = _VALIDATION_BYTES["cuda" if self.device.type == "cuda" else "cpu"]
-        n_chunk = max(64, budget // (len(which) * widest * self.dtype.itemsize))
-        n_most = max(feed.n_valid for feed in feeds)
-        totals = torch.zeros_like(self.loss_sums[: len(which)])
-        loss, loss_parameter = self.loss, self.loss_parameter
-        if loss in UNDISTILLED:
-            # Validation uses the true targets only.
-            loss, loss_parameter = UNDISTILLED[loss], loss_parameter[..., :1]
-        if loss_parameter is not None:
-            loss_parameter = loss_parameter[which]
-        for start in range(0, n_most, n_chunk):
-            self.check_cancelled()
-            n_rows = min(n_chunk, n_most - start)
-            x, targets, weights = [], [], []
-            for feed in feeds:
-                rows = feed.valid_rows[start : start + n_rows]
-                weight = torch.ones(len(rows), dtype=totals.dtype, device=self.device)
-                if feed.valid_weights is not None:
-                    weight *= feed.valid_weights.index_select(0, rows)
-                n_padding = n_rows - len(rows)
-                if n_padding:
-                    # Pad with a real validation row, so that the loss is finite.
-                    padding = feed.valid_rows[:1].expand(n_padding)
-                    rows = torch.cat([rows, padding])
-                    weight = torch.cat([weight, weight.new_zeros(n_padding)])
-                if self.is_sparse:
-                    own = feed.host_valid_rows[start : start + n_rows]
-                    own = np.append(own, np.repeat(feed.host_valid_rows[:1], n_padding))
-                    x.append(feed.valid_batch(own, self.dtype, self.device))
-                else:
-                    x.append(feed.valid_X.index_select(0, rows))
-                targets.append(feed.valid_targets.index_select(0, rows))
-                weights.append(weight)
-            if not self.is_sparse:
-                x = torch.stack(x).to(self.input_dtype)
-            outputs = forward(x, sizes)
-            targets = torch.stack(targets).index_select(0, feed_of_member)
-            losses = row_losses(loss, outputs.to(totals.dtype), targets, loss_parameter)
-            totals += (losses * torch.stack(weights).index_select(0, feed_of_member)).sum(1)
-        return {
-            k: -total / self.members[k].feed.valid_weight
-            for k, total in zip(which, totals.tolist(), strict=True)
-        }
+        return max(64, budget // (n_members * widest * self.dtype.itemsize))
+
+    def _validation_batch(self, feeds, start, n_rows, loss_dtype):
+        """Return inputs, targets and weights of validation rows, with the feeds first."""
+        x, targets, weights = [], [], []
+        for feed in feeds:
+            rows = feed.valid_rows[start : start + n_rows]
+            weight = torch.ones(len(rows), dtype=loss_dtype, device=self.device)
+            if feed.valid_weights is not None:
+                weight *= feed.valid_weights.index_select(0, rows)
+            n_padding = n_rows - len(rows)
+            if n_padding:
+                # Pad with a real validation row, so that the loss is finite.
+                padding = feed.valid_rows[:1].expand(n_padding)
+                rows = torch.cat([rows, padding])
+                weight = torch.cat([weight, weight.new_zeros(n_padding)])
+            if self.is_sparse:
+                own = feed.host_valid_rows[start : start + n_rows]
+                own = np.append(own, np.repeat(feed.host_valid_rows[:1], n_padding))
+                x.append(feed.valid_batch(own, self.dtype, self.device))
+            else:
+                x.append(feed.valid_X.index_select(0, rows))
+            targets.append(feed.valid_targets.index_select(0, rows))
+            weights.append(weight)
+        if not self.is_sparse:
+            x = torch.stack(x).to(self.input_dtype)
+        return x, torch.stack(targets), torch.stack(weights)
 
     def _remove(self, stopped):
         kept = [k for k in range(len(self.members)) if k not in set(stopped)]

@@ -8,6 +8,7 @@ import numpy as np
 from ..networks.architecture import DenseArchitecture
 from ..networks.weights import Weights
 from ..storage.store import Store
+from .losses import Loss
 from .optimizers import Optimizer
 from .schedules import LRSchedule
 
@@ -123,14 +124,14 @@ class Task:
     ----------
     architecture : DenseArchitecture, ConvolutionalArchitecture or ModuleArchitecture
     recipe : Recipe
-    loss : str
-        One of `skscale.training.losses.LOSSES`.
+    loss : Loss
     X : ndarray or SciPy CSR array of shape (n_rows, n_features)
         Features, finite; never written to and never copied on a CPU.
     targets : ndarray
-        For "cross_entropy", int64 class indices of shape (n_rows,), else floats of shape
+        For exclusive classes, int64 indices of shape (n_rows,), else floats of shape
         (n_rows, n_outputs). For a distilled loss, probabilities, then the teacher's logits, of
-        shape (n_rows, 2 * n_outputs); targets of `validation` are those of the plain loss.
+        shape (n_rows, 2 * n_outputs); targets of `validation` are those of
+        `loss.for_validation`.
     weights : ndarray of shape (n_rows,) or None
         Non-negative sample weights with mean one over the training rows.
     train_rows : ndarray of int64
@@ -151,10 +152,12 @@ class Task:
         stops the member.
     n_own_bytes : int
         Bytes of its arrays that it is not known to share with another task.
-    loss_parameter : float or tuple of float
-        Parameters of the loss: see `LOSSES`.
     validation : ValidationSet or None
         Data of `valid_rows`; None is X.
+    validation_scorer : callable or None
+        Function of the outputs for the validation rows, an ndarray of shape (n_valid,
+        n_outputs), that returns a float, the larger the better. None is the negative mean of
+        `loss.for_validation`.
     optimizer_state : OptimizerState or None
         State to resume the optimizer from; None starts anew.
     keeps_optimizer : bool
@@ -174,7 +177,7 @@ class Task:
 
     architecture: DenseArchitecture
     recipe: Recipe
-    loss: str
+    loss: Loss
     X: np.ndarray
     targets: np.ndarray
     weights: np.ndarray | None
@@ -186,8 +189,8 @@ class Task:
     initial: Weights | None = None
     on_epoch_end: Callable | None = None
     n_own_bytes: int = 0
-    loss_parameter: float | tuple = 0.0
     validation: ValidationSet | None = None
+    validation_scorer: Callable | None = None
     optimizer_state: OptimizerState | None = None
     keeps_optimizer: bool = False
     kept_weights: list | None = None

@@ -15,7 +15,6 @@ from ..forks import hold_while_forking
 from ..networks.modules import parameter_shapes
 from ..networks.parameters import StackedParameters
 from .gradient import ModuleGradient
-from .losses import UNDISTILLED, count_targets, stack_parameters
 
 # Members of the measured stack, and steps of each kind, of which the fastest counts.
 _N_MEMBERS, _N_STEPS = 4, 3
@@ -45,7 +44,14 @@ def pays(task):
     if not architecture.is_measured:
         return device.type == "cuda"
     n_rows = min(task.recipe.batch_size, len(task.train_rows))
-    key = (architecture, task.loss, n_rows, task.precision, device, torch.get_num_threads())
+    key = (
+        architecture,
+        task.loss.shared,
+        n_rows,
+        task.precision,
+        device,
+        torch.get_num_threads(),
+    )
     with _lock:
         if key not in _measured:
             if len(_measured) >= _MOST_MEASURED:
@@ -72,22 +78,18 @@ def _seconds(task, n_rows, n_members):
     parameters.flat.copy_(0.1 * draws)
     wide = torch.promote_types(dtype, torch.float32)
     n_outputs = architecture.n_outputs
-    loss_parameter = stack_parameters(
-        task.loss, [task.loss_parameter] * n_members, wide, device
-    )
     step = ModuleGradient(
         architecture,
-        task.loss,
+        task.loss.stack([task.loss] * n_members, wide, device),
         parameters,
         parameters.like(),
         n_rows,
         [n_members],
-        loss_parameter,
     )
     rows = task.X[task.train_rows[:n_rows]]
     x = torch.as_tensor(rows).to(device, torch.int64 if architecture.takes_integers else dtype)
-    n_targets = n_outputs if task.loss in UNDISTILLED else count_targets(task.loss, n_outputs)
-    kind = torch.int64 if task.loss == "cross_entropy" else wide
+    is_index = task.targets.ndim == 1
+    kind, n_targets = (torch.int64, 1) if is_index else (wide, n_outputs)
     targets = torch.zeros(n_members, n_rows, n_targets, dtype=kind, device=device)
     weights = torch.full((n_members, n_rows, 1), 1 / n_rows, dtype=wide, device=device)
     outputs = torch.empty(n_members, n_rows, n_outputs, dtype=wide, device=device)
