@@ -1,5 +1,6 @@
 """Ensembles, and calibrated probabilities."""
 
+import copy
 import pickle
 from dataclasses import replace
 
@@ -10,7 +11,13 @@ from sklearn.base import clone
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 
-from skscale import ScaledMLPClassifier, ScaledMLPRegressor, complexity
+from skscale import (
+    ScaledCNNClassifier,
+    ScaledMLPClassifier,
+    ScaledMLPRegressor,
+    ScaledNetworkClassifier,
+    complexity,
+)
 from skscale.estimators.calibration import find_inverse_temperature
 from skscale.fusion import last_fused_run
 from skscale.inference.heads import mean_of_logarithms
@@ -106,8 +113,8 @@ def test_streams_and_warm_starts_go_on_with_all_members(Estimator, small):
     assert np.abs(stream.coefs_[0][0] - stream.coefs_[0][1]).max() > 0.01
     warm = stream.set_params(warm_start=True).fit(X, y)
     assert warm.coefs_[0].shape[0] == 2
-    with pytest.raises(ValueError, match="expected n_estimators=2, got 3"):
-        warm.set_params(n_estimators=3).fit(X, y)
+    with pytest.raises(ValueError, match="expected n_estimators=2, got 1"):
+        warm.set_params(n_estimators=1).fit(X, y)
 
 
 @pytest.mark.parametrize("factor", [0.2, 1.0, 5.0])
@@ -151,3 +158,51 @@ def test_the_mean_of_logarithms_does_not_underflow():
     np.testing.assert_allclose(
         mean_of_logarithms(logarithms), np.log([0.375, 0.5]) - 2000, rtol=1e-12
     )
+
+
+@pytest.mark.parametrize("family", ["classifier", "regressor", "cnn", "module"])
+def test_a_warm_start_adds_the_members_that_a_larger_ensemble_has(family, digits, diabetes):
+    from tests.test_network import Dense
+
+    X, y = diabetes if family == "regressor" else digits
+    X, y = X[:200], y[:200]
+    settings = {"max_epochs": 3, "random_state": 0, "warm_start": True}
+    network = {
+        "classifier": ScaledMLPClassifier(width=8, **settings),
+        "regressor": ScaledMLPRegressor(width=8, **settings),
+        "cnn": ScaledCNNClassifier(width=4, image_shape=(8, 8), **settings),
+        "module": ScaledNetworkClassifier(Dense, **settings),
+    }[family]
+    grown = clone(network).set_params(n_estimators=2).fit(X, y)
+    first, history, seconds = grown.coefs_[0], grown.history_, grown.fit_time_
+    grown.set_params(n_estimators=4).fit(X, y)
+    whole = clone(network).set_params(n_estimators=4).fit(X, y)
+    np.testing.assert_array_equal(grown.coefs_[0][:2], first)
+    for a, b in zip(grown.coefs_, whole.coefs_, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(grown.predict(X[:50]), whole.predict(X[:50]), rtol=1e-3)
+    np.testing.assert_array_equal(grown.history_["train_loss"], history["train_loss"])
+    assert grown.n_iter_ == len(history["epoch"])
+    assert grown.fit_time_ > seconds
+    one = clone(network).fit(X, y)
+    one.set_params(n_estimators=2).fit(X, y)
+    np.testing.assert_allclose(one.coefs_[0], grown.coefs_[0][:2], rtol=1e-4, atol=1e-5)
+
+
+def test_members_are_not_added_to_pruned_reshaped_or_streamed_networks(digits):
+    X, y = digits[0][:200], digits[1][:200]
+    settings = {"width": 8, "max_epochs": 2, "random_state": 0, "warm_start": True}
+    fitted = ScaledMLPClassifier(**settings, n_estimators=2).fit(X, y)
+    before = fitted.coefs_[0]
+    with pytest.raises(ValueError, match=r"Expected widths=.8, 8., got widths=.9, 9.\."):
+        copy.deepcopy(fitted).set_params(n_estimators=3, width=9).fit(X, y)
+    with pytest.raises(ValueError, match=r"without pruning.*got 3 with pruning=0\.5"):
+        copy.deepcopy(fitted).set_params(n_estimators=3, pruning=0.5).fit(X, y)
+    with pytest.raises(ValueError, match="expected n_estimators=2, got 1"):
+        copy.deepcopy(fitted).set_params(n_estimators=1).fit(X, y)
+    with pytest.raises(ValueError, match="only a fit with warm_start=True can add members"):
+        copy.deepcopy(fitted).set_params(n_estimators=3).partial_fit(X, y)
+    pruned = ScaledMLPClassifier(**settings, n_estimators=2, pruning=0.5).fit(X, y)
+    with pytest.raises(ValueError, match="without pruning"):
+        pruned.set_params(n_estimators=3).fit(X, y)
+    assert fitted.coefs_[0] is before

@@ -167,9 +167,7 @@ def test_parameters_of_the_module_are_parameters():
         ScaledNetworkClassifier(Wrong).fit(X, y)
     with pytest.raises(TypeError, match="Pass Dense itself"):
         ScaledNetworkClassifier(Dense(4, 1)).fit(X, y)
-    with pytest.raises(
-        ValueError, match=r'Normalized keeps buffers .* Set precision="float32"'
-    ):
+    with pytest.raises(ValueError, match=r'Normalized has buffers .* Set precision="float32"'):
         ScaledNetworkClassifier(Normalized, precision="bfloat16").fit(X, y)
 
 

@@ -41,7 +41,7 @@ from skscale import (
 )
 from skscale._sklearn_private import Interval, StrOptions, _safe_indexing
 from skscale.estimators.cnn import AUGMENTATIONS
-from skscale.estimators.targets import SMALLEST_WEIGHT
+from skscale.estimators.sample_weights import SMALLEST_WEIGHT
 from skscale.training.optimizers import Optimizer
 from tests.test_network import Dense, Normalized
 
@@ -276,6 +276,11 @@ def weights(draw, n):
     return WEIGHTS[draw(st.sampled_from([*WEIGHTS]))](rng, n)
 
 
+def agreement(estimator, X, y):
+    """A scorer for labels and numbers."""
+    return float((estimator.predict(X) == y).mean())
+
+
 # Parameters
 
 # Where all that the constraints allow would take too long, or hardly ever fit the data.
@@ -304,6 +309,7 @@ SMALLER = {
         cv=st.sampled_from([2, 3]),
         n_synthetic=st.sampled_from([0, 0, 0, 1, 30]),
     ),
+    "validation_scoring": st.sampled_from(["loss", "loss", "loss", agreement]),
     "n_iter_no_change": st.integers(1, 3),
     "batch_size": st.one_of(st.just("auto"), st.integers(1, 50)),
     "class_weight": st.sampled_from([None, "balanced"]),

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from skscale.estimators.targets import split_rows, standardize
+from skscale.estimators.targets import standardize
+from skscale.estimators.validation_set import split_rows
 
 
 def _split(rows, strata=None, fraction=0.2, seed=0):

@@ -9,7 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skscale import ScaledMLPClassifier, ScaledMLPRegressor
-from skscale.estimators.targets import split_rows
+from skscale.estimators.validation_set import split_rows
 from skscale.training.random import split_random_state
 
 
@@ -146,7 +146,7 @@ def test_what_does_not_go_together_is_refused_and_changes_nothing(Estimator, net
     ):
         with pytest.raises(ValueError, match=message):
             network.fit(X, y, **given)
-    with pytest.raises(ValueError, match="set early_stopping=True, or leave them out"):
+    with pytest.raises(ValueError, match="Set early_stopping=True, or leave them out"):
         clone(network).set_params(early_stopping=False).fit(X, y, X_val=X, y_val=y)
     if Estimator is ScaledMLPClassifier:
         with pytest.raises(ValueError, match=r"`y_val` has classes not in `self.classes_`"):

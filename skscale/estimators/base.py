@@ -3,12 +3,13 @@
 import copy
 import os
 import warnings
+from abc import abstractmethod
 from dataclasses import replace
 from numbers import Integral, Real
 
 import joblib
 import numpy as np
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin
 from sklearn.metrics import get_scorer_names
 from sklearn.utils.validation import check_is_fitted
@@ -16,10 +17,11 @@ from sklearn.utils.validation import check_is_fitted
 from .._sklearn_private import Interval, StrOptions
 from .._version import __version__
 from ..compression.groups import Distillation, Pruning
-from ..training.losses import Loss
 from ..training.optimizers import OPTIMIZERS, Optimizer, optimizer_of
-from ..training.schedules import SCHEDULES, LRSchedule
-from .fitting import Trains
+from ..training.schedules import SCHEDULES, LRSchedule, schedule_of
+from ..training.task import Recipe
+from . import fitting
+from .auto import resolve_batch_size, resolve_dropout
 from .pickling import CallbacksLeftOut, InconsistentVersionWarning, TeacherLeftOut
 
 # The class of a group, and the function that turns its short form into it.
@@ -52,21 +54,29 @@ def view(read, text):
     return property(get, doc=text)
 
 
-class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
+class ScaledEstimator(CallbackSupportMixin, BaseEstimator):
     """Base class of all estimators.
 
-    A public class combines a kind of prediction (`Classifies`, `Regresses`) with a family of
-    networks: a subclass of this class, which defines:
+    A public class combines a kind of targets (`Classifies`, `Regresses`) with a family of
+    networks (`ScaledMLP`, `ScaledCNN`, `ScaledNetwork`), which define the following.
 
-    - `_inputs`: the class of its Inputs; `_reading`, `_encoding`: arguments to fit them;
-    - `_build_architecture(inputs, n_outputs, fan_in)`: the network of the parameters;
-    - `_describe_extras(inputs)`: further fields of its tasks;
-    - `_make_network(architecture, networks)`: the predictor's network from trained networks;
-    - `_rescale_output(weights, factor, shift)`: weights whose outputs are rescaled;
-    - `_scale_attributes(inputs)`: `depth_`, `width_` and `resolution_`;
-    - `_scale_numbers(inputs)`: (depth, width, resolution) of the parameters, for tables;
-    - `_make_net_module(predictor)`: a torch module with the same predictions;
-    - `complexity_`.
+    Attributes
+    ----------
+    _targets : Targets
+        Handling of the targets; of the kind of targets.
+    _inputs : type
+        The class of its Inputs.
+    _reading : dict
+        Arguments of `Inputs.fit`.
+    _encoding : dict, default={}
+        Arguments of `Inputs.fit_encoding`.
+    _can_rescale : bool, default=True
+        Whether the output layer can be rescaled when the target moments of a stream change.
+    _mixes_columns : bool, default=False
+        Whether X is a table, from whose columns synthetic rows are mixed.
+    _finetune_epochs : int or None, default=None
+        Epochs after the last pruning step if `Pruning.finetune_epochs` is "auto".
+    complexity_ : Complexity
     """
 
     _parameter_constraints = {
@@ -98,11 +108,9 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
-    # Whether the output layer can be rescaled when the target moments of a stream change.
+    _encoding = {}
     _can_rescale = True
-    # Whether X is a table, from whose columns synthetic rows are mixed.
     _mixes_columns = False
-    # Epochs after the last pruning step if `Pruning.finetune_epochs` is "auto".
     _finetune_epochs = None
 
     def _assign(self, parameters):
@@ -131,6 +139,53 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
         """Multiply the outputs of a trained network by a factor."""
         weights = network.weights
         network.weights = self._rescale_output(weights, weights.dtype.type(factor))
+
+    @abstractmethod
+    def _build_architecture(self, inputs, n_outputs, fan_in):
+        """Return the architecture of the parameters.
+
+        Parameters
+        ----------
+        inputs : Inputs
+        n_outputs : int
+        fan_in : int or None
+            Number of inputs in the gain of the first layer.
+        """
+
+    @abstractmethod
+    def _scale_numbers(self, inputs):
+        """Return (depth, width, resolution) of the parameters, each an int or None."""
+
+    @abstractmethod
+    def _scale_attributes(self, inputs):
+        """Return the attributes `depth_`, `width_` and `resolution_` as a dict."""
+
+    def _describe_images(self, inputs):
+        """Return the fields of Task that only images have."""
+        return {}
+
+    def _check_continues(self, inputs, is_sparse):
+        """Raise an error for rows that a fitted network cannot continue training on."""
+
+    def _resolve_dropout(self, n_rows, n_columns):
+        """Return the dropout rate for a number of training rows and of columns of X."""
+        return resolve_dropout(self.dropout, n_rows, n_columns)
+
+    def _describe_recipe(self, n_rows, dropout):
+        """Return the Recipe of the parameters for a number of training rows."""
+        return Recipe(
+            learning_rate=float(self.learning_rate),
+            optimizer=optimizer_of(self.optimizer),
+            lr_schedule=schedule_of(self.lr_schedule),
+            weight_decay=float(self.weight_decay),
+            l1=float(self.l1),
+            dropout=dropout,
+            batch_size=resolve_batch_size(self.batch_size, n_rows),
+            max_epochs=int(self.max_epochs),
+            max_seconds=self.max_seconds,
+            n_iter_no_change=int(self.n_iter_no_change),
+            tol=float(self.tol),
+        )
 
     @property
     def _pruning(self):
@@ -219,34 +274,6 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
     def _is_taught(self):
         return self.teacher is not None and self._distillation.weight > 0
 
-    def _check_teacher(self):
-        from ..compression.distillation import check_teacher
-
-        if isinstance(self.teacher, TeacherLeftOut):
-            self.teacher.fit(None)  # raises an error with the remedy
-        check_teacher(self.teacher, is_classifier(self))
-        distillation = self._distillation
-        if distillation.n_synthetic and not self._mixes_columns:
-            raise ValueError(
-                f"Synthetic rows mix the columns of tables, which {type(self).__name__} does "
-                "not take. Set distillation=Distillation(n_synthetic=0)."
-            )
-        if distillation.temperature != 1 and not is_classifier(self):
-            raise ValueError(
-                "The temperature of distillation divides logits, and a regressor has none: "
-                f"got temperature={distillation.temperature!r}. Leave it at 1."
-            )
-        if is_classifier(self) and isinstance(self.loss, Loss):
-            raise ValueError(
-                "Distillation combines the log loss with the log loss of the teacher's "
-                f"probabilities, and loss={self.loss!r} is another one. Set "
-                'loss="log_loss", or teacher=None.'
-            )
-        if self.callbacks:
-            raise ValueError(
-                "skorch's loop knows no teacher. Set callbacks=None, or teacher=None."
-            )
-
     @property
     def _network_dtype(self):
         return np.dtype(np.float64 if self.precision == "float64" else np.float32)
@@ -273,7 +300,7 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
             )
         from ..training.skorch_surface import make_fitted_net
 
-        return make_fitted_net(self, self._loss_of(self._fitted.head))
+        return make_fitted_net(self, self._targets.loss(self._fitted.head))
 
     def __dir__(self):
         # scikit-learn calls `hasattr` on every listed name, and its HTML shows the values:
@@ -298,6 +325,10 @@ class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
             targets are so far from zero that float32 would round them visibly.
         """
         return self._fitted.predict(X)
+
+    def _prune(self, X, y, sample_weight):
+        """Prune the fitted networks: see `skscale.prune`."""
+        return fitting.prune(self, X, y, sample_weight)
 
     def __copy__(self):
         # A copy within a process includes the parts that a pickle leaves out.

@@ -15,9 +15,11 @@ from ..training.losses import (
     Logistic,
     Loss,
 )
+from . import fitting
 from .base import view
 from .calibration import find_inverse_temperature, mean_loss
-from .targets import fit_classes, read_labels, weigh_classes
+from .sample_weights import weigh_classes
+from .targets import Targets, fit_classes, read_labels
 
 
 class Classifies(ClassifierMixin):
@@ -62,7 +64,7 @@ class Classifies(ClassifierMixin):
             If the input or parameters are invalid, or training diverged. The estimator is then
             unchanged.
         """
-        return self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val)
+        return fitting.fit(self, X, y, sample_weight, X_val, y_val, sample_weight_val)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -98,74 +100,17 @@ class Classifies(ClassifierMixin):
         """
         if self.class_weight == "balanced":
             raise ValueError(
-                'class_weight="balanced" needs all rows at once, which partial_fit never '
-                "has. Pass a dict of the weights of the classes."
+                'class_weight="balanced" needs all rows at once, and partial_fit sees some of '
+                "them. Pass a dict of the weights of the classes."
             )
-        return self._partial_fit(X, y, sample_weight, self._classes_of_stream(classes, y))
+        head = _head_of_stream(self, classes, y)
+        return fitting.partial_fit(self, X, y, sample_weight, head)
 
     classes_ = view(lambda p: p.head.classes, "Labels, in the order of the outputs.")
 
-    def _classes_of_stream(self, classes, y):
-        """Return the head for `classes`, or None if the classes are already known."""
-        fitted = vars(self).get("predictor_")
-        if fitted is None and classes is None:
-            raise ValueError("classes must be passed on the first call to partial_fit.")
-        if fitted is None:
-            return fit_classes(classes, y)
-        if classes is not None and not np.array_equal(unique_labels(classes), self.classes_):
-            raise ValueError(
-                f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
-                f"{self.classes_!r}"
-            )
-        return None
-
-    def _loss_of(self, head):
-        if self.loss != "log_loss":
-            return self.loss
-        is_exclusive = not (head.is_binary or head.is_multilabel)
-        kind = CrossEntropy if is_exclusive else Logistic
-        return kind(float(self.label_smoothing))
-
-    def _read_targets(self, y, weights, former, head):
-        """Return labels, head, targets of the loss, class of each row, weight of each class."""
-        y, found = read_labels(y, self, head)
-        if head is None and former is not None:
-            _check_same_classes(former.head, found)
-        targets, codes = found.encode(y, self._network_dtype)
-        of_class = None
-        if self.class_weight is not None:
-            of_class = weigh_classes(self.class_weight, found.classes, codes, weights)
-        return y, found, targets, codes, of_class
-
-    def _read_validation_targets(self, y, rows):
-        return read_labels(y, self, rows.head, "y_val")[0]
-
-    def _teach(self, task, head, labels, labels_new):
-        # Columns: true targets as probabilities, then the teacher's logits.
-        hard = task.targets
-        is_exclusive = hard.ndim == 1
-        if is_exclusive:
-            hard = np.eye(task.architecture.n_outputs, dtype=labels.dtype)[hard]
-        targets = np.concatenate([hard, np.zeros_like(hard)], axis=1)
-        targets[task.train_rows, hard.shape[1] :] = labels
-        if labels_new is not None:
-            link = softmax if is_exclusive else sigmoid
-            new = np.concatenate([link(labels_new), labels_new], axis=1)
-            targets = np.concatenate([targets, new])
-        kind = DistilledCrossEntropy if is_exclusive else DistilledLogistic
-        loss = kind(
-            float(self.label_smoothing),
-            float(self._distillation.weight),
-            float(self._distillation.temperature),
-        )
-        return {"targets": targets.astype(self._network_dtype), "loss": loss}
-
-    def _calibrate(self, architecture, network, X, targets, weights):
-        """Calibrate a trained network by temperature scaling; return its mean loss."""
-        outputs = self._make_network(architecture, [network]).outputs(X)
-        factor = find_inverse_temperature(outputs, targets, weights)
-        self._rescale_trained(network, factor)
-        return mean_loss(outputs * factor, targets, weights)
+    @property
+    def _targets(self):
+        return ClassTargets(self)
 
     def decision_function(self, X):
         """Return the network's logits.
@@ -214,10 +159,88 @@ class Classifies(ClassifierMixin):
         return tags
 
 
+class ClassTargets(Targets):
+    """Handling of class labels."""
+
+    @property
+    def calibrates(self):
+        return self.estimator.calibrate
+
+    def loss(self, head):
+        estimator = self.estimator
+        if isinstance(estimator.loss, Loss):
+            return estimator.loss
+        is_exclusive = not (head.is_binary or head.is_multilabel)
+        kind = CrossEntropy if is_exclusive else Logistic
+        return kind(float(estimator.label_smoothing))
+
+    def read(self, y, weights, former, head):
+        estimator = self.estimator
+        y, found = read_labels(y, estimator, head)
+        if head is None and former is not None:
+            _check_same_classes(former.head, found)
+        targets, codes = found.encode(y, estimator._network_dtype)
+        of_class = None
+        if estimator.class_weight is not None:
+            of_class = weigh_classes(estimator.class_weight, found.classes, codes, weights)
+        return y, found, targets, codes, of_class
+
+    def read_validation(self, y, rows):
+        return read_labels(y, self.estimator, rows.head, "y_val")[0]
+
+    def fit_head(self, rows, train_rows, weights):
+        return rows.head, rows.targets, None
+
+    def follow(self, rows, used, weights, n_weighed, former):
+        return rows.head, rows.targets, None, None
+
+    def teach(self, task, head, labels, labels_new):
+        # Columns: true targets as probabilities, then the teacher's logits.
+        estimator, hard = self.estimator, task.targets
+        is_exclusive = hard.ndim == 1
+        if is_exclusive:
+            hard = np.eye(task.architecture.n_outputs, dtype=labels.dtype)[hard]
+        targets = np.concatenate([hard, np.zeros_like(hard)], axis=1)
+        targets[task.train_rows, hard.shape[1] :] = labels
+        if labels_new is not None:
+            link = softmax if is_exclusive else sigmoid
+            new = np.concatenate([link(labels_new), labels_new], axis=1)
+            targets = np.concatenate([targets, new])
+        kind = DistilledCrossEntropy if is_exclusive else DistilledLogistic
+        loss = kind(
+            float(estimator.label_smoothing),
+            float(estimator._distillation.weight),
+            float(estimator._distillation.temperature),
+        )
+        return {"targets": targets.astype(estimator._network_dtype), "loss": loss}
+
+    def calibrate(self, architecture, network, X, targets, weights):
+        """Calibrate a trained network by temperature scaling; return its mean log loss."""
+        outputs = self.estimator._make_network(architecture, [network]).outputs(X)
+        factor = find_inverse_temperature(outputs, targets, weights)
+        self.estimator._rescale_trained(network, factor)
+        return mean_loss(outputs * factor, targets, weights)
+
+
+def _head_of_stream(estimator, classes, y):
+    """Return the head for `classes`, or None if the classes are already known."""
+    fitted = vars(estimator).get("predictor_")
+    if fitted is None and classes is None:
+        raise ValueError("classes must be passed on the first call to partial_fit.")
+    if fitted is None:
+        return fit_classes(classes, y)
+    if classes is not None and not np.array_equal(unique_labels(classes), fitted.head.classes):
+        raise ValueError(
+            f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
+            f"{fitted.head.classes!r}"
+        )
+    return None
+
+
 def _check_same_classes(former, head):
     is_same = former.is_multilabel == head.is_multilabel
     if not is_same or not np.array_equal(former.classes, head.classes):
         raise ValueError(
-            "warm_start=True goes on with the fitted network, so y must have the same classes: "
-            f"expected {former.classes}, got {head.classes}."
+            "warm_start=True continues training the fitted network: expected y of the same "
+            f"classes, {former.classes}, got {head.classes}."
         )

@@ -96,16 +96,13 @@ class ScaledCNN(ScaledModule):
         scale = self._scale_of(inputs)
         return scale.depth, scale.widths[0], scale.resolution
 
-    def _count_macs(self, inputs, n_outputs):
-        return self._build_architecture(inputs, n_outputs, None).n_macs
-
     _inputs = ImageInputs
 
     @property
     def _reading(self):
         return {"image_shape": self.image_shape, "channels": self.channels}
 
-    def _describe_extras(self, inputs):
+    def _describe_images(self, inputs):
         from ..training.task import Augmentation
 
         kinds = self.augmentation or ()

@@ -177,7 +177,8 @@ PARAMETERS = {
         Whether `fit` continues from the fitted network, with a new optimizer state. With a
         larger `depth` or `width` the network first grows without changing its outputs (Chen et
         al. 2016, "Net2Net"). With a smaller one the least important units (by the importance
-        criterion of `pruning`) and the last layers are removed.
+        criterion of `pruning`) and the last layers are removed. With a larger `n_estimators`
+        only the added networks are trained, as in scikit-learn's ensembles.
 """,
     "device": """
     device : str, default="auto"

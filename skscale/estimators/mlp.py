@@ -11,6 +11,7 @@ from ..networks.dense_forward import Dense
 from ..scaling import compound_scale
 from .base import ScaledEstimator, view
 from .classification import Classifies
+from .description import stack_networks
 from .documentation import (
     CLASSIFIER,
     CLASSIFIER_ATTRIBUTES,
@@ -18,7 +19,6 @@ from .documentation import (
     REGRESSOR_ATTRIBUTES,
     document,
 )
-from .fitting import stack_networks
 from .regression import Regresses
 
 
@@ -112,7 +112,7 @@ class ScaledMLP(ScaledEstimator):
     def _encoding(self):
         return {"preprocessing": self.preprocessing, "n_bins": self._scale.resolution}
 
-    def _check_goes_on(self, inputs, is_sparse):
+    def _check_continues(self, inputs, is_sparse):
         if is_sparse and inputs.encoding is not None:
             raise ValueError(
                 "The network was begun on a dense X, whose columns it scales (see encoding_), "

@@ -5,7 +5,7 @@ import numpy as np
 from ..costs.complexity import Complexity
 from ..networks.module_forward import ModuleNetwork
 from .base import ScaledEstimator, view
-from .fitting import stack_networks
+from .description import stack_networks
 
 
 class ScaledModule(ScaledEstimator):

@@ -1,12 +1,10 @@
 """Estimators of any nn.Module, scaled like the networks of the library."""
 
-import inspect
 from dataclasses import replace
 from numbers import Integral, Real
 
 from .._sklearn_private import Interval, StrOptions
 from ..inference.inputs import SampleInputs
-from ..scaling import compound_dropout, scale_number
 from .base import ScaledEstimator, view
 from .classification import Classifies
 from .documentation import (
@@ -18,10 +16,9 @@ from .documentation import (
     REGRESSOR_ATTRIBUTES,
     document,
 )
+from .module_arguments import PREFIX, ModuleArguments, name_of
 from .module_networks import ScaledModule
 from .regression import Regresses
-
-_PREFIX = "module__"
 
 
 class ScaledNetwork(ScaledModule):
@@ -53,21 +50,16 @@ class ScaledNetwork(ScaledModule):
     def _assign(self, parameters):
         for name, value in parameters["module_parameters"].items():
             # scikit-learn's checks pass `module_parameters` by its name: see `_own`.
-            if not name.startswith(_PREFIX) and name != "module_parameters":
+            if not name.startswith(PREFIX) and name != "module_parameters":
                 raise TypeError(
                     f"{type(self).__name__} has no parameter {name!r}. Arguments of the module "
-                    f"are passed with a prefix: {_PREFIX}{name}={value!r}."
+                    f"are passed with a prefix: {PREFIX}{name}={value!r}."
                 )
         # Stored only if not empty: a constructor should set the parameters that its signature
         # names, and these names are not in it.
         given = {n: v for n, v in parameters.items() if n != "module_parameters"}
         super()._assign(given)
-        self._module_arguments_given(parameters["module_parameters"])
-
-    def _module_arguments_given(self, more):
-        known = {**vars(self).get("module_parameters", {}), **more}
-        if known:
-            self.module_parameters = known
+        _store_arguments(self, parameters["module_parameters"])
 
     def get_params(self, deep=True):
         """Return the parameters, including `module__*`.
@@ -96,133 +88,51 @@ class ScaledNetwork(ScaledModule):
         -------
         self
         """
-        names = [n for n in params if n.startswith(_PREFIX) or n == "module_parameters"]
+        names = [n for n in params if n.startswith(PREFIX) or n == "module_parameters"]
         super().set_params(**{name: params[name] for name in params if name not in names})
-        self._module_arguments_given({name: params[name] for name in names})
+        _store_arguments(self, {name: params[name] for name in names})
         return self
 
     @property
-    def _own(self):
-        """dict of str to anything: arguments of the module, without the prefix."""
-        known = vars(self).get("module_parameters", {})
-        if "module_parameters" in known:
-            raise TypeError(
-                "module_parameters is no parameter. Pass the arguments of the module one by "
-                f"one, each with the prefix {_PREFIX}."
-            )
-        return {n[len(_PREFIX) :]: v for n, v in known.items()}
-
-    @property
-    def _takes(self):
-        """dict of argument to default, and whether the module accepts other arguments."""
-        constructor = self.module.__init__ if isinstance(self.module, type) else self.module
-        parameters = inspect.signature(constructor).parameters.values()
-        named = {p.name: p.default for p in parameters if p.kind is not p.VAR_KEYWORD}
-        return named, any(p.kind is p.VAR_KEYWORD for p in parameters)
+    def _arguments(self):
+        return ModuleArguments(self)
 
     def _check_combinations(self):
         super()._check_combinations()
         if not isinstance(self.module, type) and hasattr(self.module, "parameters"):
             name = type(self.module).__name__
             raise TypeError(
-                f"module is a network that has been made: expected its class. Pass {name} "
-                f"itself, and arguments of its own as {_PREFIX}*."
+                f"module must be a class, got an instance of {name}. Pass {name} "
+                f"itself, and its arguments as {PREFIX}*."
             )
-        named, takes_any = self._takes
-        own = set(self._own)
-        given = {n for n in ("depth", "width", "resolution", "dropout") if self._given(n)}
-        for name in sorted(own | given):
-            if name not in named and not takes_any:
-                what = f"{_PREFIX}{name}" if name in own else name
-                known = ", ".join(n for n in named if n != "self")
-                raise ValueError(
-                    f"{what} is set, but {_name(self.module)} takes no argument {name!r}. It "
-                    f"takes {known}."
-                )
-        twice = sorted(own & given)
-        if twice:
-            raise ValueError(
-                f"{twice[0]} and {_PREFIX}{twice[0]} are both set. Set one of them."
-            )
-
-    def _given(self, name):
-        return getattr(self, name) is not None
-
-    @property
-    def _scale(self):
-        """dict of str to number: depth, width, resolution, if present, after scaling by phi."""
-        found = {}
-        names = ("depth", "width", "resolution")
-        for name, coefficient in zip(names, self.phi_coefficients, strict=True):
-            base = self._base(name)
-            if base is not None:
-                found[name] = scale_number(
-                    base, coefficient, self.phi, name, rounds_up=name == "depth"
-                )
-        return found
-
-    def _base(self, name):
-        """Return the value set, or the module's default; None if it is not a number."""
-        own = self._own.get(name, getattr(self, name))
-        if own is None:
-            own = self._takes[0].get(name)
-        return own if isinstance(own, Real) and not isinstance(own, bool) else None
+        self._arguments.check()
 
     def _scale_attributes(self, inputs):
-        names = ("depth", "width", "resolution")
-        return dict(zip([f"{n}_" for n in names], self._scale_numbers(inputs), strict=True))
-
-    def _resolve_dropout(self, n_rows, n_columns):
-        rate = self._base("dropout")
-        return 0.0 if rate is None else float(rate)
-
-    def _module_arguments(self, inputs, n_outputs):
-        named, takes_any = self._takes
-        arguments = self._own
-        offered = {
-            "n_features": inputs.n_features,
-            "input_shape": inputs.shape,
-            "n_outputs": n_outputs,
-        }
-        for name, value in offered.items():
-            # A module with **kwargs gets only one of the two names for the input size.
-            if name in named or (takes_any and name != "input_shape"):
-                arguments.setdefault(name, value)
-        if self.phi != 0:
-            arguments.update({n: v for n, v in self._scale.items() if n in named or takes_any})
-            if "dropout" in named:
-                arguments["dropout"] = compound_dropout(self._resolve_dropout(0, 0), self.phi)
-        for name in ("depth", "width", "resolution", "dropout"):
-            if self._given(name):
-                arguments.setdefault(name, getattr(self, name))
-        # Sorted, so that equal arguments give equal architectures.
-        return dict(sorted(arguments.items()))
+        names = ("depth_", "width_", "resolution_")
+        return dict(zip(names, self._scale_numbers(inputs), strict=True))
 
     def _scale_numbers(self, inputs):
-        scale = self._scale
+        scale = self._arguments.scale
         return scale.get("depth"), scale.get("width"), scale.get("resolution")
 
-    def _count_macs(self, inputs, n_outputs):
-        return self._describe_module(inputs, n_outputs).n_macs
+    def _resolve_dropout(self, n_rows, n_columns):
+        return self._arguments.dropout
 
-    def _describe_module(self, inputs, n_outputs):
+    def _build_architecture(self, inputs, n_outputs, fan_in):
         from ..networks.modules import describe
 
-        return describe(
+        architecture = describe(
             self.module,
-            self._module_arguments(inputs, n_outputs),
+            self._arguments.complete(inputs, n_outputs),
             inputs.shape,
             n_outputs,
             inputs.takes_integers,
         )
-
-    def _build_architecture(self, inputs, n_outputs, fan_in):
-        architecture = self._describe_module(inputs, n_outputs)
         if architecture.has_buffers and self.precision == "bfloat16":
             raise ValueError(
-                'precision="bfloat16" computes by copies of the weights, and '
-                f"{_name(self.module)} keeps buffers beside them (as batch normalisation its "
-                'running means), which would stay in float32. Set precision="float32".'
+                'precision="bfloat16" computes with copies of the weights, and '
+                f"{name_of(self.module)} has buffers (such as the running means of batch "
+                'normalization), which would stay in float32. Set precision="float32".'
             )
         return architecture
 
@@ -246,8 +156,11 @@ class ScaledNetwork(ScaledModule):
         return tags
 
 
-def _name(module):
-    return getattr(module, "__name__", repr(module))
+def _store_arguments(estimator, more):
+    """Add arguments of the module to those stored on an estimator."""
+    known = {**vars(estimator).get("module_parameters", {}), **more}
+    if known:
+        estimator.module_parameters = known
 
 
 @document({**MODULE, **CLASSIFIER}, {**CLASSIFIER_ATTRIBUTES, **MODULE_ATTRIBUTES})

@@ -6,7 +6,8 @@ import numpy as np
 
 from ..training.random import draw_seed
 from ..training.schedules import SCHEDULES
-from .targets import SMALLEST_WEIGHT
+from .description import make_task, read_rows, resolve_device
+from .sample_weights import SMALLEST_WEIGHT
 from .warm_start import Continuation, former_weights
 
 # Fraction of `learning_rate`: a rate without decay must be smaller.
@@ -31,9 +32,9 @@ def describe_pass(estimator, X, y, sample_weight, former, head):
     task : Task
     fit : Fit
     """
-    device = estimator._resolve_device()
+    device = resolve_device(estimator)
     known = head if former is None else former.head
-    rows = estimator._read_rows(X, y, sample_weight, former, known, is_stream=True)
+    rows = read_rows(estimator, X, y, sample_weight, former, known, is_stream=True)
     weights, n_rows = rows.weights, rows.numbers.shape[0]
     n_before, before = 0, Continuation()
     if former is not None:
@@ -48,10 +49,11 @@ def describe_pass(estimator, X, y, sample_weight, former, head):
             "No row has a positive weight, class weights included. Expected at least one."
         )
     weights, mean, n_weighed = weigh_stream(weights, used, n_rows, n_before, before)
-    head, targets, rate, rescale = estimator._follow_targets(
+    head, targets, rate, rescale = estimator._targets.follow(
         rows, used, weights, n_weighed, former
     )
-    task, fit = estimator._make_task(
+    task, fit = make_task(
+        estimator,
         rows,
         used,
         weights,

@@ -3,13 +3,14 @@
 from dataclasses import replace
 
 from ..training.task import TrainedNetwork
+from .description import describe_fitted
 
 
 def watch_epochs(estimator, context, task, fit, n_epochs, seen):
     """Return the function that the engine calls after each epoch."""
     from ..fusion.rendezvous import fit_number
 
-    is_watched = hasattr(estimator, "_skl_callbacks")
+    is_watched = "_skl_callbacks" in vars(estimator)
     # No reference to the task: a cycle with this function would keep its rows in memory.
     architecture, is_validated = task.architecture, task.valid_rows is not None
     buffers, number = task.buffers or [], fit_number()
@@ -37,7 +38,7 @@ def watch_epochs(estimator, context, task, fit, n_epochs, seen):
             network = estimator._make_network(
                 architecture.shaped_as(weights), [TrainedNetwork(weights)]
             )
-            return estimator._describe_fitted(network, fit)
+            return describe_fitted(estimator, network, fit)
 
         subcontext = context.subcontext(task_name="epoch")
         subcontext.call_on_fit_task_begin(estimator=estimator, **seen)

@@ -9,8 +9,9 @@ from sklearn.utils.validation import column_or_1d
 from .._sklearn_private import Interval, StrOptions, _fit_context
 from ..inference.heads import Numbers, scale_targets
 from ..training.losses import LOSSES, Loss
+from . import fitting
 from .base import view
-from .targets import find_rate, merge_moments, read_numbers, standardize
+from .targets import Targets, find_rate, merge_moments, read_numbers, standardize
 
 
 class Regresses(RegressorMixin):
@@ -54,7 +55,7 @@ class Regresses(RegressorMixin):
             If the input or parameters are invalid, or training diverged. The estimator is then
             unchanged.
         """
-        return self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val)
+        return fitting.fit(self, X, y, sample_weight, X_val, y_val, sample_weight_val)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None):
@@ -88,41 +89,46 @@ class Regresses(RegressorMixin):
             If the input or parameters are invalid, or training diverged. The estimator is then
             unchanged.
         """
-        return self._partial_fit(X, y, sample_weight)
+        return fitting.partial_fit(self, X, y, sample_weight)
 
     target_mean_ = view(lambda p: p.head.mean, "Mean of the targets of the training rows.")
     target_scale_ = view(lambda p: p.head.scale, "Standard deviation of these targets.")
 
     @property
-    def _is_log(self):
-        return self._loss_of(None).has_log_link
+    def _targets(self):
+        return NumberTargets(self)
 
-    def _loss_of(self, head):
-        if isinstance(self.loss, Loss):
-            return self.loss
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+class NumberTargets(Targets):
+    """Handling of numbers: standardized, or with a log link divided by their mean."""
+
+    def loss(self, head=None):
+        estimator = self.estimator
+        if isinstance(estimator.loss, Loss):
+            return estimator.loss
         arguments = {
-            "quantile": {"quantile": float(self.quantile)},
-            "huber": {"delta": float(self.huber_delta)},
+            "quantile": {"quantile": float(estimator.quantile)},
+            "huber": {"delta": float(estimator.huber_delta)},
         }
-        return LOSSES[self.loss](**arguments.get(self.loss, {}))
+        return LOSSES[estimator.loss](**arguments.get(estimator.loss, {}))
 
-    def _read_targets(self, y, weights, former, head):
-        """Return y; with a fitted network also its head and the encoded targets."""
-        y = read_numbers(y, self, self._loss_of(None))
+    def read(self, y, weights, former, head):
+        y = read_numbers(y, self.estimator, self.loss())
         if former is None:
-            return self._as_fitted(y), None, None, None, None
+            return _as_fitted(y), None, None, None, None
         if head is None:
-            y = self._as_fitted(y)
+            y = _as_fitted(y)
         self._check_same_outputs(former.head, _count_outputs(y))
-        targets, _ = former.head.encode(y, self._network_dtype)
+        targets, _ = former.head.encode(y, self.estimator._network_dtype)
         return y, former.head, targets, None, None
 
-    @staticmethod
-    def _as_fitted(y):
-        return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
-
-    def _read_validation_targets(self, y, rows):
-        y = read_numbers(y, self, self._loss_of(None), "y_val")
+    def read_validation(self, y, rows):
+        y = read_numbers(y, self.estimator, self.loss(), "y_val")
         if _count_outputs(y) != _count_outputs(rows.y):
             raise ValueError(
                 f"y_val must have as many columns as y: expected {_count_outputs(rows.y)}, got "
@@ -130,53 +136,19 @@ class Regresses(RegressorMixin):
             )
         return y
 
-    def _check_same_outputs(self, head, n_outputs):
-        if n_outputs != head.n_outputs:
-            raise ValueError(
-                "Training continues with the fitted network: expected y of "
-                f"{head.n_outputs} columns, got {n_outputs}."
-            )
-        if self._is_log != head.is_log:
-            raise ValueError(
-                f"Training continues with the fitted network, whose outputs are "
-                f"{'logarithms' if head.is_log else 'numbers'}, and loss={self.loss!r} is for "
-                f"{'numbers' if head.is_log else 'logarithms'}. Set warm_start=False and call "
-                "fit to train a new network."
-            )
+    def fit_head(self, rows, train_rows, weights):
+        is_log, dtype = self.loss().has_log_link, self.estimator._network_dtype
+        find = find_rate if is_log else standardize
+        values, mean, scale = find(rows.y, train_rows, weights, dtype)
+        head = Numbers(mean, scale, is_log, rows.y.ndim == 1)
+        return head, values, scale if is_log else None
 
-    def _fit_head(self, rows, train_rows, weights):
-        """Return the head, the targets of the loss, and the mean of counts (or None)."""
-        find = find_rate if self._is_log else standardize
-        values, mean, scale = find(rows.y, train_rows, weights, self._network_dtype)
-        head = Numbers(mean, scale, self._is_log, rows.y.ndim == 1)
-        return head, values, scale if self._is_log else None
-
-    def _follow_targets(self, rows, used, weights, n_weighed, former):
-        """Update the mean and scale of the targets of a stream.
-
-        Parameters
-        ----------
-        rows : Rows
-        used : ndarray of int
-            Rows with positive weight.
-        weights : ndarray of shape (n_rows,) or None
-        n_weighed : float
-            Total weight of the earlier rows, in the present scale of weights.
-        former : Predictor or None
-
-        Returns
-        -------
-        head : Numbers
-        targets : ndarray of shape (n_rows, n_outputs)
-        rate : ndarray of shape (n_outputs,) or None
-            Mean of the counts so far.
-        rescale : (factor, shift) or None
-            Changes the outputs of the fitted network to the new scale, with equal predictions.
-        """
-        dtype, is_log = self._network_dtype, self._is_log
+    def follow(self, rows, used, weights, n_weighed, former):
+        estimator, is_log = self.estimator, self.loss().has_log_link
+        dtype = estimator._network_dtype
         if former is None and not is_log:
-            return *self._fit_head(rows, used, weights), None
-        if former is not None and not self._can_rescale:
+            return *self.fit_head(rows, used, weights), None
+        if former is not None and not estimator._can_rescale:
             return rows.head, rows.targets, None, None
         y = rows.y.reshape(len(rows.y), -1)[used].astype(np.float64)
         w = None if weights is None else weights[used]
@@ -189,7 +161,7 @@ class Regresses(RegressorMixin):
                 head = Numbers(np.zeros(len(rate)), scale, True, rows.y.ndim == 1)
                 return head, head.encode(rows.y, dtype)[0], rate, None
             share = n_new / (n_weighed + n_new)
-            rate = self._continuation.rate * (1 - share) + rate * share
+            rate = estimator._continuation.rate * (1 - share) + rate * share
             mean, scale = former.head.mean, np.where(rate > 0, rate, former.head.scale)
             factor, shift = 1.0, np.log(former.head.scale / scale)
         else:
@@ -201,8 +173,9 @@ class Regresses(RegressorMixin):
         head = Numbers(mean, scale, is_log, former.head.is_column)
         return head, head.encode(rows.y, dtype)[0], rate, (factor, shift)
 
-    def _teach(self, task, head, labels, labels_new):
-        weight, dtype = self._distillation.weight, self._network_dtype
+    def teach(self, task, head, labels, labels_new):
+        estimator = self.estimator
+        weight, dtype = estimator._distillation.weight, estimator._network_dtype
         if head.is_log:
             # A rate below zero has no logarithm.
             labels = np.maximum(labels, 0)
@@ -216,10 +189,24 @@ class Regresses(RegressorMixin):
             targets = np.concatenate([targets, new])
         return {"targets": targets.astype(dtype, copy=False)}
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
+    def _check_same_outputs(self, head, n_outputs):
+        if n_outputs != head.n_outputs:
+            raise ValueError(
+                "Training continues with the fitted network: expected y of "
+                f"{head.n_outputs} columns, got {n_outputs}."
+            )
+        if self.loss().has_log_link != head.is_log:
+            kinds = "logarithms", "numbers"
+            fitted, other = kinds if head.is_log else kinds[::-1]
+            raise ValueError(
+                f"Training continues with the fitted network, whose outputs are {fitted}, and "
+                f"loss={self.estimator.loss!r} is for {other}. Set warm_start=False and call "
+                "fit to train a new network."
+            )
+
+
+def _as_fitted(y):
+    return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
 
 def _count_outputs(y):

@@ -11,8 +11,38 @@ from sklearn.utils import get_tags
 
 from .._sklearn_private import _safe_indexing
 from ..inference.columns import join, read_table
+from ..training.losses import Loss
 from ..training.task import ValidationSet
-from .targets import check_weights
+from .pickling import TeacherLeftOut
+from .sample_weights import check_weights
+
+
+def check_student(estimator):
+    """Raise an error for parameters of a student that contradict one another."""
+    from ..compression.distillation import check_teacher
+
+    if isinstance(estimator.teacher, TeacherLeftOut):
+        estimator.teacher.fit(None)  # raises an error with the remedy
+    check_teacher(estimator.teacher, is_classifier(estimator))
+    distillation = estimator._distillation
+    if distillation.n_synthetic and not estimator._mixes_columns:
+        raise ValueError(
+            f"Synthetic rows mix the columns of tables, which {type(estimator).__name__} does "
+            "not take. Set distillation=Distillation(n_synthetic=0)."
+        )
+    if distillation.temperature != 1 and not is_classifier(estimator):
+        raise ValueError(
+            "The temperature of distillation divides logits, and a regressor has none: "
+            f"got temperature={distillation.temperature!r}. Leave it at 1."
+        )
+    if is_classifier(estimator) and isinstance(estimator.loss, Loss):
+        raise ValueError(
+            "Distillation combines the log loss with the log loss of the teacher's "
+            f"probabilities, and loss={estimator.loss!r} is another one. Set "
+            'loss="log_loss", or teacher=None.'
+        )
+    if estimator.callbacks:
+        raise ValueError("skorch's loop knows no teacher. Set callbacks=None, or teacher=None.")
 
 
 def describe_student(estimator, task, fit, X, y, sample_weight):
@@ -71,7 +101,7 @@ def describe_student(estimator, task, fit, X, y, sample_weight):
         train_rows=np.concatenate([rows, n_rows + np.arange(n_new)]),
         validation=validation,
         recipe=estimator._describe_recipe(len(rows) + n_new, fit.dropout),
-        **estimator._teach(task, fit.head, labels, labels_new),
+        **estimator._targets.teach(task, fit.head, labels, labels_new),
     )
 
 
@@ -86,7 +116,7 @@ def warn_unless_it_pays(estimator, architecture, student, alone, validation):
             scores.append(max(epoch["validation_score"] for epoch in network.history))
             continue
         network = copy.copy(network)
-        scores.append(-estimator._calibrate(architecture, network, *validation))
+        scores.append(-estimator._targets.calibrate(architecture, network, *validation))
     score, score_alone = scores
     if score_alone >= score:
         name = "negative mean loss" if is_loss else "score"

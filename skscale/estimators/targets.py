@@ -1,8 +1,9 @@
-"""Validation and conversion of targets and sample weights, and the validation split."""
+"""Targets: what an estimator asks of its kind of targets; their checks and their scaling."""
+
+from abc import ABC, abstractmethod
 
 import numpy as np
 from sklearn.utils import check_array
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import (
     check_classification_targets,
     type_of_target,
@@ -10,12 +11,107 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import assert_all_finite, column_or_1d
 
-from .._sklearn_private import _check_sample_weight
 from ..inference.heads import LARGEST_STANDARDIZED, Labels, scale_targets
 
-SMALLEST_WEIGHT = 1e-30
 # The squared error of a larger target would overflow.
 _LARGEST_TARGET = np.sqrt(np.finfo(np.float64).max)
+
+
+class Targets(ABC):
+    """Handling of the targets of an estimator: of classes, or of numbers.
+
+    Parameters
+    ----------
+    estimator : ScaledEstimator
+    """
+
+    # Whether outputs are calibrated on the validation set after training.
+    calibrates = False
+
+    def __init__(self, estimator):
+        self.estimator = estimator
+
+    @abstractmethod
+    def loss(self, head):
+        """Return the Loss for a head."""
+
+    @abstractmethod
+    def read(self, y, weights, former, head):
+        """Check the targets of a fit.
+
+        Parameters
+        ----------
+        y : array-like
+        weights : ndarray of shape (n_rows,) or None
+            Sample weights.
+        former : Predictor or None
+            Fitted networks that training continues from.
+        head : Labels, Numbers or None
+            Known head of a stream.
+
+        Returns
+        -------
+        y, head, targets, codes, of_class
+            See `Rows`.
+        """
+
+    @abstractmethod
+    def read_validation(self, y, rows):
+        """Check the targets of a validation set; return them as an ndarray.
+
+        Parameters
+        ----------
+        y : array-like
+        rows : Rows
+            Training rows.
+        """
+
+    @abstractmethod
+    def fit_head(self, rows, train_rows, weights):
+        """Return the head, the targets of the loss, and the mean of counts (or None)."""
+
+    @abstractmethod
+    def follow(self, rows, used, weights, n_weighed, former):
+        """Update the head of a stream.
+
+        Parameters
+        ----------
+        rows : Rows
+        used : ndarray of int
+            Rows with positive weight.
+        weights : ndarray of shape (n_rows,) or None
+        n_weighed : float
+            Total weight of the earlier rows, in the present scale of weights.
+        former : Predictor or None
+
+        Returns
+        -------
+        head : Labels or Numbers
+        targets : ndarray of shape (n_rows, n_outputs) or (n_rows,)
+        rate : ndarray of shape (n_outputs,) or None
+            Mean of the counts so far, with a log link.
+        rescale : (factor, shift) or None
+            Changes the outputs of the fitted network to the new scale, with equal predictions.
+        """
+
+    @abstractmethod
+    def teach(self, task, head, labels, labels_new):
+        """Return the fields of a student's task that contain teacher predictions.
+
+        Parameters
+        ----------
+        task : Task
+            The same network without a teacher.
+        head : Labels or Numbers
+        labels : ndarray of shape (n_train, n_outputs)
+            Teacher predictions for the training rows: logits or numbers.
+        labels_new : ndarray or None
+            Teacher predictions for synthetic rows.
+
+        Returns
+        -------
+        dict
+        """
 
 
 def check_targets(y, owner, name="y"):
@@ -212,136 +308,6 @@ def read_numbers(y, owner, loss, name="y"):
         )
     loss.check_targets(y, name)
     return y
-
-
-def check_weights(n_rows, sample_weight):
-    """Check sample weights and return them as an array, or None if there are none.
-
-    Parameters
-    ----------
-    n_rows : int
-    sample_weight : array-like of shape (n_rows,), number or None
-
-    Returns
-    -------
-    float64 ndarray of shape (n_rows,) or None
-
-    Raises
-    ------
-    ValueError
-        If weights are negative, not finite, of the wrong shape or all zero.
-    """
-    if sample_weight is None:
-        return None
-    rows = np.broadcast_to(0.0, (n_rows, 1))  # for its number of rows and dtype only
-    return _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
-
-
-def rescale_weights(weights):
-    """Divide sample weights by their maximum; set those too small for float32 to zero."""
-    if weights is None:
-        return None
-    # Only ratios matter, and sums of the rescaled weights cannot overflow.
-    weights = weights / weights.max()
-    # In float32 smaller weights would soon underflow.
-    weights[weights < SMALLEST_WEIGHT] = 0
-    return weights
-
-
-def weigh_classes(class_weight, classes, codes, weights):
-    """Return the weight of each class, by its code.
-
-    Parameters
-    ----------
-    class_weight : dict or "balanced"
-    classes : ndarray of shape (n_classes,)
-    codes : ndarray of int of shape (n_rows,) or None
-        Class of each row; None for multilabel y.
-    weights : ndarray of shape (n_rows,) or None
-        Sample weights, which "balanced" takes into account.
-
-    Raises
-    ------
-    ValueError
-        If a class weight does not fit the classes.
-    """
-    if codes is None:
-        raise ValueError(
-            f"class_weight={class_weight!r} needs one class a row, but y is multilabel. "
-            "Pass sample_weight instead."
-        )
-    if class_weight != "balanced":
-        given = np.array(list(class_weight.values()), dtype=np.float64)
-        if not (np.isfinite(given) & (given >= 0)).all():
-            raise ValueError(
-                f"class_weight must hold finite numbers from 0, got {class_weight!r}."
-            )
-        return compute_class_weight(class_weight, classes=classes, y=classes[codes])
-    has_weight = np.ones(len(codes), bool) if weights is None else weights > 0
-    # A class whose rows have no weight gets weight zero: "balanced" is undefined for it.
-    present = np.unique(codes[has_weight])
-    of_class = np.zeros(len(classes))
-    of_class[present] = compute_class_weight(
-        class_weight,
-        classes=present,
-        y=codes[has_weight],
-        sample_weight=None if weights is None else weights[has_weight],
-    )
-    return of_class
-
-
-def split_rows(rows, strata, fraction, random_state):
-    """Split the rows of a fit into training and validation rows, stratified by class.
-
-    Class proportions are exact to within one row. The row of a class with a single row becomes
-    a training row.
-
-    Parameters
-    ----------
-    rows : ndarray of int64
-    strata : ndarray of shape (n_rows,) or None
-        Class of every row of X.
-    fraction : float
-        Fraction of validation rows.
-    random_state : RandomState
-
-    Returns
-    -------
-    train_rows, valid_rows : ndarrays of int64, sorted
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two rows.
-    """
-    if len(rows) < 2:
-        raise ValueError(
-            f"early_stopping=True needs at least 2 rows to split, got {len(rows)}. Set "
-            "early_stopping=False."
-        )
-    n_valid = min(max(1, round(fraction * len(rows))), len(rows) - 1)
-    shuffled = random_state.permutation(rows)
-    kept = rows[:0]
-    if strata is not None:
-        labels = strata[shuffled]
-        is_single = np.bincount(labels)[labels] == 1
-        if is_single.any() and n_valid <= np.count_nonzero(~is_single):
-            kept, shuffled, labels = (
-                shuffled[is_single],
-                shuffled[~is_single],
-                labels[~is_single],
-            )
-        shuffled = shuffled[np.argsort(labels, kind="stable")]
-    # The rows are shuffled and sorted by class: steps of equal length take a proportional
-    # number from each class, to within one row. (scikit-learn's stratified split makes Python
-    # lists of the rows, 40 MB for a million, and rejects classes of one row.)
-    step = len(shuffled) / n_valid
-    chosen = ((np.arange(n_valid) + random_state.uniform()) * step).astype(np.int64)
-    np.minimum(chosen, len(shuffled) - 1, out=chosen)  # rounding may reach the end
-    is_valid = np.zeros(len(shuffled), dtype=bool)
-    is_valid[chosen] = True
-    train, valid = shuffled[~is_valid], shuffled[is_valid]
-    return np.sort(np.concatenate([kept, train])), np.sort(valid)
 
 
 def standardize(y, rows, weights, dtype):

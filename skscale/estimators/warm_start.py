@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..networks.weights import Weights
+from ..training.task import TrainedNetwork
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,24 @@ def choose_architecture(estimator, fit, fan_in, former, keeps_shape=False):
     return architecture
 
 
-def go_on(estimator, task, fit, former):
-    """Initialize a task with the fitted networks, reshaped to new depth or widths if needed."""
+def initialize(estimator, task, fit, former):
+    """Initialize a task with the fitted networks, reshaped to new depth or widths if needed.
+
+    With a larger `n_estimators` the task is for the added members, which begin anew.
+    """
     from ..compression.reshaping import is_reshaped, reshape
 
     before, architecture = former.network.architecture, task.architecture
+    if estimator.n_estimators > former.network.n_members:
+        _check_shape(before, architecture)
+        if fit.continuation.full_widths is not None or estimator._pruning.amount > 0:
+            raise ValueError(
+                "Members can be added to an ensemble without pruning: expected "
+                f"n_estimators={former.network.n_members}, got {estimator.n_estimators} with "
+                f"pruning={estimator.pruning!r}. Set warm_start=False and call fit to train "
+                "new networks."
+            )
+        return task
     if not is_reshaped(before, architecture):
         return replace(task, initial=former_weights(estimator, former, architecture))
     fit.is_reshaped = True
@@ -61,21 +75,59 @@ def go_on(estimator, task, fit, former):
     return replace(task, initial=Weights.stack(reshaped))
 
 
-def former_weights(estimator, former, architecture):
-    """Return the fitted weights, in the dtype for training."""
-    before, weights = former.network.architecture, former.network.weights
+def fitted_members(estimator):
+    """Return the fitted networks of an estimator as a list of TrainedNetwork.
+
+    The training curve is that of the first; it also has the time and memory of all.
+    """
+    network, history = estimator.predictor_.network, estimator.history_
+    first = {
+        "history": [
+            {name: values[k].item() for name, values in history.items()}
+            for k in range(estimator.n_iter_)
+        ],
+        "best_epoch": estimator.best_epoch_,
+        "fit_time": estimator.fit_time_,
+    }
+    peak = estimator.peak_device_bytes_
+    return [
+        TrainedNetwork(
+            weights,
+            factor=factor,
+            peak_device_bytes=peak if k == 0 or peak is None else 0,
+            **({} if k else first),
+        )
+        for k, (weights, factor) in enumerate(
+            zip(network.weights.members, network.factors, strict=True)
+        )
+    ]
+
+
+def _differences(architecture, other):
+    """Return the fields of an architecture in which another one differs, as text."""
+    own, others = vars(architecture), vars(other)
+    return ", ".join(f"{name}={own[name]!r}" for name in own if own[name] != others[name])
+
+
+def _check_shape(before, architecture):
     if architecture != before:
         raise ValueError(
-            "The fitted network is trained on, so all but its depth and width must stay, "
-            f"and in partial_fit these, too: it is {before}, and the "
-            f"parameters and data now ask for {architecture}. Use fit with "
-            "warm_start=False to begin anew."
+            "Training continues with the fitted network: warm_start=True can change its depth "
+            "and width only, and partial_fit nothing. Expected "
+            f"{_differences(before, architecture)}, got {_differences(architecture, before)}. "
+            "Set warm_start=False and call fit to train a new network."
         )
-    n_members = weights.n_members or 1
+
+
+def former_weights(estimator, former, architecture):
+    """Return the fitted weights, in the dtype for training."""
+    _check_shape(former.network.architecture, architecture)
+    n_members, weights = former.network.n_members, former.network.weights
     if n_members != estimator.n_estimators:
         raise ValueError(
-            "warm_start=True and partial_fit go on with the fitted networks: expected "
-            f"n_estimators={n_members}, got {estimator.n_estimators}. Use fit with "
-            "warm_start=False to begin anew."
+            "Training continues with the fitted networks: expected "
+            f"n_estimators={n_members}, got {estimator.n_estimators} (only a fit with "
+            "warm_start=True can add members). Set warm_start=False and call fit to train new "
+            "networks."
         )
     return weights.astype(estimator._network_dtype)

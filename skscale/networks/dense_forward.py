@@ -73,6 +73,16 @@ class Dense:
         """int: width of the output."""
         return self.weights.coefs[-1].shape[-1]
 
+    @property
+    def n_members(self):
+        """int: number of networks."""
+        return self.weights.n_members or 1
+
+    @property
+    def factors(self):
+        """ndarray of shape (n_members,): factors of the outputs, which the weights include."""
+        return np.ones(self.n_members)
+
     def outputs(self, x, buffers=None):
         """Compute the outputs of rows, before any link function.
 

@@ -56,6 +56,11 @@ class ModuleNetwork:
         """int: width of the output."""
         return self.architecture.n_outputs
 
+    @property
+    def n_members(self):
+        """int: number of networks."""
+        return len(self.factors)
+
     def check(self):
         """Reject weights that do not match the architecture.
 

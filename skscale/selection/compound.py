@@ -189,7 +189,7 @@ class _Counter:
         """Return the multiply-accumulates per row."""
         at = self._at(phi, *coefficients)
         if not self.is_dense:
-            return at._count_macs(self._inputs, self.n_outputs)
+            return at._build_architecture(self._inputs, self.n_outputs, None).n_macs
         # Cached for each resolution, because counting needs a pass over the rows.
         resolution = at._scale.resolution
         if resolution not in self._known:

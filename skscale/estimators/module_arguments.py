@@ -1,0 +1,130 @@
+"""Arguments of a user's module, from the parameters of its estimator."""
+
+import inspect
+from numbers import Real
+
+from ..scaling import compound_dropout, scale_number
+
+PREFIX = "module__"
+_SCALE = ("depth", "width", "resolution")
+
+
+class ModuleArguments:
+    """Arguments that the constructor of a module gets.
+
+    Parameters
+    ----------
+    estimator : ScaledNetwork
+
+    Attributes
+    ----------
+    own : dict of str to anything
+        Those set with the prefix `module__`, without it.
+    named : dict of str to anything
+        Arguments that the module names, with their defaults.
+    takes_any : bool
+        Whether it accepts other arguments.
+    """
+
+    def __init__(self, estimator):
+        self.estimator = estimator
+        known = vars(estimator).get("module_parameters", {})
+        if "module_parameters" in known:
+            raise TypeError(
+                "module_parameters is no parameter. Pass the arguments of the module one by "
+                f"one, each with the prefix {PREFIX}."
+            )
+        self.own = {name[len(PREFIX) :]: value for name, value in known.items()}
+        module = estimator.module
+        constructor = module.__init__ if isinstance(module, type) else module
+        parameters = inspect.signature(constructor).parameters.values()
+        self.named = {p.name: p.default for p in parameters if p.kind is not p.VAR_KEYWORD}
+        self.takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+        parameters = estimator.get_params(deep=False)
+        names = (*_SCALE, "dropout")
+        self._set = {n: parameters[n] for n in names if parameters[n] is not None}
+
+    def check(self):
+        """Check that the module takes the arguments, each once.
+
+        Raises
+        ------
+        ValueError
+        """
+        for name in sorted({*self.own, *self._set}):
+            if name not in self.named and not self.takes_any:
+                parameter = f"{PREFIX}{name}" if name in self.own else name
+                known = ", ".join(n for n in self.named if n != "self")
+                raise ValueError(
+                    f"{parameter} is set, but {name_of(self.estimator.module)} takes no "
+                    f"argument {name!r}. It takes {known}."
+                )
+        twice = sorted(self.own.keys() & self._set.keys())
+        if twice:
+            raise ValueError(
+                f"{twice[0]} and {PREFIX}{twice[0]} are both set. Set one of them."
+            )
+
+    @property
+    def scale(self):
+        """dict of str to number: depth, width, resolution, if present, after scaling by phi."""
+        found = {}
+        for name, coefficient in zip(_SCALE, self.estimator.phi_coefficients, strict=True):
+            base = self._base(name)
+            if base is not None:
+                found[name] = scale_number(
+                    base, coefficient, self.estimator.phi, name, rounds_up=name == "depth"
+                )
+        return found
+
+    @property
+    def dropout(self):
+        """float: dropout rate at phi = 0; 0 if the module has none."""
+        rate = self._base("dropout")
+        return 0.0 if rate is None else float(rate)
+
+    def complete(self, inputs, n_outputs):
+        """Return all arguments, those that depend on the data included.
+
+        Parameters
+        ----------
+        inputs : SampleInputs
+        n_outputs : int
+
+        Returns
+        -------
+        dict of str to anything
+        """
+        arguments = dict(self.own)
+        offered = {
+            "n_features": inputs.n_features,
+            "input_shape": inputs.shape,
+            "n_outputs": n_outputs,
+        }
+        for name, value in offered.items():
+            # A module with **kwargs gets only one of the two names for the input size.
+            if name in self.named or (self.takes_any and name != "input_shape"):
+                arguments.setdefault(name, value)
+        phi = self.estimator.phi
+        if phi != 0:
+            arguments |= {
+                n: v for n, v in self.scale.items() if n in self.named or self.takes_any
+            }
+            if "dropout" in self.named:
+                arguments["dropout"] = compound_dropout(self.dropout, phi)
+        for name, value in self._set.items():
+            arguments.setdefault(name, value)
+        # Sorted, so that equal arguments give equal architectures.
+        return dict(sorted(arguments.items()))
+
+    def _base(self, name):
+        """Return the value set, or the module's default; None if it is not a number."""
+        value = self.own.get(name, self._set.get(name))
+        if value is None:
+            value = self.named.get(name)
+        return value if isinstance(value, Real) and not isinstance(value, bool) else None
+
+
+def name_of(module):
+    """Return the name of a module's class or factory function."""
+    return getattr(module, "__name__", repr(module))
