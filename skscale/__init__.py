@@ -15,6 +15,7 @@ _EXPORTS = {
     "BestUnder": "skscale.selection.rules",
     "CompressionDisplay": "skscale.plotting.displays",
     "InvalidFileError": "skscale.storage.container",
+    "Cost": "skscale.costs.measures",
     "Distillation": "skscale.compression.groups",
     "GradualScaleSearchCV": "skscale.selection.gradual",
     "InconsistentVersionWarning": "skscale.estimators.pickling",

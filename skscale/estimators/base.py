@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._sklearn_private import Interval, StrOptions
 from .._version import __version__
 from ..compression.groups import Distillation, Pruning
+from ..costs.complexity import HasCosts
 from ..training.optimizers import OPTIMIZERS, Optimizer, optimizer_of
 from ..training.schedules import SCHEDULES, LRSchedule
 from .fitting import Trains
@@ -50,7 +51,7 @@ def view(read, text):
     return property(get, doc=text)
 
 
-class ScaledEstimator(Trains, CallbackSupportMixin, BaseEstimator):
+class ScaledEstimator(Trains, HasCosts, CallbackSupportMixin, BaseEstimator):
     """Base class of all estimators.
 
     A public class combines a kind of prediction (`Classifies`, `Regresses`) with a family of

@@ -170,7 +170,7 @@ class ScaleCurveDisplay(_Display):
             chosen=int(np.flatnonzero(candidates.index == rule.select(results))[0]),
             rule=repr(rule),
             law=law,
-            cost_label=cost_label(cost),
+            cost_label=cost_label(search, cost),
             score_label=score_label(search, score, candidates.splits.shape[1]),
         ).plot(ax)
 
@@ -288,7 +288,7 @@ class ParetoDisplay(_Display):
             scores=candidates.mean,
             front=pareto_front(candidates.mean, costs),
             labels=format_params(candidates.params),
-            cost_label=cost_label(cost),
+            cost_label=cost_label(search, cost),
             score_label=score_label(search, score, candidates.splits.shape[1]),
         ).plot(ax)
 
@@ -514,7 +514,7 @@ class ScaleHeatmapDisplay(_Display):
             values=values,
             x_label=x,
             y_label=y,
-            value_label=label if value == score else cost_label(value),
+            value_label=label if value == score else cost_label(search, value),
         ).plot(ax)
 
     def _draw(self, ax):
