@@ -23,6 +23,7 @@ _EXPORTS = {
     "ParetoDisplay": "skscale.plotting.displays",
     "ParetoKnee": "skscale.selection.rules",
     "Pruning": "skscale.compression.groups",
+    "Rule": "skscale.selection.rules",
     "SGD": "skscale.training.optimizers",
     "ScaleCurveDisplay": "skscale.plotting.displays",
     "ScaleHeatmapDisplay": "skscale.plotting.displays",

@@ -159,7 +159,8 @@ class ScaleCurveDisplay(_Display):
         if rule is None:
             own = getattr(search, "refit", None)
             is_about_it = isinstance(own, Rule) and own.score == score
-            is_about_it = is_about_it and getattr(own, "cost", None) == cost
+            # A rule that names no costs is drawn against any.
+            is_about_it = is_about_it and (not own.costs or cost in own.costs)
             rule = own if is_about_it else SmallestWithin(cost=cost, score=score)
         best = int(np.lexsort((costs, -candidates.mean))[0])
         return cls(

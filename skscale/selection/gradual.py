@@ -235,7 +235,7 @@ class GradualScaleSearchCV(BaseSearchCV):
         shrink_factor=0.3,
         scoring=None,
         n_jobs=None,
-        refit=SmallestWithin(),  # noqa: B008 (it cannot be changed)
+        refit=SmallestWithin(),  # noqa: B008 (no code changes it)
         patience=3,
         cv=None,
         verbose=0,
