@@ -21,7 +21,7 @@ from .latency import measure_latency
 
 
 class NotPicklableError(TypeError):
-    """The scored estimator cannot be pickled, so that its parts and size are unknown."""
+    """Error of an estimator that cannot be pickled: its parts and its size are unknown."""
 
 
 class _PartsPickler(pickle.Pickler):
@@ -126,7 +126,8 @@ class Cost(ByValue, ABC):
     unit : str, default=""
         Unit of the values, for labels.
     requires : str
-        What an estimator needs to have this cost, for the warning that it is unknown.
+        Requirement that an estimator must meet to have this cost, for the warning that it is
+        unknown.
     label : str
         Axis label; by default the name and the unit.
     heading : str or None

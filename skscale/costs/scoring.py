@@ -16,7 +16,7 @@ _SCORE = "score"
 
 
 class _SeveralNumbers:
-    # Refuses to be the one number that some functions of scikit-learn expect of a scoring.
+    # Raises an error with the remedy where scikit-learn expects one number of a scoring.
 
     def __init__(self, scoring, score):
         self.scoring = scoring
@@ -38,7 +38,7 @@ class _SeveralNumbers:
 
 
 class _Scores(_SeveralNumbers, dict):
-    # scikit-learn expects every candidate to return the keys of the first one.
+    # scikit-learn reads the keys of the first candidate from every candidate.
 
     def __reduce__(self):
         return type(self), (self.scoring, self.score), None, None, iter(self.items())
@@ -50,15 +50,15 @@ class _Scores(_SeveralNumbers, dict):
 def _is_for_a_curve():
     """Return whether `learning_curve` or `validation_curve` calls the scoring.
 
-    They fail on several numbers with an unrelated error, and scoring cannot tell them from a
-    search but by their call of `_fit_and_score`, the frame two above the scoring's own.
+    They fail on several numbers with an unrelated error. Only the arguments of scikit-learn's
+    `_fit_and_score`, two frames above the scoring's own, distinguish them from a search.
     """
     caller = sys._getframe(2)
     above = caller.f_back
     if caller.f_code.co_name != "_score" or above is None:
         return False
     name = above.f_code.co_name
-    if name == "_fit_and_score":  # cross_validate and the searches always ask for the times
+    if name == "_fit_and_score":  # cross_validate and the searches always return times
         return not above.f_locals.get("return_times", True)
     return name == "_incremental_fit_estimator"
 
@@ -257,7 +257,7 @@ def cost_scoring(
 
 
 def _check_names(names):
-    for place, name in enumerate(names):
+    for position, name in enumerate(names):
         if not isinstance(name, str) or not name:
             raise ValueError(f"Expected a str as the name of a cost, got name={name!r}.")
         if name == _SCORE:
@@ -265,7 +265,7 @@ def _check_names(names):
                 f"Expected names of costs other than {_SCORE!r}, which names the score in "
                 "cv_results_. Rename the cost."
             )
-        if name in names[:place]:
+        if name in names[:position]:
             raise ValueError(
                 f"Expected costs of different names, got {name!r} twice: both would have the "
                 f"column mean_test_{name}. Leave one out or rename it."

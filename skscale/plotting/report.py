@@ -410,9 +410,9 @@ class _Found(Candidates):
         self.n_failed = int((~np.isfinite(means)).sum())
         self.n_earlier = len(means) - self.n_failed - len(self.index)
 
-    def errors_to(self, place):
+    def errors_to(self, position):
         """Return the paired standard errors, NaN with one split."""
-        return error_of_mean(self.splits - self.splits[place])
+        return error_of_mean(self.splits - self.splits[position])
 
     def compare(self):
         """Return the columns of the comparison."""

@@ -136,7 +136,7 @@ def _analysis(report, write):
                 t.name,
                 write.score(t.score),
                 write.score(t.train_score),
-                "" if t.name == "as it is"
+                "" if t.name == "unchanged"
                 else write.difference(t.difference, t.standard_error),
                 f"{t.n_parameters:,}",
             ]

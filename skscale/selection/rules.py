@@ -62,9 +62,9 @@ class Candidates:
     @property
     def params(self):
         """list of dict: the parameters of each candidate."""
-        return [self._results["params"][place] for place in self.index]
+        return [self._results["params"][position] for position in self.index]
 
-    def errors_to(self, place):
+    def errors_to(self, position):
         """Compute the standard errors of the mean differences to one candidate.
 
         The differences are paired by split, because the difficulty of a split does not
@@ -72,7 +72,7 @@ class Candidates:
 
         Parameters
         ----------
-        place : int
+        position : int
             Position of that candidate among the candidates.
 
         Returns
@@ -80,7 +80,7 @@ class Candidates:
         ndarray of shape (n_candidates,)
             Zero for that candidate, and for all if there is only one split.
         """
-        return error_of_mean(self.splits - self.splits[place], of_one=0.0)
+        return error_of_mean(self.splits - self.splits[position], of_one=0.0)
 
     def cost(self, name):
         """Return the mean cost of each candidate, infinite where it is unknown."""
@@ -135,10 +135,10 @@ def pareto_front(mean, cost):
         Their positions, cheapest first.
     """
     front, best = [], -np.inf
-    for place in np.lexsort((np.arange(len(mean)), -mean, cost)):
-        if mean[place] > best and np.isfinite(cost[place]):
-            front.append(place)
-            best = mean[place]
+    for position in np.lexsort((np.arange(len(mean)), -mean, cost)):
+        if mean[position] > best and np.isfinite(cost[position]):
+            front.append(position)
+            best = mean[position]
     return np.array(front, dtype=int)
 
 
