@@ -6,19 +6,38 @@ import time
 import warnings
 
 import joblib
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import BaggingClassifier, RandomForestClassifier, VotingClassifier
+from sklearn.feature_selection import RFECV, SequentialFeatureSelector
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import make_scorer, recall_score
-from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.model_selection import (
+    GridSearchCV,
+    cross_val_score,
+    cross_validate,
+    learning_curve,
+    permutation_test_score,
+    validation_curve,
+)
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skscale import ScaledMLPClassifier, ScaledMLPRegressor, cost_scoring
+from skscale import (
+    BestUnder,
+    Cost,
+    ParetoDisplay,
+    ScaledMLPClassifier,
+    ScaledMLPRegressor,
+    SmallestWithin,
+    cost_scoring,
+    scale_report,
+    select,
+)
 from skscale.costs.latency import measure_latency
 from skscale.training.quiet import Gate
 
@@ -52,8 +71,8 @@ def costs_of(estimator, X, y, *costs, **arguments):
     ],
     ids=lambda e: type(e).__name__,
 )
-def test_networks_are_counted_wherever_they_are(iris, estimator, n_networks):
-    estimator = clone(estimator)  # of which no prototype was ever fitted
+def test_networks_are_counted_at_any_depth(iris, estimator, n_networks):
+    estimator = clone(estimator)  # no prototype was fitted before
     scores = costs_of(estimator, *iris, "n_parameters", "n_macs", "size_bytes")
     assert scores["n_parameters"] == n_networks * N_PARAMETERS
     assert scores["n_macs"] == n_networks * N_MACS
@@ -95,7 +114,7 @@ def test_a_search_has_a_column_for_each_cost_of_positive_measurements(iris):
     assert "mean_test_peak_device_bytes" not in results
 
 
-def test_what_cannot_be_known_is_left_out_with_one_warning(iris):
+def test_an_unknown_cost_is_left_out_with_one_warning(iris):
     scoring = cost_scoring(costs=["n_parameters", "fit_time", "size_bytes"])
     forest = RandomForestClassifier(3)
     with warnings.catch_warnings(record=True) as caught:
@@ -103,8 +122,8 @@ def test_what_cannot_be_known_is_left_out_with_one_warning(iris):
         results = cross_validate(forest, *iris, scoring=scoring, cv=4)
     messages = [str(w.message) for w in caught]
     assert len(messages) == 2
-    assert "'n_parameters' of RandomForestClassifier cannot be known" in messages[0]
-    assert "'fit_time' of RandomForestClassifier cannot be known" in messages[1]
+    assert "'n_parameters' of RandomForestClassifier is unknown" in messages[0]
+    assert "'fit_time' of RandomForestClassifier is unknown" in messages[1]
     assert set(results) == {"fit_time", "score_time", "test_score", "test_size_bytes"}
 
 
@@ -114,13 +133,13 @@ def test_a_candidate_among_others_whose_cost_is_unknown_has_nan(iris):
         model, {"scaledmlpclassifier": [NETWORK, RandomForestClassifier(3)]},
         scoring=cost_scoring(costs=["n_parameters"]), refit="score",
     )  # fmt: skip
-    with pytest.warns(UserWarning, match="cannot be known|non-finite"):
+    with pytest.warns(UserWarning, match="is unknown|non-finite"):
         column = search.fit(*iris).cv_results_["mean_test_n_parameters"]
     assert column[0] == N_PARAMETERS
     assert np.isnan(column[1])
 
 
-def test_what_cannot_be_pickled_has_no_size(iris):
+def test_an_estimator_that_cannot_be_pickled_has_no_size(iris):
     class Local(ClassifierMixin, BaseEstimator):
         def fit(self, X, y):
             self.classes_ = np.unique(y)
@@ -130,7 +149,7 @@ def test_what_cannot_be_pickled_has_no_size(iris):
         def predict(self, X):
             return np.zeros(len(X), dtype=int)
 
-    with pytest.warns(UserWarning, match="'size_bytes' of Local cannot be known"):
+    with pytest.warns(UserWarning, match="'size_bytes' of Local is unknown.*be pickled"):
         scores = costs_of(Local(), *iris, "size_bytes", "latency_us")
     assert set(scores) == {"score", "latency_us"}
 
@@ -156,7 +175,7 @@ def test_metadata_reaches_the_scorer(iris):
     assert results["test_score"][0] == expected
 
 
-def test_it_is_read_and_written_and_refuses_what_it_does_not_know(iris):
+def test_cost_scoring_survives_repr_and_pickle_and_checks_its_arguments(iris):
     scoring = cost_scoring("accuracy", costs="n_macs", n_rows=3)
     assert repr(scoring) == "cost_scoring('accuracy', costs=('n_macs',), n_rows=3)"
     assert repr(eval(repr(scoring))) == repr(scoring)
@@ -164,12 +183,181 @@ def test_it_is_read_and_written_and_refuses_what_it_does_not_know(iris):
     assert again(NETWORK.fit(*iris), *iris)["n_macs"] == N_MACS
     with pytest.raises(ValueError, match=r"Unknown cost 'flops'. Expected some of \['n_param"):
         cost_scoring(costs=["flops"])
-    with pytest.raises(ValueError, match="for several scores"):
+    with pytest.raises(ValueError, match="Expected one scoring"):
         cost_scoring(["accuracy", "recall"])
     with pytest.raises(ValueError, match="not a valid scoring"):
         cost_scoring("acuracy")
     with pytest.raises(ValueError, match="n_rows must be at least 1"):
         cost_scoring(n_rows=0)
+
+
+class Readings(Cost):
+    """Depth times a price, with parameters of its own."""
+
+    unit = "cents"
+
+    def __init__(self, price=2.0, name="readings"):
+        self.price = price
+        self.own_name = name
+
+    @property
+    def name(self):
+        return self.own_name
+
+    def measure(self, scored):
+        assert len(scored.X) == len(scored.y)
+        assert scored.parts[0] is scored.estimator
+        assert scored.pickle_size == len(pickle.dumps(scored.estimator))
+        return self.price * sum(network.depth for network in scored.networks)
+
+
+class Constant(Cost):
+    name = "constant"
+
+    def __init__(self, value):
+        self.value = value
+
+    def measure(self, scored):
+        return self.value
+
+
+@pytest.mark.parametrize("backend", ["sequential", "loky", "skscale"])
+def test_a_cost_of_ones_own_is_measured_in_a_search(iris, backend):
+    scoring = cost_scoring("accuracy", costs=["n_parameters", Readings(0.5)])
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), ScaledMLPClassifier(width=4, max_epochs=3)),
+        {"scaledmlpclassifier__depth": [3, 1, 2]}, scoring=scoring, cv=2,
+        refit=SmallestWithin(score_loss=1, cost="readings"),
+    )  # fmt: skip
+    with joblib.parallel_config(backend=backend, n_jobs=2):
+        search.fit(*iris)
+    np.testing.assert_array_equal(search.cv_results_["mean_test_readings"], [1.5, 0.5, 1.0])
+    assert search.best_params_ == {"scaledmlpclassifier__depth": 1}
+    assert search.score(*iris) == search.best_estimator_.score(*iris)
+    assert select(search, BestUnder(readings=0.5)).index == 1
+    again = pickle.loads(pickle.dumps(search))
+    assert again.scoring == scoring == clone(search).scoring
+    assert hash(again.scoring) == hash(scoring)
+    assert again.score(*iris) == search.score(*iris)
+
+
+def test_displays_and_the_report_show_a_cost_of_ones_own(iris):
+    search = GridSearchCV(
+        ScaledMLPClassifier(width=4, max_epochs=3, random_state=0), {"depth": [1, 2, 3]}, cv=2,
+        scoring=cost_scoring("accuracy", costs=[Readings()]), refit="score",
+    ).fit(*iris)  # fmt: skip
+    display = ParetoDisplay.from_cv_results(search, cost="readings")
+    assert display.ax_.get_xlabel() == "readings (cents)"
+    report = scale_report(search, rule=SmallestWithin(score_loss=1, cost="readings"))
+    assert report.size_name == "readings"
+    assert report.table["readings"] == [2.0, 4.0, 6.0]
+    assert report.recommended.params == {"depth": 1}
+    assert "readings cents" in str(report)
+    assert "Not measured: n_parameters, loss" in str(report)
+    assert pickle.loads(pickle.dumps(report)).savings == report.savings
+    assert report.plot().axes[0].get_xlabel() == "readings (cents)"
+    plt.close("all")
+
+
+def test_costs_of_ones_own_are_equal_by_value():
+    assert Readings(3.0) == Readings(3.0) != Readings(4.0)
+    assert cost_scoring(costs=[Constant(1)]) == cost_scoring(costs=[Constant(1)])
+    assert cost_scoring(costs=[Constant(1)]) != cost_scoring(costs=[Constant(2)])
+    assert cost_scoring(costs=Constant(1)).costs == (Constant(1),)
+    assert repr(cost_scoring(costs=[Constant(1)])) == (
+        "cost_scoring(None, costs=(Constant(value=1),))"
+    )
+
+
+def test_values_of_costs_are_numbers_or_unknown(iris):
+    fitted = NETWORK.fit(*iris)
+
+    def measure(value):
+        return cost_scoring(costs=Constant(value))(fitted, *iris)["constant"]
+
+    assert measure(np.float32(2.5)) == 2.5
+    assert isinstance(measure(np.int64(2)), int)
+    with pytest.warns(UserWarning, match="'constant' of ScaledMLPClassifier is unknown"):
+        assert np.isnan(measure(None))
+    with pytest.raises(TypeError, match=r"Constant.measure must return a number.*got '5'"):
+        measure("5")
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        cost_scoring(costs=[Broken()])(fitted, *iris)
+
+
+class Broken(Cost):
+    name = "broken"
+
+    def measure(self, scored):
+        return scored.nothing
+
+
+@pytest.mark.parametrize(
+    ("costs", "error", "message"),
+    [
+        (["n_macs", "n_macs"], ValueError, r"different names, got 'n_macs' twice.*rename it"),
+        (["n_macs", Readings(name="n_macs")], ValueError, "'n_macs' twice"),
+        ([Readings(name="score")], ValueError, r"other than 'score'.*Rename the cost"),
+        ([Readings(name=3)], ValueError, "Expected a str as the name.*name=3"),
+        ([Readings], TypeError, r"got the class .*Pass Readings\(\)"),
+        ([3], TypeError, r"name of a cost or an object of a subclass of skscale.Cost.*got 3"),
+    ],
+)
+def test_costs_without_a_name_of_their_own_raise_errors(costs, error, message):
+    with pytest.raises(error, match=message):
+        cost_scoring(costs=costs)
+
+
+def test_a_cost_without_measure_or_name_cannot_be_made():
+    class Nameless(Cost):
+        def measure(self, scored):
+            return 1
+
+    with pytest.raises(TypeError, match="abstract"):
+        Nameless()
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda model, X, y, **p: cross_val_score(model, X, y, **p),
+        lambda model, X, y, **p: learning_curve(model, X, y, train_sizes=[0.5], **p),
+        lambda model, X, y, **p: learning_curve(
+            model, X, y, train_sizes=[0.5], exploit_incremental_learning=True, **p
+        ),
+        lambda model, X, y, **p: validation_curve(
+            model, X, y, param_name="width", param_range=[2, 4], **p
+        ),
+        lambda model, X, y, **p: permutation_test_score(model, X, y, n_permutations=2, **p),
+        lambda model, X, y, **p: SequentialFeatureSelector(
+            model, n_features_to_select=1, **p
+        ).fit(X, y),
+        lambda model, X, y, **p: RFECV(LogisticRegression(max_iter=500), **p).fit(X, y),
+    ],
+    ids=["cross_val_score", "learning_curve", "incremental", "validation_curve",
+         "permutation_test_score", "SequentialFeatureSelector", "RFECV"],
+)  # fmt: skip
+def test_where_one_number_is_expected_the_error_names_cross_validate(iris, use, n_jobs):
+    X, y = iris
+    scoring = cost_scoring("accuracy", costs=["n_parameters"])
+    model = ScaledMLPClassifier(max_epochs=1, random_state=0)
+    with pytest.raises(
+        TypeError, match=r"one number, got cost_scoring\('accuracy'.*Use cross_validate"
+    ):
+        use(model, X[::3], y[::3], scoring=scoring, cv=2, n_jobs=n_jobs)
+
+
+def test_a_search_with_costs_within_a_learning_curve_is_scored(iris):
+    search = GridSearchCV(
+        NETWORK, {"width": [2, 4]}, scoring=cost_scoring(), refit=SmallestWithin(), cv=2
+    )
+    X, y = iris
+    _, train, test = learning_curve(
+        search, X, y, train_sizes=[1.0], cv=2, shuffle=True, random_state=0
+    )
+    assert train.shape == test.shape == (1, 2)
+    assert np.isfinite(test).all()
 
 
 class Slow(ClassifierMixin, BaseEstimator):
@@ -187,7 +375,7 @@ class Slow(ClassifierMixin, BaseEstimator):
 
 
 @pytest.mark.alone
-def test_latency_is_in_microseconds_of_the_rows_asked_for(iris):
+def test_latency_is_in_microseconds_of_n_rows(iris):
     estimator = Slow(0.002)
     assert 2000 <= costs_of(estimator, *iris, "latency_us")["latency_us"] < 8000
     assert estimator.n_rows == 1
@@ -264,7 +452,7 @@ def test_measurements_wait_for_trainings_and_for_one_another():
     assert sorted(log[2:4]) == ["t1 ends", "t2 ends"]
     first, second = ["m1 begins", "m1 ends"], ["m2 begins", "m2 ends"]
     assert log[4:8] in (first + second, second + first)
-    assert log[8:] == ["t3 begins", "t3 ends"]  # what measures was there first
+    assert log[8:] == ["t3 begins", "t3 ends"]  # the waiting measurements come first
 
 
 @pytest.mark.alone

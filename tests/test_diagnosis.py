@@ -65,7 +65,7 @@ def test_a_plain_case_is_told_with_its_evidence(kind):
     assert found.direction == KINDS[kind]
     assert found.dimension in ("width", "depth")
     names = [trial.name for trial in found.trials]
-    assert names == ["as it is", "smaller", "wider", "deeper", "regularised", "half the rows"]
+    assert names == ["unchanged", "smaller", "wider", "deeper", "regularized", "half the rows"]
     now, smaller, wider, deeper, _, half = found.trials
     assert now.difference == now.standard_error == 0
     assert half.n_parameters == now.n_parameters
@@ -111,7 +111,7 @@ def test_pipelines_regressors_scorings_and_all_ways_to_say_a_scale():
     assert not hasattr(model[-1], "coefs_")
     linear = diagnose(ScaledMLPRegressor(depth=0, max_epochs=3), X, y, cv=3)
     assert [trial.name for trial in linear.trials] == [
-        "as it is", "deeper", "regularised", "half the rows",
+        "unchanged", "deeper", "regularized", "half the rows",
     ]  # fmt: skip
     tuples = diagnose(ScaledMLPRegressor(None, (8, 4), max_epochs=3), X, y, cv=3)
     assert [trial.params for trial in tuples.trials[1:4]] == [

@@ -169,7 +169,7 @@ def test_a_search_without_costs_is_told_how_to_measure_them(Display):
     results = table()
     del results["mean_test_n_parameters"]
     arguments = {"by": "width"} if Display is CompressionDisplay else {}
-    with pytest.raises(ValueError, match=r"no cost 'n_parameters'.*skscale\.cost_scoring"):
+    with pytest.raises(ValueError, match=r"the cost 'n_parameters'.*skscale\.cost_scoring"):
         Display.from_cv_results(results, **arguments)
 
 

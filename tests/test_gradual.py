@@ -255,12 +255,12 @@ def test_nothing_kept_is_as_good_as_trained_anew_and_all_kept_goes_on(digits, n_
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"scales": []}, "scales is empty"),
+        ({"scales": []}, "got an empty list of scales"),
         ({"scales": {"width": [2], "depth": [1, 2]}}, "lists of one length"),
         ({"shrink_factor": 1.5}, "shrink_factor must be a float from 0 to 1, got 1.5"),
         ({"patience": 0}, "patience must be an int of at least 1, got 0"),
         ({"scales": {"breadth": [2]}}, "Invalid parameter 'breadth'"),
-        ({"scales": [8, 16], "error_score": 0}, r'scales holds 8.*{"width": '),
+        ({"scales": [8, 16], "error_score": 0}, r'by name in scales, got 8.*{"width": '),
         ({"scales": [{"widht": 2}], "error_score": 0}, "Invalid parameter 'widht'"),
     ],
 )
@@ -273,7 +273,7 @@ def test_what_is_wrong_is_said(iris, options, message):
 def test_searches_without_a_network_or_a_known_scales_are_refused(iris):
     with pytest.raises(TypeError, match="an estimator of skscale"):
         GradualScaleSearchCV(LogisticRegression(), {"C": [1, 2]}).fit(*iris)
-    with pytest.raises(ValueError, match="No default scales are known"):
+    with pytest.raises(ValueError, match="has no default scales"):
         GradualScaleSearchCV(ScaledNetworkClassifier(Dense)).fit(*iris)
 
 

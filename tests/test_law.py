@@ -126,10 +126,10 @@ def test_a_seed_gives_one_result_and_the_global_generator_is_left_alone():
         ([1, 2, 4, 8], np.ones((3, 2)), r"got \(4,\) and \(3, 2\)"),
         ([1, 2, 4], np.ones((3, 1)), r"at least 2 splits.*got 1\. Search with cv=5"),
         ([0, 2, 4], np.ones((3, 2)), "Expected positive finite sizes"),
-        ([1, 2, 4], np.full((3, 2), np.nan), "finite scores. Leave candidates out"),
+        ([1, 2, 4], np.full((3, 2), np.nan), r"got others for the candidates \[0, 1, 2\]"),
     ],
 )
-def test_what_is_no_ladder_is_refused(sizes, scores, message):
+def test_invalid_sizes_and_scores_raise_errors(sizes, scores, message):
     with pytest.raises(ValueError, match=message):
         ScalingLaw.from_scores(sizes, scores)
 

@@ -181,5 +181,5 @@ def test_compound_coefficients_are_those_of_the_best_of_twice_the_cost(digits, i
 
 
 def test_a_linear_network_has_no_compound_coefficients(digits):
-    with pytest.raises(ValueError, match="No network has twice the multiply-accumulates"):
+    with pytest.raises(ValueError, match="scaled to twice its multiply-accumulates"):
         fit_compound_coefficients(ScaledMLPClassifier(0), *digits)

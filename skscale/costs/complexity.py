@@ -1,5 +1,6 @@
 """Numbers of parameters and multiply-accumulates of a fitted network."""
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,30 @@ class Complexity(NamedTuple):
     n_macs: int
     depth: int
     widths: tuple
+
+
+class HasCosts(ABC):
+    """Interface of the estimators whose costs are known: those of skscale.
+
+    Attributes
+    ----------
+    fit_time_ : float
+        Seconds of training.
+    peak_device_bytes_ : int or None
+        Peak GPU memory of training; None on a CPU.
+    """
+
+    fit_time_: float
+    peak_device_bytes_: int | None
+
+    @property
+    @abstractmethod
+    def complexity_(self):
+        """Complexity: parameters and multiply-accumulates of all networks."""
+
+    @abstractmethod
+    def __sklearn_is_fitted__(self):
+        """Return whether the attributes are set."""
 
 
 def count(coefs, intercepts):
@@ -123,7 +148,7 @@ def fitted_network(estimator):
             inner = inner.best_estimator_
         else:
             break
-    if not hasattr(type(inner), "complexity_"):
+    if not isinstance(inner, HasCosts):
         raise TypeError(
             "Expected a fitted estimator of skscale, or a pipeline or search that ends in "
             f"one, got {type(estimator).__name__}"

@@ -33,12 +33,12 @@ def measure_latency(estimator, X, *, n_repeats=100):
         for _ in range(_WARM_UP):
             estimator.predict(X)
         seconds = []
-        began = time.perf_counter()
+        beginning = time.perf_counter()
         while len(seconds) < n_repeats:
             start = time.perf_counter()
             estimator.predict(X)
             now = time.perf_counter()
             seconds.append(now - start)
-            if now - began > _MOST_SECONDS:
+            if now - beginning > _MOST_SECONDS:
                 break
     return statistics.median(seconds) * 1e6

@@ -1,134 +1,66 @@
-"""Costs of a fitted estimator, as scores of a search."""
+"""A `scoring=` that measures costs beside the score."""
 
-import io
-import pickle
+import sys
 import warnings
-from dataclasses import dataclass
-from functools import cached_property
 from inspect import signature
+from numbers import Integral, Real
 
 import joblib
 import numpy as np
-from sklearn.base import BaseEstimator, is_classifier, is_regressor
-from sklearn.metrics import check_scoring, get_scorer, log_loss, mean_squared_error
+from sklearn.metrics import check_scoring, get_scorer
 from sklearn.model_selection import GridSearchCV
 
-from .._sklearn_private import _num_samples, _safe_indexing
-from .complexity import Complexity, count
-from .latency import measure_latency
+from .measures import COSTS, Cost, NotPicklableError, ScoredEstimator, cost_of
+
+_SCORE = "score"
 
 
-class _Parts(pickle.Pickler):
-    # A pickler visits every object in an estimator, at any depth.
+class _SeveralNumbers:
+    # Raises an error with the remedy where scikit-learn expects one number of a scoring.
 
-    def __init__(self, into):
-        super().__init__(into, protocol=pickle.DEFAULT_PROTOCOL)
-        self.estimators = {}
+    def __init__(self, scoring, score):
+        self.scoring = scoring
+        self.score = score
 
-    def persistent_id(self, thing):
-        if isinstance(thing, BaseEstimator):
-            self.estimators[id(thing)] = thing
-        return None  # pickled as usual
+    def item(self):
+        """Raise TypeError: scikit-learn calls it to convert a score to a number."""
+        raise TypeError(
+            f"Expected a scoring that returns one number, got {self.scoring}, which returns "
+            "the score and its costs. Use cross_validate, or a search such as GridSearchCV, "
+            f"which accept several numbers, or pass scoring={self.score} alone."
+        )
 
+    def _refuse(self, *others):
+        self.item()
 
-@dataclass(eq=False)
-class _Estimator:
-    # A scored estimator with its rows: the input of all cost functions.
-
-    estimator: BaseEstimator
-    X: object
-    y: object
-    sample_weight: object
-    n_rows: int
-
-    def take_apart(self):
-        """Return the length of the pickle and the estimators in it."""
-        into = io.BytesIO()
-        pickler = _Parts(into)
-        pickler.dump(self.estimator)
-        return into.tell(), list(pickler.estimators.values())
-
-    @cached_property
-    def networks(self):
-        """list of Complexity: one for each fitted network or linear model."""
-        counts = map(_count_one, self.take_apart()[1])
-        return [c for c in counts if c is not None]
+    __float__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _refuse
+    __neg__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
 
 
-def _count_one(estimator):
-    fitted = vars(estimator)
-    if hasattr(type(estimator), "complexity_"):
-        return estimator.complexity_ if "predictor_" in fitted else None
-    if "coefs_" in fitted and "intercepts_" in fitted:  # scikit-learn's MLP
-        return count(fitted["coefs_"], fitted["intercepts_"])
-    if "coef_" in fitted and "intercept_" in fitted:
-        coef = np.atleast_2d(np.asarray(fitted["coef_"])).T
-        return count([coef], [np.atleast_1d(fitted["intercept_"])])
-    if "module_" in fitted and hasattr(fitted["module_"], "parameters"):  # skorch's nets
-        sizes = [p.numel() for p in fitted["module_"].parameters()]
-        return Complexity(sum(sizes), sum(sizes), np.nan, 0, ())
-    return None
+class _Scores(_SeveralNumbers, dict):
+    # scikit-learn reads the keys of the first candidate from every candidate.
 
-
-def _total(values):
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None
-
-
-def _n_parameters(scored):
-    return _total(c.n_parameters for c in scored.networks)
-
-
-def _n_macs(scored):
-    total = _total(c.n_macs for c in scored.networks)
-    return None if total is None or np.isnan(total) else total
-
-
-def _size_bytes(scored):
-    return scored.take_apart()[0]
-
-
-def _latency_us(scored):
-    rows = _safe_indexing(scored.X, np.arange(scored.n_rows) % _num_samples(scored.X))
-    return measure_latency(scored.estimator, rows)
-
-
-def _loss(scored):
-    y = np.asarray(scored.y)
-    if is_classifier(scored.estimator):
-        if y.ndim != 1 or not hasattr(scored.estimator, "predict_proba"):
-            return None
-        labels = scored.estimator.classes_
-        if not np.isin(y, labels).all():  # a class unknown to the fit
-            return None
-        predicted = scored.estimator.predict_proba(scored.X)
-        return log_loss(y, predicted, labels=labels, sample_weight=scored.sample_weight)
-    if not is_regressor(scored.estimator):
-        return None
-    predicted = scored.estimator.predict(scored.X)
-    return mean_squared_error(y, predicted, sample_weight=scored.sample_weight)
-
-
-def _of_networks(name):
-    return lambda scored: _total(getattr(part, name, None) for part in scored.take_apart()[1])
-
-
-_COSTS = {
-    "n_parameters": _n_parameters,
-    "n_macs": _n_macs,
-    "size_bytes": _size_bytes,
-    "latency_us": _latency_us,
-    "loss": _loss,
-    "fit_time": _of_networks("fit_time_"),
-    "peak_device_bytes": _of_networks("peak_device_bytes_"),
-}
-
-
-class _Scores(dict):
-    # scikit-learn expects every candidate to return the keys of the first one.
+    def __reduce__(self):
+        return type(self), (self.scoring, self.score), None, None, iter(self.items())
 
     def __missing__(self, name):
         return np.nan
+
+
+def _is_for_a_curve():
+    """Return whether `learning_curve` or `validation_curve` calls the scoring.
+
+    They fail on several numbers with an unrelated error. Only the arguments of scikit-learn's
+    `_fit_and_score`, two frames above the scoring's own, distinguish them from a search.
+    """
+    caller = sys._getframe(2)
+    above = caller.f_back
+    if caller.f_code.co_name != "_score" or above is None:
+        return False
+    name = above.f_code.co_name
+    if name == "_fit_and_score":  # cross_validate and the searches always return times
+        return not above.f_locals.get("return_times", True)
+    return name == "_incremental_fit_estimator"
 
 
 class CostScoring:
@@ -150,6 +82,18 @@ class CostScoring:
         rows = "" if self.n_rows == 1 else f", n_rows={self.n_rows}"
         return f"cost_scoring({self.scoring!r}, costs={self.costs!r}{rows})"
 
+    def __eq__(self, other):
+        if type(other) is not type(self):
+            return NotImplemented
+        return (self.scoring, self.costs, self.n_rows) == (
+            other.scoring,
+            other.costs,
+            other.n_rows,
+        )
+
+    def __hash__(self):
+        return hash((type(self), self.costs, self.n_rows))
+
     def __getstate__(self):
         return {**vars(self), "_warned": set()}
 
@@ -169,26 +113,28 @@ class CostScoring:
         dict of str to float
             "score" and the known costs.
         """
+        text = repr(self), repr(self.scoring)
+        if _is_for_a_curve():
+            return _SeveralNumbers(*text)
         scorer = check_scoring(estimator, self.scoring)
         # The score comes first: if it raises, no cost is measured.
-        scores = _Scores(score=scorer(estimator, X, y, **score_params))
-        weights = score_params.get("sample_weight")
-        scored = _Estimator(estimator, X, y, weights, self.n_rows)
-        for name in self.costs:
-            value, why = None, "nothing in it says so"
+        scores = _Scores(*text)
+        scores[_SCORE] = scorer(estimator, X, y, **score_params)
+        sample_weight = score_params.get("sample_weight")
+        scored = ScoredEstimator(estimator, X, y, sample_weight, self.n_rows)
+        for cost in map(cost_of, self.costs):
+            value, reason = None, ""
             try:
-                value = _COSTS[name](scored)
-            except (pickle.PicklingError, TypeError, AttributeError) as error:
-                if name == "latency_us":
-                    raise
-                why = str(error)
+                value = cost.measure(scored)
+            except NotPicklableError as error:
+                reason = f" ({error})"
             if value is not None:
-                scores[name] = float(value) if isinstance(value, float) else int(value)
-            elif name not in self._warned:
-                self._warned.add(name)
+                scores[cost.name] = _plain_number(cost, value)
+            elif cost.name not in self._warned:
+                self._warned.add(cost.name)
                 warnings.warn(
-                    f"The cost {name!r} of {type(estimator).__name__} cannot be known and is "
-                    f"left out: {why}.",
+                    f"The cost {cost.name!r} of {type(estimator).__name__} is unknown and left "
+                    f"out of the results. Expected {cost.requires}{reason}.",
                     UserWarning,
                     stacklevel=2,
                 )
@@ -216,6 +162,15 @@ class CostScoring:
         return MetadataRequest(owner=self)
 
 
+def _plain_number(cost, value):
+    if isinstance(value, Real):
+        return int(value) if isinstance(value, Integral) else float(value)
+    raise TypeError(
+        f"{type(cost).__name__}.measure must return a number, or None if the cost is unknown, "
+        f"got {value!r}."
+    )
+
+
 def accepts_weights(scoring):
     """Return whether a scorer, the name of one, or a function accepts `sample_weight`."""
     scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring
@@ -237,8 +192,8 @@ def cost_scoring(
     ----------
     scoring : str, callable or None, default=None
         As in scikit-learn, for a single score; None uses the estimator's `score`.
-    costs : sequence of str, default=("n_parameters", "n_macs", "size_bytes", "latency_us")
-        Any of:
+    costs : sequence, default=("n_parameters", "n_macs", "size_bytes", "latency_us")
+        Names of costs, and objects of your own `Cost` classes. The names are:
 
         - "n_parameters": weights and biases of all networks and linear models in the scored
           estimator;
@@ -264,8 +219,14 @@ def cost_scoring(
 
     Raises
     ------
+    TypeError
+        If a cost is neither a name nor an object of a `Cost` class.
     ValueError
-        If the name of a cost is unknown, or `scoring` is for several scores.
+        If the name of a cost is unknown or occurs twice, or `scoring` returns several scores.
+
+    See Also
+    --------
+    Cost : Base class of a cost of your own.
 
     Examples
     --------
@@ -281,21 +242,52 @@ def cost_scoring(
     >>> search.cv_results_["mean_test_n_parameters"]
     array([ 139., 1315.])
     """
-    if isinstance(costs, str):
-        costs = (costs,)
-    unknown = [name for name in costs if name not in _COSTS]
-    if unknown:
-        raise ValueError(f"Unknown cost {unknown[0]!r}. Expected some of {list(_COSTS)}.")
+    costs = (costs,) if isinstance(costs, (str, Cost)) else tuple(costs)
+    _check_names([cost_of(cost).name for cost in costs])
     if not (scoring is None or isinstance(scoring, str) or callable(scoring)):
         raise ValueError(
-            f"scoring={scoring!r} is for several scores. Expected one: its value stands under "
-            '"score" beside the costs.'
+            f"Expected one scoring, whose value is named {_SCORE!r} beside the costs, got "
+            f"{scoring!r}. Pass a name, a scorer or None."
         )
     if isinstance(scoring, str):
         get_scorer(scoring)  # raises and lists the valid names
     if n_rows < 1:
         raise ValueError(f"n_rows must be at least 1, got {n_rows}.")
     return CostScoring(scoring, costs, n_rows)
+
+
+def _check_names(names):
+    for position, name in enumerate(names):
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"Expected a str as the name of a cost, got name={name!r}.")
+        if name == _SCORE:
+            raise ValueError(
+                f"Expected names of costs other than {_SCORE!r}, which names the score in "
+                "cv_results_. Rename the cost."
+            )
+        if name in names[:position]:
+            raise ValueError(
+                f"Expected costs of different names, got {name!r} twice: both would have the "
+                f"column mean_test_{name}. Leave one out or rename it."
+            )
+
+
+def costs_of(search):
+    """Return the costs that a search may have measured: the built-in ones and its own.
+
+    Parameters
+    ----------
+    search : search or dict
+        Its `scoring`, if it is a CostScoring, gives the objects of the user's own costs.
+
+    Returns
+    -------
+    dict of str to Cost
+    """
+    scoring = getattr(search, "scoring", None)  # a table has none
+    if not isinstance(scoring, CostScoring):
+        return dict(COSTS)
+    return COSTS | {cost.name: cost for cost in map(cost_of, scoring.costs)}
 
 
 def score_together(estimator, grid, X, y, *, scoring, costs, splits, with_train_score=False):

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._sklearn_private import Interval, StrOptions
 from .._version import __version__
 from ..compression.groups import Distillation, Pruning
+from ..costs.complexity import HasCosts
 from ..training.optimizers import OPTIMIZERS, Optimizer, optimizer_of
 from ..training.schedules import SCHEDULES, LRSchedule, schedule_of
 from ..training.task import Recipe
@@ -54,7 +55,7 @@ def view(read, text):
     return property(get, doc=text)
 
 
-class ScaledEstimator(CallbackSupportMixin, BaseEstimator):
+class ScaledEstimator(HasCosts, CallbackSupportMixin, BaseEstimator):
     """Base class of all estimators.
 
     A public class combines a kind of targets (`Classifies`, `Regresses`) with a family of

@@ -159,7 +159,8 @@ class ScaleCurveDisplay(_Display):
         if rule is None:
             own = getattr(search, "refit", None)
             is_about_it = isinstance(own, Rule) and own.score == score
-            is_about_it = is_about_it and getattr(own, "cost", None) == cost
+            # A rule that names no costs is drawn against any.
+            is_about_it = is_about_it and (not own.costs or cost in own.costs)
             rule = own if is_about_it else SmallestWithin(cost=cost, score=score)
         best = int(np.lexsort((costs, -candidates.mean))[0])
         return cls(
@@ -170,7 +171,7 @@ class ScaleCurveDisplay(_Display):
             chosen=int(np.flatnonzero(candidates.index == rule.select(results))[0]),
             rule=repr(rule),
             law=law,
-            cost_label=cost_label(cost),
+            cost_label=cost_label(search, cost),
             score_label=score_label(search, score, candidates.splits.shape[1]),
         ).plot(ax)
 
@@ -288,7 +289,7 @@ class ParetoDisplay(_Display):
             scores=candidates.mean,
             front=pareto_front(candidates.mean, costs),
             labels=format_params(candidates.params),
-            cost_label=cost_label(cost),
+            cost_label=cost_label(search, cost),
             score_label=score_label(search, score, candidates.splits.shape[1]),
         ).plot(ax)
 
@@ -514,7 +515,7 @@ class ScaleHeatmapDisplay(_Display):
             values=values,
             x_label=x,
             y_label=y,
-            value_label=label if value == score else cost_label(value),
+            value_label=label if value == score else cost_label(search, value),
         ).plot(ax)
 
     def _draw(self, ax):

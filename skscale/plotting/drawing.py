@@ -3,9 +3,7 @@
 Text and edges have the colors of matplotlib's current style, for light and dark backgrounds.
 """
 
-from typing import NamedTuple
-
-from ..costs.scoring import CostScoring
+from ..costs.scoring import CostScoring, costs_of
 
 # Okabe and Ito 2008, "Color universal design": blue, vermillion, green, purple, orange and sky
 # blue. The first four have a contrast of at least 3 to white. On black the blues are swapped.
@@ -14,36 +12,6 @@ _ON_DARK = ("#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#0072B2")
 # Empty pixels around a label.
 _ROOM = 4
 MARKERS = ("o", "s", "^", "D", "v", "P")
-
-
-class CostWords(NamedTuple):
-    """Display names of a cost.
-
-    Attributes
-    ----------
-    label : str
-        Axis label.
-    heading : str or None, default=None
-        Heading of its column in the report; None without a column.
-    share : str or None, default=None
-        Name of a share, as in "half of its latency".
-    """
-
-    label: str
-    heading: str | None = None
-    share: str | None = None
-
-
-# In the order of the report.
-COST_WORDS = {
-    "n_parameters": CostWords("parameters", "parameters", "parameters"),
-    "loss": CostWords("loss, mean over the rows", "loss"),
-    "latency_us": CostWords("latency of a prediction (µs)", "latency µs", "latency"),
-    "size_bytes": CostWords("size of the pickle (bytes)", "bytes", "bytes"),
-    "n_macs": CostWords("multiply-accumulates a row", "MACs", "MACs"),
-    "fit_time": CostWords("training time (s)", "fit s", "training time"),
-    "peak_device_bytes": CostWords("peak memory of the device (bytes)"),
-}
 
 
 def new_axes(ax, display):
@@ -124,14 +92,21 @@ def format_number(x):
     return f"{x:,.0f}" if x >= 1000 else f"{x:.4g}"
 
 
-def cost_label(cost):
+def cost_label(search, cost):
     """Return the axis label of a cost, with its unit.
+
+    Parameters
+    ----------
+    search : search or dict
+        Its scoring may hold costs of the user's own.
+    cost : str
 
     Returns
     -------
     str
     """
-    return COST_WORDS[cost].label if cost in COST_WORDS else cost
+    costs = costs_of(search)
+    return costs[cost].label if cost in costs else cost
 
 
 def score_label(search, score, n_splits):

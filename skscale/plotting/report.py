@@ -17,7 +17,8 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from ..costs.scoring import CostScoring
+from ..costs.measures import COSTS
+from ..costs.scoring import CostScoring, costs_of
 from ..estimators.mlp import ScaledMLP
 from ..selection.diagnosis import Diagnosis, diagnose
 from ..selection.grids import find_network
@@ -34,7 +35,7 @@ from ..selection.rules import (
 )
 from ..storage.container import write_whole
 from .drawing import format_params, score_label, values_of
-from .report_page import COSTS, SHARES, ScoreWriter, as_fragment, as_page, as_text, sections
+from .report_page import ScoreWriter, as_fragment, as_page, as_text, sections
 
 _MOST_SMALLER = 3
 # Size is the first of these costs that the search measured.
@@ -154,6 +155,7 @@ class ScaleReport:
     notes: dict
     score_label: str
     _search: object = field(repr=False)
+    _costs: dict = field(repr=False)
 
     def __str__(self):
         return as_text(sections(self))
@@ -338,20 +340,25 @@ def scale_report(search, X=None, y=None, *, rule=None, score="score", cv=5):
     """
     results = results_of(search)
     rule = _rule_for(search, rule, score)
-    found = _Found(results, rule.score)
+    found = _Found(results, rule.score, costs_of(search))
     chosen = select(results, rule)
     place = int(np.flatnonzero(found.index == chosen.index)[0])
     notes = {}
     table = found.compare()
-    missing = [name for name in COSTS if name not in table]
+    expected = [name for name, cost in COSTS.items() if cost.heading]
+    missing = [name for name in expected if name not in table]
     if missing:
         notes["comparison"] = (
             f"Not measured: {', '.join(missing)}. To have them: search with "
-            f"scoring=cost_scoring(scoring, costs={[*COSTS]})."
+            f"scoring=cost_scoring(scoring, costs={expected})."
         )
     law, doublings = _forecast(found, place, notes)
     diagnosis = _diagnose(search, chosen.params, X, y, cv, rule.score, notes)
-    costs = {name: np.array(table[name]) for name in COSTS if name in table and name != "loss"}
+    costs = {
+        name: np.array(table[name])
+        for name, cost in found.known_costs.items()
+        if name in table and cost.share_name
+    }
     order = np.lexsort((found.index, found.sizes))
     return ScaleReport(
         analysis=_analyse(found, results.get(f"mean_train_{rule.score}"), diagnosis),
@@ -376,29 +383,36 @@ def scale_report(search, X=None, y=None, *, rule=None, score="score", cv=5):
         notes=notes,
         score_label=score_label(search, rule.score, found.splits.shape[1]).split(", mean")[0],
         _search=search,
+        _costs=found.known_costs,
     )
 
 
 class _Found(Candidates):
     # The candidates with their sizes and the position of the best.
 
-    def __init__(self, results, score):
+    def __init__(self, results, score, known_costs):
         super().__init__(results, score)
+        # Those of the report by name, the built-in ones first.
+        self.known_costs = {n: c for n, c in known_costs.items() if c.heading}
         self.labels = [label or "the only one" for label in format_params(self.params)]
-        self.costs = {n: self.cost(n) for n in COSTS if f"mean_test_{n}" in results}
+        names = [n for n in self.known_costs if f"mean_test_{n}" in results]
+        self.costs = {n: self.cost(n) for n in names}
         is_known = {n: np.isfinite(c).any() for n, c in self.costs.items()}
-        self.size_name = next((n for n in _SIZES if is_known.get(n)), None)
+        own = (n for n in names if n not in COSTS)
+        self.size_name = next((n for n in (*_SIZES, *own) if is_known.get(n)), None)
         # Without a size the table keeps its order, and the report does not compare sizes.
         self.sizes = self.costs.get(self.size_name, np.arange(len(self.index), dtype=float))
         self.n_parameters = self.costs.get("n_parameters")
+        size = self.known_costs.get(self.size_name)
+        self.share_name = size and (size.share_name or size.name)
         self.best = int(np.lexsort((self.sizes, -self.mean))[0])
         means = np.asarray(results[f"mean_test_{score}"], dtype=float)
         self.n_failed = int((~np.isfinite(means)).sum())
         self.n_earlier = len(means) - self.n_failed - len(self.index)
 
-    def errors_to(self, place):
+    def errors_to(self, position):
         """Return the paired standard errors, NaN with one split."""
-        return error_of_mean(self.splits - self.splits[place])
+        return error_of_mean(self.splits - self.splits[position])
 
     def compare(self):
         """Return the columns of the comparison."""
@@ -614,7 +628,7 @@ def _against_the_best(found, place, name):
     size = ""
     if np.isfinite(found.sizes[found.best]):
         share = found.sizes[place] / found.sizes[found.best]
-        size = f"; {share:.2g} times its {SHARES[found.size_name]}"
+        size = f"; {share:.2g} times its {found.share_name}"
     # As in SmallestWithin, a rounding error of the mean is not a loss.
     rounding = 8 * np.finfo(float).eps * abs(found.mean[found.best])
     verdict = "within" if loss <= error + rounding else "beyond"

@@ -11,11 +11,8 @@ from numbers import Real
 import numpy as np
 
 from ..selection.rules import pareto_front
-from .drawing import COST_WORDS, format_number, format_value
+from .drawing import format_number, format_value
 
-# Headings of the costs, in the order of the comparison.
-COSTS = {name: words.heading for name, words in COST_WORDS.items() if words.heading}
-SHARES = {name: words.share for name, words in COST_WORDS.items() if words.share}
 # Maximum rows of the comparison; `to_frame` has all candidates.
 _MOST_ROWS = 12
 _MOST_VALUES = 8
@@ -139,7 +136,7 @@ def _analysis(report, write):
                 t.name,
                 write.score(t.score),
                 write.score(t.train_score),
-                "" if t.name == "as it is"
+                "" if t.name == "unchanged"
                 else write.difference(t.difference, t.standard_error),
                 f"{t.n_parameters:,}",
             ]
@@ -209,7 +206,7 @@ def _candidates(report):
     if report.size_name is not None:
         sizes = np.array(table[report.size_name])
         low, high = np.nanmin(sizes), np.nanmax(sizes)
-        name = COSTS[report.size_name]
+        name = report._costs[report.size_name].heading
         words.append(
             f"{name[0].upper()}{name[1:]}: {format_number(low)} to {format_number(high)}."
         )
@@ -245,11 +242,12 @@ def _varied(params):
 
 def _comparison(report, write):
     table = report.table
-    costs = [name for name in COSTS if name in table]
+    costs = [name for name in report._costs if name in table]
     decimals = {name: _decimals_of(table[name]) for name in costs}
     has_error = report.n_splits > 1
     errors = ["±"] if has_error else []
-    rows = [["candidate", "score", *errors, "to the best", *(COSTS[c] for c in costs)]]
+    headings = [report._costs[name].heading for name in costs]
+    rows = [["candidate", "score", *errors, "to the best", *headings]]
     shown, marked = _shown_rows(report), None
     for k in shown:
         if table["index"][k] == report.recommended.index:
@@ -332,7 +330,7 @@ def _price(report, write):
     loss, error = report.loss
     less = "as much as" if loss == 0 else f"{write.score(loss, error)} less than"
     shares = [
-        f"{share:.{0 if share >= 0.1 else 1}%} of its {SHARES[name]}"
+        f"{share:.{0 if share >= 0.1 else 1}%} of its {report._costs[name].share_name}"
         for name, share in report.savings.items()
         if np.isfinite(share) and share > 0
     ]  # fmt: skip
@@ -359,7 +357,8 @@ def _going_smaller(report, write):
         return []
     if not report.smaller:
         return ["It is the smallest candidate: none tells what going smaller would lose."]
-    rows = [["smaller candidate", COSTS[report.size_name], "its score against this one's"]]
+    heading = report._costs[report.size_name].heading
+    rows = [["smaller candidate", heading, "its score against this one's"]]
     rows += [
         [a.label, format_number(a.size), write.difference(a.difference, a.standard_error)]
         for a in report.smaller

@@ -1,8 +1,8 @@
 """The `best_score_` of scikit-learn searches whose `refit` is a rule.
 
-With a callable `refit`, a search (1.9) sets no `best_score_`, because it does not know which
-score the callable used. A rule knows. The search calls the rule from a static method without a
-reference to itself, so the search is looked up in the call frames.
+With a callable `refit`, a search (1.9) sets no `best_score_`, because the score of the callable
+is unknown to it. A rule declares its score. The search calls the rule from a static method
+without a reference to itself, so the search is looked up in the call frames.
 """
 
 import sys

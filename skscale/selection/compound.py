@@ -136,7 +136,7 @@ def fit_compound_coefficients(estimator, X, y, *, scoring=None, cv=5, random_sta
     differences = folds - folds[0]
     names = ("phi", "phi_depth", "phi_width", "phi_resolution")  # columns of the table
     macs = results["mean_test_n_macs"]
-    scales = zip(*(counter.scale(*of_one) for of_one in candidates), strict=True)
+    scales = zip(*(counter.scale(*candidate) for candidate in candidates), strict=True)
     table = {
         **dict(zip(names, np.array(candidates).T.copy(), strict=True)),
         **dict(zip(("depth", "width", "resolution"), map(np.array, scales), strict=True)),
@@ -151,7 +151,7 @@ def fit_compound_coefficients(estimator, X, y, *, scoring=None, cv=5, random_sta
     # categories differs by fold.
     is_near = np.abs(table["macs_ratio"] / _TIMES - 1) <= _TOLERANCE
     if not is_near.any():
-        raise ValueError(_none_found(network))
+        raise ValueError(_no_scale_message(network))
     best = np.flatnonzero(is_near)[table["score"][is_near].argmax()]
     found = tuple(map(float, candidates[best][1:]))
     return CompoundCoefficients(*found, {f"{prefix}phi_coefficients": found}, table)
@@ -174,8 +174,8 @@ class _Counter:
         if self.is_dense:
             self._count_inputs = lambda at: count_inputs(estimator, X, y, prefix, at)
         else:
-            some = sample_before(estimator, X, y, prefix)
-            self._inputs, *_ = network._inputs.fit(some, "", **network._reading)
+            sample = sample_before(estimator, X, y, prefix)
+            self._inputs, *_ = network._inputs.fit(sample, "", **network._reading)
 
     def _at(self, phi, of_depth=1.0, of_width=1.0, of_resolution=1.0):
         coefficients = (of_depth, of_width, of_resolution)
@@ -202,12 +202,12 @@ def _candidates(counter, network):
     """Return coefficients (depth, width, resolution) that about double the base's MACs."""
     depth = counter.scale(0)[0]
     if depth == 0:
-        raise ValueError(_none_found(network))
-    wanted = _TIMES * counter.macs(0)
+        raise ValueError(_no_scale_message(network))
+    target = _TIMES * counter.macs(0)
     resolutions = {counter.scale(1, 1.0, 1.0, c)[2]: c for c in reversed(_RESOLUTIONS)}
     found = []
     for of_resolution in sorted(resolutions.values()):
-        # A network without a depth parameter keeps its depth.
+        # The depth of a network without this parameter is fixed.
         for layers in [1] if depth is None else range(depth, _DEEPEST * depth + 1):
             # Rounded down; scaling rounds it up again to this number of layers.
             of_depth = 1.0 if depth is None else floor(layers / depth * 1e4) / 1e4
@@ -215,25 +215,25 @@ def _candidates(counter, network):
             def macs(of_width, of_depth=of_depth, of_resolution=of_resolution):
                 return counter.macs(1, of_depth, of_width, of_resolution)
 
-            if macs(1.0) > wanted * (1 + _TOLERANCE):
+            if macs(1.0) > target * (1 + _TOLERANCE):
                 break
             low, high = 1.0, _WIDEST
             for _ in range(20):
                 middle = (low + high) / 2
-                low, high = (middle, high) if macs(middle) < wanted else (low, middle)
+                low, high = (middle, high) if macs(middle) < target else (low, middle)
             # Rounded outwards: widths are integers, and a step lies between low and high.
             near = (floor(low * 1e4) / 1e4, ceil(high * 1e4) / 1e4)
-            distance, of_width = min((abs(macs(w) - wanted), w) for w in near)
-            if distance <= _TOLERANCE * wanted:
+            distance, of_width = min((abs(macs(w) - target), w) for w in near)
+            if distance <= _TOLERANCE * target:
                 found.append((of_depth, of_width, of_resolution))
     if not found:
-        raise ValueError(_none_found(network))
+        raise ValueError(_no_scale_message(network))
     return found
 
 
-def _none_found(network):
+def _no_scale_message(network):
     return (
-        "No network has twice the multiply-accumulates of the given one (within 10 %). "
-        f"Expected one with hidden layers that is not tiny, got depth={network.depth}, "
-        f"width={network.width}."
+        "Expected a network that can be scaled to twice its multiply-accumulates (to 10 %), "
+        f"got depth={network.depth}, width={network.width}. Pass one with hidden layers and "
+        "more units."
     )

@@ -16,11 +16,11 @@ from .grids import find_network
 from .rules import error_of_mean
 
 _FACTOR = 4
-# Minimum width of the wider network: four units in place of one would hardly be a test.
+# Minimum width of the wider network. Four units instead of one would be a weak test.
 _WIDER = 32
 # Significance levels of one-sided t-tests. The level for larger networks is stricter, because
 # two of them are tested but only one smaller network.
-_CHANCE_UP, _CHANCE_DOWN, _CHANCE_OTHER = 0.01, 0.05, 0.1
+_LEVEL_UP, _LEVEL_DOWN, _LEVEL_OTHER = 0.01, 0.05, 0.1
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Trial:
     Attributes
     ----------
     name : str
-        "as it is", "smaller", "wider", "deeper", "regularised" or "half the rows".
+        "unchanged", "smaller", "wider", "deeper", "regularized" or "half the rows".
     params : dict
         The changed parameters of the network.
     score, train_score : float
@@ -85,7 +85,7 @@ class Diagnosis:
         ]
         for trial in self.trials:
             difference = ""
-            if trial.name != "as it is":
+            if trial.name != "unchanged":
                 difference = f"{trial.difference:+.4f} (+- {trial.standard_error:.4f})"
             changes = ", ".join(f"{k}={v}" for k, v in trial.params.items())
             lines.append(
@@ -168,7 +168,7 @@ def diagnose(estimator, X, y, *, scoring=None, cv=5, random_state=0):
     ]
     columns = zip(search(grid, splits), search([grid[0]], halves), strict=True)
     folds, train, sizes = map(np.vstack, columns)
-    params = {**changes, "as it is": {}, "half the rows": {}}
+    params = {**changes, "unchanged": {}, "half the rows": {}}
     trials = [
         Trial(
             name,
@@ -206,40 +206,40 @@ def _changes(network, widths):
             return {"width": new}
         return {"width": new[0]}
 
-    as_it_is = {"depth": network.depth}
+    unchanged = {"depth": network.depth}
     weight_decay = 10 * (network.weight_decay or 0.01)
     if depth == 0:
         # A linear model: the next larger network has one layer.
-        regularised = {"weight_decay": weight_decay}
-        return {"as it is": as_it_is, "deeper": {"depth": 1}, "regularised": regularised}
+        regularized = {"weight_decay": weight_decay}
+        return {"unchanged": unchanged, "deeper": {"depth": 1}, "regularized": regularized}
     dropout = 0.0 if network.dropout == "auto" else network.dropout
     dropout = min(0.9, dropout + (1 - dropout) / 2)
     is_listed = network.depth is None
     return {
-        "as it is": as_it_is,
+        "unchanged": unchanged,
         "smaller": scaled(1 / _FACTOR, 1) if max(widths) > 1 else {"depth": 0, "width": 1},
         "wider": scaled(_FACTOR, _WIDER),
         "deeper": {"width": (*widths, widths[-1])} if is_listed else {"depth": depth + 1},
-        "regularised": {"dropout": dropout, "weight_decay": weight_decay},
+        "regularized": {"dropout": dropout, "weight_decay": weight_decay},
     }
 
 
 def _judge(trials, n_splits):
     by_name = {trial.name: trial for trial in trials}
-    now = by_name["as it is"]
+    base = by_name["unchanged"]
 
-    def errors(chance):
-        return stats.t.ppf(1 - chance, n_splits - 1)
+    def errors(level):
+        return stats.t.ppf(1 - level, n_splits - 1)
 
-    def is_better(name, chance):
+    def is_better(name, level):
         trial = by_name.get(name)
-        return trial is not None and trial.difference > errors(chance) * trial.standard_error
+        return trial is not None and trial.difference > errors(level) * trial.standard_error
 
-    gap = now.train_score - now.score
-    larger = [name for name in ("wider", "deeper") if is_better(name, _CHANCE_UP)]
+    gap = base.train_score - base.score
+    larger = [name for name in ("wider", "deeper") if is_better(name, _LEVEL_UP)]
     smaller, half = by_name.get("smaller"), by_name["half the rows"]
     rows = ""
-    if half.difference < -errors(_CHANCE_OTHER) * half.standard_error:
+    if half.difference < -errors(_LEVEL_OTHER) * half.standard_error:
         rows = f" Half the rows score {-half.difference:.4f} less: more rows would help, too."
     if larger:
         best = max(larger, key=lambda name: by_name[name].difference)
@@ -250,26 +250,26 @@ def _judge(trials, n_splits):
             f"{trial.standard_error:.4f}). Scale the {dimension} up.{rows}"
         )
         return Diagnosis("under-fitted", "up", dimension, advice, trials)
-    regularised = ""
-    if is_better("regularised", _CHANCE_OTHER):
-        trial = by_name["regularised"]
+    regularized = ""
+    if is_better("regularized", _LEVEL_OTHER):
+        trial = by_name["regularized"]
         words = ", ".join(f"{k}={v:g}" for k, v in trial.params.items())
-        regularised = f" Regularised by {words} it scores {trial.difference:.4f} more."
+        regularized = f" Regularized by {words} it scores {trial.difference:.4f} more."
     if smaller is not None and (
-        smaller.difference >= -errors(_CHANCE_DOWN) * smaller.standard_error
+        smaller.difference >= -errors(_LEVEL_DOWN) * smaller.standard_error
     ):
         is_over = gap > max(0.05, 2 * abs(smaller.train_score - smaller.score))
-        is_over |= is_better("smaller", _CHANCE_OTHER) or bool(regularised)
-        share = smaller.n_parameters / now.n_parameters
+        is_over |= is_better("smaller", _LEVEL_OTHER) or bool(regularized)
+        share = smaller.n_parameters / base.n_parameters
         advice = (
             f"with {share:.0%} of the parameters the score changes by "
             f"{smaller.difference:+.4f} (standard error {smaller.standard_error:.4f}): no loss "
-            f"beyond doubt. Scale the width down.{regularised}{rows}"
+            f"beyond doubt. Scale the width down.{regularized}{rows}"
         )
         state = "over-fitted" if is_over else "saturated"
         return Diagnosis(state, "down", "width", advice, trials)
     advice = (
         "no larger network is better beyond doubt, and a smaller one is worse."
-        f"{regularised}{rows}"
+        f"{regularized}{rows}"
     )
     return Diagnosis("well sized", "stay", None, advice, trials)

@@ -77,7 +77,7 @@ class _Grown(BaseEstimator):
         prefix, network = find_network(self.estimator)
         # A user-defined module is trained from scratch at each scale.
         grows = isinstance(network, (ScaledMLP, ScaledCNN)) and not self.fitted_scales.is_over
-        key = joblib.hash((_plain(X), y, params)) if grows else None
+        key = joblib.hash((_with_mask(X), y, params)) if grows else None
         start, fitted = self.fitted_scales.take(key, self.index)
         for index in range(start + 1 if grows else self.index, self.index + 1):
             if fitted is None or not grows:
@@ -103,7 +103,7 @@ class _Grown(BaseEstimator):
         return get_routing_for_object(self.estimator)
 
 
-def _plain(X):
+def _with_mask(X):
     # joblib.hash ignores masks.
     return (X.data, X.mask) if isinstance(X, np.ma.MaskedArray) else X
 
@@ -235,7 +235,7 @@ class GradualScaleSearchCV(BaseSearchCV):
         shrink_factor=0.3,
         scoring=None,
         n_jobs=None,
-        refit=SmallestWithin(),  # noqa: B008 (it cannot be changed)
+        refit=SmallestWithin(),  # noqa: B008 (no code changes it)
         patience=3,
         cv=None,
         verbose=0,
@@ -331,15 +331,16 @@ class GradualScaleSearchCV(BaseSearchCV):
                 widths = [_NARROWEST * 2**k for k in range(n)]
             else:
                 raise ValueError(
-                    f"No default scales are known for {network!r}. Expected a list of "
-                    'parameters, the smallest scale first: scales={"width": [8, 16, 32]}.'
+                    f"Expected scales for {network!r}, which has no default scales, got None. "
+                    'Pass parameters, the smallest scale first: scales={"width": [8, 16, 32]}.'
                 )
             scales = {f"{prefix}width": widths}
         if isinstance(scales, dict):
             lengths = {len(values) for values in scales.values()}
             if len(lengths) != 1:
                 raise ValueError(
-                    f"scales={scales!r} must hold lists of one length, one for each scale."
+                    "Expected lists of one length in scales, with one value for each scale, "
+                    f"got {scales!r}. Pass lists of equal lengths."
                 )
             scales = [
                 dict(zip(scales, values, strict=True))
@@ -347,12 +348,15 @@ class GradualScaleSearchCV(BaseSearchCV):
             ]
         scales = list(scales)
         if not scales:
-            raise ValueError("scales is empty. Expected parameters for each scale.")
+            raise ValueError(
+                "Expected parameters for at least one scale, got an empty list of scales. Pass "
+                f'the smallest scale first: scales={{"{prefix}width": [8, 16, 32]}}.'
+            )
         for scale in scales:
             if not isinstance(scale, Mapping):
                 raise ValueError(
-                    f"scales holds {scale!r}. Expected parameters by name, the "
-                    f'smallest scale first: scales={{"{prefix}width": [8, 16, 32]}}.'
+                    f"Expected parameters by name in scales, got {scale!r}. Pass the smallest "
+                    f'scale first: scales={{"{prefix}width": [8, 16, 32]}}.'
                 )
         clone(self.estimator).set_params(**scales[0])  # raises for unknown parameters
         return [dict(scale) for scale in scales]
@@ -369,11 +373,11 @@ class _ScaleSearch(GradualScaleSearchCV):
     fit = BaseSearchCV.fit
 
     def _run_search(self, evaluate_candidates):
-        n_in_vain = 0
+        n_not_chosen = 0
         for index, params in enumerate(self.estimator.scales):
             results = evaluate_candidates([params])
-            n_in_vain = 0 if self._choose(results) == index else n_in_vain + 1
-            if n_in_vain == self.patience:
+            n_not_chosen = 0 if self._choose(results) == index else n_not_chosen + 1
+            if n_not_chosen == self.patience:
                 break
         self.estimator.fitted_scales.is_over = True
 

@@ -11,13 +11,13 @@ from ..networks.architecture import DenseArchitecture
 from ..scaling import hidden_widths
 
 _NARROWEST = 4
-# Parameters per row of the largest network: on letter and image data more than ten still
-# improve the score.
+# Parameters per row of the largest network. On letter and image data the score still improves
+# beyond ten.
 _PARAMETERS_A_ROW = 30
 _MOST_PARAMETERS = 250_000
 _WIDEST = 1024
 # Minimum ratio of the parameters of the largest network to those of the smallest.
-_FEWEST_TIMES = 16
+_LEAST_RATIO = 16
 # Number of rows on which the network's inputs are counted.
 _SAMPLE = 1000
 
@@ -77,7 +77,7 @@ def scale_grid(estimator, X, y, n_candidates=25):
         as_given = {f"{prefix}phi": [0]}  # depth and width alone set the scale
     count = _counter(estimator, X, y, prefix, network)
     smallest = count(1, _NARROWEST)
-    largest = max(_most_parameters(X), _FEWEST_TIMES * smallest)
+    largest = max(_most_parameters(X), _LEAST_RATIO * smallest)
     n_depths = 1 if n_candidates < 4 else 2 if n_candidates < 7 else 3
     grid = [{f"{prefix}depth": [0], **as_given}]
     for depth in range(1, n_depths + 1):
@@ -165,14 +165,15 @@ def find_network(estimator, family=ScaledEstimator):
     ]
     if not found:
         raise TypeError(
-            "Expected an estimator of skscale, or one that contains such an estimator, as the "
-            f"first argument, got {estimator if is_estimator else type(estimator)!r}."
+            "Expected an estimator of skscale, or one that contains such an estimator, got "
+            f"{estimator if is_estimator else type(estimator)!r}. Pass one as the first "
+            "argument."
         )
     name, network = min(found, key=lambda item: item[0].count("__") + bool(item[0]))
     if not isinstance(network, family):
         raise TypeError(
-            "This is for dense networks: expected a ScaledMLPClassifier or ScaledMLPRegressor, "
-            f"got {type(network).__name__}. Set up a grid over its phi, depth and width."
+            "Expected dense networks, of ScaledMLPClassifier or ScaledMLPRegressor, got "
+            f"{type(network).__name__}. Set up a grid over its phi, depth and width."
         )
     return f"{name}__" if name else "", network
 
@@ -181,19 +182,19 @@ def sample_before(estimator, X, y, prefix):
     """Transform a sample of rows by the pipeline steps before the network."""
     n = _num_samples(X)
     rows = np.unique(np.linspace(0, n - 1, min(n, _SAMPLE)).astype(int))
-    some = _safe_indexing(X, rows)
+    sample = _safe_indexing(X, rows)
     steps = getattr(estimator, "steps", ())
     if isinstance(estimator, Pipeline) and len(steps) > 1 and prefix:
         before = clone(estimator[:-1])
-        some = before.fit_transform(some, _safe_indexing(y, rows))
-    return some
+        sample = before.fit_transform(sample, _safe_indexing(y, rows))
+    return sample
 
 
 def count_inputs(estimator, X, y, prefix, network):
     """Count the inputs of the network, after the steps before it and its own encoding."""
-    some = sample_before(estimator, X, y, prefix)
+    sample = sample_before(estimator, X, y, prefix)
     network = clone(network)
-    inputs, numbers, is_complete = network._inputs.fit(some, "", **network._reading)
+    inputs, numbers, is_complete = network._inputs.fit(sample, "", **network._reading)
     rows, options = np.arange(numbers.shape[0]), network._encoding
     inputs = inputs.fit_encoding(numbers, is_complete, rows, None, np.float32, **options)
     return inputs.n_inputs

@@ -67,7 +67,7 @@ class ScalingLaw:
     -----
     The law is fitted to the mean scores by least squares; for a given c it is linear in a and
     b. Folds are bootstrapped with the same draws for all sizes. The fold effects are removed
-    first, because a hard fold is hard for all networks and tells nothing about the law. The
+    first, because a hard fold is hard for all networks and gives no information on the law. The
     variance of a single network is pooled from the interaction of sizes and folds and from the
     residuals of the law.
 
@@ -187,16 +187,16 @@ class ScalingLaw:
         -------
         low, high : float or ndarray of shape (n_sizes,)
         """
-        a, b, c, luck = self.draws.T[:, :, None]
+        a, b, c, deviation = self.draws.T[:, :, None]
         sizes = np.atleast_1d(np.asarray(n_parameters, dtype=float))
-        low, high = _quantiles(a + b * sizes**-c + self.noise * luck, level)
+        low, high = _quantiles(a + b * sizes**-c + self.noise * deviation, level)
         return (low, high) if np.ndim(n_parameters) else (float(low[0]), float(high[0]))
 
     def gain(self, n_from=None, n_to=None, level=0.8):
         """Forecast the gain in score of a new network of another size.
 
-        The new network is compared with the observed score if `n_from` is a size that was
-        tried, else with a second new network of size `n_from`.
+        The new network is compared with the observed score if `n_from` is an observed size,
+        else with a second new network of size `n_from`.
 
         Parameters
         ----------
@@ -214,15 +214,15 @@ class ScalingLaw:
         """
         n_from = float(self.n_parameters[-1] if n_from is None else n_from)
         n_to = 2 * n_from if n_to is None else float(n_to)
-        a, b, c, luck = self.draws.T
+        a, b, c, deviation = self.draws.T
         gains = a + b * n_to**-c
-        tried = np.flatnonzero(np.isclose(self.n_parameters, n_from))
-        if tried.size:
-            reference = self.scores[tried[0]]
-            gains = gains - reference + self.noise * luck
+        observed = np.flatnonzero(np.isclose(self.n_parameters, n_from))
+        if observed.size:
+            reference = self.scores[observed[0]]
+            gains = gains - reference + self.noise * deviation
         else:
             reference = self.predict(n_from)
-            gains = gains - (a + b * n_from**-c) + np.sqrt(2) * self.noise * luck
+            gains = gains - (a + b * n_from**-c) + np.sqrt(2) * self.noise * deviation
         low, high = _quantiles(gains, level)
         return Gain(float(self.predict(n_to) - reference), float(low), float(high))
 
@@ -237,13 +237,14 @@ def _validated(n_parameters, scores):
         )
     if scores.shape[1] < 2:
         raise ValueError(
-            "Expected scores of at least 2 splits, which tell the noise, got "
+            "Expected scores of at least 2 splits, to estimate their noise, got "
             f"{scores.shape[1]}. Search with cv=5."
         )
-    if not (np.isfinite(sizes) & (sizes > 0)).all() or not np.isfinite(scores).all():
+    is_valid = np.isfinite(sizes) & (sizes > 0) & np.isfinite(scores).all(axis=1)
+    if not is_valid.all():
         raise ValueError(
-            "Expected positive finite sizes and finite scores. Leave candidates out whose "
-            "fits failed."
+            "Expected positive finite sizes and finite scores, got others for the candidates "
+            f"{np.flatnonzero(~is_valid).tolist()}. Leave them out."
         )
     return sizes, scores
 
@@ -261,10 +262,10 @@ def _best_of_each_size(sizes, scores):
     ndarray of shape (n_sizes,), ndarray of shape (n_sizes, n_splits)
     """
     groups = []
-    for place in np.argsort(sizes, kind="stable"):
-        if not groups or sizes[place] >= _SAME_SIZE * sizes[groups[-1][0]]:
+    for position in np.argsort(sizes, kind="stable"):
+        if not groups or sizes[position] >= _SAME_SIZE * sizes[groups[-1][0]]:
             groups.append([])
-        groups[-1].append(place)
+        groups[-1].append(position)
     if len(groups) < 3:
         raise ValueError(
             "Expected candidates of at least 3 sizes, each at least 1.41 times the one "
@@ -306,9 +307,9 @@ def _fit_exactly(sizes, means):
         a, b, c = _fit_many(sizes, means[None], [np.exp(log_c)])[0]
         return ((a + b * sizes**-c - means) ** 2).sum()
 
-    place = np.flatnonzero(_fit_many(sizes, means[None])[0, 2] == _EXPONENTS)[0]
-    neighbours = _EXPONENTS[max(place - 1, 0) : place + 2][[0, -1]]
-    c = np.exp(minimize_scalar(error, bounds=np.log(neighbours), method="bounded",
+    position = np.flatnonzero(_fit_many(sizes, means[None])[0, 2] == _EXPONENTS)[0]
+    neighbors = _EXPONENTS[max(position - 1, 0) : position + 2][[0, -1]]
+    c = np.exp(minimize_scalar(error, bounds=np.log(neighbors), method="bounded",
                                options={"xatol": 1e-9}).x)  # fmt: skip
     return tuple(float(value) for value in _fit_many(sizes, means[None], [c])[0])
 

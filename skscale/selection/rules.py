@@ -2,15 +2,18 @@
 
 The search calls a rule with its `cv_results_`; the rule returns the index of the chosen
 candidate. Costs are the columns `mean_test_<cost>`: see `cost_scoring`. Of a halving search
-only the last iteration is considered.
+only the last iteration is considered. A rule of your own is a subclass of `Rule`.
 """
 
 import re
-from dataclasses import dataclass, field, fields
+from abc import ABC, abstractmethod
+from inspect import signature
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
 
+from ..by_value import ByValue
 from ._search_private import publish_best_score
 
 
@@ -36,15 +39,15 @@ class Candidates:
 
     def __init__(self, cv_results, score):
         self._results = cv_results
-        mean = np.asarray(self._column(f"mean_test_{score}", "score", score), dtype=float)
+        mean = np.asarray(self._column("score", score), dtype=float)
         is_eligible = np.isfinite(mean)
         if "iter" in cv_results:
             iteration = np.asarray(cv_results["iter"])
             is_eligible &= iteration == iteration.max()
         if not is_eligible.any():
             raise ValueError(
-                f"No candidate has a finite score {score!r}. Expected at least one whose fits "
-                'succeeded: run the search with error_score="raise" to see what failed.'
+                f"Expected at least one candidate with a finite score {score!r}, got none. Run "
+                'the search with error_score="raise" to see why the fits failed.'
             )
         self.index = np.flatnonzero(is_eligible)
         self.mean = mean[self.index]
@@ -59,9 +62,9 @@ class Candidates:
     @property
     def params(self):
         """list of dict: the parameters of each candidate."""
-        return [self._results["params"][place] for place in self.index]
+        return [self._results["params"][position] for position in self.index]
 
-    def errors_to(self, place):
+    def errors_to(self, position):
         """Compute the standard errors of the mean differences to one candidate.
 
         The differences are paired by split, because the difficulty of a split does not
@@ -69,7 +72,7 @@ class Candidates:
 
         Parameters
         ----------
-        place : int
+        position : int
             Position of that candidate among the candidates.
 
         Returns
@@ -77,22 +80,25 @@ class Candidates:
         ndarray of shape (n_candidates,)
             Zero for that candidate, and for all if there is only one split.
         """
-        return error_of_mean(self.splits - self.splits[place], of_one=0.0)
+        return error_of_mean(self.splits - self.splits[position], of_one=0.0)
 
     def cost(self, name):
         """Return the mean cost of each candidate, infinite where it is unknown."""
-        column = self._column(f"mean_test_{name}", "cost", name)
+        column = self._column("cost", name)
         cost = np.asarray(column, dtype=float)[self.index]
         return np.where(np.isnan(cost), np.inf, cost)
 
-    def _column(self, name, kind, asked):
-        if name not in self._results:
+    def _column(self, kind, name):
+        column = f"mean_test_{name}"
+        if column not in self._results:
             known = [n.removeprefix("mean_test_") for n in self._results if "mean_test" in n]
+            remedy = f"Pass one of these as {kind}="
+            if kind == "cost":
+                remedy = "Search with scoring=skscale.cost_scoring(scoring, costs=[...])"
             raise ValueError(
-                f"cv_results_ has no {kind} {asked!r}, but {known}. Expected the search to "
-                "measure it: scoring=skscale.cost_scoring(scoring, costs=[...])."
+                f"Expected the {kind} {name!r} in cv_results_, got {known}. {remedy}."
             )
-        return self._results[name]
+        return self._results[column]
 
 
 def error_of_mean(of_splits, of_one=np.nan):
@@ -129,36 +135,80 @@ def pareto_front(mean, cost):
         Their positions, cheapest first.
     """
     front, best = [], -np.inf
-    for place in np.lexsort((np.arange(len(mean)), -mean, cost)):
-        if mean[place] > best and np.isfinite(cost[place]):
-            front.append(place)
-            best = mean[place]
+    for position in np.lexsort((np.arange(len(mean)), -mean, cost)):
+        if mean[position] > best and np.isfinite(cost[position]):
+            front.append(position)
+            best = mean[position]
     return np.array(front, dtype=int)
 
 
-class Rule:
-    """Base class of the rules. Use a subclass.
+class Rule(ByValue, ABC):
+    """A rule that chooses a candidate of a search, passed as `refit=`.
 
-    A subclass implements `_choose`, which returns the position of the chosen candidate.
+    A subclass defines `choose`. Parameters of its `__init__` are stored under their names. Of
+    one type, rules with equal attributes are equal. A rule is also equal to the name of its
+    score, because `search.score` looks up the score under the key `search.refit`; a dataclass
+    must therefore be declared with `eq=False`.
 
-    A rule compares equal to the name of its score, because `search.score` looks up the score
-    under the key `search.refit`.
+    Attributes
+    ----------
+    score : str, default="score"
+        Name of the score by which it chooses; more is better.
+    costs : tuple of str, default=()
+        Names of the costs that it reads. A display against another cost shows `SmallestWithin`
+        instead of the rule of the search; a rule without costs is shown against any.
+
+    See Also
+    --------
+    select : Applies a rule to a fitted search.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from skscale import Rule, ScaledMLPClassifier
+    >>> class BestWorstSplit(Rule):
+    ...     def choose(self, candidates):
+    ...         return candidates.splits.min(axis=1).argmax()
+    >>> network = ScaledMLPClassifier(max_epochs=5, random_state=0)
+    >>> search = GridSearchCV(
+    ...     network, {"width": [2, 32]}, scoring={"score": "accuracy"}, refit=BestWorstSplit()
+    ... )
+    >>> search.fit(*load_iris(return_X_y=True)).best_params_
+    {'width': 32}
     """
 
+    score = "score"
+    costs = ()
+
+    @abstractmethod
+    def choose(self, candidates):
+        """Choose a candidate.
+
+        Parameters
+        ----------
+        candidates : Candidates
+            The candidates with a finite score.
+
+        Returns
+        -------
+        int
+            Position of the chosen one among them, from 0.
+        """
+
     def __eq__(self, other):
-        if isinstance(other, str):
-            return other == self.score
-        return type(self) is type(other) and vars(self) == vars(other)
+        return other == self.score if isinstance(other, str) else super().__eq__(other)
 
     def __hash__(self):
         return hash(self.score)
 
     def __repr__(self):
-        words = [
-            f"{f.name}={getattr(self, f.name)!r}"
-            for f in fields(self)
-            if getattr(self, f.name) != f.default
-        ]
+        defaults = {
+            name: repr(parameter.default)
+            for name, parameter in signature(type(self)).parameters.items()
+        }
+        values = {name: repr(value) for name, value in vars(self).items()}
+        words = [f"{n}={v}" for n, v in values.items() if v != defaults.get(n)]
         return f"{type(self).__name__}({', '.join(words)})"
 
     def __call__(self, cv_results):
@@ -188,9 +238,23 @@ class Rule:
         Returns
         -------
         int
+            Index of the chosen candidate.
+
+        Raises
+        ------
+        ValueError
+            If no candidate has a finite score, or a score or cost was not measured.
+        TypeError
+            If `choose` returns no position.
         """
         candidates = Candidates(cv_results, self.score)
-        return int(candidates.index[self._choose(candidates)])
+        position, n = self.choose(candidates), len(candidates.index)
+        if not isinstance(position, Integral) or not 0 <= position < n:
+            raise TypeError(
+                f"{type(self).__name__}.choose must return the position of a candidate, an int "
+                f"from 0 to {n - 1}, got {position!r}."
+            )
+        return int(candidates.index[position])
 
 
 def _first(*keys):
@@ -198,7 +262,6 @@ def _first(*keys):
     return np.lexsort(keys[::-1])[0]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class SmallestWithin(Rule):
     """Rule that chooses the smallest candidate that is about as good as the best.
 
@@ -239,26 +302,33 @@ class SmallestWithin(Rule):
     0
     """
 
-    standard_errors: float | None = None
-    score_loss: float | None = None
-    cost: str = "n_parameters"
-    score: str = "score"
-
-    def __post_init__(self):
-        if self.standard_errors is not None and self.score_loss is not None:
-            raise ValueError(
-                f"standard_errors={self.standard_errors!r} and "
-                f"score_loss={self.score_loss!r} are two rules. Expected one of them."
+    def __init__(
+        self, standard_errors=None, score_loss=None, cost="n_parameters", score="score"
+    ):
+        if isinstance(standard_errors, dict):  # the search calls refit with its results
+            raise TypeError(
+                "Expected a rule as refit, got the class SmallestWithin. Pass SmallestWithin()."
             )
-        for name in ("standard_errors", "score_loss"):
-            value = getattr(self, name)
-            if isinstance(value, dict):  # the search calls refit with its results
-                raise TypeError("refit must be a rule, SmallestWithin(), and not its class.")
+        if standard_errors is not None and score_loss is not None:
+            raise ValueError(
+                "Expected one of standard_errors and score_loss, got "
+                f"standard_errors={standard_errors!r} and score_loss={score_loss!r}. Leave one "
+                "of them out."
+            )
+        limits = {"standard_errors": standard_errors, "score_loss": score_loss}
+        for name, value in limits.items():
             if value is not None and not value >= 0:
                 raise ValueError(f"{name} must be at least 0, got {value!r}.")
+        self.standard_errors = standard_errors
+        self.score_loss = score_loss
+        self.cost = cost
+        self.score = score
 
-    def _choose(self, candidates):
-        """Return the position of the chosen candidate."""
+    @property
+    def costs(self):
+        return (self.cost,)
+
+    def choose(self, candidates):
         mean, cost = candidates.mean, candidates.cost(self.cost)
         best = _first(-mean, cost)
         loss = mean[best] - mean
@@ -273,7 +343,6 @@ class SmallestWithin(Rule):
         return _first(np.where(is_within, cost, np.inf), ~is_within, -mean)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class BestUnder(Rule):
     """Rule that chooses the best candidate within limits on its costs.
 
@@ -300,14 +369,17 @@ class BestUnder(Rule):
     1
     """
 
-    score: str = "score"
-    limits: dict = field(default_factory=dict)
-
     def __init__(self, score="score", **limits):
         if not limits:
-            raise ValueError("Expected limits, such as BestUnder(latency_us=200).")
-        object.__setattr__(self, "score", score)
-        object.__setattr__(self, "limits", limits)
+            raise ValueError(
+                "Expected at least one limit, got none. Pass one, as BestUnder(latency_us=200)."
+            )
+        self.score = score
+        self.limits = limits
+
+    @property
+    def costs(self):
+        return tuple(self.limits)
 
     def __repr__(self):
         words = [f"{name}={value!r}" for name, value in self.limits.items()]
@@ -315,8 +387,7 @@ class BestUnder(Rule):
             words.insert(0, f"score={self.score!r}")
         return f"BestUnder({', '.join(words)})"
 
-    def _choose(self, candidates):
-        """Return the position of the chosen candidate."""
+    def choose(self, candidates):
         costs = {name: candidates.cost(name) for name in self.limits}
         # Fraction of each limit that a candidate uses, (n_candidates, n_limits).
         used = np.column_stack([costs[name] / limit for name, limit in self.limits.items()])
@@ -325,15 +396,14 @@ class BestUnder(Rule):
             least = {name: f"{cost.min():g}" for name, cost in costs.items()}
             nearest = candidates.index[used.max(axis=1).argmin()]
             raise ValueError(
-                f"No candidate keeps {self!r}: the least of each cost is {least}, and "
-                f"candidate {nearest} comes nearest to keeping all. Expected at least one: "
-                "raise the limits, or search smaller networks."
+                f"Expected at least one candidate within the limits of {self!r}, got none: the "
+                f"lowest costs are {least}, and candidate {nearest} is nearest to the limits. "
+                "Raise the limits, or search over smaller networks."
             )
         score = np.where(is_under, candidates.mean, -np.inf)
         return _first(-score, used.max(axis=1))
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class ParetoKnee(Rule):
     """Rule that chooses the knee of the Pareto front, after which more cost buys little score.
 
@@ -357,11 +427,15 @@ class ParetoKnee(Rule):
     1
     """
 
-    cost: str = "n_parameters"
-    score: str = "score"
+    def __init__(self, cost="n_parameters", score="score"):
+        self.cost = cost
+        self.score = score
 
-    def _choose(self, candidates):
-        """Return the position of the chosen candidate."""
+    @property
+    def costs(self):
+        return (self.cost,)
+
+    def choose(self, candidates):
         mean, cost = candidates.mean, candidates.cost(self.cost)
         front = pareto_front(mean, cost)
         if not front.size:  # no cost is known
@@ -431,7 +505,7 @@ def select(search, rule):
     """
     results = results_of(search)
     index = rule.select(results) if isinstance(rule, Rule) else int(rule(results))
-    score = getattr(rule, "score", "score")
+    score = rule.score if isinstance(rule, Rule) else "score"
     means = {
         name.removeprefix("mean_test_"): float(np.asarray(column, dtype=float)[index])
         for name, column in results.items()
@@ -462,14 +536,17 @@ def results_of(search):
     if isinstance(search, dict):
         return search
     # The cv_results_ of Optuna's search lacks parameters, and raises if any trial failed.
-    trials = getattr(search, "trials_", None)
-    if trials is None:
-        if hasattr(search, "cv_results_"):
-            return search.cv_results_
-        raise TypeError(
-            f"Expected a fitted search, with cv_results_ or trials_, got "
-            f"{type(search).__name__}. Fit it first."
-        )
+    if hasattr(search, "trials_"):
+        return _table_of_trials(search.trials_)
+    if hasattr(search, "cv_results_"):
+        return search.cv_results_
+    raise TypeError(
+        f"Expected a fitted search, with cv_results_ or trials_, got {type(search).__name__}. "
+        "Fit it first."
+    )
+
+
+def _table_of_trials(trials):
     names = dict.fromkeys(name for trial in trials for name in trial.user_attrs)
     table = {
         name: np.array([trial.user_attrs.get(name, np.nan) for trial in trials])
