@@ -84,62 +84,13 @@ class Chunk:
     def __init__(self, stack, n_rows, most_steps):
         self.stack = stack
         self.n_rows = n_rows
-        architecture, device = stack.architecture, stack.device
-        n_members, n_feeds = len(stack.members), len(stack.feeds)
-        n_batches = len(stack.n_sharing)
-        n_units = sum(architecture.mask_widths) if stack.drops else 0
-        loss_dtype = torch.promote_types(stack.dtype, torch.float32)
-        # Sparse batches are made in their step.
-        n_inputs = 0 if stack.is_sparse else architecture.n_features
-        step_bytes = n_rows * (
-            n_batches * n_inputs * stack.input_dtype.itemsize
-            + n_members * architecture.n_outputs * loss_dtype.itemsize
-            + n_members * n_units * stack.dtype.itemsize
-            + n_feeds * n_units * 2
-        )
-        self.capacity = max(1, min(_MOST_STEPS, most_steps, stack.chunk_bytes // step_bytes))
-
-        def buffer(*shape, dtype, n=n_members):
-            shape = (self.capacity, n, n_rows, *shape)
-            return torch.zeros(shape, dtype=dtype, device=device)
-
-        self.order = buffer(dtype=torch.int64, n=n_feeds)
-        # Sparse rows are looked up on the host, as a device would require a synchronization.
-        if stack.is_sparse:
-            self.host_order = np.zeros(self.order.shape, dtype=np.int64)
-        self.x = buffer(n_inputs, dtype=stack.input_dtype, n=n_batches)
-        targets = stack.feeds[0].targets
-        n_targets = targets.shape[1] if targets.ndim > 1 else 1
-        target_dtype = loss_dtype if targets.is_floating_point() else targets.dtype
-        self.feed_targets = buffer(n_targets, dtype=target_dtype, n=n_feeds)
-        if stack.loss.mixes_targets:
-            shape = (self.capacity, n_members, architecture.n_outputs, n_rows)
-            self.mixed = torch.zeros(shape, dtype=loss_dtype, device=device)
-            self.targets = self.mixed.transpose(2, 3)
-        elif n_feeds < n_members:
-            self.targets = buffer(n_targets, dtype=target_dtype)
-        else:
-            self.targets = self.feed_targets
-        self.row_weights = buffer(1, dtype=loss_dtype)
-        self.outputs = buffer(architecture.n_outputs, dtype=loss_dtype)
-        self.mask_source = None
-        masks = []
-        if stack.drops:
-            self.mask_source = MaskSource(
-                [feed.random for feed in stack.feeds],
-                [
-                    [m.task.recipe.dropout for m in run]
-                    for _, run in groupby(stack.members, lambda m: m.feed)
-                ],
-                architecture.mask_widths,
-                self.capacity,
-                n_rows,
-                stack.dtype,
-                device,
-            )
-            masks = [list(layer.unbind(0)) for layer in self.mask_source.masks]
-        self.factor = stack.loss.weight_factor(architecture.n_outputs)
+        self.capacity = self._find_capacity(most_steps)
+        self.factor = stack.loss.weight_factor(stack.architecture.n_outputs)
         self.gradient = stack.make_gradient(n_rows)
+        self._allocate()
+        masks = []
+        if self.mask_source is not None:
+            masks = [list(layer.unbind(0)) for layer in self.mask_source.masks]
         masks_of_step = list(zip(*masks, strict=True)) if masks else [None] * self.capacity
         # Views of each step, made once.
         self.steps = list(
@@ -156,8 +107,70 @@ class Chunk:
         self._rates = None
         self._graphs = {}
         self._program = None
-        macs = architecture.n_macs * n_members * n_rows
+        macs = stack.architecture.n_macs * len(stack.members) * n_rows
         self._steps_a_look = max(1, int(_MACS_A_LOOK / max(1, 3 * macs)))
+
+    def _find_capacity(self, most_steps):
+        """Return the number of steps whose buffers fit `Stack.chunk_bytes`."""
+        stack, architecture = self.stack, self.stack.architecture
+        n_members, n_feeds = len(stack.members), len(stack.feeds)
+        n_units = sum(architecture.mask_widths) if stack.drops else 0
+        step_bytes = self.n_rows * (
+            len(stack.n_sharing) * self._n_inputs * stack.input_dtype.itemsize
+            + n_members * architecture.n_outputs * stack.loss_dtype.itemsize
+            + n_members * n_units * stack.dtype.itemsize
+            + n_feeds * n_units * 2
+        )
+        return max(1, min(_MOST_STEPS, most_steps, stack.chunk_bytes // step_bytes))
+
+    @property
+    def _n_inputs(self):
+        # Sparse batches are made in their step.
+        return 0 if self.stack.is_sparse else self.stack.architecture.n_features
+
+    def _allocate(self):
+        """Allocate the buffers of all steps."""
+        stack, architecture = self.stack, self.stack.architecture
+        loss_dtype = stack.loss_dtype
+        n_members, n_feeds = len(stack.members), len(stack.feeds)
+
+        def buffer(*shape, dtype, n=n_members):
+            shape = (self.capacity, n, self.n_rows, *shape)
+            return torch.zeros(shape, dtype=dtype, device=stack.device)
+
+        self.order = buffer(dtype=torch.int64, n=n_feeds)
+        # Sparse rows are looked up on the host, as a device would require a synchronization.
+        if stack.is_sparse:
+            self.host_order = np.zeros(self.order.shape, dtype=np.int64)
+        self.x = buffer(self._n_inputs, dtype=stack.input_dtype, n=len(stack.n_sharing))
+        targets = stack.feeds[0].targets
+        n_targets = targets.shape[1] if targets.ndim > 1 else 1
+        target_dtype = loss_dtype if targets.is_floating_point() else targets.dtype
+        self.feed_targets = buffer(n_targets, dtype=target_dtype, n=n_feeds)
+        if stack.loss.mixes_targets:
+            shape = (self.capacity, n_members, architecture.n_outputs, self.n_rows)
+            self.mixed = torch.zeros(shape, dtype=loss_dtype, device=stack.device)
+            self.targets = self.mixed.transpose(2, 3)
+        elif n_feeds < n_members:
+            self.targets = buffer(n_targets, dtype=target_dtype)
+        else:
+            self.targets = self.feed_targets
+        self.row_weights = buffer(1, dtype=loss_dtype)
+        self.outputs = buffer(architecture.n_outputs, dtype=loss_dtype)
+        self.mask_source = None
+        if stack.drops:
+            self.mask_source = MaskSource(
+                [feed.random for feed in stack.feeds],
+                [
+                    [m.task.recipe.dropout for m in run]
+                    for _, run in groupby(stack.members, lambda m: m.feed)
+                ],
+                architecture.mask_widths,
+                self.capacity,
+                self.n_rows,
+                stack.dtype,
+                stack.device,
+            )
 
     def run(self, n_steps, n_rows_of_feed):
         """Run steps and return the sum of the weighted row losses of each member.

@@ -261,13 +261,11 @@ class Stack:
         self.drops = any(m.task.recipe.dropout > 0 for m in self.members) and bool(
             self.architecture.mask_widths
         )
-        self.loss_sums = torch.zeros(
-            len(self.members),
-            dtype=torch.promote_types(self.dtype, torch.float32),
-            device=self.device,
-        )
+        self.loss_dtype = torch.promote_types(self.dtype, torch.float32)
+        n_members = len(self.members)
+        self.loss_sums = torch.zeros(n_members, dtype=self.loss_dtype, device=self.device)
         losses = [m.task.loss for m in self.members]
-        self.loss = losses[0].stack(losses, self.loss_sums.dtype, self.device)
+        self.loss = losses[0].stack(losses, self.loss_dtype, self.device)
         self._chunks = {}
 
     def _find_feeds(self):
