@@ -17,6 +17,7 @@ _EXPORTS = {
     "InvalidFileError": "skscale.storage.container",
     "Distillation": "skscale.compression.groups",
     "GradualScaleSearchCV": "skscale.selection.gradual",
+    "Importance": "skscale.compression.criteria",
     "InconsistentVersionWarning": "skscale.estimators.pickling",
     "LRSchedule": "skscale.training.schedules",
     "ParetoDisplay": "skscale.plotting.displays",

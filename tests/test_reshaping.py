@@ -18,10 +18,10 @@ from skscale import (
     ScaledNetworkClassifier,
     prune,
 )
-from skscale.compression.reshaping import reshape
+from skscale.compression.growth import reshape
 from skscale.networks.activations import ACTIVATIONS
-from skscale.networks.architecture import DenseArchitecture
-from skscale.networks.dense_forward import Dense
+from skscale.networks.dense.architecture import DenseArchitecture
+from skscale.networks.dense.forward import Dense
 from skscale.training.optimizers import AdamW
 from skscale.training.schedules import SCHEDULES
 from skscale.training.task import Recipe, Task

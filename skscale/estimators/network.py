@@ -206,7 +206,7 @@ class ScaledNetwork(ScaledModule):
         return self._describe_module(inputs, n_outputs).n_macs
 
     def _describe_module(self, inputs, n_outputs):
-        from ..networks.modules import describe
+        from ..networks.module.description import describe
 
         return describe(
             self.module,

@@ -47,17 +47,17 @@ def choose_architecture(estimator, fit, fan_in, former, keeps_shape=False):
 
 def go_on(estimator, task, fit, former):
     """Initialize a task with the fitted networks, reshaped to new depth or widths if needed."""
-    from ..compression.reshaping import is_reshaped, reshape
+    from ..compression.growth import reshape
 
     before, architecture = former.network.architecture, task.architecture
-    if not is_reshaped(before, architecture):
+    if not architecture.is_reshape_of(before):
         return replace(task, initial=former_weights(estimator, former, architecture))
     fit.is_reshaped = True
     # Pruning of the former shape does not apply to the new one.
     fit.continuation = replace(fit.continuation, full_widths=None, has_masks=False)
     weights = former_weights(estimator, former, before)
-    kind = estimator._pruning.importance
-    reshaped = reshape(before, architecture, weights.members, task, kind)
+    criterion = estimator._pruning.importance
+    reshaped = reshape(before, architecture, weights.members, task, criterion)
     return replace(task, initial=Weights.stack(reshaped))
 
 

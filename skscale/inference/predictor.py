@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..networks.dense_forward import Dense
+from ..networks.dense.forward import Dense
 from ..networks.module_forward import ModuleNetwork
 from ..storage import container
 from ..storage.tree import expect, pack

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..networks.architecture import DenseArchitecture
+from ..networks.interface import Architecture
 from ..networks.weights import Weights
 from ..storage.store import Store
 from .optimizers import Optimizer
@@ -121,7 +121,7 @@ class Task:
 
     Parameters
     ----------
-    architecture : DenseArchitecture, ConvolutionalArchitecture or ModuleArchitecture
+    architecture : Architecture
     recipe : Recipe
     loss : str
         One of `skscale.training.losses.LOSSES`.
@@ -172,7 +172,7 @@ class Task:
         Checkpoint of an earlier training of this task: see `Stack.progress_of`.
     """
 
-    architecture: DenseArchitecture
+    architecture: Architecture
     recipe: Recipe
     loss: str
     X: np.ndarray
