@@ -119,6 +119,60 @@ class Architecture(ABC):
         """
 
 
+class FittedNetwork(ABC):
+    """A fitted network, or an ensemble of them, as arrays: a frozen dataclass.
+
+    Attributes
+    ----------
+    architecture : Architecture
+    weights : Weights
+        NumPy arrays.
+    needs_torch : bool
+        Whether a prediction needs torch.
+    """
+
+    architecture: Architecture
+    weights: object
+    needs_torch: bool
+
+    @property
+    @abstractmethod
+    def dtype(self):
+        """numpy dtype of the weights."""
+
+    @property
+    @abstractmethod
+    def n_inputs(self):
+        """int: width of the input."""
+
+    @property
+    @abstractmethod
+    def n_outputs(self):
+        """int: width of the output."""
+
+    @abstractmethod
+    def outputs(self, x):
+        """Compute the outputs of rows, before any link function.
+
+        Parameters
+        ----------
+        x : array of shape (n_rows, n_inputs)
+
+        Returns
+        -------
+        array of shape (n_rows, n_outputs), or (n_members, n_rows, n_outputs)
+        """
+
+    @abstractmethod
+    def check(self):
+        """Reject weights that do not match the architecture.
+
+        Raises
+        ------
+        ValueError
+        """
+
+
 class Family(ABC):
     """A family of networks, for training, pruning, growth and ONNX export.
 

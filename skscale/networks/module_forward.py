@@ -8,6 +8,7 @@ import numpy as np
 
 from ..forks import hold_while_forking
 from ..storage.tree import expect, expect_floats
+from .interface import FittedNetwork
 from .torch_architecture import TorchArchitecture
 from .weights import Weights
 
@@ -18,7 +19,7 @@ _lock = hold_while_forking(threading.Lock())
 
 
 @dataclass(frozen=True, eq=False)
-class ModuleNetwork:
+class ModuleNetwork(FittedNetwork):
     """Fitted module, or an ensemble of them.
 
     Parameters
@@ -35,6 +36,8 @@ class ModuleNetwork:
     weights: Weights
     factors: np.ndarray
     device: str
+
+    needs_torch = True
 
     @property
     def dtype(self):

@@ -11,6 +11,7 @@ import numpy as np
 from ...storage.tree import expect
 from ..activations import ACTIVATIONS
 from ..constants import NORM_EPS
+from ..interface import FittedNetwork
 from ..namespace import as_constant, cast, in_place, namespace_of, total
 from ..weights import Weights
 from .architecture import DenseArchitecture
@@ -42,7 +43,7 @@ def _layer_norm(xp, h):
 
 
 @dataclass(frozen=True, eq=False)
-class Dense:
+class Dense(FittedNetwork):
     """Fitted dense network, or an ensemble of them.
 
     Parameters
@@ -54,6 +55,8 @@ class Dense:
 
     architecture: DenseArchitecture
     weights: Weights
+
+    needs_torch = False
 
     @property
     def dtype(self):
