@@ -31,7 +31,7 @@ from torch import nn
 
 from skscale import ScaledMLPClassifier, ScaledMLPRegressor
 from skscale.estimators.auto import resolve_batch_size
-from skscale.networks.architecture import BIAS_GAIN, SCALE_GAIN
+from skscale.networks.constants import BIAS_GAIN, SCALE_GAIN
 
 WIDTH, EPOCHS, PATIENCE, N_MEMBERS, SIZE = 128, 50, 25, 8, 8
 

@@ -51,7 +51,7 @@ from skscale import (
 )
 from skscale.compression.distillation import labels_made
 from skscale.costs.latency import measure_latency
-from skscale.networks.architecture import DenseArchitecture
+from skscale.networks.dense.architecture import DenseArchitecture
 
 SETS = ["mnist", "letter", "magic", "california", "casp"]
 ROWS = 10_000

@@ -27,7 +27,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.utils import check_array
 
 from skscale import ScaledMLPClassifier, ScaledMLPRegressor
-from skscale.networks.dense import DenseNetwork
+from skscale.networks.dense.torch_network import DenseNetwork
 
 SHAPES = {"20-64-64": (20, 64), "100-256-256": (100, 256)}
 N_THREADS = 4

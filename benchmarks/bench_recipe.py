@@ -24,8 +24,8 @@ from sklearn.metrics import log_loss
 from threadpoolctl import threadpool_limits
 
 from skscale import AdamW, ScaledMLPClassifier, ScaledMLPRegressor
-from skscale.networks import dense
-from skscale.networks.architecture import DenseArchitecture
+from skscale.networks.dense import torch_network as dense
+from skscale.networks.dense.architecture import DenseArchitecture
 
 TABLES = SETS[:9]
 

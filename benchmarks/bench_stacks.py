@@ -80,7 +80,7 @@ def one_after_the_other(tasks, most_members):
         mock.patch.object(plan, "_MOST_MEMBERS", most_members),
         mock.patch.object(engine, "choose_threads", return_value=2),
     ):
-        session = engine._Session(engine.WrittenOutGradient, 2, True, None)
+        session = engine._Session(engine.StepGradient, 2, True, None)
         results = {}
         for group in plan.plan_stacks(tasks, 1):
             results.update(session.train(group))

@@ -35,7 +35,7 @@ from torch import nn
 from torch.nn import functional
 
 from skscale import ScaledMLPClassifier
-from skscale.networks.architecture import BIAS_GAIN
+from skscale.networks.constants import BIAS_GAIN
 from skscale.training.optimizers import OPTIMIZERS
 from skscale.training.random import FeedRandom
 

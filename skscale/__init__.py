@@ -18,6 +18,7 @@ _EXPORTS = {
     "Cost": "skscale.costs.measures",
     "Distillation": "skscale.compression.groups",
     "GradualScaleSearchCV": "skscale.selection.gradual",
+    "Importance": "skscale.compression.criteria",
     "InconsistentVersionWarning": "skscale.estimators.pickling",
     "Loss": "skscale.training.losses",
     "LRSchedule": "skscale.training.schedules",

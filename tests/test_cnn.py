@@ -26,8 +26,8 @@ from skscale import (
     prune,
 )
 from skscale.inference.images import find_image_shape, pixel_moments
-from skscale.networks.architecture import ConvolutionalArchitecture, Stage
-from skscale.networks.convolutional import resize
+from skscale.networks.convolutional.architecture import ConvolutionalArchitecture, Stage
+from skscale.networks.convolutional.torch_network import resize
 from skscale.networks.modules import build, load_weights_, split, weights_of
 from skscale.scaling import image_scale
 from skscale.training.augmentation import change_images, draw_changes
@@ -308,7 +308,7 @@ def test_augmentation_is_for_training_only_and_belongs_to_the_seed(images):
 
 @pytest.mark.parametrize("importance", ["taylor", "activation", "magnitude"])
 def test_channels_whose_outgoing_weights_are_zero_change_nothing(importance):
-    from skscale.compression.channels import channel_importances, remove_channels
+    from skscale.compression.importance import unit_importances
     from skscale.training.optimizers import AdamW
     from skscale.training.schedules import SCHEDULES
     from skscale.training.task import Recipe, Task
@@ -327,13 +327,13 @@ def test_channels_whose_outgoing_weights_are_zero_change_nothing(importance):
         shape, recipe, CrossEntropy(), X, y, None, np.arange(30), None, 0, "float64", "cpu",
         buffers=weights.buffers,
     )  # fmt: skip
-    found = channel_importances(importance, shape, [weights], task)
+    found = unit_importances(importance, shape, [weights], task)
     if importance != "activation":  # which knows nothing of what comes after
         for of_block in found:
             assert (of_block[0, ::2] == 0).all()
             assert (of_block[0, 1::2] > 0).all()
     kept = [np.arange(1, n, 2)[None] for n in shape.widths]
-    smaller, [pruned] = remove_channels(shape, [weights], kept)
+    smaller, [pruned] = shape.family.remove_units(shape, [weights], kept)
     assert smaller.widths == (4, 3, 16)
     narrow = load_weights_(build(smaller), replace(pruned, buffers=weights.buffers))
     assert smaller.n_parameters == sum(p.numel() for p in narrow.parameters())

@@ -47,7 +47,7 @@ from skscale import (
     SmallestWithin,
     cost_scoring,
 )
-from skscale.networks.architecture import Stage
+from skscale.networks.convolutional.architecture import Stage
 from skscale.serving import files
 from skscale.storage import container
 from skscale.storage.tree import Part

@@ -5,9 +5,9 @@ from scipy import special
 
 from skscale.inference import heads
 from skscale.networks.activations import ACTIVATIONS
-from skscale.networks.architecture import DenseArchitecture
-from skscale.networks.dense import DenseNetwork, initial_parameters
-from skscale.networks.dense_forward import Dense
+from skscale.networks.dense.architecture import DenseArchitecture
+from skscale.networks.dense.forward import Dense
+from skscale.networks.dense.torch_network import DenseNetwork, initial_parameters
 from skscale.networks.weights import Weights
 
 

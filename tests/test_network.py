@@ -26,7 +26,8 @@ from skscale import (
     fit_compound_coefficients,
     prune,
 )
-from skscale.networks.modules import describe, lent_generator
+from skscale.networks.module.measurement import describe
+from skscale.networks.modules import lent_generator
 from skscale.training import together
 
 FAST = {"max_epochs": 4, "random_state": 0}
@@ -291,9 +292,13 @@ def test_what_was_measured_longest_ago_is_forgotten(monkeypatch):
 
 def test_what_draws_or_keeps_buffers_trains_alone():
     of = {"n_features": 4, "n_outputs": 1}
-    assert describe(Dense, of, (4,), 1, False).can_stack
-    assert not describe(Dense, {**of, "dropout": 0.5}, (4,), 1, False).can_stack
-    assert not describe(Normalized, of, (4,), 1, False).can_stack
+    for module, arguments, pays in [
+        (Dense, of, None),  # to be measured
+        (Dense, {**of, "dropout": 0.5}, False),
+        (Normalized, of, False),
+    ]:
+        architecture = describe(module, arguments, (4,), 1, False)
+        assert architecture.family.stacking_pays(architecture, "cpu") is pays
 
 
 def test_whether_together_is_faster_is_measured():

@@ -4,8 +4,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from skscale.networks.activations import ACTIVATIONS
-from skscale.networks.architecture import DenseArchitecture
-from skscale.networks.dense import DenseNetwork, initial_parameters, stacked_forward
+from skscale.networks.dense.architecture import DenseArchitecture
+from skscale.networks.dense.torch_network import (
+    DenseNetwork,
+    initial_parameters,
+    stacked_forward,
+)
 from skscale.networks.parameters import ParameterShapes, StackedParameters, TrainedNumbers
 from skscale.networks.weights import Weights
 

@@ -14,11 +14,11 @@ from scipy.sparse import csr_array
 
 from skscale import ScaledMLPClassifier, ScaledMLPRegressor
 from skscale.networks.activations import ACTIVATIONS
-from skscale.networks.architecture import DenseArchitecture
+from skscale.networks.dense.architecture import DenseArchitecture
 from skscale.networks.device import resolve_device
 from skscale.networks.parameters import ParameterShapes, StackedParameters, TrainedNumbers
 from skscale.training.engine import train
-from skscale.training.gradient import AutogradGradient, WrittenOutGradient
+from skscale.training.gradient import AutogradGradient, StepGradient
 from skscale.training.losses import LOSSES, CrossEntropy, Logistic
 from skscale.training.task import DivergedError, Task
 from tests.test_training_parts import make_recipe
@@ -224,7 +224,7 @@ def test_a_float32_step_of_a_stack_equals_the_lone_step_to_rounding(width, n_thr
     def run(parameters, rows):
         gradients = parameters.like()
         outputs = torch.empty(len(rows), n_rows, 10)
-        step = WrittenOutGradient(architecture, CrossEntropy(), parameters, gradients, n_rows)
+        step = StepGradient(architecture, CrossEntropy(), parameters, gradients, n_rows)
         with torch.no_grad():
             step(x[rows], targets[rows], weights[rows], None, outputs)
         return gradients, outputs
@@ -571,7 +571,7 @@ def test_a_finished_stack_is_free_at_once():
 
     device, task = torch.device("cpu"), make_task()
     member = Member(task, 0, Feed(task, DeviceData(device)))
-    stack = Stack([member], device, WrittenOutGradient)
+    stack = Stack([member], device, StepGradient)
     stack.train()
     gone = weakref.ref(stack)
     gc.disable()

@@ -388,7 +388,7 @@ def test_stacks_are_planned_by_shape_size_and_threads():
 
 
 def test_equal_batches_are_shared_only_where_they_are_many():
-    from skscale.networks.dense import share_batches
+    from skscale.networks.dense.torch_network import share_batches
 
     assert share_batches([1, 1, 1]) == [(slice(None), slice(None), 3)]
     assert share_batches([3]) == [(slice(None), slice(None), 3)]

@@ -1,10 +1,10 @@
 """Compression of networks: pruning and distillation.
 
 - `groups`: the hyperparameter groups `Pruning` and `Distillation`.
-- `importance`: importance of hidden units and of single weights.
-- `removal`: selection and removal of units and weights, in NumPy.
-- `channels`: importance and removal of the channels of convolutional networks.
+- `criteria`: importance criteria, one class each.
+- `importance`: importance of hidden units and of single weights, over training rows.
+- `removal`: numbers of units and of weights to remove, in NumPy.
 - `pruning`: removal and fine-tuning in turns; `prune`: the same for a fitted estimator.
 - `distillation`: teacher predictions, cached for each set of training rows.
-- `reshaping`: a trained network at another depth or width, for `warm_start`.
+- `growth`: a trained network at another depth or width, for `warm_start`.
 """

@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator
 
 from .._sklearn_private import Interval, StrOptions
 from ..by_value import ByValue
+from .criteria import IMPORTANCES, Importance, importance_of
 
 
 class _Group(BaseEstimator, ByValue):
@@ -38,10 +39,10 @@ class Pruning(_Group):
         channels inside the blocks): the network becomes smaller and faster. Layers with
         residual connections (`residual`) lose the same units. "weights" sets single weights to
         zero, as a regularizer or for sparse export; memory and time stay the same.
-    importance : {"taylor", "activation", "magnitude"}, default="taylor"
+    importance : {"taylor", "activation", "magnitude"} or Importance, default="taylor"
         Importance criterion: "taylor" is the first-order change of the loss on training rows
         (Molchanov et al. 2017, eq. 8), "activation" the mean activation, "magnitude" the norm
-        of the weights.
+        of the weights. A subclass of `Importance` is a criterion of your own.
     scope : {"global", "layer"}, default="global"
         "global" removes the least important units of all layers, "layer" the same fraction of
         each layer.
@@ -74,7 +75,7 @@ class Pruning(_Group):
     _parameter_constraints = {
         "amount": [Interval(Real, 0, 1, closed="left")],
         "granularity": [StrOptions({"neurons", "weights"})],
-        "importance": [StrOptions({"taylor", "activation", "magnitude"})],
+        "importance": [StrOptions(set(IMPORTANCES)), Importance],
         "scope": [StrOptions({"global", "layer"})],
         "n_steps": [Interval(Integral, 1, None, closed="left")],
         "finetune_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
@@ -98,6 +99,13 @@ class Pruning(_Group):
         self.n_steps = n_steps
         self.finetune_epochs = finetune_epochs
         self.round_to = round_to
+
+    def _validate_params(self):
+        """Check each parameter by itself, and that the criterion fits the granularity."""
+        super()._validate_params()
+        criterion = importance_of(self.importance)
+        if self.granularity == "weights" and not criterion.has_weights:
+            criterion.of_weights(None)  # raises an error with the remedy
 
 
 def epochs_of_steps(pruning):

@@ -1,39 +1,22 @@
-"""Importance criteria for the hidden units and the weights of trained networks."""
+"""Importance of the hidden units and the weights of trained networks, over training rows."""
+
+from dataclasses import replace
 
 import numpy as np
 import torch
 from scipy.sparse import issparse
 
-from ..networks.dense import stacked_forward
-from ..networks.parameters import ParameterShapes, StackedParameters, TrainedNumbers
 from ..training.random import importance_rows
-from .removal import unit_groups
-
-# Upper limit of rows for activations and gradients: their means need no more.
-_MOST_ROWS = 4096
-# Inputs per batch. It also bounds the memory of sparse rows, which are made dense.
-_BLOCK_BYTES = 64 << 20
+from .criteria import IMPORTANCES, HiddenLayer, WeightLayer, importance_of
 
 
-def unit_importances(kind, architecture, networks, task):
+def unit_importances(criterion, architecture, networks, task):
     """Return the importance of every hidden unit.
-
-    With `h` a unit's activation and `L` the loss of a row, as means over training rows:
-
-    - "taylor": `|h dL/dh|`, the first-order change of the loss if the unit is removed
-      (Molchanov et al. 2017, "Pruning convolutional neural networks for resource efficient
-      inference", eq. 8);
-    - "activation": `|h|` (the same, section 2.2);
-    - "magnitude": the norm of its incoming weights times the norm of its outgoing weights,
-      which needs no rows.
-
-    Layers that share units (`removal.unit_groups`) have one importance per unit. Their terms
-    are summed: for "taylor" before the absolute value is taken, for "magnitude" as squares.
 
     Parameters
     ----------
-    kind : {"taylor", "activation", "magnitude"}
-    architecture : DenseArchitecture
+    criterion : str or Importance
+    architecture : Architecture
     networks : list of Weights
         One per member.
     task : Task
@@ -42,74 +25,109 @@ def unit_importances(kind, architecture, networks, task):
     Returns
     -------
     list of float64 ndarray of shape (n_members, n_units)
-        One array per group.
+        One array per group (`Architecture.unit_groups`).
     """
-    groups = unit_groups(architecture)
-    if kind == "magnitude":
-        return [np.stack([_norms(n.coefs, layers) for n in networks]) for layers in groups]
-    totals = [0.0] * len(groups)
-    for n_rows, weights, hidden, _, gradients, _ in _passes(
-        architecture, networks, task, kind == "taylor"
+    criterion, family = importance_of(criterion), architecture.family
+    groups = architecture.unit_groups
+    if not criterion.needs_rows:
+        return [
+            np.stack([
+                criterion.of_units([
+                    HiddenLayer(None, None, *family.unit_weights(architecture, network, layer))
+                    for layer in layers
+                ])
+                for network in networks
+            ])
+            for layers in groups
+        ]  # fmt: skip
+    totals = [np.zeros((len(networks), architecture.widths[layers[0]])) for layers in groups]
+    rows, loss = _rows_and_loss(criterion, task)
+    networks = [replace(network, buffers=list(task.buffers or ())) for network in networks]
+    for members, row_weights, activations, gradients in family.unit_passes(
+        architecture, networks, rows, loss
     ):
-        for g, layers in enumerate(groups):
-            if kind == "taylor":
-                terms = sum(hidden[layer] * gradients[layer] for layer in layers).abs()
-            else:
-                terms = weights * sum(hidden[layer].abs() for layer in layers)
-            totals[g] = totals[g] + n_rows * terms.mean(dim=1, dtype=torch.float64).numpy()
+        gradients = gradients or [None] * len(activations)
+        for total, layers in zip(totals, groups, strict=True):
+            own = [HiddenLayer(activations[layer], gradients[layer]) for layer in layers]
+            terms = criterion.of_units(own)
+            if not criterion.needs_gradients:
+                terms = row_weights[:, None] * terms
+            total[members] += len(row_weights) * terms.mean(1, dtype=torch.float64).numpy()
     return totals
 
 
-def weight_importances(kind, architecture, networks, task):
+def weight_importances(criterion, architecture, networks, task):
     """Return the importance of every weight.
-
-    "taylor": `|w dL/dw|` (Molchanov et al. 2019, "Importance estimation for neural network
-    pruning", eq. 5, without the square); "activation": `|w|` times the norm of its input
-    (Wanda: Sun et al. 2024, eq. 1); "magnitude": `|w|` (Han et al. 2015).
 
     Parameters
     ----------
-    kind, architecture, networks, task
+    criterion, architecture, networks, task
         As in `unit_importances`.
 
     Returns
     -------
-    list of lists of float64 ndarray of shape (n_inputs, n_outputs)
-        One list per member, with one array per layer.
+    list of lists of float64 ndarray
+        One list per member, with one array per layer, of the shape of its weights.
+
+    Raises
+    ------
+    ValueError
+        If the criterion does not define it, for weights or for this family of networks.
     """
-    sizes = [[np.abs(c.astype(np.float64)) for c in n.coefs] for n in networks]
-    if kind == "magnitude":
-        return sizes
-    factors = [0.0] * len(sizes[0])
-    for n_rows, weights, _, inputs, _, of_weights in _passes(
-        architecture, networks, task, kind == "taylor"
-    ):
-        if kind == "taylor":
-            parts = [n_rows * g.double() for g in of_weights]
-        else:
-            parts = [(weights * i.square()).sum(dim=1, dtype=torch.float64) for i in inputs]
-        factors = [f + part for f, part in zip(factors, parts, strict=True)]
-    if kind == "taylor":
-        factors = [np.abs(f.numpy()) for f in factors]
-    else:
-        factors = [np.sqrt(f.numpy())[..., None] for f in factors]
-    # Members may share the input of the first layer.
+    criterion, family = importance_of(criterion), architecture.family
+    sizes = [[c.astype(np.float64) for c in n.coefs] for n in networks]
+    gradients = norms = [[None] * len(own) for own in sizes]
+    if criterion.needs_rows:
+        if criterion.needs_activations and not family.has_layer_inputs:
+            raise ValueError(_explain_inputs(criterion))
+        gradients, norms = _sum_over_rows(criterion, architecture, networks, task)
     return [
-        [s * f[min(member, len(f) - 1)] for s, f in zip(own, factors, strict=True)]
-        for member, own in enumerate(sizes)
+        [criterion.of_weights(WeightLayer(*layer)) for layer in zip(*parts, strict=True)]
+        for parts in zip(sizes, gradients, norms, strict=True)
     ]
 
 
-def _norms(coefs, layers):
-    incoming = sum(square_sums(coefs[layer], 1) for layer in layers)
-    outgoing = sum(square_sums(coefs[layer + 1], 0) for layer in layers)
-    return np.sqrt(incoming * outgoing)
+def _explain_inputs(criterion):
+    names = [name for name, known in IMPORTANCES.items() if known == criterion]
+    written = f'"{names[0]}"' if names else repr(criterion)
+    return (
+        f"importance={written} of single weights is for dense networks. Expected "
+        '"taylor" or "magnitude", or granularity="neurons".'
+    )
 
 
-def square_sums(weights, axis):
-    """Return the sums of squares over all axes but one, in float64."""
-    others = tuple(k for k in range(weights.ndim) if k != axis)
-    return np.square(weights, dtype=np.float64).sum(axis=others)
+def _sum_over_rows(criterion, architecture, networks, task):
+    """Return the gradients and the norms of inputs, each per member and layer."""
+    rows, loss = _rows_and_loss(criterion, task)
+    networks = [replace(network, buffers=list(task.buffers or ())) for network in networks]
+    gradients = [[0.0] * len(n.coefs) for n in networks]
+    squares = [[0.0] * len(n.coefs) for n in networks]
+    for members, of_weights, of_inputs in architecture.family.weight_passes(
+        architecture, networks, rows, loss, criterion.needs_activations
+    ):
+        for totals, parts in ((gradients, of_weights), (squares, of_inputs)):
+            for layer, part in enumerate(parts or ()):
+                part = part.numpy()
+                for k, own in enumerate(totals[members]):
+                    # Members may share the input of the first layer.
+                    own[layer] = own[layer] + part[min(k, len(part) - 1)]
+    if loss is None:
+        gradients = [[None] * len(own) for own in gradients]
+    if not criterion.needs_activations:
+        return gradients, [[None] * len(own) for own in squares]
+    return gradients, [[np.sqrt(s)[:, None] for s in own] for own in squares]
+
+
+def _rows_and_loss(criterion, task):
+    """Return the functions that yield training rows and that compute their loss, or None."""
+
+    def rows(n_most, n_block, dtype):
+        return judging_rows(task, n_most, n_block, dtype)
+
+    def loss(outputs, targets, row_weights):
+        return weighted_loss(task, outputs, targets, row_weights)
+
+    return rows, loss if criterion.needs_gradients else None
 
 
 def judging_rows(task, n_most, n_block, dtype):
@@ -131,53 +149,3 @@ def weighted_loss(task, outputs, targets, row_weights):
     loss = task.loss.stack([task.loss] * n, outputs.dtype, "cpu")
     targets = loss.mix(targets.expand(n, *targets.shape))
     return (loss.row_losses(outputs, targets) * row_weights).sum()
-
-
-def _passes(architecture, networks, task, derives):
-    """Yield forward passes of the networks over batches of training rows.
-
-    Each item holds the number of rows, their sample weights, and the activations and inputs of
-    each layer (members first). If `derives`, it also holds the gradients of the sum of
-    weighted losses with respect to the activations, and of their mean with respect to the
-    weights.
-    """
-    dtype = networks[0].dtype
-    parameters = StackedParameters(
-        ParameterShapes.of_layers(architecture.layer_shapes, architecture.scales_inputs),
-        len(networks),
-        torch.from_numpy(np.zeros(0, dtype)).dtype,
-        torch.device("cpu"),
-    )
-    for member, weights in enumerate(networks):
-        parameters.set_member_(member, TrainedNumbers.of(architecture, weights))
-    n_block = max(1, _BLOCK_BYTES // (dtype.itemsize * architecture.n_features))
-    for x, targets, row_weights in judging_rows(task, _MOST_ROWS, n_block, dtype):
-        hidden, inputs = [], []
-        parameters.weights = [w.detach().requires_grad_(derives) for w in parameters.weights]
-        with torch.set_grad_enabled(derives):
-            outputs = stacked_forward(
-                architecture,
-                parameters,
-                x[None],
-                sizes=[len(networks)],
-                hidden=hidden,
-                inputs=inputs,
-            )
-        gradients = of_weights = None
-        if derives:
-            loss = weighted_loss(task, outputs, targets, row_weights)
-            found = torch.autograd.grad(loss, [*hidden, *parameters.weights])
-            gradients = found[: len(hidden)]
-            # Gradients of the weights, not of the trained parameters: see `gains`.
-            of_weights = [
-                g / (gain * len(x))
-                for g, gain in zip(found[len(hidden) :], architecture.gains, strict=True)
-            ]
-        yield (
-            len(x),
-            row_weights[:, None],
-            [h.detach() for h in hidden],
-            [i.detach() for i in inputs],
-            gradients,
-            of_weights,
-        )

@@ -8,18 +8,11 @@ new shapes.
 from dataclasses import replace
 
 from ..fusion.rendezvous import train_together
+from ..networks.unit_selection import most_important
 from ..networks.weights import Weights
-from . import channels, importance
 from .groups import epochs_of_steps
-from .removal import (
-    allocate,
-    cubic_schedule,
-    keep_apart,
-    most_important,
-    remove_units,
-    unit_groups,
-    weight_masks,
-)
+from .importance import unit_importances, weight_importances
+from .removal import allocate, cubic_schedule, keep_apart, weight_masks
 
 # Offset that separates the seeds of fine-tuning from that of the first training.
 _STEP = 1 << 61
@@ -38,13 +31,13 @@ def prune_networks(pruning, tasks, networks):
 
     Returns
     -------
-    architecture : DenseArchitecture
+    architecture : Architecture
         Narrower if units were removed.
     networks : list of TrainedNetwork or Exception
         Their history and fit time cover all trainings.
     """
     architecture = tasks[0].architecture
-    full = [architecture.widths[layers[0]] for layers in unit_groups(architecture)]
+    full = [architecture.widths[layers[0]] for layers in architecture.unit_groups]
     if not full and pruning.granularity == "neurons":
         return architecture, networks  # a linear model has no hidden units
     masks = tasks[0].kept_weights
@@ -81,19 +74,15 @@ def prune_networks(pruning, tasks, networks):
 
 
 def _remove(pruning, full, fraction, architecture, trained, task):
-    find, remove = importance.unit_importances, remove_units
-    if architecture.family == "module":
-        find, remove = channels.channel_importances, channels.remove_channels
-    importances = find(pruning.importance, architecture, trained, task)
+    importances = unit_importances(pruning.importance, architecture, trained, task)
     counts = allocate(importances, full, fraction, pruning.scope, pruning.round_to)
     counts = keep_apart(architecture, counts, pruning.round_to)
     kept = [most_important(i, n) for i, n in zip(importances, counts, strict=True)]
-    return remove(architecture, trained, kept)
+    return architecture.family.remove_units(architecture, trained, kept)
 
 
 def _mask(pruning, fraction, architecture, trained, task):
-    family = channels if architecture.family == "module" else importance
-    importances = family.weight_importances(pruning.importance, architecture, trained, task)
+    importances = weight_importances(pruning.importance, architecture, trained, task)
     # Weights that are already zero stay zero: none is less important.
     return [weight_masks(own, fraction, pruning.scope) for own in importances]
 

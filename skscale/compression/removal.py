@@ -1,42 +1,9 @@
-"""Selection and removal of hidden units and weights of a network, in NumPy.
+"""Numbers of units and of weights to remove from a network, in NumPy.
 
-Layers with residual connections share their units: unit `u` is the same in all of them, and is
-removed from all or none. These layers form a *group*. Any other layer is a group by itself.
+Groups of units are those of `Architecture.unit_groups`.
 """
 
-from dataclasses import replace
-
 import numpy as np
-
-from ..networks.weights import Weights
-
-# The copies of a unit share its outgoing weights equally, up to normal noise that sums to zero,
-# with this standard deviation relative to the weight: equal copies would stay equal in
-# training. Growing 16, 32, 64, 128 units, letter / california (4,000 rows, three seeds): noise
-# 0.5 .941 / .781, 1 .943 / .785, 2 .942 / .788; new units drawn at random with outgoing weights
-# of zero .942 / .777; trained at 128 from the beginning .943 / .786.
-_NOISE = 1.0
-
-
-def unit_groups(architecture):
-    """Return the groups of hidden layers that share their units.
-
-    Parameters
-    ----------
-    architecture : DenseArchitecture
-
-    Returns
-    -------
-    list of lists of int
-        The hidden layers of each group, in order.
-    """
-    groups = []
-    for layer in range(architecture.depth):
-        if architecture.is_residual(layer):
-            groups[-1].append(layer)
-        else:
-            groups.append([layer])
-    return groups
 
 
 def cubic_schedule(amount, n_steps):
@@ -126,124 +93,12 @@ def _relative(importance, axis=None):
     return importance / np.maximum(np.sqrt(mean), 1e-300)
 
 
-def most_important(importance, n_kept):
-    """Return the most important units of each member, in their original order.
-
-    Parameters
-    ----------
-    importance : ndarray of shape (n_members, n_units)
-    n_kept : int
-
-    Returns
-    -------
-    ndarray of int of shape (n_members, n_kept)
-    """
-    # Stable: among units of equal importance the first are kept.
-    order = np.argsort(-importance, axis=1, kind="stable")[:, :n_kept]
-    return np.sort(order, axis=1)
-
-
-class Shares:
-    """Shares of a unit's outgoing weights among its copies.
-
-    Parameters
-    ----------
-    units : ndarray of int of shape (n_new,)
-        Old unit that each new unit is a copy of.
-    n_old : int
-    """
-
-    def __init__(self, units, n_old):
-        self.units = units
-        self.counts = np.bincount(units, minlength=n_old)
-
-    def apply(self, weights, generator):
-        """Return the outgoing weights of the new units.
-
-        Parameters
-        ----------
-        weights : ndarray of shape (n_old, ...)
-        generator : numpy.random.Generator
-
-        Returns
-        -------
-        ndarray of shape (n_new, ...)
-        """
-        new = weights[self.units]
-        if self.counts.max() == 1:
-            return np.ascontiguousarray(new)
-        noise = _NOISE * generator.standard_normal(new.shape)
-        totals = np.zeros(weights.shape)
-        np.add.at(totals, self.units, noise)
-        counts = self.counts[self.units].reshape(-1, *[1] * (new.ndim - 1))
-        shares = (1 - totals[self.units]) / counts + noise
-        return (new * shares).astype(weights.dtype)
-
-    def apply_to_columns(self, weights, generator):
-        """Return the outgoing weights of the new units, with units on the second axis."""
-        new = self.apply(np.swapaxes(weights, 0, 1), generator)
-        return np.ascontiguousarray(np.swapaxes(new, 0, 1))
-
-
-def select_units(weights, shares, generator=None):
-    """Return a network with a selection of its hidden units, or with copies of them.
-
-    Parameters
-    ----------
-    weights : Weights
-    shares : list of Shares
-        One per hidden layer.
-    generator : numpy.random.Generator or None
-        For the shares of copies; None if no unit is copied.
-
-    Returns
-    -------
-    Weights
-        Copies.
-    """
-    coefs, intercepts = ([a.copy() for a in part] for part in weights.parts[:2])
-    for layer, share in enumerate(shares):
-        coefs[layer] = np.ascontiguousarray(coefs[layer][:, share.units])
-        intercepts[layer] = intercepts[layer][share.units]
-        coefs[layer + 1] = share.apply(coefs[layer + 1], generator)
-    return Weights(coefs, intercepts)
-
-
-def remove_units(architecture, networks, kept):
-    """Remove hidden units of the networks.
-
-    Parameters
-    ----------
-    architecture : DenseArchitecture
-    networks : list of Weights
-        One per member.
-    kept : list of ndarray of int of shape (n_members, n_kept)
-        Indices of the units to keep in each group (see `unit_groups`).
-
-    Returns
-    -------
-    architecture : DenseArchitecture
-    networks : list of Weights
-        Copies.
-    """
-    kept_of_layer = [None] * architecture.depth
-    for layers, units in zip(unit_groups(architecture), kept, strict=True):
-        for layer in layers:
-            kept_of_layer[layer] = units
-    smaller = []
-    for member, weights in enumerate(networks):
-        pairs = zip(kept_of_layer, architecture.widths, strict=True)
-        smaller.append(select_units(weights, [Shares(u[member], n_old) for u, n_old in pairs]))
-    widths = tuple(units.shape[1] for units in kept_of_layer)
-    return replace(architecture, widths=widths), smaller
-
-
 def keep_apart(architecture, counts, multiple=1):
     """Change counts so that equal widths create no new residual connection.
 
     Parameters
     ----------
-    architecture : DenseArchitecture
+    architecture : Architecture
         Before the removal.
     counts : list of int
         Number of units to keep in each group.
@@ -255,7 +110,7 @@ def keep_apart(architecture, counts, multiple=1):
     """
     if not architecture.residual:
         return counts
-    counts, groups = list(counts), unit_groups(architecture)
+    counts, groups = list(counts), architecture.unit_groups
     for g in range(1, len(groups)):
         most = architecture.widths[groups[g][0]]
         if counts[g] == counts[g - 1]:

@@ -6,10 +6,7 @@ from numbers import Integral, Real
 from .._sklearn_private import Interval, StrOptions
 from ..inference.images import ImageInputs
 from ..networks.activations import ACTIVATIONS, Activation
-from ..networks.architecture import (
-    ConvolutionalArchitecture,
-    Stage,
-)
+from ..networks.convolutional.architecture import ConvolutionalArchitecture, Stage
 from ..scaling import LARGE_SIDE, image_scale
 from .auto import resolve_batch_size
 from .base import ScaledEstimator, view

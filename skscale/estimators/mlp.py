@@ -6,8 +6,8 @@ from .._sklearn_private import Interval, StrOptions
 from ..costs.complexity import count
 from ..inference.inputs import TableInputs
 from ..networks.activations import ACTIVATIONS, Activation
-from ..networks.architecture import NORMALIZATIONS, DenseArchitecture
-from ..networks.dense_forward import Dense
+from ..networks.dense.architecture import NORMALIZATIONS, DenseArchitecture
+from ..networks.dense.forward import Dense
 from ..scaling import compound_scale
 from .base import ScaledEstimator, view
 from .classification import Classifies
@@ -141,7 +141,7 @@ class ScaledMLP(ScaledEstimator):
         return weights.rescale_output(factor, shift)
 
     def _make_net_module(self, predictor):
-        from ..networks.dense import DenseNetwork
+        from ..networks.dense.torch_network import DenseNetwork
 
         return DenseNetwork(
             predictor.network.architecture,

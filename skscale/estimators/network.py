@@ -119,7 +119,7 @@ class ScaledNetwork(ScaledModule):
         return self._arguments.dropout
 
     def _build_architecture(self, inputs, n_outputs, fan_in):
-        from ..networks.modules import describe
+        from ..networks.module.measurement import describe
 
         architecture = describe(
             self.module,

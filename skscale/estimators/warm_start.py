@@ -51,7 +51,7 @@ def initialize(estimator, task, fit, former):
 
     With a larger `n_estimators` the task is for the added members, which begin anew.
     """
-    from ..compression.reshaping import is_reshaped, reshape
+    from ..compression.growth import reshape
 
     before, architecture = former.network.architecture, task.architecture
     if estimator.n_estimators > former.network.n_members:
@@ -64,14 +64,14 @@ def initialize(estimator, task, fit, former):
                 "new networks."
             )
         return task
-    if not is_reshaped(before, architecture):
+    if not architecture.is_reshape_of(before):
         return replace(task, initial=former_weights(estimator, former, architecture))
     fit.is_reshaped = True
     # Pruning of the former shape does not apply to the new one.
     fit.continuation = replace(fit.continuation, full_widths=None, has_masks=False)
     weights = former_weights(estimator, former, before)
-    kind = estimator._pruning.importance
-    reshaped = reshape(before, architecture, weights.members, task, kind)
+    criterion = estimator._pruning.importance
+    reshaped = reshape(before, architecture, weights.members, task, criterion)
     return replace(task, initial=Weights.stack(reshaped))
 
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..networks.dense_forward import Dense
-from ..networks.module_forward import ModuleNetwork
+from ..networks.interface import FittedNetwork
 from ..storage import container
 from ..storage.tree import expect, pack
 from .columns import FLOAT64
@@ -31,14 +30,14 @@ class Predictor:
     ----------
     inputs : Inputs
         Converts rows to network inputs.
-    network : Dense or ModuleNetwork
+    network : FittedNetwork
         Converts inputs to outputs.
     head : Labels or Numbers
         Converts outputs to predictions.
     """
 
     inputs: Inputs
-    network: object
+    network: FittedNetwork
     head: Labels | Numbers
 
     # Overflow raises at the end. The decorator takes 0.6 us, a with statement 1.1 us.
@@ -107,7 +106,7 @@ class Predictor:
         TypeError
             If the network is a module, which needs torch.
         """
-        if not isinstance(self.network, Dense):
+        if self.network.needs_torch:
             raise TypeError(
                 f"The network of {self.inputs.owner} is a module, which needs torch. Keep the "
                 "estimator, by skscale.save or pickle."
@@ -123,7 +122,7 @@ class Predictor:
         ValueError
         """
         expect(isinstance(self.inputs, Inputs), "inputs")
-        expect(isinstance(self.network, (Dense, ModuleNetwork)), "a network")
+        expect(isinstance(self.network, FittedNetwork), "a network")
         expect(isinstance(self.head, (Labels, Numbers)), "labels or numbers")
         is_classifier = isinstance(self, ClassifierPredictor)
         expect(is_classifier is isinstance(self.head, Labels), "labels of a classifier")

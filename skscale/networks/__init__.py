@@ -1,16 +1,21 @@
-"""Networks of a given scale: shapes, weights and forward passes.
+"""Networks of a given scale: shapes, weights and forward passes, one folder a family.
 
-- `architecture`: shapes, parameter counts and multiply-accumulates of each family.
+- `interface`: the abstract classes of an architecture and of a family.
+- `dense`, `convolutional`, `module`: the families, with files of equal names.
+- `torch_architecture`, `torch_family`: the part common to families of torch modules;
+  `modules`: their weights and outputs; `bound_module`: their stacks; `module_forward`: their
+  prediction.
+- `activations`: activation functions.
 - `weights`: weights of a network or of a stack, as NumPy arrays; `parameters`: parameters of a
   stack in one flat torch buffer.
-- `dense_forward`: prediction of dense networks, for NumPy arrays and tensors; `namespace`: the
-  array functions that it uses.
-- `dense`: training forward pass of a stack, and the plain `nn.Module`; `dense_gradient`: its
-  explicit gradient; `sparse`: batches of sparse rows.
-- `convolutional`: networks for images, as an `nn.Module`.
-- `modules`: any `nn.Module`, alone and in a stack; `module_forward`: its prediction.
+- `unit_selection`: selection of hidden units, and copies of units.
+- `namespace`: array functions of NumPy and of other namespaces.
+- `sparse`: batches of sparse rows.
 - `decoding`: predictions from the outputs of a plain module.
+- `constants`: constants of the function of a network.
 - `device`: the torch device of a `device` hyperparameter.
 
-`architecture`, `weights`, `namespace`, `dense_forward` and `module_forward` import no torch.
+`interface`, `torch_architecture`, `torch_family`, `module_forward`, `weights`, `namespace`,
+`unit_selection`, `dense.forward`, and the files `architecture` and `family` of each family
+import no torch.
 """

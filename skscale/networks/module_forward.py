@@ -1,6 +1,5 @@
 """Fitted networks that are torch modules, stored as plain arrays until they predict."""
 
-import sys
 import threading
 import weakref
 from dataclasses import dataclass
@@ -9,26 +8,23 @@ import numpy as np
 
 from ..forks import hold_while_forking
 from ..storage.tree import expect, expect_floats
-from .activations import is_activation
-from .architecture import ConvolutionalArchitecture, ModuleArchitecture, Stage
+from .interface import FittedNetwork
+from .torch_architecture import TorchArchitecture
 from .weights import Weights
 
 # Modules of fitted networks, built at the first prediction. Not attributes of the networks, so
 # that a pickle holds only arrays, and a copy builds its own modules.
 _modules = weakref.WeakKeyDictionary()
 _lock = hold_while_forking(threading.Lock())
-# Largest side in pixels after resizing, and largest multiple of the original side.
-_LARGEST_SIDE = 1024
-_LARGEST_ZOOM = 16
 
 
 @dataclass(frozen=True, eq=False)
-class ModuleNetwork:
+class ModuleNetwork(FittedNetwork):
     """Fitted module, or an ensemble of them.
 
     Parameters
     ----------
-    architecture : ConvolutionalArchitecture or ModuleArchitecture
+    architecture : TorchArchitecture
     weights : Weights
     factors : ndarray of shape (n_members,)
         Factor of the outputs of each member.
@@ -36,10 +32,12 @@ class ModuleNetwork:
         Device of the fit, used for prediction; the CPU if it is not available.
     """
 
-    architecture: object
+    architecture: TorchArchitecture
     weights: Weights
     factors: np.ndarray
     device: str
+
+    needs_torch = True
 
     @property
     def dtype(self):
@@ -85,11 +83,8 @@ class ModuleNetwork:
         is_known = isinstance(self.device, str) and not self.device.startswith("meta")
         expect(is_known, "the name of a device")
         # Otherwise a module could be far larger than its file.
-        if isinstance(architecture, ConvolutionalArchitecture):
-            _check_convolutional(architecture)
-        else:
-            expect(isinstance(architecture, ModuleArchitecture), "an architecture")
-            _check_module(architecture)
+        expect(isinstance(architecture, TorchArchitecture), "an architecture")
+        architecture.check()
         n_parameters = sum(a.size for a in weights.trained)
         expect(n_parameters == (n_members or 1) * architecture.n_parameters, "all parameters")
 
@@ -137,41 +132,6 @@ class ModuleNetwork:
             return resolve_device(self.device)
         except ValueError:
             return "cpu"
-
-
-def _check_convolutional(a):
-    """Reject shapes whose maps or layers could be far larger than all parameters together."""
-    expect(isinstance(a.channels_first, bool), "true or false")
-    expect(is_activation(a.activation), "a known activation")
-    expect(isinstance(a.stages, tuple) and a.stages, "stages")
-    expect(all(isinstance(stage, Stage) for stage in a.stages), "stages")
-    expect(len(a.image_shape) == 3, "height, width and channels")
-    _expect_sizes(*a.image_shape, a.n_outputs, a.stem_width)
-    for stage in a.stages:
-        _expect_sizes(stage.width, *stage.hidden, *stage.strides)
-        expect(len(stage.strides) == 2 and max(stage.strides) <= 2, "strides of 1 or 2")
-    if a.side is not None:
-        _expect_sizes(a.side)
-        most = max(_LARGEST_SIDE, _LARGEST_ZOOM * max(a.image_shape))
-        expect(a.side <= most, f"images that are resized to {most} pixels at most")
-
-
-def _check_module(a):
-    """Reject a class that is not a torch module, and invalid sizes."""
-    # Loading the class of a module has imported torch.
-    torch = sys.modules.get("torch")
-    is_module = isinstance(a.module, type) and torch and issubclass(a.module, torch.nn.Module)
-    expect(is_module, "a module of torch")
-    expect(isinstance(a.arguments, dict), "arguments by their names")
-    _expect_sizes(*a.input_shape, a.n_outputs, a.widest)
-    expect(a.widest >= a.n_features, "numbers between two layers")
-    expect(type(a.n_parameters) is int, "a number of parameters")
-    flags = (a.takes_integers, a.draws, a.has_buffers)
-    expect(all(isinstance(flag, bool) for flag in flags), "true or false")
-
-
-def _expect_sizes(*sizes):
-    expect(all(type(n) is int and n > 0 for n in sizes), "sizes from 1 on")
 
 
 def _import_networks():

@@ -1,9 +1,4 @@
-"""Networks from any nn.Module: plain, and as members of a stack.
-
-A member's parameters are views into the flat buffer of its stack, so that the optimizer is
-the same as for dense networks. A single network is the module itself, with these views as
-parameters and their gradients as `.grad`: autograd writes where the optimizer reads. Several
-are one batched call with `torch.func` (`functional_call` under `vmap`).
+"""Torch modules of any family: construction, weights and outputs.
 
 Modules draw random numbers from torch's default generator, since dropout between the layers of
 an LSTM accepts no other. `lent_generator` sets its state temporarily.
@@ -11,17 +6,11 @@ an LSTM accepts no other. `lent_generator` sets its state temporarily.
 
 import contextlib
 import threading
-from dataclasses import replace
-from math import prod
 
 import numpy as np
 import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from ..forks import hold_while_forking
-from .architecture import ConvolutionalArchitecture, ModuleArchitecture
-from .convolutional import ConvolutionalNetwork
 from .decoding import DecodingModule
 from .parameters import ParameterShapes
 from .weights import Weights
@@ -29,6 +18,8 @@ from .weights import Weights
 # Held by one thread at a time: the process has one default generator. After a fork, a child
 # would have the generator in the state of a training thread that it does not have.
 _lending = hold_while_forking(threading.RLock())
+# Bytes of the activations of a layer during prediction.
+_PREDICTION_BYTES = 32 << 20
 
 
 @contextlib.contextmanager
@@ -72,8 +63,6 @@ def lent_generator(state, device="cpu"):
 def build(architecture, seed=0):
     """Construct the module of an architecture, with random numbers from the seed."""
     with lent_generator(seed):
-        if isinstance(architecture, ConvolutionalArchitecture):
-            return ConvolutionalNetwork(architecture)
         return architecture.build()
 
 
@@ -140,158 +129,11 @@ def draw(architecture, generator, dtype):
 
     Parameters
     ----------
-    architecture : ConvolutionalArchitecture or ModuleArchitecture
+    architecture : TorchArchitecture
     generator : numpy.random.Generator
     dtype : numpy dtype
     """
     return weights_of(build(architecture, int(generator.integers(2**62))), dtype)
-
-
-class BoundModule:
-    """Module whose parameters are those of a stack.
-
-    Parameters
-    ----------
-    architecture : ConvolutionalArchitecture or ModuleArchitecture
-    parameters : StackedParameters
-    gradients : StackedParameters or None, default=None
-        Where to write the gradients of a single network.
-    training : bool, default=False
-        Mode of the module.
-    """
-
-    def __init__(self, architecture, parameters, gradients=None, training=False):
-        self.architecture = architecture
-        self.parameters = parameters
-        device, dtype = parameters.flat.device, parameters.flat.dtype
-        self.module = build(architecture).to(device=device, dtype=dtype).train(training)
-        weights, biases, buffers = split(self.module)
-        self.names = [*weights, *biases]
-        self.buffer_names = list(buffers)
-        self.tensors = parameters.weights + parameters.biases
-        self.is_alone = parameters.n_members == 1
-        if self.is_alone:
-            derived = None if gradients is None else gradients.weights + gradients.biases
-            for k, own in enumerate([*weights.values(), *biases.values()]):
-                own.data = self.tensors[k][0]
-                own.grad = None if derived is None else derived[k][0]
-            for name, buffer in zip(buffers, parameters.buffers, strict=True):
-                self._set_buffer(name, buffer[0])
-
-    def _set_buffer(self, name, value):
-        path, _, leaf = name.rpartition(".")
-        self.module.get_submodule(path)._buffers[leaf] = value
-
-    def keep_buffers(self):
-        """Copy buffers that the module has replaced instead of overwritten."""
-        if not self.is_alone:
-            return
-        held = dict(self.module.named_buffers())
-        for name, kept in zip(self.buffer_names, self.parameters.buffers, strict=True):
-            if held[name].data_ptr() != kept.data_ptr():
-                kept[0].copy_(held[name])
-                self._set_buffer(name, kept[0])
-
-    def __call__(self, x, masks=None, sizes=None, tensors=None):
-        """Compute the outputs.
-
-        Parameters
-        ----------
-        x : tensor of shape (n_batches, n_rows, n_features)
-        masks : list of tensors of shape (n_members, n_rows, width) or None
-        sizes : list of int or None
-            Number of consecutive members that share each batch; None is one each.
-        tensors : list of tensors or None
-            For several members, replace their parameters.
-
-        Returns
-        -------
-        tensor of shape (n_members, n_rows, n_outputs)
-        """
-        n_outputs = self.architecture.n_outputs
-        shaped = x.view(*x.shape[:2], *self.architecture.input_shape)
-        if self.is_alone:
-            given = {"masks": [mask[0] for mask in masks]} if masks else {}
-            return in_shape(self.module(shaped[0], **given), self.module, n_outputs)[None]
-        if sizes is not None and len(sizes) != self.parameters.n_members:
-            of_member = [b for b, n in enumerate(sizes) for _ in range(n)]
-            if len(sizes) == 1:
-                shaped = shaped.expand(self.parameters.n_members, *shaped.shape[1:])
-            else:
-                shaped = shaped[of_member]
-        parameters = dict(
-            zip(self.names, self.tensors if tensors is None else tensors, strict=True)
-        )
-        buffers = dict(zip(self.buffer_names, self.parameters.buffers, strict=True))
-
-        def compute(own, held, rows, masks):
-            given = {"masks": masks} if masks else {}
-            out = torch.func.functional_call(self.module, (own, held), (rows,), given)
-            return in_shape(out, self.module, n_outputs)
-
-        return torch.vmap(compute, in_dims=(0, 0, 0, None if masks is None else 0))(
-            parameters, buffers, shaped, masks
-        )
-
-
-def predictor(architecture, parameters):
-    """Make the function that computes the outputs of a stack: see `families`."""
-    bound = BoundModule(architecture, parameters)
-
-    def predict(x, sizes=None):
-        with lent_generator(0, x.device) if architecture.draws else contextlib.nullcontext():
-            return bound(x, sizes=sizes)
-
-    return predict
-
-
-def describe(module, arguments, input_shape, n_outputs, takes_integers):
-    """Describe a user-defined class as a ModuleArchitecture.
-
-    It constructs the module and passes a batch of zeros through it, to find its size, its cost
-    and whether it draws random numbers.
-
-    Parameters
-    ----------
-    module : type
-    arguments : dict
-    input_shape : tuple of int
-        Shape of a sample.
-    n_outputs : int
-    takes_integers : bool
-
-    Returns
-    -------
-    ModuleArchitecture
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is not a network for such input and output; also any error of the module.
-    """
-    trial = ModuleArchitecture(
-        module, arguments, tuple(input_shape), n_outputs, takes_integers, False, 0, 0, 0, False
-    )
-    network = build(trial)
-    if not isinstance(network, nn.Module):
-        raise TypeError(f"module must be a class of nn.Module, got {module!r}.")
-    x = torch.zeros(2, *input_shape)
-    if takes_integers:
-        x = x.long()
-    with lent_generator(0), torch.no_grad():
-        before = torch.default_generator.get_state()
-        in_shape(network.train()(x), network, n_outputs)
-        draws = not torch.equal(before, torch.default_generator.get_state())
-        n_macs, widest = _measure(network, x)
-    parameters = [p.numel() for p in network.parameters()]
-    return replace(
-        trial,
-        draws=draws,
-        n_parameters=sum(parameters),
-        n_macs=n_macs,
-        widest=max(widest, trial.n_features),
-        has_buffers=any(True for _ in network.buffers()),
-    )
 
 
 def in_shape(out, module, n_outputs):
@@ -312,45 +154,12 @@ def in_shape(out, module, n_outputs):
     return out
 
 
-def _count_lstm(x, weight_ih, weight_hh, *_, **__):
-    return 2 * x[0] * x[1] * (prod(weight_ih) + prod(weight_hh))
-
-
-def _count_attention(query, key, value, *_, **__):
-    return sdpa_flop_count(query, key, value)
-
-
-# Fused CPU kernels that torch does not count. (torch can disable them while counting, but in
-# all threads: other threads would predict with other kernels, and round differently.)
-_COUNTED = {
-    torch.ops.aten.mkldnn_rnn_layer: _count_lstm,
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _count_attention,
-}
-
-
-def _measure(module, x):
-    """Return multiply-accumulates per row, and the largest layer output per row."""
-    largest = [0]
-
-    def note(_, __, out):
-        for part in out if isinstance(out, (tuple, list)) else [out]:
-            if isinstance(part, torch.Tensor):
-                largest.append(part.numel() // len(x))
-
-    handles = [m.register_forward_hook(note) for m in module.modules()]
-    with FlopCounterMode(display=False, custom_mapping=_COUNTED) as counter:
-        module(x)
-    for handle in handles:
-        handle.remove()
-    return counter.get_total_flops() // 2 // len(x), max(largest)
-
-
 class FittedModule(DecodingModule):
     """Trained module with decoding of its outputs: samples to `(n_rows, n_outputs)`.
 
     Parameters
     ----------
-    architecture : ConvolutionalArchitecture or ModuleArchitecture
+    architecture : TorchArchitecture
     network : nn.Module
     factor : float, default=1.0
         Factor of the outputs.
@@ -394,16 +203,12 @@ def outputs_of(architecture, network, x, masks=None):
     return in_shape(network(x, **given), network, architecture.n_outputs)
 
 
-# Bytes of the activations of a layer during prediction.
-_PREDICTION_BYTES = 32 << 20
-
-
 def compute(architecture, network, x, device="cpu"):
     """Compute the outputs of a trained module, in blocks of rows.
 
     Parameters
     ----------
-    architecture : ConvolutionalArchitecture or ModuleArchitecture
+    architecture : TorchArchitecture
     network : nn.Module
         In evaluation mode.
     x : ndarray of shape (n_rows, n_features)

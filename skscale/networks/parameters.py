@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from .architecture import BIAS_GAIN, SCALE_GAIN
+from .constants import BIAS_GAIN, SCALE_GAIN
 from .weights import Weights
 
 # When training resumes, smaller input scales are raised to this value.

@@ -10,8 +10,8 @@ becomes one ONNX graph, which ONNX Runtime computes without Python::
     graph = skl2onnx.to_onnx(pipeline, X[:1].astype("float32"), options={"zipmap": False})
 
 - `tables`: the inputs of the graph, of one or several types.
-- `dense`, `convolutional`: the networks, converted from their plain parts, as in frozen
-  predictors (`skscale.serving.frozen`).
+- `table_encoding`: the encoding of a table. The networks themselves are converted by their
+  families (`skscale.networks`), from their plain parts.
 - `outputs`: labels, probabilities and numbers.
 - `graph`: a builder of nodes for the requested opset.
 - `converters`: the converters and their registration with skl2onnx.

@@ -24,10 +24,10 @@ from ..estimators.classification import Classifies
 from ..estimators.cnn import ScaledCNNClassifier, ScaledCNNRegressor
 from ..estimators.mlp import ScaledMLPClassifier, ScaledMLPRegressor
 from ..estimators.network import ScaledNetworkClassifier, ScaledNetworkRegressor
-from ..inference.images import find_image_shape
-from . import convolutional, dense
+from ..inference.images import ImageInputs, find_image_shape
 from .graph import Graph
 from .outputs import add_joined, add_labels, add_numbers, add_probabilities, add_scores
+from .table_encoding import add_inputs
 from .tables import TensorColumns
 
 _DENSE = (ScaledMLPClassifier, ScaledMLPRegressor)
@@ -192,14 +192,13 @@ def _convert_regressor(scope, operator, container):
 def _add_outputs(graph, model, inputs, dtype):
     """Add the outputs of a network, or the joined outputs of an ensemble."""
     table, network = model.predictor_.inputs, model.predictor_.network
-    if isinstance(model, _DENSE):
-        columns = TensorColumns(graph, inputs, table.n_features, table.names)
-        outputs = dense.add_network(graph, columns, table, network, dtype)
-    else:
+    if isinstance(table, ImageInputs):
         _check_images(model, inputs)
-        images = inputs[0].full_name
-        outputs = convolutional.add_network(graph, images, network.modules, network.factors)
-        outputs = graph.cast(outputs, dtype)
+        x = inputs[0].full_name
+    else:
+        columns = TensorColumns(graph, inputs, table.n_features, table.names)
+        x = add_inputs(graph, columns, table, dtype)
+    outputs = network.architecture.family.add_to_graph(graph, x, network, dtype)
     if network.weights.n_members is None:
         return outputs
     return add_joined(graph, outputs, model.predictor_.head, dtype)

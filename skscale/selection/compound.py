@@ -9,7 +9,7 @@ from sklearn.model_selection import check_cv
 
 from ..costs.scoring import score_together
 from ..estimators.mlp import ScaledMLP
-from ..networks.architecture import DenseArchitecture
+from ..networks.dense.architecture import DenseArchitecture
 from .grids import count_inputs, count_outputs, find_network, sample_before
 from .rules import error_of_mean
 

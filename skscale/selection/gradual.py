@@ -116,13 +116,11 @@ def _shrink_and_perturb(network, shrink_factor):
     predictor = vars(network).get("predictor_")
     if shrink_factor == 1 or predictor is None:  # a clone of it was fitted
         return
-    from ..training.families import family_of  # needs torch
-
     fitted, seed = predictor.network, draw_seed(network.random_state)
     architecture, mixed = fitted.architecture, []
     for member, own in enumerate(fitted.weights.members):
         stream = initial_stream((seed, _PERTURBED + member))
-        drawn = family_of(architecture).draw(architecture, stream, own.dtype)
+        drawn = architecture.family.draw(architecture, stream, own.dtype)
         coefs, intercepts = (
             # Pruned weights stay pruned.
             [shrink_factor * a + (1 - shrink_factor) * new.astype(a.dtype) * (a != 0)

@@ -7,7 +7,7 @@ from sklearn.pipeline import Pipeline
 from .._sklearn_private import _num_samples, _safe_indexing
 from ..estimators.base import ScaledEstimator
 from ..estimators.mlp import ScaledMLP
-from ..networks.architecture import DenseArchitecture
+from ..networks.dense.architecture import DenseArchitecture
 from ..scaling import hidden_widths
 
 _NARROWEST = 4

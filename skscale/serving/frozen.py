@@ -8,8 +8,8 @@ from ..inference.heads import Labels, Numbers
 from ..inference.inputs import PipelineInputs, TableInputs
 from ..inference.predictor import KIND, PREDICTOR_FORMAT, make_predictor
 from ..inference.steps import Arithmetic, Branches, Chain, Impute, OneHot, Ordinal
-from ..networks.architecture import DenseArchitecture
-from ..networks.dense_forward import Dense
+from ..networks.dense.architecture import DenseArchitecture
+from ..networks.dense.forward import Dense
 from ..networks.weights import Weights
 from ..storage import container
 from ..storage.tree import expect, unpack

@@ -44,6 +44,11 @@ def expect(is_so, what):
         raise ValueError(f"expected {what}")
 
 
+def expect_sizes(*sizes):
+    """Raise unless these are positive ints."""
+    expect(all(type(n) is int and n > 0 for n in sizes), "sizes from 1 on")
+
+
 def expect_floats(array, shape):
     """Raise unless this is an array of floats of the given shape."""
     expect(isinstance(array, np.ndarray) and array.dtype.kind == "f", "an array of floats")

@@ -12,10 +12,9 @@ shape into stacks and trains each stack by batched products.
 - `feed`: rows of the members of a stack, shared if they are the same.
 - `chunk`: a few consecutive steps: their rows on the device, their gradient, their update.
 - `program`: repetition of a step without Python.
-- `families`: interface of the engine to networks: dense, or any module.
 - `together`: measurement of whether modules train faster in a stack.
 - `augmentation`: random changes of images.
-- `gradient`: loss and gradient of a step, explicit or by autograd.
+- `gradient`: loss and gradient of a step.
 - `losses`: losses and their gradients.
 - `schedules`: learning-rate schedules.
 - `optimizers`: AdamW and SGD; `optimizer`: one of them over a stack, with a proximal L1 step.

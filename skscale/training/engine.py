@@ -10,7 +10,7 @@ import torch
 from ..workers import end_with_parent
 from .data import DeviceData
 from .feed import Feed, feed_key
-from .gradient import WrittenOutGradient
+from .gradient import StepGradient
 from .keeping import recall_again
 from .plan import plan_stacks
 from .quiet import gate
@@ -26,14 +26,14 @@ _SIGNS_OF_LITTLE_MEMORY = (
 )  # fmt: skip
 
 
-def train(tasks, gradient=WrittenOutGradient, *, n_threads=None, cancel=None, stack_sizes=None):
+def train(tasks, gradient=StepGradient, *, n_threads=None, cancel=None, stack_sizes=None):
     """Train networks, with those of equal shape in one stack.
 
     Parameters
     ----------
     tasks : list of Task
         Tasks with the same arrays and seed share their batches: see `SharedArrays`.
-    gradient : class, default=WrittenOutGradient
+    gradient : class, default=StepGradient
         Computes gradients; `AutogradGradient` is the alternative.
     n_threads : int or None, default=None
         Number of threads to use at most; None takes the caller's torch setting.

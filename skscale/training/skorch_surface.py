@@ -31,7 +31,6 @@ from ..inference.heads import Labels, Numbers
 from ..networks.modules import lent_generator
 from .augmentation import change_images, draw_changes
 from .data import DeviceData
-from .families import family_of
 from .feed import Feed
 from .masks import MaskSource
 from .optimizers import optimizer_of
@@ -211,7 +210,7 @@ class _Loop:
 
     def make_module(self):
         task = self.task
-        weights = task.initial or family_of(task.architecture).draw(
+        weights = task.initial or task.architecture.family.draw(
             task.architecture,
             initial_stream(task.seed),
             np.float64 if task.precision == "float64" else np.float32,
@@ -223,7 +222,7 @@ class _Loop:
     def with_weights(self, weights):
         """Return a module for training with the given weights."""
         task = self.task
-        return family_of(task.architecture).trainable(
+        return task.architecture.family.trainable(
             task.architecture, weights, dropout=task.recipe.dropout
         )
 
@@ -382,7 +381,7 @@ class _EngineLoop:
         if self.loop.task.precision == "bfloat16":
             low_precision = torch.autocast(self.loop.device.type, torch.bfloat16)
         lent = contextlib.nullcontext()
-        if getattr(self.loop.task.architecture, "draws", False):
+        if self.loop.task.architecture.draws:
             lent = lent_generator(self.loop.feed.random.module_state, self.loop.device)
         with low_precision, lent:
             y_pred = super().infer(x, **fit_params)

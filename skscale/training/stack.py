@@ -14,7 +14,6 @@ import torch
 from ..networks.parameters import StackedParameters, TrainedNumbers
 from .chunk import CHUNK_BYTES, Chunk, make_graph_capture
 from .early_stopping import EarlyStopping
-from .families import family_of
 from .optimizer import StackedOptimizer
 from .random import initial_stream
 from .task import CancelledError, DivergedError, OptimizerState, TrainedNetwork
@@ -137,7 +136,7 @@ class Stack:
     members : list of Member
     device : torch.device
     gradient : class
-        `WrittenOutGradient` or `AutogradGradient`.
+        `StepGradient` or `AutogradGradient`.
     cancel : threading.Event or None
         Once set, training ends with a CancelledError.
     """
@@ -148,17 +147,17 @@ class Stack:
         self.device = device
         self._cancel = cancel
         self.architecture = task.architecture
-        self.family = family_of(task.architecture)
+        self.family = task.architecture.family
         self.precision = task.precision
         self.dtype = getattr(torch, self.precision)  # torch's own names
         # Dtype of the network's inputs; integers stay integers.
         self.input_dtype = self.dtype
-        if getattr(self.architecture, "takes_integers", False):
+        if self.architecture.takes_integers:
             self.input_dtype = torch.int64
         self.batch_size = max(min(m.task.recipe.batch_size, m.feed.n_train) for m in members)
         self.n_steps = 0
         self._n_at_first = len(members)
-        self._gradient = self.family.gradient or gradient
+        self._gradient = gradient
         # Sparse batches differ in their number of entries, so neither graphs nor programs
         # can repeat a step.
         self.is_sparse = members[0].feed.is_sparse

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..networks.architecture import DenseArchitecture
+from ..networks.interface import Architecture
 from ..networks.weights import Weights
 from ..storage.store import Store
 from .losses import Loss
@@ -122,7 +122,7 @@ class Task:
 
     Parameters
     ----------
-    architecture : DenseArchitecture, ConvolutionalArchitecture or ModuleArchitecture
+    architecture : Architecture
     recipe : Recipe
     loss : Loss
     X : ndarray or SciPy CSR array of shape (n_rows, n_features)
@@ -175,7 +175,7 @@ class Task:
         Checkpoint of an earlier training of this task: see `Stack.progress_of`.
     """
 
-    architecture: DenseArchitecture
+    architecture: Architecture
     recipe: Recipe
     loss: Loss
     X: np.ndarray

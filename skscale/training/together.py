@@ -1,9 +1,7 @@
 """Measurement of whether modules train faster in a stack than one after the other.
 
-Batched products pay off for dense networks. `vmap` turns a convolution with separate weights
-per network into a grouped one, which is slower on a CPU: three networks for 28x28 pixels took
-1.5 times as long together as one after the other. For other modules this is unknown, so it is
-measured, once per module and batch size.
+A family knows it of its own networks (`Family.stacking_pays`). For modules of a user it is
+unknown, so it is measured, once per module and batch size.
 """
 
 import threading
@@ -12,9 +10,8 @@ import time
 import torch
 
 from ..forks import hold_while_forking
-from ..networks.modules import parameter_shapes
 from ..networks.parameters import StackedParameters
-from .gradient import ModuleGradient
+from .gradient import StepGradient
 
 # Members of the measured stack, and steps of each kind, of which the fastest counts.
 _N_MEMBERS, _N_STEPS = 4, 3
@@ -37,12 +34,9 @@ def pays(task):
     bool
     """
     architecture, device = task.architecture, torch.device(task.device)
-    if architecture.family == "dense":
-        return True
-    if not architecture.can_stack:
-        return False
-    if not architecture.is_measured:
-        return device.type == "cuda"
+    known = architecture.family.stacking_pays(architecture, device.type)
+    if known is not None:
+        return known
     n_rows = min(task.recipe.batch_size, len(task.train_rows))
     key = (
         architecture,
@@ -72,13 +66,14 @@ def _seconds(task, n_rows, n_members):
     """Return the time of a step without its optimizer update."""
     architecture, device = task.architecture, torch.device(task.device)
     dtype = getattr(torch, task.precision)
-    parameters = StackedParameters(parameter_shapes(architecture), n_members, dtype, device)
+    shapes = architecture.family.shapes(architecture)
+    parameters = StackedParameters(shapes, n_members, dtype, device)
     generator = torch.Generator().manual_seed(0)
     draws = torch.randn(parameters.flat.shape, generator=generator, dtype=torch.float64)
     parameters.flat.copy_(0.1 * draws)
     wide = torch.promote_types(dtype, torch.float32)
     n_outputs = architecture.n_outputs
-    step = ModuleGradient(
+    step = StepGradient(
         architecture,
         task.loss.stack([task.loss] * n_members, wide, device),
         parameters,

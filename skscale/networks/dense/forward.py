@@ -1,7 +1,6 @@
 """Forward pass of dense networks, for any array namespace, alone or as an ensemble.
 
-It computes `skscale.networks.architecture.DenseArchitecture`; tests compare it with the torch
-module.
+It computes `architecture.DenseArchitecture`; tests compare it with the torch module.
 """
 
 import math
@@ -9,14 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..storage.tree import expect
-from .activations import ACTIVATIONS, is_activation
-from .architecture import NORMALIZATIONS, DenseArchitecture
-from .namespace import as_constant, cast, in_place, namespace_of, total
-from .weights import Weights
-
-# torch's default for layer normalization; part of the network's function.
-NORM_EPS = 1e-5
+from ...storage.tree import expect
+from ..activations import ACTIVATIONS
+from ..constants import NORM_EPS
+from ..interface import FittedNetwork
+from ..namespace import as_constant, cast, in_place, namespace_of, total
+from ..weights import Weights
+from .architecture import DenseArchitecture
 
 # Rows are processed in chunks whose activations fit a core's cache, so that a layer reads its
 # input from the cache, but large enough for fast products. For larger arrays, the C library
@@ -45,7 +43,7 @@ def _layer_norm(xp, h):
 
 
 @dataclass(frozen=True, eq=False)
-class Dense:
+class Dense(FittedNetwork):
     """Fitted dense network, or an ensemble of them.
 
     Parameters
@@ -57,6 +55,8 @@ class Dense:
 
     architecture: DenseArchitecture
     weights: Weights
+
+    needs_torch = False
 
     @property
     def dtype(self):
@@ -167,13 +167,7 @@ class Dense:
         expect(isinstance(self.architecture, DenseArchitecture), "a dense architecture")
         self.weights.check()
         a, coefs = self.architecture, self.weights.coefs
-        expect(is_activation(a.activation), "a known activation")
-        expect(a.normalization in (None, *NORMALIZATIONS), "a known normalization")
-        flags = (a.residual, a.scales_inputs)
-        expect(all(isinstance(flag, bool) for flag in flags), "true or false")
-        expect(a.fan_in is None or (type(a.fan_in) is int and a.fan_in > 0), "inputs")
         shapes = [coef.shape[-2:] for coef in coefs]
         expect(isinstance(a.widths, tuple) and len(a.widths) == len(coefs) - 1, "widths")
         expect(shapes == a.layer_shapes, "weights of the shape of the architecture")
-        sizes = (a.n_features, *a.widths, a.n_outputs)
-        expect(all(isinstance(n, int) for n in sizes), "widths as ints")
+        a.check()

@@ -17,15 +17,15 @@ of `V * dW` over the outputs.
 
 import torch
 
-from .activations import activation_of
-from .architecture import BIAS_GAIN
-from .dense import product_gains, share_batches
-from .dense_forward import NORM_EPS
+from ..activations import activation_of
+from ..constants import BIAS_GAIN, NORM_EPS
+from ..interface import NetworkGradient
+from .torch_network import product_gains, share_batches
 
 _aten = torch.ops.aten
 
 
-class DenseGradient:
+class DenseGradient(NetworkGradient):
     """Forward and backward pass of a stack for a fixed number of rows.
 
     Parameters
@@ -80,6 +80,21 @@ class DenseGradient:
             (batches, members, n, bias[members], weight[members], d_weight[members])
             for batches, members, n in share_batches(sizes)
         ]
+
+        # Losses are computed in float32 at least.
+        self.low_outputs = None
+        if torch.promote_types(flat.dtype, torch.float32) != flat.dtype:
+            self.low_outputs = buffer(architecture.n_outputs)
+
+    def __call__(self, x, masks, outputs, differentiate):
+        """Write outputs and gradients: see `NetworkGradient`."""
+        if self.low_outputs is None:
+            self.forward(x, masks, outputs)
+            self.backward(differentiate(outputs), masks)
+            return
+        self.forward(x, masks, self.low_outputs)
+        outputs.copy_(self.low_outputs)
+        self.backward(self.low_outputs.copy_(differentiate(outputs)), masks)
 
     def forward(self, x, masks, outputs):
         """Write the outputs, and store the intermediates for `backward`.

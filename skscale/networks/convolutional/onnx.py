@@ -1,4 +1,4 @@
-"""Convolutional networks of `skscale.networks.convolutional` as ONNX operators.
+"""Convolutional networks as ONNX operators.
 
 They compute in float32, the only type of convolutions in ONNX Runtime on a CPU.
 """
@@ -6,8 +6,10 @@ They compute in float32, the only type of convolutions in ONNX Runtime on a CPU.
 from dataclasses import replace
 
 import numpy as np
+import torch
 
-from ..networks.activations import activation_of
+from ..activations import activation_of
+from .torch_network import resize
 
 _DTYPE = np.dtype(np.float32)
 
@@ -17,7 +19,7 @@ def add_network(graph, images, modules, factors):
 
     Parameters
     ----------
-    graph : Graph
+    graph : skscale.onnx.graph.Graph
     images : str
         Name of the images, of any shape whose first axis is the number of images.
     modules : list of ConvolutionalNetwork
@@ -70,10 +72,6 @@ def _add_member(graph, x, module):
 def _add_resize(graph, x, architecture):
     # Resizing is linear and separable: one matrix from each side. The matrices come from the
     # network's own `resize` applied to unit lines, so they fit any method that it uses.
-    import torch
-
-    from ..networks.convolutional import resize
-
     height, width = replace(architecture, side=None).map_shape
     wanted = architecture.map_shape
     lines = torch.eye(height, dtype=torch.float64)[:, None, :, None].expand(-1, 1, -1, width)

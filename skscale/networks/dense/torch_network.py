@@ -7,12 +7,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from .activations import activation_of
-from .architecture import BIAS_GAIN, SCALE_GAIN
-from .decoding import DecodingModule
-from .dense_forward import NORM_EPS
-from .parameters import TrainedNumbers
-from .weights import Weights
+from ..activations import activation_of
+from ..constants import BIAS_GAIN, NORM_EPS, SCALE_GAIN
+from ..decoding import DecodingModule
+from ..parameters import TrainedNumbers
+from ..weights import Weights
 
 
 def initial_parameters(architecture, generator, dtype):

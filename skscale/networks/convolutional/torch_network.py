@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .activations import activation_of
+from ..activations import activation_of
 
 # Channels per group of group normalization: see `n_norm_groups`.
 _GROUP = 8
@@ -95,7 +95,7 @@ class ConvolutionalNetwork(nn.Module):
                 nn.init.kaiming_normal_(module.weight)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        # The sum of `n` blocks has the variance of one: see `dense.initial_parameters`.
+        # The sum of `n` blocks has the variance of one, as in `DenseFamily.draw`.
         for block in self.blocks:
             block.project.weight.data /= math.sqrt(len(self.blocks))
         nn.init.zeros_(self.output.weight)

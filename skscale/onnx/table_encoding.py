@@ -1,68 +1,40 @@
-"""Dense networks and their encoding as ONNX operators.
+"""The encoding of a table as ONNX operators.
 
-The encoding computes in float64, as in the predictor: numbers may be as large as float32
-allows, and smooth clipping squares them.
+It computes in float64, as in the predictor: numbers may be as large as float32 allows, and
+smooth clipping squares them.
 """
 
 import numpy as np
 
 from ..inference.encoding import CLIP
-from ..networks.activations import activation_of
-from ..networks.dense_forward import NORM_EPS
 from .tables import MISSING_WORDS
 
 # The graph compares categories as float64, which cannot distinguish larger integers.
 _LARGEST_WHOLE = 1 << 53
 
 
-def add_network(graph, columns, inputs, network, dtype):
-    """Add a dense network to a graph.
+def add_inputs(graph, columns, inputs, dtype):
+    """Add the inputs of a network to a graph.
 
     Parameters
     ----------
     graph : Graph
     columns : TensorColumns
     inputs : skscale.inference.inputs.TableInputs
-    network : skscale.networks.dense_forward.Dense
     dtype : numpy dtype
-        Type of computation, which may be wider than that of the weights.
+        Of the result.
 
     Returns
     -------
     str
-        Name of its outputs, of shape (n, n_outputs) or (n_members, n, n_outputs).
+        Name of the inputs, of shape (n, n_inputs).
     """
-    architecture, (coefs, intercepts, _) = network.architecture, network.weights.parts
     if inputs.encoding is None:
-        h = columns.numbers(np.arange(inputs.n_features), dtype)
-    else:
-        h = graph.cast(_add_encoding(graph, columns, inputs), dtype)
-    last = len(coefs) - 1
-    for layer, (coef, intercept) in enumerate(zip(coefs, intercepts, strict=True)):
-        x = _add_layer_norm(graph, h, dtype) if architecture.is_normalized(layer) else h
-        bias = intercept if intercept.ndim == 1 else intercept[:, None]
-        z = graph.add("MatMul", x, graph.weights(coef, dtype))
-        z = graph.add("Add", z, graph.weights(bias, dtype))
-        if layer == last:
-            return z
-        a = activation_of(architecture.activation).add_to_graph(graph, z, dtype)
-        if architecture.is_residual(layer):
-            a = graph.add("Add", a, h)
-        h = a
-
-
-def _add_layer_norm(graph, h, dtype):
-    centred = graph.add("Sub", h, graph.reduce("Mean", h, [-1]))
-    variance = graph.reduce("Mean", graph.add("Mul", centred, centred), [-1])
-    variance = graph.add("Add", variance, np.array(NORM_EPS, dtype))
-    # If the squares overflow, all activations would become zero and the prediction constant.
-    too_large = graph.add("IsInf", variance)
-    variance = graph.add("Where", too_large, np.array(np.nan, dtype), variance)
-    return graph.add("Div", centred, graph.add("Sqrt", variance))
+        return columns.numbers(np.arange(inputs.n_features), dtype)
+    return graph.cast(_add_encoding(graph, columns, inputs), dtype)
 
 
 def _add_encoding(graph, columns, inputs):
-    """Add the encoding of a table, the inputs of the network, in float64."""
     encoding, parts = inputs.encoding, []
     if len(encoding.numbers):
         x = columns.numbers(encoding.numbers, np.float64)

@@ -1,0 +1,50 @@
+"""Growth and shrinking of trained networks in depth or width, for `warm_start`.
+
+Random numbers come from the stream that the seed would draw initial weights from.
+"""
+
+from ..networks.interface import CannotReshape
+from ..training.random import initial_stream
+from .importance import unit_importances
+
+
+def reshape(former, architecture, networks, task, criterion):
+    """Return trained networks in the shape of another architecture.
+
+    Parameters
+    ----------
+    former, architecture : Architecture
+        Current and new architecture: see `Architecture.is_reshape_of`.
+    networks : list of Weights
+        One per member.
+    task : Task
+        Next training task, with the rows for the importance criterion and the seed.
+    criterion : {"taylor", "activation", "magnitude"} or Importance
+        For layers that become narrower.
+
+    Returns
+    -------
+    list of Weights
+        Copies.
+
+    Raises
+    ------
+    ValueError
+        If the new shape cannot take over the function of the old one.
+    """
+
+    def find_importances(shape, networks):
+        return unit_importances(criterion, shape, networks, task)
+
+    seed = task.seed if isinstance(task.seed, tuple) else (task.seed,)
+    generators = [initial_stream((*seed, member)) for member in range(len(networks))]
+    try:
+        return former.family.reshape(
+            former, architecture, networks, find_importances, generators
+        )
+    except CannotReshape as error:
+        raise ValueError(
+            "warm_start=True goes on with the fitted network, of widths "
+            f"{former.widths}, which cannot be brought to {architecture.widths}: {error}. "
+            "Use fit with warm_start=False to begin anew."
+        ) from error

@@ -1,0 +1,93 @@
+"""Description of a user-defined class: its size, its cost and its random numbers, measured."""
+
+from dataclasses import replace
+from math import prod
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+
+from ..modules import build, in_shape, lent_generator
+from .architecture import ModuleArchitecture
+
+
+def describe(module, arguments, input_shape, n_outputs, takes_integers):
+    """Describe a user-defined class as a ModuleArchitecture.
+
+    It constructs the module and passes a batch of zeros through it, to find its size, its cost
+    and whether it draws random numbers.
+
+    Parameters
+    ----------
+    module : type
+    arguments : dict
+    input_shape : tuple of int
+        Shape of a sample.
+    n_outputs : int
+    takes_integers : bool
+
+    Returns
+    -------
+    ModuleArchitecture
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is not a network for such input and output; also any error of the module.
+    """
+    trial = ModuleArchitecture(
+        module, arguments, tuple(input_shape), n_outputs, takes_integers, False, 0, 0, 0, False
+    )
+    network = build(trial)
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"module must be a class of nn.Module, got {module!r}.")
+    x = torch.zeros(2, *input_shape)
+    if takes_integers:
+        x = x.long()
+    with lent_generator(0), torch.no_grad():
+        before = torch.default_generator.get_state()
+        in_shape(network.train()(x), network, n_outputs)
+        draws = not torch.equal(before, torch.default_generator.get_state())
+        n_macs, widest = _measure(network, x)
+    parameters = [p.numel() for p in network.parameters()]
+    return replace(
+        trial,
+        draws=draws,
+        n_parameters=sum(parameters),
+        n_macs=n_macs,
+        widest=max(widest, trial.n_features),
+        has_buffers=any(True for _ in network.buffers()),
+    )
+
+
+def _count_lstm(x, weight_ih, weight_hh, *_, **__):
+    return 2 * x[0] * x[1] * (prod(weight_ih) + prod(weight_hh))
+
+
+def _count_attention(query, key, value, *_, **__):
+    return sdpa_flop_count(query, key, value)
+
+
+# Fused CPU kernels that torch does not count. (torch can disable them while counting, but in
+# all threads: other threads would predict with other kernels, and round differently.)
+_COUNTED = {
+    torch.ops.aten.mkldnn_rnn_layer: _count_lstm,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _count_attention,
+}
+
+
+def _measure(module, x):
+    """Return multiply-accumulates per row, and the largest layer output per row."""
+    largest = [0]
+
+    def note(_, __, out):
+        for part in out if isinstance(out, (tuple, list)) else [out]:
+            if isinstance(part, torch.Tensor):
+                largest.append(part.numel() // len(x))
+
+    handles = [m.register_forward_hook(note) for m in module.modules()]
+    with FlopCounterMode(display=False, custom_mapping=_COUNTED) as counter:
+        module(x)
+    for handle in handles:
+        handle.remove()
+    return counter.get_total_flops() // 2 // len(x), max(largest)

@@ -1,0 +1,115 @@
+"""The interface of a family: abstract classes declare all that others ask of a network."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+import skscale
+from skscale.networks.convolutional.architecture import ConvolutionalArchitecture, Stage
+from skscale.networks.dense.architecture import DenseArchitecture
+from skscale.networks.dense.forward import Dense
+from skscale.networks.interface import Architecture, Family, FittedNetwork
+from skscale.networks.module.measurement import describe
+from skscale.networks.module_forward import ModuleNetwork
+
+PACKAGE = Path(skscale.__file__).parent
+ARCHITECTURES = [
+    DenseArchitecture(5, (4, 4), 3, residual=True),
+    ConvolutionalArchitecture((8, 8, 1), False, None, 3, 4, (Stage(4, (1, 1), (8,)),)),
+    describe(nn.Linear, {"in_features": 5, "out_features": 3}, (5,), 3, False),
+]
+DECLARING = {"architecture": Architecture, "family": Family, "network": FittedNetwork}
+
+
+def declared(kind):
+    """Return the public names that a class and its bases declare."""
+    names = {name for base in kind.__mro__ for name in vars(base).get("__annotations__", ())}
+    return {name for name in names | set(dir(kind)) if not name.startswith("_")}
+
+
+def asked(path):
+    """Yield what a file asks of objects whose names tell their class: (name, attribute)."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute):
+            owner = node.value
+            name = getattr(owner, "attr", getattr(owner, "id", None))
+            if name == "network" and not isinstance(owner, ast.Attribute):
+                continue  # may be an estimator; that of a predictor is its attribute
+            if name in DECLARING and not node.attr.startswith("_"):
+                yield name, node.attr
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda a: type(a).__name__)
+def test_an_architecture_has_all_that_is_declared(architecture):
+    for name in declared(Architecture):
+        getattr(architecture, name)
+    assert architecture.depth == len(architecture.widths)
+    assert sum(len(group) for group in architecture.unit_groups) == architecture.depth
+    assert architecture.in_shape_of(architecture) == architecture
+    assert not architecture.is_reshape_of(architecture)
+    architecture.check()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda a: type(a).__name__)
+def test_a_family_has_what_is_declared_and_no_more(architecture):
+    family = architecture.family
+    assert isinstance(family, Family)
+    assert {name for name in dir(family) if not name.startswith("_")} == declared(Family)
+
+
+@pytest.mark.parametrize("kind", [Dense, ModuleNetwork])
+def test_a_fitted_network_has_all_that_is_declared(kind):
+    assert issubclass(kind, FittedNetwork)
+    assert not getattr(kind, "__abstractmethods__", None)
+    assert declared(FittedNetwork) <= declared(kind)
+
+
+def test_others_ask_only_what_is_declared():
+    found = [
+        (path.relative_to(PACKAGE).as_posix(), *pair)
+        for path in PACKAGE.rglob("*.py")
+        # A family knows its own architecture, and a training its network.
+        if path.relative_to(PACKAGE).parts[0] not in ("networks", "training")
+        for pair in asked(path)
+    ]
+    training = [
+        ("training", *pair)
+        for path in (PACKAGE / "training").rglob("*.py")
+        for pair in asked(path)
+        if pair[0] != "network"  # a TrainedNetwork, or a NetworkGradient
+    ]
+    assert len(found) > 30
+    assert len(training) > 20
+    undeclared = {
+        (place, name, attribute)
+        for place, name, attribute in found + training
+        if attribute not in declared(DECLARING[name])
+    }
+    assert undeclared == set()
+
+
+def test_nothing_is_asked_of_an_architecture_by_getattr():
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "getattr":
+                assert "architecture" not in ast.unparse(node.args[0]), path
+
+
+def test_families_and_criteria_need_no_torch_until_they_are_asked():
+    script = (
+        "import sys\n"
+        "class Refuse:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        assert name.split('.')[0] != 'torch'\n"
+        "sys.meta_path.insert(0, Refuse())\n"
+        "from skscale import Importance, Pruning\n"
+        "from skscale.networks.dense.architecture import DenseArchitecture\n"
+        "import skscale.networks.convolutional.family, skscale.networks.module.family\n"
+        "assert DenseArchitecture(5, (4,), 3).family.can_repeat\n"
+        "Pruning(importance='magnitude')._validate_params()\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
