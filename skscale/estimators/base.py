@@ -71,8 +71,6 @@ class ScaledEstimator(HasCosts, CallbackSupportMixin, BaseEstimator):
         Arguments of `Inputs.fit`.
     _encoding : dict, default={}
         Arguments of `Inputs.fit_encoding`.
-    _can_rescale : bool, default=True
-        Whether the output layer can be rescaled when the target moments of a stream change.
     _mixes_columns : bool, default=False
         Whether X is a table, from whose columns synthetic rows are mixed.
     _finetune_epochs : int or None, default=None
@@ -110,7 +108,6 @@ class ScaledEstimator(HasCosts, CallbackSupportMixin, BaseEstimator):
         "verbose": ["verbose"],
     }
     _encoding = {}
-    _can_rescale = True
     _mixes_columns = False
     _finetune_epochs = None
 
@@ -135,11 +132,6 @@ class ScaledEstimator(HasCosts, CallbackSupportMixin, BaseEstimator):
             return self.__dict__["predictor_"]
         except KeyError:
             check_is_fitted(self)  # raises NotFittedError, as in scikit-learn
-
-    def _rescale_trained(self, network, factor):
-        """Multiply the outputs of a trained network by a factor."""
-        weights = network.weights
-        network.weights = self._rescale_output(weights, weights.dtype.type(factor))
 
     @abstractmethod
     def _build_architecture(self, inputs, n_outputs, fan_in):

@@ -18,6 +18,7 @@ from ..training.losses import (
 from . import fitting
 from .base import view
 from .calibration import find_inverse_temperature, mean_loss
+from .description import make_network
 from .sample_weights import weigh_classes
 from .targets import Targets, fit_classes, read_labels
 
@@ -216,9 +217,14 @@ class ClassTargets(Targets):
 
     def calibrate(self, architecture, network, X, targets, weights):
         """Calibrate a trained network by temperature scaling; return its mean log loss."""
-        outputs = self.estimator._make_network(architecture, [network]).outputs(X)
+        outputs = make_network(self.estimator, architecture, [network]).outputs(X)
         factor = find_inverse_temperature(outputs, targets, weights)
-        self.estimator._rescale_trained(network, factor)
+        family = architecture.family
+        if family.can_rescale_output:
+            factor = network.weights.dtype.type(factor)
+            network.weights = family.rescale_output(network.weights, factor)
+        else:
+            network.factor = factor
         return mean_loss(outputs * factor, targets, weights)
 
 

@@ -146,10 +146,6 @@ class ScaledCNN(ScaledModule):
             recipe = replace(recipe, batch_size=max(8, resolve_batch_size("auto", n_rows) // 2))
         return recipe
 
-    @staticmethod
-    def _rescale_output(weights, factor, shift=0.0):
-        return weights.rescale_output(factor, shift, axis=-2)
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True

@@ -292,7 +292,8 @@ def _choose_store(estimator):
     return store
 
 
-def stack_networks(networks):
-    """Return the stacked weights of an ensemble's members, and their output factors."""
+def make_network(estimator, architecture, networks):
+    """Return the trained networks of an ensemble as one FittedNetwork."""
     weights = Weights.stack([network.weights for network in networks])
-    return weights, np.array([network.factor for network in networks])
+    factors = np.array([network.factor for network in networks])
+    return architecture.family.fitted_network(architecture, weights, factors, estimator.device)

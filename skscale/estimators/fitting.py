@@ -13,7 +13,7 @@ from sklearn.base import clone
 
 from ..compression.groups import epochs_of_steps
 from ..training.task import DivergedError, TrainedNetwork
-from .description import describe_fit, describe_fitted
+from .description import describe_fit, describe_fitted, make_network
 from .partial_fit import describe_pass
 from .progress import watch_epochs
 from .students import check_student, describe_student, warn_unless_it_pays
@@ -230,7 +230,7 @@ def _check_outputs(estimator, architecture, network, rows, recipe):
     The losses do not cover the last step, nor every output.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        outputs = estimator._make_network(architecture, [network]).outputs(rows)
+        outputs = make_network(estimator, architecture, [network]).outputs(rows)
     if not np.isfinite(outputs).all():
         raise DivergedError("output for some of the rows of X", network.best_epoch, recipe)
 
@@ -242,7 +242,7 @@ def _set_fitted_attributes(estimator, architecture, networks, fit):
     names = dict.fromkeys(name for epoch in history for name in epoch)
     peaks = [network.peak_device_bytes for network in networks]
     states = [network.optimizer_state for network in networks]
-    network = estimator._make_network(architecture, networks)
+    network = make_network(estimator, architecture, networks)
     found = {
         **describe_fitted(estimator, network, fit),
         "history_": {

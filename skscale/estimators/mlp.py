@@ -7,11 +7,9 @@ from ..costs.complexity import count
 from ..inference.inputs import TableInputs
 from ..networks.activations import ACTIVATIONS, Activation
 from ..networks.dense.architecture import NORMALIZATIONS, DenseArchitecture
-from ..networks.dense.forward import Dense
 from ..scaling import compound_scale
 from .base import ScaledEstimator, view
 from .classification import Classifies
-from .description import stack_networks
 from .documentation import (
     CLASSIFIER,
     CLASSIFIER_ATTRIBUTES,
@@ -131,24 +129,6 @@ class ScaledMLP(ScaledEstimator):
             bool(self.residual),
             scales_inputs=inputs.scales,
             fan_in=fan_in,
-        )
-
-    def _make_network(self, architecture, networks):
-        return Dense(architecture, stack_networks(networks)[0])
-
-    @staticmethod
-    def _rescale_output(weights, factor, shift=0.0):
-        return weights.rescale_output(factor, shift)
-
-    def _make_net_module(self, predictor):
-        from ..networks.dense.torch_network import DenseNetwork
-
-        return DenseNetwork(
-            predictor.network.architecture,
-            predictor.network.weights,
-            dropout=self.dropout_,
-            encoding=predictor.inputs.encoding,
-            head=predictor.head,
         )
 
 

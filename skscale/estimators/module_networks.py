@@ -3,9 +3,7 @@
 import numpy as np
 
 from ..costs.complexity import Complexity
-from ..networks.module_forward import ModuleNetwork
 from .base import ScaledEstimator, view
-from .description import stack_networks
 
 
 class ScaledModule(ScaledEstimator):
@@ -29,17 +27,6 @@ class ScaledModule(ScaledEstimator):
             depth=len(architecture.widths),
             widths=architecture.widths,
         )
-
-    def _make_network(self, architecture, networks):
-        return ModuleNetwork(architecture, *stack_networks(networks), self.device)
-
-    def _make_net_module(self, predictor):
-        from ..networks.modules import FittedModule, build, load_weights_
-
-        network = predictor.network
-        module = load_weights_(build(network.architecture), network.weights)
-        factor = float(network.factors[0])
-        return FittedModule(network.architecture, module, factor=factor, head=predictor.head)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

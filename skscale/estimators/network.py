@@ -37,15 +37,10 @@ class ScaledNetwork(ScaledModule):
         "dropout": [Interval(Real, 0, 1, closed="left"), None],
         "input_dtype": [StrOptions({"float", "int"})],
     }
-    # The units and the output layer of an arbitrary module are unknown: no pruning, and no
-    # rescaling of the output layer.
+    # The units of an arbitrary module are unknown: no pruning.
     pruning = 0.0
-    _can_rescale = False
 
     input_shape_ = view(lambda p: p.inputs.shape, "Shape of a sample.")
-
-    def _rescale_trained(self, network, factor):
-        network.factor = float(factor)
 
     def _assign(self, parameters):
         for name, value in parameters["module_parameters"].items():

@@ -84,7 +84,8 @@ def describe_pass(estimator, X, y, sample_weight, former, head):
     if former is not None:
         task.initial = former_weights(estimator, former, task.architecture)
         if rescale is not None:
-            task.initial = estimator._rescale_output(task.initial, *rescale)
+            family = task.architecture.family
+            task.initial = family.rescale_output(task.initial, *rescale)
         states = before.optimizer_states
         # Another optimizer starts with a state of its own.
         if states is not None and states[0].optimizer == task.recipe.optimizer:

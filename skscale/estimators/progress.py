@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from ..training.task import TrainedNetwork
-from .description import describe_fitted
+from .description import describe_fitted, make_network
 
 
 def watch_epochs(estimator, context, task, fit, n_epochs, seen):
@@ -35,8 +35,8 @@ def watch_epochs(estimator, context, task, fit, n_epochs, seen):
             if not weights.buffers:
                 weights = replace(weights, buffers=buffers)
             # After pruning the network is narrower than `architecture`.
-            network = estimator._make_network(
-                architecture.shaped_as(weights), [TrainedNetwork(weights)]
+            network = make_network(
+                estimator, architecture.shaped_as(weights), [TrainedNetwork(weights)]
             )
             return describe_fitted(estimator, network, fit)
 

@@ -148,7 +148,7 @@ class NumberTargets(Targets):
         dtype = estimator._network_dtype
         if former is None and not is_log:
             return *self.fit_head(rows, used, weights), None
-        if former is not None and not estimator._can_rescale:
+        if former is not None and not _can_rescale(former):
             return rows.head, rows.targets, None, None
         y = rows.y.reshape(len(rows.y), -1)[used].astype(np.float64)
         w = None if weights is None else weights[used]
@@ -203,6 +203,10 @@ class NumberTargets(Targets):
                 f"loss={self.estimator.loss!r} is for {other}. Set warm_start=False and call "
                 "fit to train a new network."
             )
+
+
+def _can_rescale(former):
+    return former.network.architecture.family.can_rescale_output
 
 
 def _as_fitted(y):

@@ -55,11 +55,18 @@ class Inputs(Part, abc.ABC):
         Number of columns of X, or of values in a sample.
     names : list of str or None
         Column names, if fitted on a frame.
+
+    Attributes
+    ----------
+    encoding : TableEncoding or None
+        How columns become inputs of the network; None if they are used as they are.
     """
 
     owner: str
     n_features: int
     names: list | None
+
+    encoding = None
 
     @abc.abstractmethod
     def read(self, X):

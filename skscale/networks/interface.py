@@ -127,12 +127,15 @@ class FittedNetwork(ABC):
     architecture : Architecture
     weights : Weights
         NumPy arrays.
+    factors : ndarray of shape (n_members,)
+        Factors of the outputs that the weights do not include.
     needs_torch : bool
         Whether a prediction needs torch.
     """
 
     architecture: Architecture
     weights: object
+    factors: object
     needs_torch: bool
 
     @property
@@ -149,6 +152,11 @@ class FittedNetwork(ABC):
     @abstractmethod
     def n_outputs(self):
         """int: width of the output."""
+
+    @property
+    @abstractmethod
+    def n_members(self):
+        """int: number of networks."""
 
     @abstractmethod
     def outputs(self, x):
@@ -187,11 +195,14 @@ class Family(ABC):
         whether a second thread pays.
     has_layer_inputs : bool
         Whether each weight has one input per row, whose size can tell its importance.
+    can_rescale_output : bool
+        Whether the weights can include a factor and a shift of the outputs.
     """
 
     can_repeat: bool
     work_a_mac: float
     has_layer_inputs: bool
+    can_rescale_output: bool
 
     # Training
 
@@ -398,6 +409,48 @@ class Family(ABC):
         ------
         TypeError
             If the operators of the network are unknown.
+        """
+
+    # Fitted networks
+
+    @abstractmethod
+    def fitted_network(self, architecture, weights, factors, device):
+        """Return trained networks as a FittedNetwork.
+
+        Parameters
+        ----------
+        architecture : Architecture
+        weights : Weights
+            Those of all members.
+        factors : ndarray of shape (n_members,)
+            Factors of the outputs that the weights do not include.
+        device : str
+            Device of the fit.
+        """
+
+    @abstractmethod
+    def rescale_output(self, weights, factor, shift=0.0):
+        """Return Weights with outputs multiplied by `factor` and shifted by `shift`.
+
+        Parameters
+        ----------
+        weights : Weights
+        factor, shift : float or ndarray of shape (n_outputs,)
+        """
+
+    @abstractmethod
+    def prediction_module(self, network, encoding, head, dropout):
+        """Return a torch module with the predictions of a fitted network, for skorch's net.
+
+        Parameters
+        ----------
+        network : FittedNetwork
+            One network, no ensemble.
+        encoding : Encoding or None
+            How columns become inputs of a dense network.
+        head : Labels or Numbers
+        dropout : float
+            Dropout rate for further training.
         """
 
 

@@ -51,3 +51,17 @@ class TorchFamily(Family):
         from .modules import TrainableModule, build, load_weights_
 
         return TrainableModule(architecture, load_weights_(build(architecture), weights))
+
+    def fitted_network(self, architecture, weights, factors, device):
+        """Return a ModuleNetwork: see `Family`."""
+        from .module_forward import ModuleNetwork
+
+        return ModuleNetwork(architecture, weights, factors, device)
+
+    def prediction_module(self, network, encoding, head, dropout):
+        """Return a torch module with the predictions of a network: see `Family`."""
+        from .modules import FittedModule, build, load_weights_
+
+        module = load_weights_(build(network.architecture), network.weights)
+        factor = float(network.factors[0])
+        return FittedModule(network.architecture, module, factor=factor, head=head)

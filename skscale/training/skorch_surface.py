@@ -128,13 +128,16 @@ def make_fitted_net(estimator, loss):
     -------
     skorch.NeuralNet
     """
-    head = estimator.predictor_.head
+    predictor = estimator.predictor_
+    head = predictor.head
     net_class, arguments = _net_of(head)
     if net_class is skorch.NeuralNetClassifier:
         arguments["classes"] = estimator.classes_
     scale = head.scale if isinstance(head, Numbers) else None
     net = net_class(
-        estimator._make_net_module(estimator.predictor_),
+        predictor.network.architecture.family.prediction_module(
+            predictor.network, predictor.inputs.encoding, head, estimator.dropout_
+        ),
         optimizer=optimizer_of(estimator.optimizer).for_torch()[0],
         lr=estimator.learning_rate,
         train_split=None,

@@ -6,6 +6,8 @@ from ..torch_family import TorchFamily
 class ConvolutionalFamily(TorchFamily):
     """Convolutional networks: a module, by autograd; channels inside the blocks are units."""
 
+    can_rescale_output = True
+
     def stacking_pays(self, architecture, device_type):
         """Return whether networks train faster in a stack: on a GPU only.
 
@@ -52,3 +54,7 @@ class ConvolutionalFamily(TorchFamily):
 
         outputs = add_network(graph, x, network.modules, network.factors)
         return graph.cast(outputs, dtype)
+
+    def rescale_output(self, weights, factor, shift=0.0):
+        """Return Weights with rescaled outputs: see `Family`."""
+        return weights.rescale_output(factor, shift, axis=-2)

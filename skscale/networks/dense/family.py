@@ -9,6 +9,7 @@ class DenseFamily(Family):
     can_repeat = True
     work_a_mac = 1
     has_layer_inputs = True
+    can_rescale_output = True
 
     def shapes(self, architecture):
         """Return the ParameterShapes of a network."""
@@ -81,3 +82,21 @@ class DenseFamily(Family):
         from .onnx import add_network
 
         return add_network(graph, x, network, dtype)
+
+    def fitted_network(self, architecture, weights, factors, device):
+        """Return a Dense, which predicts on the CPU; its weights include all factors."""
+        from .forward import Dense
+
+        return Dense(architecture, weights)
+
+    def rescale_output(self, weights, factor, shift=0.0):
+        """Return Weights with rescaled outputs: see `Family`."""
+        return weights.rescale_output(factor, shift)
+
+    def prediction_module(self, network, encoding, head, dropout):
+        """Return a torch module with the predictions of a network: see `Family`."""
+        from .torch_network import DenseNetwork
+
+        return DenseNetwork(
+            network.architecture, network.weights, dropout=dropout, encoding=encoding, head=head
+        )

@@ -11,10 +11,9 @@ import numpy as np
 from ...storage.tree import expect
 from ..activations import ACTIVATIONS
 from ..constants import NORM_EPS
-from ..interface import FittedNetwork
+from ..interface import Architecture, FittedNetwork
 from ..namespace import as_constant, cast, in_place, namespace_of, total
 from ..weights import Weights
-from .architecture import DenseArchitecture
 
 # Rows are processed in chunks whose activations fit a core's cache, so that a layer reads its
 # input from the cache, but large enough for fast products. For larger arrays, the C library
@@ -53,7 +52,7 @@ class Dense(FittedNetwork):
         NumPy arrays.
     """
 
-    architecture: DenseArchitecture
+    architecture: Architecture
     weights: Weights
 
     needs_torch = False
@@ -164,7 +163,10 @@ class Dense(FittedNetwork):
         ValueError
         """
         expect(isinstance(self.weights, Weights), "weights")
-        expect(isinstance(self.architecture, DenseArchitecture), "a dense architecture")
+        expect(isinstance(self.architecture, Architecture), "an architecture")
+        family = self.architecture.family
+        made = family.fitted_network(self.architecture, self.weights, self.factors, "cpu")
+        expect(type(made) is type(self), "a dense architecture")
         self.weights.check()
         a, coefs = self.architecture, self.weights.coefs
         shapes = [coef.shape[-2:] for coef in coefs]

@@ -1,6 +1,6 @@
 """Networks of a user-defined class, any nn.Module.
 
 - `architecture`: the shape, without torch.
-- `description`: the shape of a class, measured.
+- `measurement`: the shape of a class, measured.
 - `family`: the interface to these parts.
 """

@@ -7,6 +7,8 @@ from ..torch_family import TorchFamily
 class ModuleFamily(TorchFamily):
     """Any nn.Module, by autograd. Its layers are unknown: it has no units to remove."""
 
+    can_rescale_output = False
+
     def stacking_pays(self, architecture, device_type):
         """Return False if a network trains alone only, else None: it must be measured.
 
@@ -34,6 +36,10 @@ class ModuleFamily(TorchFamily):
     def reshape(self, former, architecture, networks, find_importances, generators):
         """Raise CannotReshape."""
         raise CannotReshape("the layers of a user-defined module are unknown")
+
+    def rescale_output(self, weights, factor, shift=0.0):
+        """Raise a TypeError."""
+        raise TypeError("The output layer of a user-defined module is unknown.")
 
     def add_to_graph(self, graph, x, network, dtype):
         """Raise a TypeError."""
