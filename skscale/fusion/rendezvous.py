@@ -30,8 +30,8 @@ import threading
 import time
 from contextlib import contextmanager
 
+from ..training.checkpoints import look_up
 from ..training.engine import train
-from ..training.keeping import recall
 from ..training.task import CancelledError
 from .admission import Admission
 from .sharing import SharedArrays
@@ -69,11 +69,11 @@ def train_together(tasks):
     list of TrainedNetwork or Exception
     """
     job = current_job()
-    is_kept = any(task.store is not None for task in tasks)
-    outcomes = recall(tasks) if is_kept else [None] * len(tasks)
+    has_store = any(task.store is not None for task in tasks)
+    outcomes = look_up(tasks) if has_store else [None] * len(tasks)
     missing = [t for t, outcome in zip(tasks, outcomes, strict=True) if outcome is None]
     if job is not None:
-        job.call.rendezvous.count_kept(len(tasks) - len(missing))
+        job.call.rendezvous.count_cached(len(tasks) - len(missing))
     tasks.clear()
     if missing:
         trained = iter(
@@ -114,7 +114,7 @@ class FusedRun:
         Number of tasks gathered at the rendezvous each time.
     most_in_flight : int
         Largest number of jobs in flight at once.
-    n_kept : int
+    n_cached : int
         Number of networks loaded from the cache (`memory`) instead of trained.
     training_seconds : float
         Time spent training.
@@ -124,7 +124,7 @@ class FusedRun:
         self.stack_sizes = []
         self.n_gathered = []
         self.most_in_flight = 0
-        self.n_kept = 0
+        self.n_cached = 0
         self.training_seconds = 0.0
 
     @property
@@ -135,7 +135,7 @@ class FusedRun:
     def __repr__(self):
         return (
             f"FusedRun(n_fits={self.n_fits}, stack_sizes={self.stack_sizes}, "
-            f"most_in_flight={self.most_in_flight}, n_kept={self.n_kept}, "
+            f"most_in_flight={self.most_in_flight}, n_cached={self.n_cached}, "
             f"training_seconds={self.training_seconds:.3f})"
         )
 
@@ -384,10 +384,10 @@ class Rendezvous:
 
     # Training, called in the jobs' threads.
 
-    def count_kept(self, n):
+    def count_cached(self, n):
         """Add to the number of networks that come from the cache."""
         with self._lock:
-            self.run.n_kept += n
+            self.run.n_cached += n
 
     def train(self, job, tasks):
         """Wait until the tasks are trained; return their networks or errors."""
