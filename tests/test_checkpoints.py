@@ -316,7 +316,7 @@ def test_entries_that_were_swapped_are_found(digits, tmp_path):
     clone(network).set_params(random_state=1).fit(X, y)
     (other,) = {*kept_files(tmp_path)} - {own}
     own.write_bytes(other.read_bytes())
-    with pytest.warns(RuntimeWarning, match="it is of another key"):
+    with pytest.warns(RuntimeWarning, match="it belongs to another key"):
         again = clone(network).fit(X, y)
     np.testing.assert_array_equal(again.predict_proba(X), expected)
 
@@ -387,7 +387,7 @@ def test_what_cannot_be_kept_is_a_warning_and_no_lost_search(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         monkeypatch.setattr(store.container, "write", write)
-        message = r"memory=.* cannot be written \(No space left on device\). Nothing is lost"
+        message = r"memory=.* cannot be written \(No space left on device\)\. Fitting continues"
     store.Store._warned.clear()
     monkeypatch.setattr(stack, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     student = ScaledMLPClassifier(

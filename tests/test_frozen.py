@@ -584,7 +584,7 @@ def test_times_as_categories_are_refused_by_name(unit, Encoder):
     days = np.arange(40) % 4 + np.datetime64("2020-01-01", unit)
     frame = pd.DataFrame({"day": days.astype(f"M8[{unit}]")})
     pipeline = make_pipeline(Encoder(), quick("number")).fit(frame, np.arange(40) % 4)
-    with pytest.raises(TypeError, match="times as categories cannot be frozen"):
+    with pytest.raises(TypeError, match="dates or times as categories cannot be frozen"):
         freeze(pipeline)
 
 
@@ -593,7 +593,7 @@ def test_a_subclass_may_do_otherwise_and_is_refused():
         pass
 
     X = np.random.default_rng(0).normal(size=(60, 2))
-    with pytest.raises(TypeError, match=r"Shifted cannot be frozen\. Expected steps of these"):
+    with pytest.raises(TypeError, match=r"Shifted cannot be frozen\. Expected only"):
         freeze(make_pipeline(Shifted(), quick("number")).fit(X, X[:, 0]))
 
 
@@ -758,7 +758,7 @@ HOSTILE_PARTS = [
     ("ensemble", "inputs", {"n_features": 1 << 40}, "a name for each column"),
     ("ensemble", "inputs", {"names": [["age"]] * 5}, "strings"),
     ("ensemble", "inputs", {"names": None, "owner": 3}, "the name of an estimator"),
-    ("ensemble", "inputs", {"places": np.array([1, 9])}, "places below 5"),
+    ("ensemble", "inputs", {"places": np.array([1, 9])}, "column indices from 0 to below 5"),
     ("ensemble", "inputs", {"places": np.array([0, 3])}, "one number of codes of each"),
     ("ensemble", "inputs", {"encoding": None}, "an encoding of categories"),
     ("ensemble", "inputs.lookups.0", {"unknown": 10**400}, "a number"),
@@ -770,7 +770,7 @@ HOSTILE_PARTS = [
     ("ensemble", "inputs.encoding", {"scale": np.full(3, 1e300)}, "moderate numbers"),
     ("ensemble", "inputs.encoding", {"numbers": np.array([0, 2, 2])}, "in their order"),
     ("ensemble", "inputs.encoding", {"edges": np.zeros((3, 4))}, "edges that ascend"),
-    ("ensemble", "inputs.encoding", {"missing": np.array([3])}, "places below 3"),
+    ("ensemble", "inputs.encoding", {"missing": np.array([3])}, "from 0 to below 3"),
     ("ensemble", "network", {"weights": None}, "weights"),
     ("ensemble", "network.weights", {"n_members": 2}, "members of an ensemble"),
     ("ensemble", "network.weights", {"n_members": 3.0}, "a number of members"),
@@ -863,7 +863,7 @@ def test_columns_that_no_step_reads_take_little_room(predictors, tmp_path):
     ids=["empty", "endless header", "no tree", "deep", "large int", "a pickle", "zeros"],
 )
 def test_content_of_no_predictor_is_refused(content, tmp_path):
-    with pytest.raises(InvalidFileError, match="holds no predictor, though its hash is right"):
+    with pytest.raises(InvalidFileError, match="no valid predictor, although its checksum"):
         load_frozen(_rehash(tmp_path, content))
 
 
@@ -892,12 +892,12 @@ def test_types_of_strings_take_room_in_proportion_to_the_file(tmp_path):
 
     assert tree.unpack(content(3, 5_000_000))["x"][2].itemsize == 20_000_000
     for n, width in ((1, 17_000_000), (4, 5_000_000), (1, 1 << 62)):
-        with pytest.raises(ValueError, match="strings of moderate size"):
+        with pytest.raises(ValueError, match="strings within the memory limit"):
             tree.unpack(content(n, width))
-        with pytest.raises(InvalidFileError, match="strings of moderate size"):
+        with pytest.raises(InvalidFileError, match="strings within the memory limit"):
             load_frozen(_rehash(tmp_path, content(n, width)))
     wide = np.array(["a" * 5_000_000] + ["b"] * 30)
-    with pytest.raises(ValueError, match="strings of moderate size"):
+    with pytest.raises(ValueError, match="strings within the memory limit"):
         tree.pack({"x": wide})
     many = np.array([f"a town of a long name, which is number {k:06}" for k in range(50_000)])
     for n in (1, 10):  # of real words as many as there are, here 90 MB
@@ -964,7 +964,7 @@ FORMAT_1 = (
 def test_a_file_of_format_1_is_refused_by_name(tmp_path):
     (tmp_path / "old").write_bytes(zlib.decompress(base64.b64decode(FORMAT_1)))
     with pytest.raises(
-        InvalidFileError, match=r"is of format 1, and skscale .* formats from 2 on"
+        InvalidFileError, match=r"has format 1, and skscale .* formats from 2\."
     ):
         load_frozen(tmp_path / "old")
 
@@ -972,7 +972,7 @@ def test_a_file_of_format_1_is_refused_by_name(tmp_path):
 def test_what_is_no_regular_file_is_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path, "/dev/zero"):
-        with pytest.raises(InvalidFileError, match="no regular file"):
+        with pytest.raises(InvalidFileError, match="not a regular file"):
             load_frozen(path)
     with pytest.raises(FileNotFoundError):
         load_frozen(tmp_path / "nothing")

@@ -76,7 +76,7 @@ def freeze(estimator):
         names = " or ".join(kind.__name__ for kind in _NETWORKS)
         raise TypeError(
             f"Expected a fitted {names}, alone or at the end of a pipeline, got "
-            f"{_name(network)}. Keep the estimator itself, by skscale.save or pickle."
+            f"{_name(network)}. Save the estimator itself with skscale.save or pickle."
         )
     check_is_fitted(network)
     predictor, chain = network.predictor_, Chain(_convert_all(steps))
@@ -126,9 +126,9 @@ def _convert(step):
     if type(step) not in _CONVERTERS:
         known = ", ".join(kind.__name__ for kind in _CONVERTERS)
         raise TypeError(
-            f"{_name(step)} cannot be frozen. Expected steps of these: Pipeline, {known}. Keep "
-            "the whole pipeline by skscale.save or pickle, or leave the step out: the networks "
-            "scale, encode and impute by themselves."
+            f"{_name(step)} cannot be frozen. Expected only these steps: Pipeline, {known}. "
+            "Save the whole pipeline with skscale.save or pickle, or remove the step: the "
+            "networks scale, encode and impute by themselves."
         )
     check_is_fitted(step)
     return _CONVERTERS[type(step)](step)
@@ -141,8 +141,8 @@ def _name(step):
     )
 
 
-def _refuse(step, what, remedy):
-    raise TypeError(f"{_name(step)} with {what} cannot be frozen. {remedy}")
+def _refuse(step, setting, remedy):
+    raise TypeError(f"{_name(step)} with {setting} cannot be frozen. {remedy}")
 
 
 def _arithmetic(step, operations, casts=False, bounds=None):
@@ -185,8 +185,8 @@ def _convert_imputer(step):
         _refuse(
             step,
             "missing_values=pd.NA",
-            "It means None as well, and NaN. Leave it out before a network, which takes "
-            "missing values as they are.",
+            "pd.NA also stands for None and NaN. Remove the imputer: the networks accept "
+            "missing values.",
         )
     fill = np.asarray(step.statistics_)
     is_empty = np.array([value != value for value in fill.tolist()], dtype=bool)
@@ -234,7 +234,7 @@ def _key(value):
 def _known_of(encoder, place):
     categories = encoder.categories_[place]
     if categories.dtype.kind in "mM":
-        _refuse(encoder, "times as categories", "Make strings of them, or numbers.")
+        _refuse(encoder, "dates or times as categories", "Convert them to strings or numbers.")
     known = [_plain(value, encoder) for value in categories.tolist()]
     if not hasattr(encoder, "infrequent_categories_"):  # no infrequent categories
         return known, None
@@ -292,7 +292,7 @@ def _convert_ordinal(step):
 
 def _convert_columns(step):
     if step.transformer_weights:
-        _refuse(step, "transformer_weights", "Leave them out: a network learns its weights.")
+        _refuse(step, "transformer_weights", "Remove them: a network learns its own weights.")
     columns, chains = [], []
     for name, inner, _ in step.transformers_:
         # Private: the indices of columns selected by name, mask, slice or function.
@@ -306,7 +306,12 @@ def _convert_columns(step):
 
 def _convert_function(step):
     if step.func is not None:
-        _refuse(step, f"func={step.func!r}", "A function is code, which is not frozen.")
+        _refuse(
+            step,
+            f"func={step.func!r}",
+            "A frozen predictor contains no code. Save the whole pipeline with skscale.save or "
+            "pickle.",
+        )
 
 
 _CONVERTERS = {
