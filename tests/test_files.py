@@ -495,7 +495,7 @@ def test_no_attribute_stands_before_a_method(a_file, tmp_path, monkeypatch):
     _set(predictor, head=None)
     for holder in (StandardScaler(), SimpleImputer()):
         holder.held_ = np.array([{"of": (fitted[-1],)}], dtype=object)
-        with pytest.raises(InvalidFileError, match="labels or numbers"):
+        with pytest.raises(InvalidFileError, match="a Labels or a Numbers head"):
             _load_content(tmp_path, dumps(holder))
 
 

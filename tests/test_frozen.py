@@ -616,7 +616,7 @@ BAD = [
     (np.ones((2, 2), complex), ValueError, "complex"),
     (iter([[1, 2]]), TypeError, "read only once"),
     (np.ma.masked_array([[1.0, 2.0]], [[True, False]]), ValueError, "masked"),
-    (pd.DataFrame([[1, 2]], columns=["a", "a"]), ValueError, "two columns of one name"),
+    (pd.DataFrame([[1, 2]], columns=["a", "a"]), ValueError, "two columns named 'a'"),
 ]
 
 
@@ -637,7 +637,7 @@ def test_sparse_rows_are_taken_by_an_estimator_and_refused_by_a_pipeline(tmp_pat
     predictor = through_a_file(freeze(fitted), tmp_path)
     assert_predicts_the_same(predictor, fitted, rows, csr_array(rows))
     pipeline = make_pipeline(MaxAbsScaler(), fitted).fit(rows, rows[:, 0] > 0)
-    with pytest.raises(TypeError, match="takes dense data"):
+    with pytest.raises(TypeError, match="requires dense data"):
         freeze(pipeline).predict(csr_array(rows))
 
 
@@ -755,21 +755,21 @@ def _places(value, path=()):
 _N = 20_000
 # Of an ensemble or a pipeline where a part stands, what it holds instead, and what is said.
 HOSTILE_PARTS = [
-    ("ensemble", "inputs", {"n_features": 1 << 40}, "a name for each column"),
-    ("ensemble", "inputs", {"names": [["age"]] * 5}, "strings"),
-    ("ensemble", "inputs", {"names": None, "owner": 3}, "the name of an estimator"),
+    ("ensemble", "inputs", {"n_features": 1 << 40}, "one name per column"),
+    ("ensemble", "inputs", {"names": [["age"]] * 5}, "column names as strings"),
+    ("ensemble", "inputs", {"names": None, "owner": 3}, "owner as a string"),
     ("ensemble", "inputs", {"places": np.array([1, 9])}, "column indices from 0 to below 5"),
-    ("ensemble", "inputs", {"places": np.array([0, 3])}, "one number of codes of each"),
+    ("ensemble", "inputs", {"places": np.array([0, 3])}, "equal codes in encoding and"),
     ("ensemble", "inputs", {"encoding": None}, "an encoding of categories"),
-    ("ensemble", "inputs.lookups.0", {"unknown": 10**400}, "a number"),
+    ("ensemble", "inputs.lookups.0", {"unknown": 10**400}, "a float code or None"),
     ("ensemble", "inputs.lookups.0", {"values": [[]] * 3}, "plain values"),
-    ("ensemble", "inputs.lookups.0", {"missing": None}, "codes of all"),
-    ("ensemble", "inputs.encoding", {"n_codes": (1 << 40, 2)}, "one number of codes"),
-    ("ensemble", "inputs.encoding", {"other": (10**400, -1)}, "codes of others"),
-    ("ensemble", "inputs.encoding", {"center": np.full(3, np.nan)}, "moderate numbers"),
-    ("ensemble", "inputs.encoding", {"scale": np.full(3, 1e300)}, "moderate numbers"),
-    ("ensemble", "inputs.encoding", {"numbers": np.array([0, 2, 2])}, "in their order"),
-    ("ensemble", "inputs.encoding", {"edges": np.zeros((3, 4))}, "edges that ascend"),
+    ("ensemble", "inputs.lookups.0", {"missing": None}, "codes of unknown categories"),
+    ("ensemble", "inputs.encoding", {"n_codes": (1 << 40, 2)}, "equal codes in"),
+    ("ensemble", "inputs.encoding", {"other": (10**400, -1)}, "codes of other categories"),
+    ("ensemble", "inputs.encoding", {"center": np.full(3, np.nan)}, "absolute values up to"),
+    ("ensemble", "inputs.encoding", {"scale": np.full(3, 1e300)}, "absolute values up to"),
+    ("ensemble", "inputs.encoding", {"numbers": np.array([0, 2, 2])}, "ascending order"),
+    ("ensemble", "inputs.encoding", {"edges": np.zeros((3, 4))}, "ascending bin edges"),
     ("ensemble", "inputs.encoding", {"missing": np.array([3])}, "from 0 to below 3"),
     ("ensemble", "network", {"weights": None}, "weights"),
     ("ensemble", "network.weights", {"n_members": 2}, "members of an ensemble"),
@@ -780,29 +780,29 @@ HOSTILE_PARTS = [
     ("ensemble", "network.architecture", {"activation": "sin"}, "a known activation"),
     ("ensemble", "network.architecture", {"fan_in": 0}, "inputs"),
     ("ensemble", "network.architecture", {"n_features": 13.0}, "shape of the architecture"),
-    ("ensemble", "head", {"classes": np.array(["a", "b"], "U5000000")}, "moderate width"),
-    ("ensemble", "head", {"classes": np.array(["b", "a"])}, "classes in their order"),
-    ("ensemble", "head", {"is_multilabel": True}, "weights of each output"),
-    ("number", "head", {"mean": np.array([np.inf])}, "moderate numbers"),
-    ("number", "head", {"scale": np.array([1e300])}, "moderate numbers"),
-    ("number", "head", {"scale": np.array([-1.0])}, "scales that are not negative"),
-    ("number", "head", {"mean": np.zeros((_N, 1)), "scale": np.zeros((1, _N))}, "a mean and"),
+    ("ensemble", "head", {"classes": np.array(["a", "b"], "U5000000")}, "dtype of at most 65536"),
+    ("ensemble", "head", {"classes": np.array(["b", "a"])}, "classes in ascending order"),
+    ("ensemble", "head", {"is_multilabel": True}, "a network of 2 outputs"),
+    ("number", "head", {"mean": np.array([np.inf])}, "absolute values up to"),
+    ("number", "head", {"scale": np.array([1e300])}, "absolute values up to"),
+    ("number", "head", {"scale": np.array([-1.0])}, "non-negative scales"),
+    ("number", "head", {"mean": np.zeros((_N, 1)), "scale": np.zeros((1, _N))}, "one mean and"),
     ("number", "network.weights",
      {"coefs": [np.full((2, 1), np.inf)], "intercepts": [np.zeros(1)]}, "finite weights"),
-    ("pipeline", "inputs", {"inner": None}, "inputs of a table"),
-    ("pipeline", "inputs", {"chain": None}, "steps"),
-    ("pipeline", "inputs", {"n_features": 6, "names": None}, "5 columns to choose from"),
-    ("pipeline", "inputs.inner", {"n_features": 8}, "an encoding of every column"),
+    ("pipeline", "inputs", {"inner": None}, "a TableInputs"),
+    ("pipeline", "inputs", {"chain": None}, "a Chain"),
+    ("pipeline", "inputs", {"n_features": 6, "names": None}, "a table of 5 columns"),
+    ("pipeline", "inputs.inner", {"n_features": 8}, "an encoding for each column"),
     ("pipeline", "inputs.chain.steps.0.chains.1.steps.0.lookups.0", {"missing": 1e9},
-     "missing values among the others"),
+     "no separate code of missing"),
     ("pipeline", "inputs.chain.steps.0.chains.1.steps.0", {"widths": (1 << 40, 2)},
-     "outputs of known values"),
+     "one output per known value"),
     ("pipeline", "inputs.chain.steps.0.chains.0.steps.0.steps.0",
-     {"fill": np.array(["a"] * 3, "U5000000")}, "values of the type of the table"),
+     {"fill": np.array(["a"] * 3, "U5000000")}, "values of the type of the input"),
     ("pipeline", "inputs.chain.steps.0.chains.0.steps.0.steps.0", {"missing": 10**400},
-     "an int of 64 bits"),
+     "a 64-bit integer"),
     ("pipeline", "inputs.chain.steps.0.chains.0.steps.0.steps.1", {"bounds": (0.0, 10**400)},
-     "numbers as bounds"),
+     "bounds as floats"),
 ]  # fmt: skip
 
 

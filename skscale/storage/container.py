@@ -160,8 +160,7 @@ def read(path, kind, version, oldest=1):
     # Opening a pipe would block until a writer comes, and a device may have no end.
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise InvalidFileError(
-            f"Expected a file written by {_WRITERS[kind]}, got {path!r}, which is not a regular "
-            "file."
+            f"{path!r} is not a regular file. Expected a file written by {_WRITERS[kind]}."
         )
     with open(path, "rb") as file:
         line = file.readline(_LONGEST_LINE)
