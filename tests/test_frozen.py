@@ -780,7 +780,7 @@ HOSTILE_PARTS = [
     ("ensemble", "network.architecture", {"activation": "sin"}, "a known activation"),
     ("ensemble", "network.architecture", {"fan_in": 0}, "inputs"),
     ("ensemble", "network.architecture", {"n_features": 13.0}, "shape of the architecture"),
-    ("ensemble", "head", {"classes": np.array(["a", "b"], "U5000000")}, "dtype of at most 65536"),
+    ("ensemble", "head", {"classes": np.array(["a", "b"], "U5000000")}, "at most 65536 bytes"),
     ("ensemble", "head", {"classes": np.array(["b", "a"])}, "classes in ascending order"),
     ("ensemble", "head", {"is_multilabel": True}, "a network of 2 outputs"),
     ("number", "head", {"mean": np.array([np.inf])}, "absolute values up to"),

@@ -342,7 +342,7 @@ class Rendezvous:
             self._waiting = [e for e in self._waiting if not e.job.call.is_cancelled]
             for entry in cancelled:
                 entry.outcome = CancelledError()
-                self._let_go_on(entry)
+                self._resume(entry)
             if call.parent is None:
                 self._cancel.set()
             self._advance()
@@ -404,7 +404,7 @@ class Rendezvous:
             self._advance()
         while not entry.event.wait(PATIENCE):
             with self._lock:
-                self._lose_patience()
+                self._continue_after_timeout()
         if entry.leads is not None:
             self._lead(entry)
         if isinstance(entry.outcome, BaseException):
@@ -481,7 +481,7 @@ class Rendezvous:
             self._n_in_flight += 1 if is_in_flight else -1
             self.run.most_in_flight = max(self.run.most_in_flight, self._n_in_flight)
 
-    def _let_go_on(self, entry):
+    def _resume(self, entry):
         self._set_running(entry.job, True)
         entry.event.set()
 
@@ -494,7 +494,7 @@ class Rendezvous:
         """Let jobs run within the limits; train when nothing runs."""
         while not self._is_training and self._n_running < self._most_running:
             if self._trained:
-                self._let_go_on(self._trained.popleft())
+                self._resume(self._trained.popleft())
             elif self._queue and self._admits():
                 job = self._queue[0]
                 try:
@@ -533,11 +533,11 @@ class Rendezvous:
             self._admission.measure(max(1, self._n_in_flight), own)
         return self._n_in_flight < self._admission.n_admitted
 
-    def _lose_patience(self):
+    def _continue_after_timeout(self):
         if self._is_training or time.monotonic() - self._changed < PATIENCE:
             return
         self._changed = time.monotonic()
         if self._trained:
-            self._let_go_on(self._trained.popleft())
+            self._resume(self._trained.popleft())
         elif self._waiting:
             self._begin_training()
