@@ -37,12 +37,12 @@ class CostWords(NamedTuple):
 # In the order of the report.
 COST_WORDS = {
     "n_parameters": CostWords("parameters", "parameters", "parameters"),
-    "loss": CostWords("loss, mean over the rows", "loss"),
-    "latency_us": CostWords("latency of a prediction (µs)", "latency µs", "latency"),
-    "size_bytes": CostWords("size of the pickle (bytes)", "bytes", "bytes"),
-    "n_macs": CostWords("multiply-accumulates a row", "MACs", "MACs"),
-    "fit_time": CostWords("training time (s)", "fit s", "training time"),
-    "peak_device_bytes": CostWords("peak memory of the device (bytes)"),
+    "loss": CostWords("mean loss", "loss"),
+    "latency_us": CostWords("prediction latency (µs)", "latency (µs)", "latency"),
+    "size_bytes": CostWords("pickle size (bytes)", "bytes", "bytes"),
+    "n_macs": CostWords("multiply-accumulates per row", "MACs", "MACs"),
+    "fit_time": CostWords("training time (s)", "fit (s)", "training time"),
+    "peak_device_bytes": CostWords("peak device memory (bytes)"),
 }
 
 
@@ -68,8 +68,8 @@ def new_axes(ax, display):
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError(
-            f"{type(display).__name__} draws with matplotlib, which is not installed. Expected "
-            'it from the extra: pip install "skscale[plot]".'
+            f"{type(display).__name__} needs matplotlib, which is not installed. Install it: "
+            'pip install "skscale[plot]".'
         ) from error
     return plt.subplots(layout="constrained")[1] if ax is None else ax
 
@@ -179,7 +179,7 @@ def values_of(params, name):
     if len(keys) != 1:
         raise ValueError(
             f"Expected the name of one parameter of the search, got {name!r}, which "
-            f"{'none has' if not keys else f'may be any of {keys}'}. Take one of {known}."
+            f"{f'may be any of {keys}' if keys else 'no candidate sets'}. Pass one of {known}."
         )
     return [one.get(keys[0]) for one in params]
 
