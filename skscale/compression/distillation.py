@@ -188,7 +188,7 @@ def _digest_once(teacher):
     """Return the hash of a frozen teacher, computed once in a fused run.
 
     All candidates share the object, and hashing a large forest takes longer than training a
-    small student. Outside a run the hash is computed anew, since the teacher may have been
+    small student. Outside a run the hash is computed again, since the teacher may have been
     refitted.
     """
     job = current_job()

@@ -190,7 +190,7 @@ def _convert_imputer(step):
         )
     fill = np.asarray(step.statistics_)
     is_empty = np.array([value != value for value in fill.tolist()], dtype=bool)
-    kept = np.arange(len(fill)) if step.keep_empty_features else np.flatnonzero(~is_empty)
+    used = np.arange(len(fill)) if step.keep_empty_features else np.flatnonzero(~is_empty)
     # Private: the dtype of the training data decides the dtype to which X is converted.
     if step._fit_dtype.kind == "O":
         reads = "objects"
@@ -202,7 +202,7 @@ def _convert_imputer(step):
         missing=_plain(step.missing_values, step),
         reads=reads,
         fill=fill,
-        kept=kept,
+        kept=used,
         indicated=None if indicator is None else np.asarray(indicator.features_, dtype=np.intp),
     )
 
@@ -262,15 +262,15 @@ def _convert_one_hot(step):
         n_codes = len(set(codes))
         drop = None if step.drop_idx_ is None else step.drop_idx_[place]
         dropped = None if drop is None else codes[drop]
-        kept = [code for code in range(n_codes) if code != dropped]
-        place_of = {code: float(i) for i, code in enumerate(kept)}
+        encoded = [code for code in range(n_codes) if code != dropped]
+        place_of = {code: float(i) for i, code in enumerate(encoded)}
         unknown = -1.0
         if step.handle_unknown in ("infrequent_if_exist", "warn"):
             unknown = place_of.get(rare_code, -1.0)
         codes = np.array([place_of.get(code, -1.0) for code in codes])
         is_error = step.handle_unknown == "error"
         lookups.append(_look_up(known, codes, None if is_error else unknown))
-        widths.append(len(kept))
+        widths.append(len(encoded))
     return OneHot(lookups, tuple(widths), np.dtype(step.dtype).str[1:])
 
 
