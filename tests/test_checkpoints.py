@@ -807,16 +807,16 @@ joblib.Parallel(n_jobs=2)(joblib.delayed(fit)(s) for s in range(2))
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
 def test_what_has_ended_is_not_alive_though_nobody_asked_for_it():
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        assert workers._is_alive(process.pid, is_ours=False)
-        assert not workers._is_alive(process.pid, is_ours=True)  # it was, and is no more
+        assert workers._is_alive(process.pid, is_child=False)
+        assert not workers._is_alive(process.pid, is_child=True)  # it was, and is no more
         process.kill()
         deadline = time.monotonic() + 10
-        while workers._is_alive(process.pid, is_ours=False) and time.monotonic() < deadline:
+        while workers._is_alive(process.pid, is_child=False) and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert not workers._is_alive(process.pid, is_ours=False)
+        assert not workers._is_alive(process.pid, is_child=False)
         process.wait()
-    assert not workers._is_alive(process.pid, is_ours=False)
-    assert workers._is_alive(os.getppid(), is_ours=True)
+    assert not workers._is_alive(process.pid, is_child=False)
+    assert workers._is_alive(os.getppid(), is_child=True)
 
 
 def test_workers_take_gpus_in_turn(monkeypatch):
