@@ -50,7 +50,7 @@ def fit_once(memory, X, y, device):
 
 def seconds_of_progress(folder, device):
     """Return the seconds that a stack of 16 needs to write down its progress, by width."""
-    found, real = {}, stack.Stack._keep_progress
+    found, real = {}, stack.Stack._save_checkpoints
 
     def timed(self, now):
         start = time.perf_counter()
@@ -58,7 +58,7 @@ def seconds_of_progress(folder, device):
         seconds.append(time.perf_counter() - start)
 
     X, y = load_digits(return_X_y=True)
-    stack.Stack._keep_progress, stack.SECONDS_BETWEEN_KEEPING = timed, 0.0
+    stack.Stack._save_checkpoints, stack.SECONDS_BETWEEN_CHECKPOINTS = timed, 0.0
     for width in (32, 512):
         shutil.rmtree(folder, ignore_errors=True)
         seconds = []
@@ -72,7 +72,7 @@ def seconds_of_progress(folder, device):
         )
         network.fit(X, y)
         found[width] = statistics.median(seconds)
-    stack.Stack._keep_progress, stack.SECONDS_BETWEEN_KEEPING = real, 60.0
+    stack.Stack._save_checkpoints, stack.SECONDS_BETWEEN_CHECKPOINTS = real, 60.0
     return found
 
 

@@ -29,8 +29,8 @@ def _make_backend(**settings):
         from .fusion.backend import FusedBackend
     except ImportError as error:
         raise ImportError(
-            'backend="skscale" trains networks, which needs torch and skorch: '
-            f"pip install torch skorch. What failed: {error}"
+            'backend="skscale" needs torch and skorch, which cannot be imported '
+            f"({error}). Install them: pip install torch skorch."
         ) from error
     return FusedBackend(**settings)
 
@@ -42,7 +42,7 @@ class _AfterImport:
     def find_spec(self, name, path=None, target=None):
         if name != _MODULE:
             return None
-        spec = self._ask_others(name, path, target)
+        spec = self._find_in_others(name, path, target)
         if spec is None or not hasattr(spec.loader, "exec_module"):
             return spec
         execute = spec.loader.exec_module
@@ -54,7 +54,7 @@ class _AfterImport:
         spec.loader.exec_module = execute_and_register
         return spec
 
-    def _ask_others(self, name, path, target):
+    def _find_in_others(self, name, path, target):
         for finder in sys.meta_path:
             if finder is not self and hasattr(finder, "find_spec"):
                 spec = finder.find_spec(name, path, target)

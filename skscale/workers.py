@@ -55,24 +55,24 @@ def end_with_parent():
         return
     # A fork copies its parent's globals, but not its threads.
     if _watcher is None or not _watcher.is_alive():
-        is_ours = os.getppid() == parent.pid
+        is_child = os.getppid() == parent.pid
         _watcher = threading.Thread(
-            target=_watch, args=(parent.pid, is_ours), name="skscale-watch", daemon=True
+            target=_watch, args=(parent.pid, is_child), name="skscale-watch", daemon=True
         )
         _watcher.start()
 
 
-def _watch(parent, is_ours):
-    while _is_alive(parent, is_ours):
+def _watch(parent, is_child):
+    while _is_alive(parent, is_child):
         time.sleep(_SECONDS_BETWEEN_LOOKS)
     os._exit(1)  # no parent left to report an error to
 
 
-def _is_alive(parent, is_ours):
+def _is_alive(parent, is_child):
     # joblib's workers have no `parent_process().is_alive()`.
     if os.getppid() == parent:
         return True
-    if is_ours:
+    if is_child:
         return False  # the parent ended, and another process adopted us
     # The parent ended before the first check, or a fork server forked this process.
     try:

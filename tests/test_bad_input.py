@@ -259,9 +259,9 @@ BAD_X = {
     "18 structured": (
         lambda: np.zeros(N, dtype=[("a", float), ("b", float)]), TypeError, "structured array"
     ),
-    "19 datetime64": (lambda: np.stack([DAYS] * D, 1), TypeError, "holds times.*Expected num"),
+    "19 datetime64": (lambda: np.stack([DAYS] * D, 1), TypeError, "dates or times.*Expected"),
     "19 timedelta64": (
-        lambda: np.stack([DAYS - DAYS[0]] * D, 1), TypeError, "holds times.*Expected num"
+        lambda: np.stack([DAYS - DAYS[0]] * D, 1), TypeError, "dates or times.*Expected"
     ),
     "20 NaT": (
         lambda: np.full((N, D), np.datetime64("NaT")), ValueError, r"missing times \(NaT\)"
@@ -269,7 +269,7 @@ BAD_X = {
     "21 generator": (lambda: (row for row in X), TypeError, "read only once.*pass list"),
     "22 str": (lambda: "hello", ValueError, "could not convert string to float"),
     "23 np.matrix": (lambda: np.asmatrix(X), TypeError, "np.matrix is not supported"),
-    "24 masked": (lambda: np.ma.MaskedArray(X, X > 1), ValueError, "masked array.*fill them"),
+    "24 masked": (lambda: np.ma.MaskedArray(X, X > 1), ValueError, "masked array.*impute them"),
     "26 sparse": (lambda: sp.csr_array(X), TypeError, "Sparse data was passed"),
     "26 sparse and 1-D": (lambda: sp.coo_array(X[:, 0]), TypeError, "Sparse data was passed"),
     "28 sparse NaN": (lambda: sp.csr_array(with_value(np.nan)), ValueError, "contains NaN"),
@@ -290,13 +290,13 @@ BAD_X = {
         ValueError,
         "could not convert string",
     ),
-    "34 datetimes": (lambda: with_column(DAYS), TypeError, "Column 'a' of X holds times"),
+    "34 datetimes": (lambda: with_column(DAYS), TypeError, "Column 'a' of X contains dates"),
     "34 of polars": (
         lambda: pl.DataFrame(
             {"a": DAYS.astype("datetime64[us]"), **dict.fromkeys("bcd", X[:, 0])}
         ),
         TypeError,
-        "Column 'a' of X holds times",
+        "Column 'a' of X contains dates",
     ),
     "35 names of two types": (
         lambda: pd.DataFrame(X, columns=["a", 1, "b", 2]), TypeError, "string names"
@@ -307,7 +307,7 @@ BAD_X = {
 }  # fmt: skip
 # What other words a family has for it.
 IN_OTHER_WORDS = {
-    ("CNN", "9 5-D"): (ValueError, r"X must be images of shape .* got an array of shape \(60,"),
+    ("CNN", "9 5-D"): (ValueError, r"Expected X of shape .* got an array of shape \(60,"),
     # scikit-learn counts and splits the rows before any network sees them.
     ("search", "7 scalar"): (TypeError, "at least 1 dimension"),
     ("search", "8 None"): (
@@ -372,7 +372,7 @@ def test_integers_without_room_in_a_float_are_warned_of(subject, case):
     if applies(subject, 27):
         given.append(sp.csr_array(large))
     for rows in given:
-        with pytest.warns(UserWarning, match=r"beyond 2\*\*53.*leave identifiers out"):
+        with pytest.warns(UserWarning, match=r"beyond 2\*\*53.*drop identifiers"):
             subject.make().fit(rows, subject.y)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -792,9 +792,9 @@ def pixels_with(value, shape=COLOUR.shape):
 # Of what was fitted on COLOUR, in fit (None: taken there) and predict.
 BAD_IMAGES = {
     "no image": (lambda: COLOUR[:0], ValueError, "0 sample", "0 sample"),
-    "no pixel": (lambda: COLOUR[:, :0], ValueError, "no pixel", r"of shape \(0, 6, 3\)"),
-    "no column": (lambda: COLOUR[:, :, :0], ValueError, "no pixel", r"of shape \(4, 0, 3\)"),
-    "no channel": (lambda: COLOUR[..., :0], ValueError, "no pixel", r"of shape \(4, 6, 0\)"),
+    "no pixel": (lambda: COLOUR[:, :0], ValueError, "one pixel", r"of shape \(0, 6, 3\)"),
+    "no column": (lambda: COLOUR[:, :, :0], ValueError, "one pixel", r"of shape \(4, 0, 3\)"),
+    "no channel": (lambda: COLOUR[..., :0], ValueError, "one pixel", r"of shape \(4, 6, 0\)"),
     "one channel": (
         lambda: COLOUR[..., :1], ValueError, None, r"\(4, 6, 1\), but .* fitted on .*\(4, 6, 3"
     ),
@@ -808,7 +808,7 @@ BAD_IMAGES = {
     "rows of another length": (
         lambda: COLOUR.reshape(N, -1)[:, :-1], ValueError, None, "71 features.*expecting 72"
     ),
-    "films": (lambda: COLOUR[..., None], ValueError, "X must be images", "X must be images"),
+    "films": (lambda: COLOUR[..., None], ValueError, "Expected X of", "Expected X of"),
     "of differing sizes": (
         lambda: [*COLOUR[:-1], COLOUR[0, :2]], ValueError, "inhomogeneous", "inhomogeneous"
     ),
@@ -824,7 +824,7 @@ BAD_IMAGES = {
     "words": (lambda: COLOUR.astype(str).astype(object) + "x", ValueError, "conv", "conv"),
     "complex": (lambda: COLOUR + 1j, ValueError, "Complex data", "Complex data"),
     "times": (
-        lambda: COLOUR.astype("datetime64[s]"), TypeError, "holds times", "holds times"
+        lambda: COLOUR.astype("datetime64[s]"), TypeError, "dates or times", "dates or times"
     ),
     "masked": (
         lambda: np.ma.MaskedArray(COLOUR, COLOUR > 9), ValueError, "masked", "masked"
@@ -913,7 +913,7 @@ def test_odd_scales_of_images_end_finite(subject, parameters):
 
 
 BAD_IMAGE_PARAMETERS = [
-    ({"image_shape": (4, 6)}, "has 24 numbers, but the rows of X have 72 features"),
+    ({"image_shape": (4, 6)}, "has 24 pixel values, but X has 72 features"),
     ({"image_shape": (72,)}, r"must be \(height, width\), or these and the channels"),
     ({"image_shape": (4, 6, 3, 1)}, r"must be \(height, width\), or these and the channels"),
     ({"image_shape": (4, 0, 3)}, "must hold positive ints, height, width and channels, got 0"),

@@ -127,11 +127,11 @@ def test_the_form_of_images_is_said_and_not_guessed(images, colour):
     )
     with pytest.raises(ValueError, match=r"images of shape \(3, 6, 10\), but .* fitted on"):
         last.predict(X.transpose(0, 3, 1, 2))
-    with pytest.raises(ValueError, match="has 12 numbers, but the rows of X have 180 features"):
+    with pytest.raises(ValueError, match="has 12 pixel values, but X has 180 features"):
         ScaledCNNClassifier(image_shape=(3, 4)).fit(X.reshape(240, -1), y)
     with pytest.raises(ValueError, match=r"image_shape=\(3, 4\), but X has images of shape"):
         ScaledCNNClassifier(image_shape=(3, 4)).fit(X, y)
-    with pytest.raises(ValueError, match="X must be images of shape"):
+    with pytest.raises(ValueError, match="Expected X of shape"):
         ScaledCNNClassifier().fit(X[..., None], y)
 
 

@@ -221,7 +221,7 @@ def test_the_searchs_own_rule_counts_where_it_is_about_this_cost(searches):
     display = ScaleCurveDisplay.from_cv_results(search, cost="latency_us")
     assert (display.rule, display.chosen) == ("SmallestWithin(cost='latency_us')", 3)
     assert display.law is None
-    assert display.ax_.get_xlabel() == "latency of a prediction (µs)"
+    assert display.ax_.get_xlabel() == "prediction latency (µs)"
 
 
 def test_the_front_is_a_step_line_and_labelled_by_what_varies():
@@ -317,7 +317,7 @@ def test_numbers_that_do_not_fit_their_cells_are_left_out():
 
 
 def test_a_parameter_that_is_not_searched_is_refused_by_name():
-    with pytest.raises(ValueError, match=r"got 'depth', which none has.*\['mlp__width'\]"):
+    with pytest.raises(ValueError, match=r"got 'depth', which no candidate.*\['mlp__width'\]"):
         ScaleHeatmapDisplay.from_cv_results(table())
     params = [{"a__width": 1, "b__width": i} for i in range(4)]
     with pytest.raises(ValueError, match=r"got 'width', which may be any of \['a__width'"):

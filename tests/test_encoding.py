@@ -360,8 +360,8 @@ def test_tensors_are_encoded_by_the_same_code(preprocessing, resolution):
         ([(1, 2), (3, 4)] * 20, "values of type tuple"),
         (pl.Series([[1, 2], [3]] * 20), "unhashable"),
         (pl.Series([{"a": 1}] * 40), "unhashable"),
-        (list(pd.date_range("2020", periods=40).date), "holds times"),
-        (pd.date_range("2020", periods=40, tz="UTC"), "holds times"),
+        (list(pd.date_range("2020", periods=40).date), "contains dates or times"),
+        (pd.date_range("2020", periods=40, tz="UTC"), "contains dates or times"),
     ],
     ids=["periods", "tuples", "lists", "structs", "dates", "times with a zone"],
 )
@@ -416,5 +416,5 @@ def test_a_refused_number_is_told_with_its_column(make, value, n_rows):
     fitted = ScaledMLPRegressor(**FAST, preprocessing=None).fit(make(X), X["b"])
     bad = make(X.assign(b=value)[:n_rows])
     label, told = "1" if isinstance(bad, np.ndarray) else "'b'", re.escape(f"{value:g}")
-    with pytest.raises(ValueError, match=f"X contains .*: column {label} of X holds {told}"):
+    with pytest.raises(ValueError, match=f"X contains .*: column {label} of X contains {told}"):
         fitted.predict(bad)

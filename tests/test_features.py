@@ -156,7 +156,7 @@ def test_time_stamps_are_centred_in_float64_before_the_cast():
 def test_float32_time_stamps_are_warned_of_with_the_remedy():
     rng = np.random.default_rng(0)
     X = (rng.uniform(0, 1000, (200, 1)) + 1.7e8).astype(np.float32)
-    with pytest.warns(UserWarning, match=r"Column 0 of X .* pass X as float64"):
+    with pytest.warns(UserWarning, match=r"Column 0 of X .* Pass X as float64"):
         ScaledMLPRegressor(max_epochs=1, random_state=0).fit(X, np.arange(200.0))
 
 

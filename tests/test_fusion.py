@@ -872,7 +872,7 @@ def test_too_little_memory_halves_the_stack_not_the_search(data, monkeypatch, n_
         return real(self)
 
     monkeypatch.setattr(stack.Stack, "train", train)
-    with fused(), pytest.warns(RuntimeWarning, match="memory of device 'cpu' does not do for"):
+    with fused(), pytest.warns(RuntimeWarning, match="Device 'cpu' has too little memory"):
         scores = cross_val_score(NET, *data, cv=6, error_score="raise")
     assert max(last_fused_run().stack_sizes) <= n_fit
     monkeypatch.undo()

@@ -231,7 +231,7 @@ def test_labels_that_int64_does_not_hold_are_refused_or_numbered():
     X = make_table()
     y = np.array([1, 2**63 + 5], dtype=np.uint64)[np.arange(N) % 2]
     model = quick("binary").fit(X, y)
-    with pytest.raises(ValueError, match=r'neither strings nor whole numbers.*"nocl": True'):
+    with pytest.raises(ValueError, match=r'strings or integers as labels.*"nocl": True'):
         open_session(model, X, options={"zipmap": False})
     session = open_session(model, X, options={"zipmap": False, "nocl": True})
     places = session.run(["label"], {"X": X})[0]
@@ -293,7 +293,7 @@ def test_versions_of_onnx_are_those_that_are_asked_for(opset):
 def test_versions_that_are_too_old_are_refused():
     X = make_table()
     model = quick("number").fit(X, make_target(X, "number"))
-    with pytest.raises(ValueError, match=r"target_opset=12 is too old.*Expected 13 at least"):
+    with pytest.raises(ValueError, match=r"target_opset=12 is too old.*Expected 13 or newer"):
         skl2onnx.to_onnx(model, X[:1], target_opset=12)
 
 
@@ -485,8 +485,8 @@ def test_inputs_that_do_not_fit_are_refused():
     table = frame[["town", "code", "age"]].to_numpy(object)
     model = quick("binary", categorical_features=[0, 1]).fit(table, y)
     for kind, message in (
-        (StringTensorType, r"Column 1 holds numbers as categories.*a tensor of strings"),
-        (FloatTensorType, r"Column 0 holds strings as categories.*a tensor of numbers"),
+        (StringTensorType, r"categories of column 1 are numbers.*tensor has strings"),
+        (FloatTensorType, r"categories of column 0 are strings.*tensor has numbers"),
     ):
         message += r"\. Expected .*initial_types.*ColumnTransformer"
         with pytest.raises(ValueError, match=message):
@@ -495,12 +495,12 @@ def test_inputs_that_do_not_fit_are_refused():
         [("X", FloatTensorType([None, 4]))],
         [("a", StringTensorType([None, 1])), ("b", FloatTensorType([None, None]))],
     ):
-        with pytest.raises(ValueError, match=r"inputs have .* columns. Expected 3 together"):
+        with pytest.raises(ValueError, match=r"inputs have .* columns. Expected 3 in total"):
             open_session(model, inputs)
-    with pytest.raises(ValueError, match=r"shapes \[\[None, 2, 3\]\]. Expected rows: two axes"):
+    with pytest.raises(ValueError, match=r"shapes \[\[None, 2, 3\]\]. Expected two axes"):
         open_session(model, [("X", FloatTensorType([None, 2, 3]))])
     numeric = quick("number").fit(make_table(), make_target(make_table(), "number"))
-    with pytest.raises(TypeError, match=r"'X' is of type String.*fitted without columns"):
+    with pytest.raises(TypeError, match=r"'X' has type String.*fitted without categorical"):
         open_session(numeric, [("X", StringTensorType([None, 6]))])
 
 
@@ -625,7 +625,7 @@ def test_rows_of_pixels_agree_in_the_oldest_version(digits):
     X, y = digits[0][:300], digits[1][:300]
     model = ScaledCNNClassifier(width=8, max_epochs=2, random_state=0).fit(X, y)
     assert_agrees(model, X, target_opset=OLDEST)
-    with pytest.raises(ValueError, match=r"come in 2 inputs\. Expected one tensor"):
+    with pytest.raises(ValueError, match=r"has 2 inputs\. Expected one tensor"):
         open_session(
             model,
             [("a", FloatTensorType([None, 32])), ("b", FloatTensorType([None, 32]))],
@@ -635,7 +635,7 @@ def test_rows_of_pixels_agree_in_the_oldest_version(digits):
 def test_images_of_another_shape_are_refused(pictures):
     model = ScaledCNNRegressor(width=4, max_epochs=1).fit(pictures, pictures.mean((1, 2, 3)))
     for shape in ([None, 3, 11, 8], [None, 8, 11, 3], [None, 88], [None, 11, 8]):
-        with pytest.raises(ValueError, match=r"Expected images of the shape \(11, 8, 3\)"):
+        with pytest.raises(ValueError, match=r"Expected images of shape \(11, 8, 3\)"):
             open_session(model, [("X", FloatTensorType(shape))])
     session = open_session(model, [("X", FloatTensorType([None, None, None, None]))])
     X = pictures.astype(np.float32)
@@ -660,7 +660,7 @@ def test_modules_of_the_users_own_are_refused_by_name(cls):
     X = make_table()
     y = make_target(X, "classes")
     network = cls(Own, max_epochs=1, random_state=0)
-    message = rf"{cls.__name__} holds a module of your own \(Own\).*by torch\.onnx\.export\("
+    message = rf"got {cls.__name__} with the custom module Own.*torch\.onnx\.export\("
     for model in (network, make_pipeline(StandardScaler(), network)):
         with pytest.raises(TypeError, match=message):
             open_session(model.fit(X, y), X)
@@ -691,7 +691,7 @@ def test_without_the_packages_the_extra_is_named(package, monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.delattr("skscale.onnx")
-    with pytest.raises(ImportError, match=r'pip install "skscale\[onnx\]"\. What failed'):
+    with pytest.raises(ImportError, match=r'be imported .*pip install "skscale\[onnx\]"'):
         import skscale.onnx  # noqa: F401
 
 

@@ -659,13 +659,13 @@ def test_a_lone_network_without_memory_tries_shorter_chunks(monkeypatch, error):
         return real(self)
 
     monkeypatch.setattr(stack.Stack, "train", train_in_little_memory)
-    with pytest.warns(RuntimeWarning, match=r"does not do for so many steps.*Half as many"):
+    with pytest.warns(RuntimeWarning, match="train one network.*fewer steps at a time"):
         network = train([make_task()])[0]
     assert len(tried) == 4
     monkeypatch.undo()
     assert_equal_networks(network, train([make_task()])[0], rtol=1e-12, atol=1e-12)
     monkeypatch.setattr(stack.Stack, "train", lambda self: (_ for _ in ()).throw(error))
-    with pytest.warns(RuntimeWarning, match="does not do for so many steps"):
+    with pytest.warns(RuntimeWarning, match="too little memory to train one network"):
         assert train([make_task()]) == [error]
 
 
@@ -681,7 +681,7 @@ def test_a_stack_that_fails_where_its_members_do_not_is_reported(monkeypatch):
 
     monkeypatch.setattr(stack.Stack, "train", fails_together)
     tasks = [make_task(seed=k) for k in range(3)]
-    with pytest.warns(RuntimeWarning, match="3 networks were to train together.*of ours"):
+    with pytest.warns(RuntimeWarning, match="Training 3 networks as one stack failed.*of ours"):
         networks = train(tasks, n_threads=1)
     assert all(len(network.weights.coefs) == 3 for network in networks)
 

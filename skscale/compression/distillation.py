@@ -167,13 +167,13 @@ def labels_of(teacher, X, y, weights, *, classes, is_multilabel, cv, memory, X_n
     store = Store.at(memory)
 
     def make():
-        kept = None if store is None else store.get("labels", key)
-        if kept is None:
+        entry = None if store is None else store.get("labels", key)
+        if entry is None:
             labels, labels_new = _make_labels(teacher, *arguments)
-            kept = {"labels": labels, "labels_new": labels_new}
+            entry = {"labels": labels, "labels_new": labels_new}
             if store is not None:
-                store.put("labels", key, kept)
-        return kept["labels"], kept["labels_new"]
+                store.put("labels", key, entry)
+        return entry["labels"], entry["labels_new"]
 
     return labels_made.get(key, make)
 
@@ -188,7 +188,7 @@ def _digest_once(teacher):
     """Return the hash of a frozen teacher, computed once in a fused run.
 
     All candidates share the object, and hashing a large forest takes longer than training a
-    small student. Outside a run the hash is computed anew, since the teacher may have been
+    small student. Outside a run the hash is computed again, since the teacher may have been
     refitted.
     """
     job = current_job()
@@ -206,7 +206,7 @@ def _make_labels(teacher, X, y, weights, classes, is_multilabel, cv, X_new):
     whole = teacher if isinstance(teacher, FrozenEstimator) else None
     if cv is None or whole is not None:
         whole = whole or _fit(teacher, X, y, weights)
-        labels = _ask(whole, X, classes, is_multilabel)
+        labels = _predict(whole, X, classes, is_multilabel)
     else:
         splits = _splitter(cv, y, classes is not None and not is_multilabel).split(X, y)
         splits = list(splits)
@@ -219,20 +219,21 @@ def _make_labels(teacher, X, y, weights, classes, is_multilabel, cv, X_new):
             labels[test] = part
         if np.isnan(labels).any():
             raise ValueError(
-                f"cv={cv!r} of the distillation leaves rows out of all its test folds. "
-                "Expected each row in one: pass an int, or a splitter that makes partitions."
+                f"cv={cv!r} of Distillation has rows that are in none of its test folds. "
+                "Expected each row in one test fold: pass an int, or a splitter whose test "
+                "folds are a partition."
             )
     labels_new = None
     if X_new is not None:
         whole = whole or _fit(teacher, X, y, weights)
-        labels_new = _ask(whole, X_new, classes, is_multilabel)
+        labels_new = _predict(whole, X_new, classes, is_multilabel)
     return labels, labels_new
 
 
 def _label_fold(teacher, X, y, weights, classes, is_multilabel, train, test):
     own = None if weights is None else weights[train]
     fitted = _fit(teacher, _safe_indexing(X, train), _safe_indexing(y, train), own)
-    return _ask(fitted, _safe_indexing(X, test), classes, is_multilabel)
+    return _predict(fitted, _safe_indexing(X, test), classes, is_multilabel)
 
 
 def _splitter(cv, y, is_stratified):
@@ -259,7 +260,8 @@ def _fit(teacher, X, y, weights):
     name = "__".join([*names, "sample_weight"])
     if not has_fit_parameter(inner, "sample_weight"):
         warnings.warn(
-            f"The teacher {type(inner).__name__} takes no sample_weight: it is fitted without.",
+            f"The teacher {type(inner).__name__} does not support sample_weight, so it is "
+            "fitted without sample weights.",
             UserWarning,
             stacklevel=2,
         )
@@ -267,14 +269,15 @@ def _fit(teacher, X, y, weights):
     return fitted.fit(X, y, **{name: weights})
 
 
-def _ask(fitted, X, classes, is_multilabel):
+def _predict(fitted, X, classes, is_multilabel):
     """Return logits of the student's classes, or regression predictions without classes."""
     if classes is None:
         predicted = np.asarray(fitted.predict(X), dtype=np.float64)
         predicted = predicted.reshape(len(predicted), -1)
         if not np.isfinite(predicted).all():
             raise ValueError(
-                "The teacher predicts numbers that are not finite. Expected finite."
+                f"The teacher {type(fitted).__name__} predicts values that are not finite. "
+                "Expected finite predictions."
             )
         return predicted
     if hasattr(fitted, "predict_proba"):
@@ -297,19 +300,19 @@ def _ask(fitted, X, classes, is_multilabel):
     else:
         raise TypeError(
             f"The teacher {type(fitted).__name__} has neither predict_proba nor "
-            "decision_function. Expected a classifier that has one."
+            "decision_function. Expected a classifier with one of them."
         )
     if not np.isfinite(found).all():
         raise ValueError(
-            f"The teacher {type(fitted).__name__} says probabilities that are not finite. "
-            "Expected finite ones."
+            f"The teacher {type(fitted).__name__} predicts probabilities that are not finite. "
+            "Expected finite probabilities."
         )
     if not is_multilabel:
         return _align(fitted, found, classes)
     if found.shape[1] != len(classes):
         raise ValueError(
-            f"The teacher knows {found.shape[1]} labels, y has {len(classes)}. Expected the "
-            "same."
+            f"The teacher {type(fitted).__name__} predicts {found.shape[1]} labels, but y has "
+            f"{len(classes)}. Expected a teacher of the same labels."
         )
     return found
 
@@ -333,13 +336,13 @@ def _align(fitted, logarithms, classes):
     known = np.asarray(fitted.classes_)
     inner = fitted.estimator if isinstance(fitted, FrozenEstimator) else fitted
     inner = inner[-1] if hasattr(inner, "steps") else inner
-    votes = getattr(inner, "decision_function_shape", None) == "ovo" and len(known) > 2
-    is_asked_for_votes = votes and not hasattr(fitted, "predict_proba")
-    if logarithms.shape[1] != len(known) or is_asked_for_votes:
+    is_ovo = getattr(inner, "decision_function_shape", None) == "ovo" and len(known) > 2
+    returns_votes = is_ovo and not hasattr(fitted, "predict_proba")
+    if logarithms.shape[1] != len(known) or returns_votes:
         raise ValueError(
-            f"The teacher {type(fitted).__name__} knows {len(known)} classes and its decision "
-            f"function has {logarithms.shape[1]} columns. Expected one a class (of an SVC: "
-            'decision_function_shape="ovr").'
+            f"The teacher {type(fitted).__name__} has {len(known)} classes, and its decision "
+            f"function has {logarithms.shape[1]} columns. Expected one score per class: for an "
+            'SVC, set decision_function_shape="ovr".'
         )
     aligned = np.full((len(logarithms), len(classes)), np.log(_SMALLEST_PROBABILITY))
     for column, label in enumerate(classes):
@@ -375,8 +378,8 @@ def check_teacher(teacher, is_for_classes):
     fitted = [k for k in vars(inner) if k.endswith("_") and not k.startswith("__")]
     if fitted or getattr(inner, "__sklearn_is_fitted__", bool)():
         warnings.warn(
-            f"The teacher {type(inner).__name__} is fitted already: it is cloned and fitted "
-            "again on the student's training rows. To have it asked as it is, wrap it: "
+            f"The teacher {type(inner).__name__} is already fitted, but it is cloned and "
+            "fitted again on the student's training rows. To use it without fitting, wrap it: "
             "FrozenEstimator(teacher), from sklearn.frozen.",
             UserWarning,
             stacklevel=2,
@@ -429,7 +432,10 @@ def mix_columns(X, rows, others, is_other):
     """
     sources = np.where(is_other, others[:, None], rows[:, None])
     if issparse(X):
-        raise ValueError("n_synthetic mixes the columns of rows, and X is sparse. Set it to 0.")
+        raise ValueError(
+            "Expected a dense X for n_synthetic, which mixes the columns of rows, got a sparse "
+            "one. Set n_synthetic=0, or pass X.toarray()."
+        )
     if hasattr(X, "iloc"):
         mixed = X.iloc[rows].reset_index(drop=True)
         for place in range(X.shape[1]):

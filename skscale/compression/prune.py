@@ -72,8 +72,9 @@ def prune(estimator, X, y, *, amount, sample_weight=None):
         )
     if "pruning" not in estimator.get_params(deep=False):
         raise TypeError(
-            f"The units of a module are not ours to remove: {type(estimator).__name__} cannot "
-            "be pruned. Fit a narrower one, or let it teach one."
+            f"{type(estimator).__name__} cannot be pruned, because skscale cannot remove units "
+            "from a custom module. Fit a narrower module, or distill this one: pass it as "
+            "teacher of a narrower estimator."
         )
     check_is_fitted(estimator)
     is_group = isinstance(estimator.pruning, Pruning)

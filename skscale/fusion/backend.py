@@ -123,7 +123,7 @@ class FusedBackend(ParallelBackendBase):
             self._guard.__exit__(None, None, None)
             self._guard = None
         run = call.rendezvous.run
-        if call.parent is None and (run.stack_sizes or run.n_kept):
+        if call.parent is None and (run.stack_sizes or run.n_cached):
             _thread.last_run = run
 
     def abort_everything(self, ensure_ready=True):

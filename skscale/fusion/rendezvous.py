@@ -30,8 +30,8 @@ import threading
 import time
 from contextlib import contextmanager
 
+from ..training.checkpoints import look_up
 from ..training.engine import train
-from ..training.keeping import recall
 from ..training.task import CancelledError
 from .admission import Admission
 from .sharing import SharedArrays
@@ -69,11 +69,11 @@ def train_together(tasks):
     list of TrainedNetwork or Exception
     """
     job = current_job()
-    is_kept = any(task.store is not None for task in tasks)
-    outcomes = recall(tasks) if is_kept else [None] * len(tasks)
+    has_store = any(task.store is not None for task in tasks)
+    outcomes = look_up(tasks) if has_store else [None] * len(tasks)
     missing = [t for t, outcome in zip(tasks, outcomes, strict=True) if outcome is None]
     if job is not None:
-        job.call.rendezvous.count_kept(len(tasks) - len(missing))
+        job.call.rendezvous.count_cached(len(tasks) - len(missing))
     tasks.clear()
     if missing:
         trained = iter(
@@ -114,7 +114,7 @@ class FusedRun:
         Number of tasks gathered at the rendezvous each time.
     most_in_flight : int
         Largest number of jobs in flight at once.
-    n_kept : int
+    n_cached : int
         Number of networks loaded from the cache (`memory`) instead of trained.
     training_seconds : float
         Time spent training.
@@ -124,7 +124,7 @@ class FusedRun:
         self.stack_sizes = []
         self.n_gathered = []
         self.most_in_flight = 0
-        self.n_kept = 0
+        self.n_cached = 0
         self.training_seconds = 0.0
 
     @property
@@ -135,7 +135,7 @@ class FusedRun:
     def __repr__(self):
         return (
             f"FusedRun(n_fits={self.n_fits}, stack_sizes={self.stack_sizes}, "
-            f"most_in_flight={self.most_in_flight}, n_kept={self.n_kept}, "
+            f"most_in_flight={self.most_in_flight}, n_cached={self.n_cached}, "
             f"training_seconds={self.training_seconds:.3f})"
         )
 
@@ -342,7 +342,7 @@ class Rendezvous:
             self._waiting = [e for e in self._waiting if not e.job.call.is_cancelled]
             for entry in cancelled:
                 entry.outcome = CancelledError()
-                self._let_go_on(entry)
+                self._resume(entry)
             if call.parent is None:
                 self._cancel.set()
             self._advance()
@@ -384,10 +384,10 @@ class Rendezvous:
 
     # Training, called in the jobs' threads.
 
-    def count_kept(self, n):
+    def count_cached(self, n):
         """Add to the number of networks that come from the cache."""
         with self._lock:
-            self.run.n_kept += n
+            self.run.n_cached += n
 
     def train(self, job, tasks):
         """Wait until the tasks are trained; return their networks or errors."""
@@ -404,7 +404,7 @@ class Rendezvous:
             self._advance()
         while not entry.event.wait(PATIENCE):
             with self._lock:
-                self._lose_patience()
+                self._continue_after_timeout()
         if entry.leads is not None:
             self._lead(entry)
         if isinstance(entry.outcome, BaseException):
@@ -481,7 +481,7 @@ class Rendezvous:
             self._n_in_flight += 1 if is_in_flight else -1
             self.run.most_in_flight = max(self.run.most_in_flight, self._n_in_flight)
 
-    def _let_go_on(self, entry):
+    def _resume(self, entry):
         self._set_running(entry.job, True)
         entry.event.set()
 
@@ -494,7 +494,7 @@ class Rendezvous:
         """Let jobs run within the limits; train when nothing runs."""
         while not self._is_training and self._n_running < self._most_running:
             if self._trained:
-                self._let_go_on(self._trained.popleft())
+                self._resume(self._trained.popleft())
             elif self._queue and self._admits():
                 job = self._queue[0]
                 try:
@@ -533,11 +533,11 @@ class Rendezvous:
             self._admission.measure(max(1, self._n_in_flight), own)
         return self._n_in_flight < self._admission.n_admitted
 
-    def _lose_patience(self):
+    def _continue_after_timeout(self):
         if self._is_training or time.monotonic() - self._changed < PATIENCE:
             return
         self._changed = time.monotonic()
         if self._trained:
-            self._let_go_on(self._trained.popleft())
+            self._resume(self._trained.popleft())
         elif self._waiting:
             self._begin_training()

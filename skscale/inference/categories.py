@@ -78,8 +78,8 @@ class Lookup(Part):
                 found = [known.get(v, default) for v in column]
         except TypeError as error:
             raise ValueError(
-                f"{label} holds a value that can be no category ({error}). Expected strings, "
-                "numbers or booleans."
+                f"{label} contains a value that cannot be a category ({error}). Expected "
+                "strings, numbers or booleans."
             ) from None
         if default is None and None in found:
             value = column[found.index(None)]
@@ -99,11 +99,11 @@ class Lookup(Part):
         expect(isinstance(self.values, list), "a list of values")
         plain = (int, float, str, bool, type(None))
         expect(all(type(value) in plain for value in self.values), "plain values")
-        expect(type(self.codes) is np.ndarray, "codes as an array")
-        expect(self.codes.dtype == np.float64, "codes as float64")
-        expect(self.codes.shape == (len(self.values),), "a code for each value")
+        expect(type(self.codes) is np.ndarray, "an array of codes")
+        expect(self.codes.dtype == np.float64, "float64 codes")
+        expect(self.codes.shape == (len(self.values),), "one code per value")
         for code in (self.unknown, self.missing):
-            expect(code is None or type(code) is float, "a number")
+            expect(code is None or type(code) is float, "a float code or None")
 
     @property
     def n_codes(self):
@@ -138,7 +138,7 @@ def learn_categories(column, label):
         counts = Counter(value for value in column if not is_missing(value))
     except TypeError as error:
         raise TypeError(
-            f"{label} holds values that can be no categories ({error}). Expected strings, "
+            f"{label} contains values that cannot be categories ({error}). Expected strings, "
             "numbers or booleans."
         ) from None
     counts = {_plain(value): n for value, n in counts.items()}
@@ -146,8 +146,8 @@ def learn_categories(column, label):
     if not kinds <= {str, bool, int, float}:
         names = ", ".join(sorted(kind.__name__ for kind in kinds))
         raise TypeError(
-            f"{label} holds values of type {names}. Expected strings, numbers or booleans as "
-            "categories: convert the column, by .astype(str) for example."
+            f"{label} contains values of type {names}. Expected strings, numbers or booleans "
+            "as categories: convert the column, for example with .astype(str)."
         )
     known = sorted(counts, key=lambda value: (type(value) is str, value))
     rows = np.array([counts[value] for value in known], dtype=np.intp)
@@ -177,15 +177,15 @@ def warn_of_silent_columns(silent):
     """
     if not silent:
         return
-    what = "; ".join(
+    columns = "; ".join(
         f"{label} ({len(rows)} different values, {min(rows)} to {max(rows)} rows each)"
         for label, rows in silent.items()
     )
     warnings.warn(
-        f"A network learns nothing of columns whose categories all have fewer than "
-        f"{_FEWEST_ROWS} rows: {what}. Expected categories that recur, or numbers. Dates as "
-        'text become numbers by pandas.to_datetime and differences, "1,5" by '
-        '.str.replace(",", "."), free text by a vectorizer; drop identifiers.',
+        f"A network learns nothing from columns whose categories all have fewer than "
+        f"{_FEWEST_ROWS} rows: {columns}. Expected frequent categories, or numbers. Convert "
+        "dates in text with pandas.to_datetime and take differences, decimal commas with "
+        '.str.replace(",", "."), and free text with a vectorizer. Drop identifiers.',
         UserWarning,
         stacklevel=2,
     )

@@ -140,7 +140,7 @@ def read_table(X, known=None, *, is_exact=False, keeps_types=False, n_dims=2):
     if isinstance(X, Iterator):
         raise TypeError(
             f"X is a {type(X).__name__}, which can be read only once. Expected an array of "
-            "shape (n_samples, n_features): pass list(X), or its pieces to partial_fit."
+            "shape (n_samples, n_features): pass list(X), or pass batches to partial_fit."
         )
     if isinstance(X, np.matrix):
         raise TypeError(
@@ -151,17 +151,16 @@ def read_table(X, known=None, *, is_exact=False, keeps_types=False, n_dims=2):
         X = X.detach().cpu().numpy()
     if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
         raise ValueError(
-            "X is a masked array with masked values, which would be taken as if they were "
-            "not. Expected all values: fill them in, by sklearn.impute.SimpleImputer on "
-            "X.filled(numpy.nan), for example."
+            "X is a masked array with masked values, and the mask would be ignored. Expected "
+            "no masked values: impute them, for example with sklearn.impute.SimpleImputer on "
+            "X.filled(numpy.nan)."
         )
     if hasattr(X, "tocsr"):
         return _read_sparse(X), None
     if isinstance(X, dict) or (hasattr(X, "collect") and not hasattr(X, "__array__")):
         remedy = "pass X.collect()" if hasattr(X, "collect") else "pass pandas.DataFrame(X)"
         raise TypeError(
-            f"X is a {type(X).__name__}, which is no table yet. Expected an array or a frame: "
-            f"{remedy}."
+            f"X is a {type(X).__name__}. Expected an array or a data frame: {remedy}."
         )
     # Ask the class: a frame instance is slow to report a missing attribute.
     kind = type(X)
@@ -252,15 +251,15 @@ def _check_names(names):
     if len(set(names)) < len(names):
         double = next(name for name in names if names.count(name) > 1)
         raise ValueError(
-            f"X has two columns of one name, {double!r}. Expected every column to have a "
-            "name of its own: drop or rename one."
+            f"X has two columns named {double!r}. Expected unique column names: drop or "
+            "rename one of the columns."
         )
     kinds = {type(name) for name in names}
     if str in kinds and len(kinds) > 1:
         raise TypeError(
             "Feature names are only supported if all input features have string names, but "
             f"your input has {sorted(kind.__qualname__ for kind in kinds)} as feature name / "
-            "column name types. Convert them, by X.columns = X.columns.astype(str) for example."
+            "column name types. Convert them: X.columns = X.columns.astype(str)."
         )
 
 
@@ -400,7 +399,7 @@ def number_of(value):
     if isinstance(value, str) and "_" in value:
         raise ValueError(f"could not convert string to float: {value!r}")
     if isinstance(value, _TIMES):
-        raise TypeError("dates and times are no numbers")
+        raise TypeError("expected a number, got a date or time")
     return float(value)
 
 
@@ -467,7 +466,7 @@ def numbers_of(table, lookups=None, has_missing=True):
         numbers = numbers.astype(np.float32 if is_narrow else np.float64, copy=False)
     else:
         if array.dtype.kind in "mM" and np.isnat(array).any():
-            raise ValueError("X holds missing times (NaT). Expected numbers, all of them.")
+            raise ValueError("X contains missing times (NaT). Expected numbers.")
         raise _no_numbers("X", array.dtype)
     is_complete = check_finite(
         numbers,
@@ -509,12 +508,13 @@ def _explain(values, label):
             kind = TypeError if isinstance(error, TypeError) else ValueError
             if isinstance(value, complex):
                 return ValueError(
-                    f"Complex data not supported: {label} holds {value!r}. Expected numbers."
+                    f"Complex data not supported: {label} contains {value!r}. Expected real "
+                    "numbers."
                 )
             return kind(
-                f"{label} holds {str(value)[:80]!r} of type {type(value).__name__} ({error}). "
-                "Expected numbers: convert or drop such values, or fit with the column as one "
-                "of categorical_features, where the estimator has them."
+                f"{label} contains {str(value)[:80]!r} of type {type(value).__name__} "
+                f"({error}). Expected numbers: convert or drop such values, or include the "
+                "column in categorical_features, if the estimator has this parameter."
             )
     raise AssertionError
 
@@ -523,16 +523,16 @@ def _no_numbers(label, dtype):
     kind = dtype.kind if isinstance(dtype, np.dtype) else ""
     if kind == "c":
         return ValueError(
-            f"Complex data not supported: {label} is of {dtype}. Expected numbers."
+            f"Complex data not supported: {label} has dtype {dtype}. Expected real numbers."
         )
     if kind == "V":
         return TypeError(
-            f"{label} is a structured array ({dtype}). Expected an array of numbers, of shape "
+            f"{label} is a structured array ({dtype}). Expected a numeric array of shape "
             "(n_samples, n_features)."
         )
     return TypeError(
-        f"{label} holds times ({dtype}), which are no numbers. Expected numbers: turn them "
-        "into a count of seconds or days, or into parts such as the hour and the weekday."
+        f"{label} contains dates or times ({dtype}). Expected numbers: convert them, for "
+        "example to seconds or days since a date, or to parts such as hour and weekday."
     )
 
 
@@ -564,18 +564,19 @@ def check_finite(X, has_missing=True, label=None):
         is_complete = not np.isnan(np.maximum.reduce(values, axis=None))
         if not is_complete and not has_missing:
             raise ValueError(
-                f"Input X contains NaN{_where(X, np.isnan(values), label)}. Expected all "
-                "values: fill missing ones in first, by sklearn.impute.SimpleImputer for "
-                "example."
+                f"Input X contains NaN{_where(X, np.isnan(values), label)}. Expected no "
+                "missing values: impute them first, for example with "
+                "sklearn.impute.SimpleImputer."
             )
         largest = max(np.fmax.reduce(values, axis=None), -np.fmin.reduce(values, axis=None))
     if largest > _LARGEST_FLOAT32:
         dtype, why = values.dtype, ""
         if np.isfinite(largest):
-            dtype, why = np.dtype(np.float32), ", in which networks are trained"
+            dtype, why = np.dtype(np.float32), ", the dtype of training"
         raise ValueError(
             f"Input X contains infinity or a value too large for {dtype!r}{why}"
-            f"{_where(X, np.abs(values) == largest, label)}. Expected numbers of moderate size."
+            f"{_where(X, np.abs(values) == largest, label)}. Expected finite numbers of "
+            "moderate size: rescale the column, or drop such rows."
         )
     return is_complete
 
@@ -586,7 +587,7 @@ def _where(X, is_found, label):
     value = (X.data if hasattr(X, "tocsr") else X).flat[first]
     place = int(X.indices[first]) if hasattr(X, "tocsr") else first % X.shape[1]
     column = label_of(X, place) if label is None else label(place)
-    return f": {column[0].lower()}{column[1:]} holds {value:g}"
+    return f": {column[0].lower()}{column[1:]} contains {value:g}"
 
 
 def _warn_of_large_integers(array, label):
@@ -596,9 +597,8 @@ def _warn_of_large_integers(array, label):
     for value in (values.max(), values.min()):
         if abs(int(value)) > LARGEST_EXACT:
             warnings.warn(
-                f"{label} holds integers beyond 2**53, such as {value}, which lose their last "
-                "digits as floating-point numbers. Expected measurements: leave identifiers "
-                "out, or encode them.",
+                f"{label} contains integers beyond 2**53, such as {value}, whose last digits "
+                "are lost in float64. Expected measurements: drop identifiers, or encode them.",
                 UserWarning,
                 stacklevel=2,
             )

@@ -214,33 +214,39 @@ class TableEncoding(Part):
         ValueError
         """
         n_numbers, n_categories = len(self.numbers), len(self.categories)
-        expect(n_numbers + n_categories == n_columns, "an encoding of every column")
+        expect(n_numbers + n_categories == n_columns, "an encoding for each column")
         for places in (self.numbers, self.categories):
             expect_places(places, n_columns)
-            expect(bool((places[:-1] < places[1:]).all()), "columns in their order")
-        expect(not np.isin(self.numbers, self.categories).any(), "columns encoded once")
+            expect(bool((places[:-1] < places[1:]).all()), "column indices in ascending order")
+        expect(not np.isin(self.numbers, self.categories).any(), "each column encoded once")
         expect_places(self.missing, n_numbers)
         for numbers in (self.center, self.scale, self.fill):
             expect_floats(numbers, (n_numbers,))
             largest = _LARGEST_SCALE if numbers is self.scale else _LARGEST_NUMBER
-            expect(bool((np.abs(numbers) <= largest).all()), "moderate numbers")
+            is_moderate = np.abs(numbers) <= largest
+            expect(bool(is_moderate.all()), f"absolute values up to {largest:g}")
         if self.edges is not None:
-            expect(self.edges.ndim == 2 and self.edges.shape[1] > 1, "edges of bins")
+            expect(self.edges.ndim == 2 and self.edges.shape[1] > 1, "a 2D array of bin edges")
             expect_floats(self.edges, (n_numbers, self.edges.shape[1]))
             left, right = self.edges[:, :-1], self.edges[:, 1:]
-            expect(bool(np.isfinite(self.edges[:, 0]).all()), "a first edge of each column")
-            expect(bool(((left < right) | (right == np.inf)).all()), "edges that ascend")
+            expect(bool(np.isfinite(self.edges[:, 0]).all()), "finite first bin edges")
+            expect(bool(((left < right) | (right == np.inf)).all()), "ascending bin edges")
             is_moderate = (np.abs(self.edges) <= _LARGEST_NUMBER) | (self.edges == np.inf)
-            expect(bool(is_moderate.all()), "edges of moderate size")
-        expect(isinstance(self.clips, bool), "true or false")
+            expect(bool(is_moderate.all()), f"bin edges up to {_LARGEST_NUMBER:g}")
+        expect(isinstance(self.clips, bool), "a boolean")
         of_categories = (self.n_codes, self.other, self.has_missing)
         expect(all(isinstance(of, tuple) for of in of_categories), "tuples")
-        expect(all(len(of) == n_categories for of in of_categories), "all of each category")
-        expect(all(type(n) is int and n >= 0 for n in self.n_codes), "numbers of codes")
-        expect(all(type(n) is int for n in self.other), "codes of others")
+        is_complete = all(len(of) == n_categories for of in of_categories)
+        expect(is_complete, "one entry per categorical column")
+        expect(
+            all(type(n) is int and n >= 0 for n in self.n_codes),
+            "integer numbers of codes",
+        )
+        expect(all(type(n) is int for n in self.other), "integer codes of other categories")
         pairs = zip(self.other, self.n_codes, strict=True)
-        expect(all(-1 <= other < max(1, n) for other, n in pairs), "codes of others that are")
-        expect(all(type(has) is bool for has in self.has_missing), "true or false")
+        exists = all(-1 <= other < max(1, n) for other, n in pairs)
+        expect(exists, "existing codes of other categories")
+        expect(all(type(has) is bool for has in self.has_missing), "booleans")
 
 
 def _take(xp, x, places):

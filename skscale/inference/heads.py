@@ -127,16 +127,17 @@ class Labels:
         ------
         ValueError
         """
-        expect(isinstance(self.is_multilabel, bool), "true or false")
+        expect(isinstance(self.is_multilabel, bool), "a boolean")
         classes = self.classes
         is_list = type(classes) is np.ndarray and classes.ndim == 1
-        expect(is_list and len(classes) > 1, "classes")
+        expect(is_list and len(classes) > 1, "a 1D array of two classes or more")
         # `encode` searches for codes among sorted classes.
-        expect(bool((classes[:-1] < classes[1:]).all()), "classes in their order")
+        expect(bool((classes[:-1] < classes[1:]).all()), "classes in ascending order")
         if classes.dtype.kind == "U":
             # Each predicted row takes the memory of the longest label.
             n_bytes = 4 * max(map(len, classes.tolist()))
-            expect(classes.itemsize <= max(n_bytes, _WIDE_LABEL), "labels of moderate width")
+            n_most = max(n_bytes, _WIDE_LABEL)
+            expect(classes.itemsize <= n_most, f"a string dtype of at most {n_most} bytes")
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +168,7 @@ class Numbers:
 
     def _holds_float32(self):
         # Different shapes would broadcast to far more numbers than a file holds.
-        expect(self.mean.shape == self.scale.shape, "a mean and a scale of each output")
+        expect(self.mean.shape == self.scale.shape, "one mean and one scale per output")
         with np.errstate(all="ignore"):
             mean, scale = np.abs(self.mean), self.scale
             is_moderate = (mean < 1e30) & (scale < 1e30) & ((scale > 1e-30) | (scale == 0))
@@ -218,15 +219,17 @@ class Numbers:
         ValueError
         """
         for numbers in (self.mean, self.scale):
-            expect(type(numbers) is np.ndarray and numbers.dtype == np.float64, "float64")
-            expect(numbers.shape == (self.n_outputs,), "a number for each output")
-            expect(bool((np.abs(numbers) <= _LARGEST_MOMENT).all()), "moderate numbers")
-        expect(bool((self.scale >= 0).all()), "scales that are not negative")
+            is_float64 = type(numbers) is np.ndarray and numbers.dtype == np.float64
+            expect(is_float64, "a float64 array")
+            expect(numbers.shape == (self.n_outputs,), "one value per output")
+            is_moderate = np.abs(numbers) <= _LARGEST_MOMENT
+            expect(bool(is_moderate.all()), f"absolute values up to {_LARGEST_MOMENT:g}")
+        expect(bool((self.scale >= 0).all()), "non-negative scales")
         expect(all(type(flag) is bool for flag in (self.is_log, self.is_column)), "booleans")
-        expect(not self.is_column or self.n_outputs == 1, "one output of a column")
+        expect(not self.is_column or self.n_outputs == 1, "one output for a 1D target")
         # From the instance: skops sets the attributes of a loaded object one by one.
         holds = vars(self).get("float32_holds_targets")
-        expect(holds is self._holds_float32(), "the type of predictions")
+        expect(holds is self._holds_float32(), "the float type that the targets need")
 
 
 def scale_targets(y, mean, scale, dtype):
@@ -287,9 +290,9 @@ def exp(z):
         e = xp.exp(cast(xp, z, dtype_in(xp, np.float64)))
     if not bool(xp.all(xp.isfinite(e))):
         raise ValueError(
-            "The network predicts the logarithm of a number that is too large to be "
-            f"represented: {float(xp.max(z)):g}. Expected values like those of the training "
-            "data: check the rows for extreme values."
+            f"The network predicts a logarithm of {float(xp.max(z)):g}, whose exponential is "
+            "too large for float64. Expected values in the range of the training data: check "
+            "the rows of X for extreme values."
         )
     return e
 

@@ -5,7 +5,7 @@ from math import isqrt, prod
 
 import numpy as np
 
-from ..storage.tree import expect
+from ..storage.tree import expect, expect_floats
 from .inputs import SampleInputs
 
 # Number of values per block when computing means and deviations.
@@ -49,12 +49,11 @@ class ImageInputs(SampleInputs):
     def check(self, n_inputs):
         """Reject parts that do not match: see `Inputs.check`."""
         super().check(n_inputs)
-        expect(len(self.shape) == 3, "height, width and channels")
-        expect(isinstance(self.channels_first, bool), "true or false")
+        expect(len(self.shape) == 3, "an image shape of three integers")
+        expect(isinstance(self.channels_first, bool), "a boolean")
         n_channels = self.n_features // prod(self.sides)
         for moments in (self.mean, self.scale):
-            expect(isinstance(moments, np.ndarray), "moments of the pixels")
-            expect(moments.dtype.kind == "f" and moments.shape == (n_channels,), "moments")
+            expect_floats(moments, (n_channels,))
 
     def _check_shape(self, shape, names):
         if len(shape) == 2:
@@ -112,8 +111,9 @@ def find_image_shape(X_shape, image_shape, channels):
             return _with_gray(shape, channels)
         if prod(wanted) != n_features:
             raise ValueError(
-                f"image_shape={tuple(image_shape)} has {prod(wanted)} numbers, but the "
-                f"rows of X have {n_features} features."
+                f"image_shape={tuple(image_shape)} has {prod(wanted)} pixel values, but X has "
+                f"{n_features} features. Expected equal numbers: pass height, width and "
+                "channels of the images as image_shape."
             )
         return wanted
     if len(X_shape) == 3:
@@ -122,16 +122,19 @@ def find_image_shape(X_shape, image_shape, channels):
         found = tuple(int(n) for n in X_shape[1:])
     else:
         raise ValueError(
-            "X must be images of shape (n, height, width) or (n, height, width, channels), or "
-            f"rows of shape (n, n_features), got an array of shape {tuple(X_shape)}."
+            "Expected X of shape (n, height, width), (n, height, width, channels) or "
+            f"(n, n_features), got an array of shape {tuple(X_shape)}."
         )
     if wanted is not None and wanted != found:
         raise ValueError(
             f"image_shape={tuple(image_shape)}, but X has images of shape {found} "
-            f'(channels="{channels}").'
+            f'(channels="{channels}"). Expected equal shapes: omit image_shape, which only '
+            "rows of pixels need."
         )
     if 0 in found:
-        raise ValueError(f"X has images of shape {found}: there is no pixel in them.")
+        raise ValueError(
+            f"Expected images with at least one pixel, got images of shape {found}."
+        )
     return found
 
 

@@ -166,12 +166,12 @@ class Inputs(Part, abc.ABC):
         ------
         ValueError
         """
-        expect(isinstance(self.owner, str), "the name of an estimator")
-        expect(type(self.n_features) is int and self.n_features > 0, "columns")
+        expect(isinstance(self.owner, str), "owner as a string")
+        expect(type(self.n_features) is int and self.n_features > 0, "one column or more")
         if self.names is not None:
-            expect(isinstance(self.names, list), "a list of names")
-            expect(len(self.names) == self.n_features, "a name for each column")
-            expect(all(type(name) is str for name in self.names), "strings")
+            expect(isinstance(self.names, list), "column names as a list")
+            expect(len(self.names) == self.n_features, "one name per column")
+            expect(all(type(name) is str for name in self.names), "column names as strings")
 
     def check_rows(self, shape, names=None, least=1):
         """Reject too few rows, another number of columns, and other column names."""
@@ -226,10 +226,10 @@ def _other_names(wanted, names):
 
 def check_first_rows(shape, owner, least):
     """Reject a table with too few rows, or without columns."""
-    for n, what, fewest in ((shape[0], "sample", least), (prod(shape[1:]), "feature", 1)):
+    for n, unit, fewest in ((shape[0], "sample", least), (prod(shape[1:]), "feature", 1)):
         if n < fewest:
             raise ValueError(
-                f"Found array with {n} {what}(s) (shape={tuple(shape)}) while a minimum of "
+                f"Found array with {n} {unit}(s) (shape={tuple(shape)}) while a minimum of "
                 f"{fewest} is required by {owner}."
             )
 
@@ -338,8 +338,8 @@ class TableInputs(Inputs):
             column = int(encoding.numbers[is_lost.argmax()])
             warnings.warn(
                 f"{self._label_of(column)} has a median of over {LOST_IN_FLOAT32:,} times its "
-                "spread, and X is float32, which keeps few digits of its variation. Expected "
-                "columns of moderate size: pass X as float64, or subtract the median first.",
+                "spread, and X is float32, which has few digits left for the variation. Pass X "
+                "as float64, or subtract the median first.",
                 UserWarning,
                 stacklevel=3,
             )
@@ -433,22 +433,23 @@ class TableInputs(Inputs):
         """Reject parts that do not match: see `Inputs.check`."""
         super().check(n_inputs)
         expect_places(self.places, self.n_features)
-        expect(isinstance(self.lookups, list), "a list of lookups")
-        expect(len(self.lookups) == len(self.places), "a lookup for each column of categories")
+        expect(isinstance(self.lookups, list), "a list of lookup tables")
+        expect(len(self.lookups) == len(self.places), "one lookup table per categorical column")
         for lookup in self.lookups:
-            expect(isinstance(lookup, Lookup), "lookups")
+            expect(isinstance(lookup, Lookup), "lookup tables")
             lookup.check()
-            expect(lookup.unknown is not None and lookup.missing is not None, "codes of all")
+            has_codes = lookup.unknown is not None and lookup.missing is not None
+            expect(has_codes, "codes of unknown categories and of missing values")
         encoding = self.encoding
         if encoding is not None:
-            expect(isinstance(encoding, TableEncoding), "an encoding")
+            expect(isinstance(encoding, TableEncoding), "a TableEncoding")
             encoding.check(self.n_features)
             is_same = np.array_equal(encoding.categories, self.places)
             is_same &= [*encoding.n_codes] == [own.n_codes for own in self.lookups]
             is_same &= [*encoding.other] == [own.unknown for own in self.lookups]
-            expect(is_same, "one number of codes of each column")
+            expect(is_same, "equal codes in encoding and lookup tables")
         expect(not len(self.places) or encoding is not None, "an encoding of categories")
-        expect(self.n_inputs == n_inputs, f"weights of {self.n_inputs} inputs")
+        expect(self.n_inputs == n_inputs, f"a network of {self.n_inputs} inputs")
 
 
 @dataclass(frozen=True, eq=False)
@@ -488,8 +489,8 @@ class PipelineInputs(Inputs):
         table, names = read_table(X, self.names, is_exact=bool(self.coded), keeps_types=True)
         if type(table) is not np.ndarray and hasattr(table, "tocsr"):
             raise TypeError(
-                "Sparse data was passed for X, but a frozen pipeline takes dense data. Pass "
-                "X.toarray(), or predict by the pipeline itself."
+                "Sparse data was passed for X, but a frozen pipeline requires dense data. Pass "
+                "X.toarray(), or predict with the original pipeline."
             )
         if names is not None and self.names is not None and names != self.names:
             table, names = self._by_name(table, names)
@@ -530,11 +531,12 @@ class PipelineInputs(Inputs):
         super().check(n_inputs)
         # The steps process all columns, also unused ones.
         expect(self.n_features <= _MOST_COLUMNS, f"at most {_MOST_COLUMNS} columns")
-        expect(isinstance(self.chain, Chain), "steps")
-        expect(isinstance(self.inner, TableInputs), "inputs of a table")
+        expect(isinstance(self.chain, Chain), "a Chain")
+        expect(isinstance(self.inner, TableInputs), "a TableInputs")
         self.inner.check(n_inputs)
         width = self.chain.width_of(self.n_features)
-        expect(width == self.inner.n_features, "columns for the network")
+        wanted = self.inner.n_features
+        expect(width == wanted, f"steps with {wanted} output columns")
 
 
 @dataclass(frozen=True, eq=False)
@@ -626,8 +628,8 @@ class SampleInputs(Inputs):
         array = join(samples)
         if self.takes_integers and array.dtype.kind in "fc":
             raise ValueError(
-                'input_dtype="int" is for whole numbers, such as the indices of words: '
-                f"expected an X of integers, got {array.dtype}."
+                'Expected integers in X for input_dtype="int", such as word indices, got '
+                f'{array.dtype}. Convert X, or set input_dtype="float".'
             )
         if self.takes_integers and array.dtype.kind in "biu":
             return array.astype(np.int64, copy=False)
@@ -638,20 +640,19 @@ class SampleInputs(Inputs):
             return numbers
         if (numbers != np.trunc(numbers)).any():
             raise ValueError(
-                'input_dtype="int" is for whole numbers, such as the indices of words: '
-                "expected an X of integers, got fractions."
+                'Expected integers in X for input_dtype="int", such as word indices, got '
+                'fractions. Convert X, or set input_dtype="float".'
             )
         return numbers.astype(np.int64)
 
     def check(self, n_inputs):
         """Reject parts that do not match: see `Inputs.check`."""
         super().check(n_inputs)
-        expect(isinstance(self.shape, tuple), "a shape")
-        expect(all(type(n) is int and n > 0 for n in self.shape), "a shape")
-        expect(
-            prod(self.shape) == self.n_features == n_inputs, f"samples of {n_inputs} numbers"
-        )
-        expect(isinstance(self.takes_integers, bool), "true or false")
+        expect(isinstance(self.shape, tuple), "a shape as a tuple")
+        is_positive = all(type(n) is int and n > 0 for n in self.shape)
+        expect(is_positive, "a shape of positive integers")
+        expect(prod(self.shape) == self.n_features == n_inputs, f"samples of {n_inputs} values")
+        expect(isinstance(self.takes_integers, bool), "a boolean")
 
     def encode(self, numbers, dtype, is_complete=False):
         """Cast floats to the dtype of the module; leave bytes and integers unchanged."""

@@ -67,8 +67,8 @@ class Predictor:
         # One pass in nearly all cases: a finite sum of squares proves finite outputs.
         if not math.isfinite(np.vdot(outputs, outputs)) and not np.isfinite(outputs).all():
             raise ValueError(
-                "The network's output is not finite for some rows of X. Expected values like "
-                "those of the training data: check the rows for extreme values, and the "
+                "The network's output is not finite for some rows of X. Expected values in the "
+                "range of the training data: check the rows for extreme values, and the "
                 "estimator's weights."
             )
         if outputs.ndim == 3:
@@ -108,8 +108,8 @@ class Predictor:
         """
         if self.network.needs_torch:
             raise TypeError(
-                f"The network of {self.inputs.owner} is a module, which needs torch. Keep the "
-                "estimator, by skscale.save or pickle."
+                f"The network of {self.inputs.owner} is a module, which needs torch. Save the "
+                "estimator with skscale.save or pickle instead."
             )
         tree = {"inputs": self.inputs, "network": self.network, "head": self.head}
         container.write(path, KIND, PREDICTOR_FORMAT, pack(tree))
@@ -121,15 +121,16 @@ class Predictor:
         ------
         ValueError
         """
-        expect(isinstance(self.inputs, Inputs), "inputs")
-        expect(isinstance(self.network, FittedNetwork), "a network")
-        expect(isinstance(self.head, (Labels, Numbers)), "labels or numbers")
+        expect(isinstance(self.inputs, Inputs), "an Inputs object")
+        expect(isinstance(self.network, FittedNetwork), "a FittedNetwork")
+        expect(isinstance(self.head, (Labels, Numbers)), "a Labels or a Numbers head")
         is_classifier = isinstance(self, ClassifierPredictor)
-        expect(is_classifier is isinstance(self.head, Labels), "labels of a classifier")
+        expect(is_classifier is isinstance(self.head, Labels), "a Labels head of a classifier")
         self.head.check()
         self.network.check()
         self.inputs.check(self.network.n_inputs)
-        expect(self.network.n_outputs == self.head.n_outputs, "weights of each output")
+        n_outputs = self.head.n_outputs
+        expect(self.network.n_outputs == n_outputs, f"a network of {n_outputs} outputs")
 
     @property
     def n_features_in_(self):
@@ -140,7 +141,7 @@ class Predictor:
     def feature_names_in_(self):
         """ndarray of str of shape (n_features,): column names of the training frame."""
         if self.inputs.names is None:
-            raise AttributeError("It was fitted on rows without names.")
+            raise AttributeError("feature_names_in_ exists only if X had feature names in fit.")
         return np.array(self.inputs.names, dtype=object)
 
     @property

@@ -49,7 +49,7 @@ def floats_of(table):
     if _may_be_infinite(X) and np.isinf(X).any():
         raise ValueError(
             f"Input X contains infinity or a value too large for {X.dtype!r}. Expected "
-            "numbers of moderate size."
+            "finite numbers of moderate size: rescale the column, or drop such rows."
         )
     return X
 
@@ -105,14 +105,14 @@ class Arithmetic:
     n_columns: int
 
     def __post_init__(self):
-        expect(0 < len(self.operations) == len(self.numbers), "a number for each operation")
+        expect(0 < len(self.operations) == len(self.numbers), "one operand per operation")
         expect(set(self.operations) <= set(_OPERATIONS), "known operations")
         for numbers in self.numbers:
             expect_floats(numbers, (self.n_columns,))
-        expect(isinstance(self.casts, bool), "true or false")
+        expect(isinstance(self.casts, bool), "a boolean")
         if self.bounds is not None:
             expect(len(self.bounds) == 2, "two bounds")
-            expect(all(type(bound) is float for bound in self.bounds), "numbers as bounds")
+            expect(all(type(bound) is float for bound in self.bounds), "bounds as floats")
 
     def width_of(self, n_columns):
         """Return the number of output columns."""
@@ -161,14 +161,16 @@ class Impute:
     indicated: np.ndarray | None
 
     def __post_init__(self):
-        expect(self.reads in ("floats", "objects", "numbers"), "a known type of table")
-        expect(self.missing is None or isinstance(self.missing, (int, float, str)), "a value")
+        expect(self.reads in ("floats", "objects", "numbers"), "a known type of input")
+        is_plain = self.missing is None or isinstance(self.missing, (int, float, str))
+        expect(is_plain, "a plain missing value")
         if isinstance(self.missing, int):
-            expect(-(1 << 63) <= self.missing < 1 << 63, "an int of 64 bits")
-        expect(isinstance(self.fill, np.ndarray) and self.fill.ndim == 1, "values to fill in")
+            expect(-(1 << 63) <= self.missing < 1 << 63, "a 64-bit integer")
+        is_1d = isinstance(self.fill, np.ndarray) and self.fill.ndim == 1
+        expect(is_1d, "a 1D array of fill values")
         # With a string dtype, each filled value would take the memory of the longest.
         kinds = "O" if self.reads == "objects" else "biuf"
-        expect(self.fill.dtype.kind in kinds, "values of the type of the table")
+        expect(self.fill.dtype.kind in kinds, "fill values of the type of the input")
         for places in (self.kept, self.indicated):
             if places is not None:
                 expect_places(places, len(self.fill))
@@ -211,8 +213,8 @@ class Impute:
             return X != X
         if X.dtype.kind in "fO" and (X != X).any():
             raise ValueError(
-                f"Input X contains NaN, and missing values are {self.missing!r} here. Expected "
-                "these, or numbers."
+                f"Input X contains NaN, but the imputer has missing_values={self.missing!r}. "
+                f"Expected {self.missing!r} or values that are not missing."
             )
         if self.missing is None:
             return np.frompyfunc(lambda value: value is None, 1, 1)(X).astype(bool)
@@ -240,7 +242,7 @@ class Ordinal:
 
     def width_of(self, n_columns):
         """Return the number of output columns."""
-        expect(n_columns == len(self.lookups), f"{len(self.lookups)} columns of categories")
+        expect(n_columns == len(self.lookups), f"{len(self.lookups)} categorical columns")
         return n_columns
 
     def trace(self, columns, seen):
@@ -277,7 +279,7 @@ class OneHot:
     def __post_init__(self):
         expect_lookups(self.lookups)
         expect_number_type(self.dtype)
-        expect(len(self.widths) == len(self.lookups), "a width for each column")
+        expect(len(self.widths) == len(self.lookups), "one width per column")
         for lookup, width in zip(self.lookups, self.widths, strict=True):
             places = [
                 *lookup.codes.tolist(),
@@ -285,13 +287,14 @@ class OneHot:
             ]
             expect(
                 isinstance(width, int) and 0 <= width <= len(lookup.values),
-                "outputs of known values",
+                "at most one output per known value",
             )
-            expect(all(float(p).is_integer() and -1 <= p < width for p in places), "places")
+            is_index = all(float(p).is_integer() and -1 <= p < width for p in places)
+            expect(is_index, f"output indices below {width}")
 
     def width_of(self, n_columns):
         """Return the number of output columns."""
-        expect(n_columns == len(self.lookups), f"{len(self.lookups)} columns of categories")
+        expect(n_columns == len(self.lookups), f"{len(self.lookups)} categorical columns")
         return sum(self.widths)
 
     def trace(self, columns, seen):
@@ -326,7 +329,7 @@ class Chain:
     def __post_init__(self):
         kinds = (Arithmetic, Impute, Ordinal, OneHot, Chain, Branches)
         expect(isinstance(self.steps, list), "a list of steps")
-        expect(all(isinstance(step, kinds) for step in self.steps), "steps")
+        expect(all(isinstance(step, kinds) for step in self.steps), "known steps")
 
     def width_of(self, n_columns):
         """Return the number of output columns."""
@@ -365,9 +368,9 @@ class Branches:
     n_columns: int
 
     def __post_init__(self):
-        expect(len(self.columns) == len(self.chains), "columns for each branch")
-        expect(all(isinstance(chain, Chain) for chain in self.chains), "branches")
-        expect(isinstance(self.n_columns, int), "a number of columns")
+        expect(len(self.columns) == len(self.chains), "one array of columns per branch")
+        expect(all(isinstance(chain, Chain) for chain in self.chains), "a Chain per branch")
+        expect(isinstance(self.n_columns, int), "an integer number of columns")
         for places in self.columns:
             expect_places(places, self.n_columns)
 
@@ -378,7 +381,7 @@ class Branches:
 
     def width_of(self, n_columns):
         """Return the number of output columns."""
-        expect(n_columns == self.n_columns, f"{self.n_columns} columns to choose from")
+        expect(n_columns == self.n_columns, f"a table of {self.n_columns} columns")
         pairs = zip(self.columns, self.chains, strict=True)
         return sum(chain.width_of(len(places)) for places, chain in pairs)
 
@@ -400,15 +403,15 @@ class Branches:
 
 def expect_lookups(lookups):
     """Reject a value that is not a list of lookup tables."""
-    expect(isinstance(lookups, list), "a list of lookups")
+    expect(isinstance(lookups, list), "a list of lookup tables")
     for lookup in lookups:
-        expect(isinstance(lookup, Lookup), "lookups")
+        expect(isinstance(lookup, Lookup), "lookup tables")
         lookup.check()
-        expect(lookup.missing is None, "missing values among the others")
+        expect(lookup.missing is None, "no separate code of missing values")
 
 
 def expect_number_type(dtype):
     """Reject a value that is not the name of a numeric dtype."""
-    expect(isinstance(dtype, str) and len(dtype) <= 3, "the name of a type")
+    expect(isinstance(dtype, str) and len(dtype) <= 3, "the name of a dtype")
     kind = np.dtype(dtype)
-    expect(kind.kind in "biuf" and kind.itemsize <= 8, "a type of numbers")
+    expect(kind.kind in "biuf" and kind.itemsize <= 8, "a numeric dtype of 8 bytes or less")

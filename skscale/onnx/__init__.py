@@ -22,8 +22,8 @@ try:
     import skl2onnx  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        "Converting to ONNX needs the packages onnx and skl2onnx: pip install "
-        f'"skscale[onnx]". What failed: {error}'
+        "skscale.onnx needs the packages onnx and skl2onnx, which cannot be imported "
+        f'({error}). Install them: pip install "skscale[onnx]".'
     ) from error
 
 from .converters import register

@@ -118,22 +118,23 @@ def _check(model, inputs):
     check_is_fitted(model)
     if isinstance(model, _OWN):
         raise TypeError(
-            f"{type(model).__name__} holds a module of your own ("
-            f"{getattr(model.module, '__name__', repr(model.module))}), whose operators only "
-            "torch knows. Convert its network by torch.onnx.export(estimator.net_.module_, "
-            '(rows,), path, dynamic_shapes=({0: "n"},)), and steps before it by skl2onnx.'
+            f"Expected a dense or a convolutional network, got {type(model).__name__} with the "
+            f"custom module {getattr(model.module, '__name__', repr(model.module))}, which "
+            "skl2onnx cannot convert. Export the module with "
+            "torch.onnx.export(estimator.net_.module_, (rows,), path, "
+            'dynamic_shapes=({0: "n"},)), and convert the preceding steps with skl2onnx.'
         )
     has_categories = bool(model.predictor_.inputs.coded)
     kinds = (*_NUMBERS, StringTensorType) if has_categories else _NUMBERS
     for variable in inputs:
         if not isinstance(variable.type, kinds):
             raise TypeError(
-                f"The input {variable.raw_name!r} is of type {variable.type}. Expected "
+                f"The input {variable.raw_name!r} has type {variable.type}. Expected "
                 + (
                     "numbers or strings."
                     if has_categories
-                    else f"numbers: this {type(model).__name__} was fitted without columns of "
-                    "categories (see categorical_features)."
+                    else f"numbers: this {type(model).__name__} was fitted without categorical "
+                    "columns (see categorical_features)."
                 )
             )
 
@@ -149,9 +150,10 @@ def _labels_of(scope, model):
         if (numbers == classes).all():
             return numbers
     raise ValueError(
-        f"The labels {classes[:5].tolist()!r} are neither strings nor whole numbers, and ONNX "
-        "has no others as classes. Encode them before fitting (sklearn.preprocessing."
-        'LabelEncoder), or pass options={"nocl": True} for their places in classes_.'
+        "Expected strings or integers as labels, the only types of classes in ONNX, got "
+        f"{classes[:5].tolist()!r}. Encode the labels before fitting, for example with "
+        'sklearn.preprocessing.LabelEncoder, or pass options={"nocl": True} for their indices '
+        "in classes_."
     )
 
 
@@ -208,8 +210,8 @@ def _check_images(model, inputs):
     """Refuse inputs that are not images of the shape that the network was fitted on."""
     if len(inputs) > 1:
         raise ValueError(
-            f"The images come in {len(inputs)} inputs. Expected one tensor of rows of pixels, "
-            "or of images."
+            f"The model has {len(inputs)} inputs. Expected one tensor of images, or of rows of "
+            "pixels."
         )
     shape = inputs[0].type.shape
     if not all(isinstance(n, (int, np.integer)) for n in shape[1:]):
@@ -220,7 +222,7 @@ def _check_images(model, inputs):
         fits = find_image_shape(shape, None, model.channels) == model.image_shape_
     if not fits:
         raise ValueError(
-            f"The input has the shape {list(shape)}. Expected images of the shape "
-            f"{model.image_shape_} that {type(model).__name__} was fitted on, or rows of "
-            f"{model.n_features_in_} pixels."
+            f"The input has shape {list(shape)}. Expected images of shape "
+            f"{model.image_shape_}, on which {type(model).__name__} was fitted, or rows of "
+            f"{model.n_features_in_} pixel values."
         )

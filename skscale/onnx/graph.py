@@ -36,7 +36,7 @@ class Graph:
         if self.opset < OLDEST_OPSET:
             raise ValueError(
                 f"target_opset={self.opset} is too old for networks of skscale. Expected "
-                f"{OLDEST_OPSET} at least."
+                f"{OLDEST_OPSET} or newer."
             )
         self._scope, self._container = scope, container
 

@@ -77,20 +77,20 @@ def _add_codes(graph, columns, place, lookup):
     # The values were sorted, so all of them are strings or none is.
     are_strings = any(isinstance(value, str) for value in lookup.values)
     if are_strings != is_string and lookup.values:
-        expected, given = ("strings", "numbers")[:: 1 if are_strings else -1]
+        expected, found = ("strings", "numbers")[:: 1 if are_strings else -1]
         raise ValueError(
-            f"Column {place} holds {expected} as categories, but comes in a tensor of {given}. "
-            f"Expected {expected}: declare an input for each column, or for each type, in "
+            f"The categories of column {place} are {expected}, but its tensor has {found}. "
+            f"Expected a tensor of {expected}: declare one input per column, or per type, in "
             "initial_types (to_onnx(model, frame[:1]) does so), or encode the categories "
-            "before the network, by a OneHotEncoder in a ColumnTransformer."
+            "before the network with a OneHotEncoder in a ColumnTransformer."
         )
     if is_string:
         return _add_codes_of_strings(graph, x, lookup)
     values = np.array([float(value) for value in lookup.values]).reshape(1, -1)
     if (np.abs(values) > _LARGEST_WHOLE).any():
         raise ValueError(
-            f"Column {place} holds numbers beyond 2**53 as categories, which a graph cannot "
-            "tell apart. Expected smaller ones, or strings."
+            f"The categories of column {place} include numbers beyond 2**53, which ONNX cannot "
+            "distinguish. Expected smaller numbers, or strings."
         )
     x = graph.cast(x, np.float64)
     is_it = graph.cast(graph.add("Equal", x, values), np.float64)  # (n, n_values)

@@ -30,11 +30,11 @@ class TensorColumns:
         self._graph = graph
         self._variables = variables
         self._widths = widths_of(variables, n_columns)
-        given = [variable.raw_name for variable in variables]
-        if names is not None and given != list(names) and set(given) == set(names):
+        found = [variable.raw_name for variable in variables]
+        if names is not None and found != list(names) and set(found) == set(names):
             raise ValueError(
-                f"The inputs come in the order {given}. Expected that of the columns which the "
-                f"estimator was fitted on: {list(names)}."
+                f"The inputs have the order {found}. Expected the order of the columns in fit, "
+                f"{list(names)}: reorder initial_types."
             )
 
     def numbers(self, places, dtype):
@@ -85,8 +85,8 @@ def widths_of(variables, n_columns):
     shapes = [variable.type.shape for variable in variables]
     if any(len(shape) not in (0, 2) for shape in shapes):
         raise ValueError(
-            f"The inputs have the shapes {shapes}. Expected rows: two axes, the first of any "
-            "length (None)."
+            f"The inputs have shapes {shapes}. Expected two axes each, the first of any length "
+            "(None)."
         )
     widths = [shape[1] if len(shape) == 2 else None for shape in shapes]
     if len(widths) == 1 and not isinstance(widths[0], (int, np.integer)):
@@ -94,7 +94,6 @@ def widths_of(variables, n_columns):
     known = [width for width in widths if isinstance(width, (int, np.integer))]
     if len(known) < len(widths) or sum(known) != n_columns:
         raise ValueError(
-            f"The inputs have {widths} columns. Expected {n_columns} together, those which the "
-            "estimator was fitted on."
+            f"The inputs have {widths} columns. Expected {n_columns} in total, as in fit."
         )
     return [int(width) for width in widths]

@@ -179,7 +179,8 @@ class ScaleCurveDisplay(_Display):
         blue, red, green, purple, *_ = colors_on(ax)
         self.errorbar_ = ax.errorbar(
             self.costs, self.scores, self.errors, fmt="o", color=blue, markersize=4,
-            linewidth=1, zorder=2, label="candidate ± standard error to the best",
+            linewidth=1, zorder=2,
+            label="candidate ± standard error of the difference to the best",
         )  # fmt: skip
         self.law_ = self.forecast_ = self.band_ = None
         if self.law is not None:
@@ -210,7 +211,7 @@ class ScaleCurveDisplay(_Display):
         )
         self.law_ = ax.plot(
             tried, law.predict(tried), color=color, zorder=1,
-            label=f"law with {_LEVEL:.0%} band of one network",
+            label=f"scaling law, {_LEVEL:.0%} interval of one network",
         )[0]  # fmt: skip
         self.forecast_ = ax.plot(
             beyond, law.predict(beyond), "--", color=color, zorder=1,
@@ -302,7 +303,7 @@ class ParetoDisplay(_Display):
         )[0]  # fmt: skip
         self.front_ = ax.plot(
             x, y, "s-", color=red, markersize=5, drawstyle="steps-post",
-            label="not beaten at its cost",
+            label="Pareto front",
         )[0]  # fmt: skip
         scale_cost_axis(ax)
         ax.margins(0.08, 0.1)
@@ -409,7 +410,7 @@ class CompressionDisplay(_Display):
     def _draw(self, ax):
         text = ax.xaxis.label.get_color()
         self.reference_ = ax.axhline(
-            self.reference, color=text, linestyle="--", linewidth=1, label="not compressed"
+            self.reference, color=text, linestyle="--", linewidth=1, label="uncompressed"
         )
         styles = itertools.cycle(zip(colors_on(ax), MARKERS, strict=True))
         ax.set_xscale("log", base=2)
@@ -627,10 +628,10 @@ class TrainingCurveDisplay(_Display):
             )[0]
         self.best_ = ax.axvline(
             self.best_epoch, color=ax.xaxis.label.get_color(), linestyle=":", linewidth=1,
-            label=f"epoch kept: {self.best_epoch}",
+            label=f"best epoch: {self.best_epoch}",
         )  # fmt: skip
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.set(xlabel="epoch", ylabel="loss, mean over the rows")
+        ax.set(xlabel="epoch", ylabel="mean loss")
         draw_legend(ax, 3)
 
 

@@ -36,8 +36,8 @@ def new_axes(ax, display):
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError(
-            f"{type(display).__name__} draws with matplotlib, which is not installed. Expected "
-            'it from the extra: pip install "skscale[plot]".'
+            f"{type(display).__name__} needs matplotlib, which is not installed. Install it: "
+            'pip install "skscale[plot]".'
         ) from error
     return plt.subplots(layout="constrained")[1] if ax is None else ax
 
@@ -154,7 +154,7 @@ def values_of(params, name):
     if len(keys) != 1:
         raise ValueError(
             f"Expected the name of one parameter of the search, got {name!r}, which "
-            f"{'none has' if not keys else f'may be any of {keys}'}. Take one of {known}."
+            f"{f'may be any of {keys}' if keys else 'no candidate sets'}. Pass one of {known}."
         )
     return [one.get(keys[0]) for one in params]
 

@@ -180,8 +180,8 @@ class ScaleReport:
             import pandas as pd
         except ImportError as error:
             raise ImportError(
-                "to_frame makes a pandas DataFrame, and pandas is not installed. Expected it: "
-                "pip install pandas. The same columns stand in the report's `table`."
+                "to_frame needs pandas, which is not installed. Install it: pip install "
+                "pandas. The `table` of the report has the same columns."
             ) from error
         return pd.DataFrame(self.table).set_index("index")
 
@@ -270,8 +270,8 @@ class ScaleReport:
 
         if self.size_name is None:
             raise ValueError(
-                "The search measured no cost to draw the score against. Expected one at least: "
-                "scoring=skscale.cost_scoring(scoring)."
+                "The search measured no cost to plot the score against. Expected one or more: "
+                "search with scoring=skscale.cost_scoring(scoring)."
             )
         of_search = {"search": self._search, "score": self.rule.score}
         others = [c for c in ("latency_us", *_SIZES) if c in self.table and c != self.size_name]
@@ -349,7 +349,7 @@ def scale_report(search, X=None, y=None, *, rule=None, score="score", cv=5):
     missing = [name for name in expected if name not in table]
     if missing:
         notes["comparison"] = (
-            f"Not measured: {', '.join(missing)}. To have them: search with "
+            f"Not measured: {', '.join(missing)}. To measure them, search with "
             f"scoring=cost_scoring(scoring, costs={expected})."
         )
     law, doublings = _forecast(found, place, notes)
@@ -361,7 +361,7 @@ def scale_report(search, X=None, y=None, *, rule=None, score="score", cv=5):
     }
     order = np.lexsort((found.index, found.sizes))
     return ScaleReport(
-        analysis=_analyse(found, results.get(f"mean_train_{rule.score}"), diagnosis),
+        analysis=_analyze(found, results.get(f"mean_train_{rule.score}"), diagnosis),
         diagnosis=diagnosis,
         dimensions=_dimensions(found.params, found.splits, found.n_parameters),
         table={name: [column[k] for k in order] for name, column in table.items()},
@@ -394,7 +394,7 @@ class _Found(Candidates):
         super().__init__(results, score)
         # Those of the report by name, the built-in ones first.
         self.known_costs = {n: c for n, c in known_costs.items() if c.heading}
-        self.labels = [label or "the only one" for label in format_params(self.params)]
+        self.labels = [label or "single candidate" for label in format_params(self.params)]
         names = [n for n in self.known_costs if f"mean_test_{n}" in results]
         self.costs = {n: self.cost(n) for n in names}
         is_known = {n: np.isfinite(c).any() for n, c in self.costs.items()}
@@ -436,13 +436,13 @@ def _rule_for(search, rule, score):
         return own if is_about_it else SmallestWithin(score=score)
     if not isinstance(rule, Rule):
         raise TypeError(
-            f"rule={rule!r} is no rule of skscale. Expected one such as SmallestWithin(), "
-            "BestUnder(latency_us=200) or ParetoKnee()."
+            "Expected a rule of skscale, such as SmallestWithin(), BestUnder(latency_us=200) "
+            f"or ParetoKnee(), got rule={rule!r}."
         )
     if score not in ("score", rule.score):
         raise ValueError(
-            f"score={score!r} is not the score of {rule!r}, which is {rule.score!r}. Expected "
-            f"one of them: {type(rule).__name__}(..., score={score!r}), without score=."
+            f"Expected score={rule.score!r}, the score of {rule!r}, got score={score!r}. Set "
+            f"the score in the rule only: rule={type(rule).__name__}(..., score={score!r})."
         )
     return rule
 
@@ -515,15 +515,15 @@ def _forecast(found, place, notes):
     sizes = found.n_parameters
     if sizes is None:
         notes["forecast"] = (
-            "There is no forecast of the next doubling: the search did not count parameters. "
-            'To have it: scoring=cost_scoring(scoring, costs=["n_parameters"]).'
+            "No forecast of the next doubling: the search did not count parameters. To get it, "
+            'search with scoring=cost_scoring(scoring, costs=["n_parameters"]).'
         )
         return None, {}
     is_known = np.isfinite(sizes)
     try:
         law = ScalingLaw.from_scores(sizes[is_known], found.splits[is_known])
     except ValueError as error:
-        notes["forecast"] = f"There is no forecast of the next doubling. {error}"
+        notes["forecast"] = f"No forecast of the next doubling. {error}"
         return None, {}
     gains = {}
     if np.isfinite(sizes[place]):
@@ -554,13 +554,14 @@ def _find_smaller(found, place):
 def _diagnose(search, params, X, y, cv, score, notes):
     if X is None or y is None:
         notes["analysis"] = (
-            "diagnose was not run. To have the state of the recommended network with its "
-            "evidence: scale_report(search, X, y)."
+            "diagnose was not run. To diagnose the recommended network, pass the data: "
+            "scale_report(search, X, y)."
         )
         return None
     if not hasattr(search, "estimator"):
         notes["analysis"] = (
-            "diagnose was not run: a table has no estimator. To have it, pass the search."
+            "diagnose was not run, because cv_results_ has no estimator. To diagnose the "
+            "recommended network, pass the search."
         )
         return None
     estimator = clone(search.estimator).set_params(**params)
@@ -585,56 +586,56 @@ def _scorer_of(search, score):
     return scoring
 
 
-def _analyse(found, train, diagnosis):
+def _analyze(found, train, diagnosis):
     """Describe the diagnosis, if any, and the best candidate's place in the range."""
     words = []
     if diagnosis is not None:
         words.append(f"The recommended network is {diagnosis.state}: {diagnosis.advice}")
     if len(found.index) == 1:
-        words.append("One candidate says nothing of scale.")
+        words.append("A single candidate gives no information about scale.")
     elif found.size_name is None:
-        words.append("Without a measured size nothing is said of small and large.")
+        words.append("No cost was measured, so small and large candidates are not compared.")
     else:
-        words += _analyse_range(found)
+        words += _analyze_range(found)
     if train is not None:
         at_best = float(np.asarray(train, dtype=float)[found.index[found.best]])
         words.append(
-            f"On its training rows the best scores {at_best:.4g}, on the others "
-            f"{found.mean[found.best]:.4g}."
+            f"The best candidate scores {at_best:.4g} on training rows and "
+            f"{found.mean[found.best]:.4g} on test rows."
         )
     return " ".join(words)
 
 
-def _analyse_range(found):
+def _analyze_range(found):
     """Return sentences that compare the largest and the smallest candidate with the best."""
     best = found.best
     largest = int(np.argmax(np.where(np.isfinite(found.sizes), found.sizes, -np.inf)))
     smallest = int(np.argmin(found.sizes))
     words = [f"The best candidate is {found.labels[best]}."]
     for place, name, advice in (
-        (largest, "largest", "larger ones, which were not tried, may be better."),
-        (smallest, "smallest", "smaller ones, which were not tried, may do as well."),
+        (largest, "largest", "larger ones, which were not searched, may be better."),
+        (smallest, "smallest", "smaller ones, which were not searched, may be as good."),
     ):
         if found.sizes[place] == found.sizes[best]:
-            words.append(f"It is the {name}: {advice}")
+            words.append(f"It is the {name} candidate: {advice}")
         else:
-            words.append(_against_the_best(found, place, name))
+            words.append(_compare_with_best(found, place, name))
     return words
 
 
-def _against_the_best(found, place, name):
+def _compare_with_best(found, place, name):
     loss = found.mean[found.best] - found.mean[place]
     error = found.errors_to(found.best)[place]
     size = ""
     if np.isfinite(found.sizes[found.best]):
         share = found.sizes[place] / found.sizes[found.best]
-        size = f"; {share:.2g} times its {found.share_name}"
+        size = f"; {share:.2g} times the {found.share_name}"
     # As in SmallestWithin, a rounding error of the mean is not a loss.
     rounding = 8 * np.finfo(float).eps * abs(found.mean[found.best])
     verdict = "within" if loss <= error + rounding else "beyond"
     noise = "" if np.isnan(error) else f", {verdict} one standard error"
     less = ScoreWriter(found.mean[found.best]).score(loss, error)
-    return f"The {name} ({found.labels[place]}{size}) scores {less} less{noise}."
+    return f"The {name} candidate ({found.labels[place]}{size}) scores {less} less{noise}."
 
 
 def _has_fitted(search, params):

@@ -130,7 +130,7 @@ def _noted(report, step):
 def _analysis(report, write):
     blocks = [report.analysis, *_noted(report, "analysis")]
     if report.diagnosis is not None:
-        rows = [["trial", "score", "on training rows", "difference", "parameters"]]
+        rows = [["trial", "test score", "training score", "difference", "parameters"]]
         rows += [
             [
                 t.name,
@@ -148,9 +148,9 @@ def _analysis(report, write):
 
 def _dimension(report, write):
     if not report.dimensions:
-        text = "No two candidates differ in one number alone: the search tells no dimension."
+        text = "No two candidates differ in one numeric parameter only: no effect is known."
         return [*_diagnosed_dimension(report), text]
-    rows = [["along", "pairs", "gain of a step up", "gain of a doubling of parameters"]]
+    rows = [["parameter", "pairs", "gain per step", "gain per doubling of parameters"]]
     rows += [
         [
             d.name,
@@ -169,27 +169,28 @@ def _diagnosed_dimension(report):
     if found is None:
         return []
     if found.dimension is None:
-        return ["By the diagnosis of the recommended network: none, it is well sized."]
+        return ["Diagnosis of the recommended network: no dimension, it is well sized."]
     return [
-        f"By the diagnosis of the recommended network: {found.dimension}, {found.direction}. "
-        "The evidence stands above."
+        f"Diagnosis of the recommended network: {found.dimension}, {found.direction}. Section "
+        "1 shows the trials."
     ]
 
 
 def _most_gaining(report, write):
     first = report.dimensions[0]
-    gain, error, unit = first.doubling_gain, first.doubling_error, "a doubling of parameters"
+    gain, error = first.doubling_gain, first.doubling_error
+    change = f"doubling the number of network parameters by {first.name}"
     if np.isnan(gain):
-        gain, error, unit = first.step_gain, first.step_error, "a step up"
+        gain, error, change = first.step_gain, first.step_error, f"one step up in {first.name}"
     if gain <= (0 if np.isnan(error) else error):
         return (
-            "Over the whole search, pairs of candidates that differ in one parameter alone: "
-            "none gains more than its standard error."
+            "No parameter gains more than its standard error, over all pairs of candidates "
+            "that differ in one parameter only."
         )
     return (
-        f"Over the whole search {first.name} gains most: {unit} by it alone changes the score "
-        f"by {write.difference(gain, error)}, mean over pairs of candidates that differ in "
-        "nothing else, small networks included."
+        f"The parameter {first.name} gains most over the whole search: {change} changes the "
+        f"score by {write.difference(gain, error)}. This is the mean over pairs of candidates "
+        "that differ in this parameter only, including small networks."
     )
 
 
@@ -212,12 +213,12 @@ def _candidates(report):
         )
     if report.n_earlier:
         words.append(
-            f"Of the halving search the last iteration counts: {report.n_earlier} rows of "
-            "earlier ones, with fewer resources, are left out."
+            f"Only the last iteration of the halving search is included, not "
+            f"{report.n_earlier} rows of earlier iterations with fewer resources."
         )
     if report.n_failed:
-        verb = "has no score and is" if report.n_failed == 1 else "have no score and are"
-        words.append(f"{report.n_failed} {verb} left out.")
+        subject = "candidate is" if report.n_failed == 1 else "candidates are"
+        words.append(f"{report.n_failed} {subject} omitted, without a finite score.")
     return [" ".join(words)]
 
 
@@ -247,7 +248,7 @@ def _comparison(report, write):
     has_error = report.n_splits > 1
     errors = ["±"] if has_error else []
     headings = [report._costs[name].heading for name in costs]
-    rows = [["candidate", "score", *errors, "to the best", *headings]]
+    rows = [["candidate", "score", *errors, "difference", *headings]]
     shown, marked = _shown_rows(report), None
     for k in shown:
         if table["index"][k] == report.recommended.index:
@@ -259,22 +260,19 @@ def _comparison(report, write):
                 table["label"][k],
                 write.score(table["score"][k]),
                 *errors,
-                "the best" if is_best
+                "best" if is_best
                 else write.difference(table["difference"][k], table["standard_error"][k]),
                 *(_cell(table[c][k], decimals[c]) for c in costs),
             ]
         )  # fmt: skip
     n_left = len(table["index"]) - len(shown)
-    text = "* marks the recommended candidate."
+    text = "* marks the recommended candidate. Differences are to the best one."
     if has_error:
-        text += (
-            " ± of the score is its standard error over the splits, ± of a difference that of "
-            "the differences in the same splits."
-        )
+        text += " ± is one standard error over the splits, paired by split for differences."
     if report.score_label != "score":
         text = f"The score is {report.score_label}. {text}"
     if n_left:
-        text += f" {n_left} more stand in to_frame()."
+        text += f" {n_left} more candidates are in to_frame()."
     # Too wide a table first drops the error of the score, then the costs from the last.
     n_columns = len(rows[0])
     costs_back = range(n_columns - 1, n_columns - len(costs), -1)
@@ -315,15 +313,15 @@ def _recommendation(report, write):
     score = write.score(chosen.score, report.table["score_error"][row])
     blocks = [
         f"{report.rule!r} recommends candidate {chosen.index} ({report.table['label'][row]}): "
-        f"{report.score_label} {score}. {_price(report, write)}",
+        f"{report.score_label} {score}. {_compare_with_best(report, write)}",
         *_noted(report, "forecast"),
     ]
     if report.doublings:
-        blocks.append("The score, by the law: " + " ".join(_forecast(report, write)))
-    return blocks + _going_smaller(report, write)
+        blocks.append("By the scaling law, " + " ".join(_forecast(report, write)))
+    return blocks + _compare_smaller(report, write)
 
 
-def _price(report, write):
+def _compare_with_best(report, write):
     if report.recommended.index == report.best:
         return "It is the best candidate."
     row = report.table["index"].index(report.best)
@@ -339,31 +337,34 @@ def _price(report, write):
 
 
 def _forecast(report, write):
-    whose = {"recommended": "twice its parameters", "largest": "Twice those of the largest"}
+    network_of = {
+        "recommended": "twice its parameters",
+        "largest": "Twice the parameters of the largest candidate",
+    }
     if "recommended" not in report.doublings:
-        whose["largest"] = "twice the parameters of the largest"
+        network_of["largest"] = "twice the parameters of the largest candidate"
     for of, gain in report.doublings.items():
         doubt = ""
         if gain.low <= 0 <= gain.high:
-            doubt = ", so it may as well be nothing"
+            doubt = ", which includes zero"
         yield (
-            f"{whose[of]} would change it by {write.difference(gain.mean)} (80% interval "
-            f"{write.difference(gain.low)} to {write.difference(gain.high)}{doubt})."
+            f"{network_of[of]} would change the score by {write.difference(gain.mean)} (80% "
+            f"interval {write.difference(gain.low)} to {write.difference(gain.high)}{doubt})."
         )
 
 
-def _going_smaller(report, write):
+def _compare_smaller(report, write):
     if report.size_name is None:
         return []
     if not report.smaller:
-        return ["It is the smallest candidate: none tells what going smaller would lose."]
+        return ["It is the smallest candidate: the score of a smaller network is unknown."]
     heading = report._costs[report.size_name].heading
-    rows = [["smaller candidate", heading, "its score against this one's"]]
+    rows = [["smaller candidate", heading, "score difference"]]
     rows += [
         [a.label, format_number(a.size), write.difference(a.difference, a.standard_error)]
         for a in report.smaller
     ]
-    return ["What going smaller would lose:", Table(rows)]
+    return ["Smaller candidates, compared with the recommended one:", Table(rows)]
 
 
 def as_text(parts):
@@ -405,25 +406,25 @@ def _table_lines(table):
         cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
         lines.append("  ".join(cells).rstrip())
     if left_out:
-        lines += ["", f"No room here for {', '.join(left_out)}: to_frame() has them."]
+        lines += ["", f"Omitted for lack of space: {', '.join(left_out)}. to_frame() has them."]
     return lines
 
 
 def _narrowed(table):
     """Drop the columns that do not fit; return the rows and the dropped headings."""
-    kept, left_out = list(range(len(table.rows[0]))), []
+    shown, left_out = list(range(len(table.rows[0]))), []
     star = 0 if table.marked is None else 2
 
     def width():
-        columns = [max(len(row[k]) for row in table.rows) for k in kept]
+        columns = [max(len(row[k]) for row in table.rows) for k in shown]
         return star + sum(columns) + 2 * (len(columns) - 1)
 
     for column in table.dispensable:
         if width() <= _WIDTH:
             break
-        kept.remove(column)
+        shown.remove(column)
         left_out.append(table.rows[0][column])
-    return [[row[k] for k in kept] for row in table.rows], left_out
+    return [[row[k] for k in shown] for row in table.rows], left_out
 
 
 def as_fragment(parts):

@@ -92,10 +92,10 @@ def save(estimator, path):
             _construct(skops, content, held)
     except Exception as error:  # skops raises many types
         raise TypeError(
-            f"This {type(estimator).__name__} cannot be kept in a file without pickle: "
-            f"{error}. Expected arrays, plain values, and types and functions that can be "
-            "imported by their names. Replace what is named, or use pickle, which executes "
-            "what it reads."
+            f"This {type(estimator).__name__} cannot be saved without pickle: {error}. "
+            "Expected arrays, plain values, and types and functions that can be imported by "
+            "their names. Replace the named object, or use pickle, which executes code when "
+            "it loads a file."
         ) from error
     container.write(path, _KIND, ESTIMATOR_FORMAT, content)
 
@@ -147,9 +147,9 @@ def load(path, trusted=()):
         raise container.InvalidFileError(f"{os.fspath(path)!r} {error}") from None
     except Exception as error:  # foreign content may raise anything
         raise container.InvalidFileError(
-            f"{os.fspath(path)!r} holds no estimator that can be read, though its hash is "
-            f"right: {type(error).__name__}: {error}. Expected a file that skscale.save wrote, "
-            "and the versions of the packages that it was written with."
+            f"{os.fspath(path)!r} contains no valid estimator, although its checksum matches: "
+            f"{type(error).__name__}: {error}. Expected a file written by skscale.save, and "
+            "the package versions that it was written with."
         ) from error
 
 
@@ -159,8 +159,9 @@ def _import_skops():
         import skops.io.exceptions
     except ImportError as error:
         raise ImportError(
-            "skscale.save and skscale.load need skops: pip install 'skscale[serve]'. Without "
-            f"it there are skscale.freeze, and pickle. What failed: {error}"
+            f"skscale.save and skscale.load need skops, which cannot be imported ({error}). "
+            "Install it: pip install 'skscale[serve]'. Or use skscale.freeze or pickle, which "
+            "do not need it."
         ) from error
     return skops.io
 
@@ -186,12 +187,12 @@ def _construct(skops, content, trusted):
     if unknown:
         names = ", ".join(sorted(unknown))
         raise container.InvalidFileError(
-            f"holds types that are not trusted: {names}. Expected those of "
-            "skscale.TRUSTED_TYPES. If you know where the file comes from and what they do, "
-            f"pass trusted={sorted(unknown)}."
+            f"contains types that are not trusted: {names}. Expected only types in "
+            "skscale.TRUSTED_TYPES. If you trust the author of the file and know the code of "
+            f"these types, pass trusted={sorted(unknown)}."
         )
     estimator = skops.loads(content, trusted=sorted(trusted))
-    expect(isinstance(estimator, BaseEstimator), f"an estimator, not {type(estimator)}")
+    expect(isinstance(estimator, BaseEstimator), f"an estimator, got {type(estimator)}")
     _check_networks(estimator)
     return estimator
 
@@ -201,12 +202,12 @@ def _check_archive(content):
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = archive.infolist()
         names = [member.filename for member in members]
-        expect(len(set(names)) == len(names), "members of different names")
+        expect(len(set(names)) == len(names), "archive members with unique names")
         is_stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
-        expect(is_stored, "members that are not compressed")
+        expect(is_stored, "uncompressed archive members")
         # Members of a hostile archive may overlap.
         total = sum(member.file_size for member in members)
-        expect(total <= len(content), "members within the file")
+        expect(total <= len(content), "archive members no larger than the file")
         for member in members:
             if member.filename != _SCHEMA:
                 _check_array(archive, member)
@@ -214,17 +215,19 @@ def _check_archive(content):
 
 
 def _check_array(archive, member):
-    expect(member.filename.endswith(".npy"), f"arrays and a schema, not {member.filename!r}")
+    expect(member.filename.endswith(".npy"), f"arrays and a schema, got {member.filename!r}")
     with archive.open(member) as file:
         version = np.lib.format.read_magic(file)
-        expect(version in _READERS, "an array of a known format")
+        expect(version in _READERS, "a supported version of the .npy format")
         shape, _, dtype = _READERS[version](file)
-        expect(not dtype.hasobject, "an array without objects")
+        expect(not dtype.hasobject, "an array without Python objects")
         n_bytes = dtype.itemsize
         for n in shape:
-            expect(type(n) is int and 0 <= n <= member.file_size, "a shape within the file")
+            expect(
+                type(n) is int and 0 <= n <= member.file_size, "axes no longer than the file"
+            )
             n_bytes *= n
-        expect(n_bytes == member.file_size - file.tell(), "an array of the size of its shape")
+        expect(n_bytes == member.file_size - file.tell(), "array data that match its shape")
 
 
 def _check_schema(schema):
@@ -236,10 +239,14 @@ def _check_schema(schema):
         Types that skops trusts but skscale does not.
     """
     protocol = schema["protocol"]
-    expect(type(protocol) is int and protocol >= _OLDEST_PROTOCOL, "a protocol from 2 on")
+    expect(
+        type(protocol) is int and protocol >= _OLDEST_PROTOCOL,
+        f"skops protocol {_OLDEST_PROTOCOL} or newer",
+    )
     nodes, n_values = _find_nodes(schema)
-    expect(not {node["__loader__"] for node in nodes} & _REFUSED_NODES, "arrays and values")
-    expect(_expand(schema, nodes) <= 2 * n_values, "parts that are written out")
+    refused = {node["__loader__"] for node in nodes} & _REFUSED_NODES
+    expect(not refused, f"only arrays and plain values, got {sorted(refused)}")
+    expect(_expand(schema, nodes) <= 2 * n_values, "a schema without nested references")
     names = {f"{node['__module__']}.{node['__class__']}" for node in nodes}
     return {name for name in names if name.startswith(_UNCHECKED)}
 
@@ -283,7 +290,7 @@ def _expand(schema, nodes):
         if number not in sizes:
             sizes[number] = None
             sizes[number] = max(map(size_inside, of_number[number]))
-        expect(sizes[number] is not None, "no part within itself")
+        expect(sizes[number] is not None, "no circular references")
         return sizes[number]
 
     def size_inside(value):

@@ -76,7 +76,7 @@ def freeze(estimator):
         names = " or ".join(kind.__name__ for kind in _NETWORKS)
         raise TypeError(
             f"Expected a fitted {names}, alone or at the end of a pipeline, got "
-            f"{_name(network)}. Keep the estimator itself, by skscale.save or pickle."
+            f"{_name(network)}. Save the estimator itself with skscale.save or pickle."
         )
     check_is_fitted(network)
     predictor, chain = network.predictor_, Chain(_convert_all(steps))
@@ -126,9 +126,9 @@ def _convert(step):
     if type(step) not in _CONVERTERS:
         known = ", ".join(kind.__name__ for kind in _CONVERTERS)
         raise TypeError(
-            f"{_name(step)} cannot be frozen. Expected steps of these: Pipeline, {known}. Keep "
-            "the whole pipeline by skscale.save or pickle, or leave the step out: the networks "
-            "scale, encode and impute by themselves."
+            f"{_name(step)} cannot be frozen. Expected only these steps: Pipeline, {known}. "
+            "Save the whole pipeline with skscale.save or pickle, or remove the step: the "
+            "networks scale, encode and impute by themselves."
         )
     check_is_fitted(step)
     return _CONVERTERS[type(step)](step)
@@ -141,8 +141,8 @@ def _name(step):
     )
 
 
-def _refuse(step, what, remedy):
-    raise TypeError(f"{_name(step)} with {what} cannot be frozen. {remedy}")
+def _refuse(step, setting, remedy):
+    raise TypeError(f"{_name(step)} with {setting} cannot be frozen. {remedy}")
 
 
 def _arithmetic(step, operations, casts=False, bounds=None):
@@ -185,12 +185,12 @@ def _convert_imputer(step):
         _refuse(
             step,
             "missing_values=pd.NA",
-            "It means None as well, and NaN. Leave it out before a network, which takes "
-            "missing values as they are.",
+            "pd.NA also stands for None and NaN. Remove the imputer: the networks accept "
+            "missing values.",
         )
     fill = np.asarray(step.statistics_)
     is_empty = np.array([value != value for value in fill.tolist()], dtype=bool)
-    kept = np.arange(len(fill)) if step.keep_empty_features else np.flatnonzero(~is_empty)
+    used = np.arange(len(fill)) if step.keep_empty_features else np.flatnonzero(~is_empty)
     # Private: the dtype of the training data decides the dtype to which X is converted.
     if step._fit_dtype.kind == "O":
         reads = "objects"
@@ -202,7 +202,7 @@ def _convert_imputer(step):
         missing=_plain(step.missing_values, step),
         reads=reads,
         fill=fill,
-        kept=kept,
+        kept=used,
         indicated=None if indicator is None else np.asarray(indicator.features_, dtype=np.intp),
     )
 
@@ -234,7 +234,7 @@ def _key(value):
 def _known_of(encoder, place):
     categories = encoder.categories_[place]
     if categories.dtype.kind in "mM":
-        _refuse(encoder, "times as categories", "Make strings of them, or numbers.")
+        _refuse(encoder, "dates or times as categories", "Convert them to strings or numbers.")
     known = [_plain(value, encoder) for value in categories.tolist()]
     if not hasattr(encoder, "infrequent_categories_"):  # no infrequent categories
         return known, None
@@ -262,15 +262,15 @@ def _convert_one_hot(step):
         n_codes = len(set(codes))
         drop = None if step.drop_idx_ is None else step.drop_idx_[place]
         dropped = None if drop is None else codes[drop]
-        kept = [code for code in range(n_codes) if code != dropped]
-        place_of = {code: float(i) for i, code in enumerate(kept)}
+        encoded = [code for code in range(n_codes) if code != dropped]
+        place_of = {code: float(i) for i, code in enumerate(encoded)}
         unknown = -1.0
         if step.handle_unknown in ("infrequent_if_exist", "warn"):
             unknown = place_of.get(rare_code, -1.0)
         codes = np.array([place_of.get(code, -1.0) for code in codes])
         is_error = step.handle_unknown == "error"
         lookups.append(_look_up(known, codes, None if is_error else unknown))
-        widths.append(len(kept))
+        widths.append(len(encoded))
     return OneHot(lookups, tuple(widths), np.dtype(step.dtype).str[1:])
 
 
@@ -292,7 +292,7 @@ def _convert_ordinal(step):
 
 def _convert_columns(step):
     if step.transformer_weights:
-        _refuse(step, "transformer_weights", "Leave them out: a network learns its weights.")
+        _refuse(step, "transformer_weights", "Remove them: a network learns its own weights.")
     columns, chains = [], []
     for name, inner, _ in step.transformers_:
         # Private: the indices of columns selected by name, mask, slice or function.
@@ -306,7 +306,12 @@ def _convert_columns(step):
 
 def _convert_function(step):
     if step.func is not None:
-        _refuse(step, f"func={step.func!r}", "A function is code, which is not frozen.")
+        _refuse(
+            step,
+            f"func={step.func!r}",
+            "A frozen predictor contains no code. Save the whole pipeline with skscale.save or "
+            "pickle.",
+        )
 
 
 _CONVERTERS = {

@@ -73,13 +73,13 @@ def load_frozen(path):
     content, _ = container.read(path, KIND, PREDICTOR_FORMAT, PREDICTOR_FORMAT)
     try:
         tree = unpack(content, PARTS)
-        expect(isinstance(tree, dict), "a predictor")
+        expect(isinstance(tree, dict), "the parts of a predictor")
         predictor = make_predictor(**tree)
         expect(isinstance(predictor.network, Dense), "a dense network")
         predictor.check()
     except Exception as error:  # foreign content may raise anything
         raise container.InvalidFileError(
-            f"{os.fspath(path)!r} holds no predictor, though its hash is right: {error}. "
-            "Expected a file that Predictor.save wrote."
+            f"{os.fspath(path)!r} contains no valid predictor, although its checksum matches: "
+            f"{error}. Expected a file written by Predictor.save."
         ) from error
     return predictor

@@ -27,7 +27,7 @@ _BINARY = getattr(os, "O_BINARY", 0)  # Windows
 _WRITERS = {
     "frozen": "Predictor.save",
     "estimator": "skscale.save",
-    "entry": "a fit with memory=",
+    "entry": "a fit with memory=...",
 }
 _READERS = {"frozen": "skscale.load_frozen", "estimator": "skscale.load"}
 _LINE = re.compile(
@@ -55,9 +55,11 @@ def write(path, kind, version, content, *, is_synced=True):
     is_synced : bool, default=True
         See `write_whole`.
     """
-    said = f"skscale {kind} format={version} writer={__version__} bytes={len(content)}".encode()
-    line = said + b" sha256=" + _digest(said, content).encode() + b"\n"
-    write_whole(path, line, content, is_synced=is_synced)
+    prefix = (
+        f"skscale {kind} format={version} writer={__version__} bytes={len(content)}".encode()
+    )
+    header = prefix + b" sha256=" + _digest(prefix, content).encode() + b"\n"
+    write_whole(path, header, content, is_synced=is_synced)
 
 
 def write_whole(path, *parts, is_synced=True):
@@ -79,7 +81,9 @@ def write_whole(path, *parts, is_synced=True):
     path = os.path.abspath(os.fspath(path))
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
-        raise FileNotFoundError(f"There is no folder {folder!r}. Expected one: make it first.")
+        raise FileNotFoundError(
+            f"Expected an existing folder, got {folder!r}. Create it first."
+        )
     # In the same folder, so that the final move is atomic.
     draft = os.path.join(folder, f"{_DRAFT}{os.urandom(8).hex()}")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
@@ -155,39 +159,41 @@ def read(path, kind, version, oldest=1):
     path = os.fspath(path)
     # Opening a pipe would block until a writer comes, and a device may have no end.
     if not stat.S_ISREG(os.stat(path).st_mode):
-        raise InvalidFileError(f"{path!r} is no regular file. Expected a file of skscale.")
+        raise InvalidFileError(
+            f"{path!r} is not a regular file. Expected a file written by {_WRITERS[kind]}."
+        )
     with open(path, "rb") as file:
         line = file.readline(_LONGEST_LINE)
         found = _LINE.fullmatch(line)
         if found is None:
             raise InvalidFileError(
-                f"{path!r} does not begin as a file of skscale does. Expected one that "
-                f"{_WRITERS[kind]} wrote; this is another, or damaged."
+                f"{path!r} has no valid skscale header. Expected a file written by "
+                f"{_WRITERS[kind]}; this file has another format or is damaged."
             )
         _check_kind(path, found, kind)
         _check_version(path, found, oldest, version)
         size = int(found["size"])
         if os.fstat(file.fileno()).st_size != len(line) + size:
-            raise _damaged(path, f"it should hold {size} bytes after its first line")
+            raise _damaged(path, f"its size differs from the {size} bytes in its header")
         content = memoryview(file.read(size))
-    said = line[: -len(b" sha256=\n") - 64]
-    if _digest(said, content) != found["digest"].decode():
-        raise _damaged(path, "its SHA-256 is not what its first line says")
+    prefix = line[: -len(b" sha256=\n") - 64]
+    if _digest(prefix, content) != found["digest"].decode():
+        raise _damaged(path, "its SHA-256 checksum differs from the one in its header")
     return content, int(found["version"])
 
 
-def _digest(said, content):
-    digest = hashlib.sha256(said)
+def _digest(prefix, content):
+    digest = hashlib.sha256(prefix)
     digest.update(content)
     return digest.hexdigest()
 
 
 def _check_kind(path, found, kind):
     if found["kind"] != kind.encode():
-        remedy = _READERS.get(found["kind"].decode(), "a newer skscale")
+        remedy = _READERS.get(found["kind"].decode(), "a newer version of skscale")
         raise InvalidFileError(
-            f"{path!r} holds another kind of content: expected {kind!r}, got "
-            f"{found['kind'].decode()!r}. Read it by {remedy}."
+            f"{path!r} has another kind of content: expected {kind!r}, got "
+            f"{found['kind'].decode()!r}. Load it with {remedy}."
         )
 
 
@@ -195,16 +201,19 @@ def _check_version(path, found, oldest, newest):
     version, writer = int(found["version"]), found["writer"].decode()
     if oldest <= version <= newest:
         return
-    readable, remedy = f"up to {newest}", "install that one or a newer one"
+    readable, remedy = f"up to {newest}", "install that version or a newer one"
     if version < oldest:
-        readable, remedy = f"from {oldest} on", "read it there, or write it anew"
+        readable, remedy = (
+            f"from {oldest}",
+            "load it with that version, or save it again",
+        )
     raise InvalidFileError(
-        f"{path!r} is of format {version}, and skscale {__version__} reads formats {readable}. "
+        f"{path!r} has format {version}, and skscale {__version__} reads formats {readable}. "
         f"It was written by skscale {writer}: {remedy}."
     )
 
 
-def _damaged(path, what):
+def _damaged(path, problem):
     return InvalidFileError(
-        f"{path!r} is damaged: {what}. Expected the file as it was written: copy it anew."
+        f"{path!r} is damaged: {problem}. Expected the file as it was written: copy it again."
     )

@@ -71,15 +71,16 @@ class Store:
             # A moved file may hold the entry of another key.
             if (entry["kind"], entry["key"]) == (kind, key):
                 return entry["value"]
-            error = "it is of another key"
+            error = "it belongs to another key"
         except FileNotFoundError:
             return None
         except OSError as failure:
-            self._warn(f"cannot be read ({_reason(failure)})", "What it may hold is made anew.")
+            problem = f"cannot be read ({_reason(failure)})"
+            self._warn(problem, "Its entries are computed again.")
             return None
         except Exception as failure:  # foreign content may raise anything
             error = str(failure)
-        self._warn(f"has a damaged entry ({error})", "It is made anew.")
+        self._warn(f"has a damaged entry ({error})", "The entry is computed again.")
         return None
 
     def put(self, kind, key, value):
@@ -105,8 +106,8 @@ class Store:
         except Exception as error:  # includes values that cannot be packed
             self._warn(
                 f"cannot be written ({_reason(error)})",
-                "Nothing is lost but what would be kept there. Expected a folder that can be "
-                "made and written to, with room left.",
+                "Fitting continues without writing to the cache. Expected a writable folder "
+                "with free disk space, which may be new.",
             )
             return False
         return True
@@ -116,19 +117,22 @@ class Store:
         try:
             self._path(kind, key).unlink(missing_ok=True)
         except OSError as error:
-            self._warn(f"cannot be written ({_reason(error)})", "An old entry stays there.")
+            problem = f"cannot be written ({_reason(error)})"
+            self._warn(problem, "An outdated entry remains in the folder.")
 
     def _path(self, kind, key):
         # Split by prefix, so that no folder grows too large.
         return pathlib.Path(self.folder, _FOLDER, kind, key[:2], key)
 
-    def _warn(self, what, so):
+    def _warn(self, problem, consequence):
         # Once per process, because thousands of networks may fail alike. There is no lock,
         # since a fork might inherit it locked: two threads may both warn.
-        if (self.folder, what) in self._warned:
+        if (self.folder, problem) in self._warned:
             return
-        self._warned.add((self.folder, what))
-        warnings.warn(f"memory={self.folder!r} {what}. {so}", RuntimeWarning, stacklevel=2)
+        self._warned.add((self.folder, problem))
+        warnings.warn(
+            f"memory={self.folder!r} {problem}. {consequence}", RuntimeWarning, stacklevel=2
+        )
 
 
 def _reason(error):

@@ -21,7 +21,8 @@ _MOST_DIMENSIONS = 5
 # this many bytes, plus this many for each byte of the content.
 _LARGEST_STRINGS = 1 << 26
 _STRINGS_A_BYTE = 64
-_MODERATE = "strings of moderate size"
+_FITTING_STRINGS = "strings within the memory limit"
+_FITTING_SHAPE = f"a shape of at most {_MOST_DIMENSIONS} axes"
 _NUMBERS = re.compile(r"[<>|][biuf][1248]")
 
 
@@ -32,16 +33,22 @@ class Part:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
-def expect(is_so, what):
+def expect(condition, expected):
     """Raise unless a condition holds.
+
+    Parameters
+    ----------
+    condition : bool
+    expected : str
+        Noun phrase for the message: "expected ...".
 
     Raises
     ------
     ValueError
         If it does not hold.
     """
-    if not is_so:
-        raise ValueError(f"expected {what}")
+    if not condition:
+        raise ValueError(f"expected {expected}")
 
 
 def expect_sizes(*sizes):
@@ -52,14 +59,15 @@ def expect_sizes(*sizes):
 def expect_floats(array, shape):
     """Raise unless this is an array of floats of the given shape."""
     expect(isinstance(array, np.ndarray) and array.dtype.kind == "f", "an array of floats")
-    expect(array.shape == shape, f"numbers of shape {shape}, not {array.shape}")
+    expect(array.shape == shape, f"numbers of shape {shape}, got {array.shape}")
 
 
 def expect_places(places, n_columns):
     """Raise unless this is an array of column indices."""
-    expect(isinstance(places, np.ndarray) and places.ndim == 1, "an array of places")
-    expect(places.dtype.kind == "i", "places as ints")
-    expect(bool(((places >= 0) & (places < n_columns)).all()), f"places below {n_columns}")
+    expect(isinstance(places, np.ndarray) and places.ndim == 1, "a 1D array of column indices")
+    expect(places.dtype.kind == "i", "integer column indices")
+    is_inside = (places >= 0) & (places < n_columns)
+    expect(bool(is_inside.all()), f"column indices from 0 to below {n_columns}")
 
 
 def pack(tree):
@@ -80,7 +88,7 @@ def pack(tree):
     text = json.dumps({"tree": plain, "arrays": header}, allow_nan=False).encode()
     length = len(text).to_bytes(_LENGTH_BYTES, "little")
     content = b"".join([length, text, *(a.tobytes() for a in arrays)])
-    expect(sum(a.nbytes for a in strings) <= _room_for_strings(content), _MODERATE)
+    expect(sum(a.nbytes for a in strings) <= _room_for_strings(content), _FITTING_STRINGS)
     return content
 
 
@@ -111,11 +119,11 @@ def unpack(content, parts=()):
     for dtype, shape in found["arrays"]:
         array, start = _read_array(content, start, dtype, shape)
         arrays.append(array)
-    expect(start == len(content), "nothing behind the arrays")
+    expect(start == len(content), "no bytes after the arrays")
     # Each array is used once, in order, so that prediction time is proportional to file size.
     rest = _Rest(iter(enumerate(arrays)), _room_for_strings(content))
     tree = _decode(found["tree"], rest, {kind.__name__: kind for kind in parts})
-    expect(next(rest.arrays, None) is None, "no array that nobody uses")
+    expect(next(rest.arrays, None) is None, "no unused arrays")
     return tree
 
 
@@ -133,24 +141,24 @@ def _room_for_strings(content):
 
 def _read_array(content, start, dtype, shape):
     is_known = isinstance(dtype, str) and _NUMBERS.fullmatch(dtype)
-    expect(is_known, "the type of an array of numbers")  # NumPy would evaluate it
+    expect(is_known, "a numeric array dtype")  # NumPy would evaluate it
     dtype = np.dtype(dtype)
-    expect(isinstance(shape, list) and len(shape) <= _MOST_DIMENSIONS, "a shape")
-    expect(all(type(n) is int and n >= 0 for n in shape), "a shape")
+    expect(isinstance(shape, list) and len(shape) <= _MOST_DIMENSIONS, _FITTING_SHAPE)
+    expect(all(type(n) is int and n >= 0 for n in shape), "a shape of integers from 0")
     n_bytes = math.prod(shape) * dtype.itemsize
-    expect(n_bytes <= len(content) - start, "an array within the file")
+    expect(n_bytes <= len(content) - start, "an array that ends within the file")
     # With one empty axis, the others could have any length.
-    expect(all(n <= len(content) for n in shape), "a shape that fits the file")
+    expect(all(n <= len(content) for n in shape), "axes no longer than the file")
     if dtype.kind == "b":
         flags = np.frombuffer(content[start : start + n_bytes], np.uint8)
-        expect(not (flags > 1).any(), "true or false")
+        expect(not (flags > 1).any(), "booleans of 0 or 1")
     # A copy is aligned and does not keep the file's buffer alive.
     array = np.frombuffer(content[start : start + n_bytes], dtype).reshape(shape).copy()
     return array.astype(dtype.newbyteorder("="), copy=False), start + n_bytes
 
 
 def _refuse_constant(name):
-    raise ValueError(f"expected no {name}")
+    raise ValueError(f"expected JSON without constants, got {name}")
 
 
 def _encode(value, arrays, strings):
@@ -172,12 +180,12 @@ def _encode(value, arrays, strings):
         return {"number": repr(value)}
     if value is None or type(value) in (bool, int, float, str):
         return value
-    raise TypeError(f"expected a plain value, got {value!r} of {type(value).__name__}")
+    raise TypeError(f"expected a plain value, got {value!r} of type {type(value).__name__}")
 
 
 def _encode_array(array, arrays, strings):
     if array.dtype.kind in "biuf" and array.dtype.itemsize <= 8:
-        expect(array.ndim <= _MOST_DIMENSIONS, f"arrays of {_MOST_DIMENSIONS} axes at most")
+        expect(array.ndim <= _MOST_DIMENSIONS, f"arrays of at most {_MOST_DIMENSIONS} axes")
         arrays.append(np.asarray(array, order="C"))
         return {"array": len(arrays) - 1}
     if array.dtype.kind in "OU" and array.ndim == 1:
@@ -186,7 +194,7 @@ def _encode_array(array, arrays, strings):
             strings.append(array)
         plain = (v.item() if isinstance(v, np.generic) else v for v in array)
         return {"values": [_encode(v, arrays, strings) for v in plain], "dtype": dtype}
-    raise TypeError(f"expected numbers or strings, got an array of {array.dtype}")
+    raise TypeError(f"expected numbers or strings, got an array of dtype {array.dtype}")
 
 
 def _decode(value, rest, parts):
@@ -197,7 +205,8 @@ def _decode(value, rest, parts):
     if "part" in value:
         kind = parts[value["part"]]
         own = {name: _decode(of, rest, parts) for name, of in value["fields"].items()}
-        expect(own.keys() == {field.name for field in fields(kind)}, "the fields of the part")
+        names = {field.name for field in fields(kind)}
+        expect(own.keys() == names, f"the fields of {kind.__name__}")
         return kind(**own)
     if "dict" in value:
         return {key: _decode(of_key, rest, parts) for key, of_key in value["dict"].items()}
@@ -205,11 +214,11 @@ def _decode(value, rest, parts):
         return tuple(_decode(item, rest, parts) for item in value["tuple"])
     if "array" in value:
         place, array = next(rest.arrays, (None, None))
-        expect(place is not None and value["array"] == place, "the next array")
+        expect(place is not None and value["array"] == place, "array indices in order")
         return array
     if "values" in value:
         return _decode_values(value, rest, parts)
-    expect(value["number"] in ("nan", "inf", "-inf"), "a number")
+    expect(value["number"] in ("nan", "inf", "-inf"), "nan, inf or -inf")
     return float(value["number"])
 
 
@@ -223,7 +232,7 @@ def _decode_values(value, rest, parts):
         return array
     expect(all(isinstance(item, str) for item in values), "strings")
     width = max(1, int(value["dtype"][1:]))
-    expect(max(map(len, values), default=0) <= width, "strings of that width")
+    expect(max(map(len, values), default=0) <= width, f"strings of at most {width} characters")
     rest.n_string_bytes -= 4 * width * len(values)
-    expect(rest.n_string_bytes >= 0, _MODERATE)
+    expect(rest.n_string_bytes >= 0, _FITTING_STRINGS)
     return np.array(values, dtype=f"U{width}")

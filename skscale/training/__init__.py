@@ -3,8 +3,8 @@
 An estimator's `fit` describes its training as a `Task`; `train` groups tasks of equal
 shape into stacks and trains each stack by batched products.
 
-- `keeping`: disk cache of trained networks and training checkpoints; `fingerprint`: hashes of
-  arrays, objects and user code, for the cache keys.
+- `checkpoints`: disk cache of trained networks and training checkpoints; `fingerprint`: hashes
+  of arrays, objects and user code, for the cache keys.
 - `engine`: training of stacks, one thread each.
 - `plan`: assignment of tasks to stacks.
 - `task`: description of a training, and its result.

@@ -8,10 +8,10 @@ from contextlib import nullcontext
 import torch
 
 from ..workers import end_with_parent
+from .checkpoints import look_up_again
 from .data import DeviceData
 from .feed import Feed, feed_key
 from .gradient import StepGradient
-from .keeping import recall_again
 from .plan import plan_stacks
 from .quiet import gate
 from .stack import Member, Stack
@@ -123,7 +123,7 @@ class _Session:
             self.stack_sizes.append(len(group))
             return results
         # Outside the except block, the error has released the memory of its frames.
-        results, group = _take_kept(group)
+        results, group = _take_cached(group)
         if is_memory:
             return results | self._train_in_halves(group, n_halvings, reason)
         # Training each network alone isolates the task that failed.
@@ -131,8 +131,8 @@ class _Session:
             results.update(self.train([member]))
         if not any(isinstance(r, Exception) for r in results.values()):
             warnings.warn(
-                f"{len(group)} networks were to train together, which failed ({reason}); each "
-                "of them trained alone, and slower. Please report this to skscale.",
+                f"Training {len(group)} networks as one stack failed ({reason}). Each of them "
+                "was trained alone instead, which is slower. Please report this to skscale.",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -142,11 +142,13 @@ class _Session:
         n = len(group)
         if n == 0:  # all were cached before the failure
             return {}
-        what = f"{n} networks at once" if n > 1 else "so many steps of a network at once"
+        size, parts = ("one network", "fewer steps at a time")
+        if n > 1:
+            size, parts = (f"a stack of {n} networks", "two stacks of half the size")
         warnings.warn(
-            f"The memory of device {group[0][1].device!r} does not do for {what} ({reason}). "
-            "Half as many are tried, which takes longer. Free some memory, or set a smaller "
-            "batch_size or width.",
+            f"Device {group[0][1].device!r} has too little memory to train {size} ({reason}). "
+            f"Training continues with {parts}, which takes longer. Free memory on the device, "
+            "or set a smaller batch_size or width.",
             RuntimeWarning,
             stacklevel=3,
         )
@@ -179,11 +181,11 @@ class _Session:
                 return stack.train()
 
 
-def _take_kept(group):
+def _take_cached(group):
     """Return cached results by index, and the (index, task) that resume from a checkpoint."""
-    kept = {index: recall_again(task) for index, task in group}
-    kept = {index: outcome for index, outcome in kept.items() if outcome is not None}
-    return kept, [member for member in group if member[0] not in kept]
+    cached = {index: look_up_again(task) for index, task in group}
+    cached = {index: outcome for index, outcome in cached.items() if outcome is not None}
+    return cached, [member for member in group if member[0] not in cached]
 
 
 def _is_out_of_memory(error):

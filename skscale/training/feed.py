@@ -21,7 +21,7 @@ def feed_key(task):
     arrays = (task.X, task.targets, task.weights, task.train_rows, task.valid_rows)
     if task.validation is not None:
         arrays += task.validation_data
-    place = None if task.progress is None else pack(task.progress["feed"])
+    place = None if task.checkpoint is None else pack(task.checkpoint["feed"])
     return (*map(id, arrays), task.seed, task.augmentation, place)
 
 
@@ -59,8 +59,8 @@ class Feed:
         self._train_rows = task.train_rows
         self._order = None
         self._position = 0
-        if task.progress is not None:
-            self._restore(task.progress["feed"])
+        if task.checkpoint is not None:
+            self._restore(task.checkpoint["feed"])
 
     def batch(self, rows, dtype, device):
         """Return rows of sparse training data as a SparseBatch."""

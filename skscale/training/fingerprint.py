@@ -39,7 +39,7 @@ _OF_CODE = (
     "co_flags", "co_argcount", "co_posonlyargcount", "co_kwonlyargcount",
 )  # fmt: skip
 # Class attributes that Python sets and that do not affect results.
-_NOTES = {
+_IGNORED_ATTRIBUTES = {
     "__abstractmethods__", "__annotate__", "__annotate_func__", "__annotations__",
     "__annotations_cache__", "__dict__", "__doc__", "__firstlineno__", "__module__",
     "__qualname__", "__static_attributes__", "__weakref__", "_abc_impl",
@@ -121,7 +121,7 @@ class _Walk:
         elif kind in (tuple, list):
             self.add_all(kind.__name__, value)
         elif kind in (set, frozenset):
-            self.add_all(kind.__name__, sorted(self.apart(item) for item in value))
+            self.add_all(kind.__name__, sorted(self.hash_separately(item) for item in value))
         elif kind in (dict, types.MappingProxyType):
             self.add_all("dict", list(value.items()))
         elif isinstance(value, (type, types.FunctionType)):
@@ -132,7 +132,7 @@ class _Walk:
         elif isinstance(value, types.CodeType):
             self.add_all("code", [getattr(value, name, None) for name in _OF_CODE])
         elif isinstance(value, types.CellType):
-            self.add_all("cell", _held_by(value))
+            self.add_all("cell", _contents_of(value))
         elif isinstance(value, types.MethodType):
             self.add_all("method", (value.__func__, value.__self__))
         elif isinstance(value, (staticmethod, classmethod)):
@@ -152,7 +152,7 @@ class _Walk:
         elif not self.is_known(value):
             self.add_object(value)
 
-    def apart(self, value):
+    def hash_separately(self, value):
         """Return the separate hash of a value."""
         walk = _Walk(self.arrays)
         walk.add(value)
@@ -219,7 +219,7 @@ class _Walk:
             return
         self.add(value.__bases__)
         own = vars(value)
-        for name in sorted(own.keys() - _NOTES):
+        for name in sorted(own.keys() - _IGNORED_ATTRIBUTES):
             self.add((name, own[name]))
 
     def add_object(self, value):
@@ -262,7 +262,7 @@ def _names_in(code):
     return frozenset(code.co_names).union(*map(_names_in, inner))
 
 
-def _held_by(cell):
+def _contents_of(cell):
     try:
         return (cell.cell_contents,)
     except ValueError:

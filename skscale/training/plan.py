@@ -72,7 +72,7 @@ def _stack_key(task):
         # The optimizer has one step count per stack.
         0 if task.optimizer_state is None else task.optimizer_state.n_steps,
         # The stack also counts the steps of its training.
-        0 if task.progress is None else task.progress["n_steps"],
+        0 if task.checkpoint is None else task.checkpoint["n_steps"],
         task.recipe.batch_size,
         task.recipe.optimizer,
         task.precision,

@@ -62,14 +62,14 @@ class Gate:
             yield
 
     @contextmanager
-    def _entered(self, what):
+    def _entered(self, activity):
         self._inside.depth = getattr(self._inside, "depth", 0) + 1
         try:
             yield
         finally:
             self._inside.depth -= 1
             with self._changed:
-                self._n_inside[what] -= 1
+                self._n_inside[activity] -= 1
                 self._changed.notify_all()
 
 

@@ -19,9 +19,9 @@ from .random import initial_stream
 from .task import CancelledError, DivergedError, OptimizerState, TrainedNetwork
 
 # Shortest time between two checkpoints.
-SECONDS_BETWEEN_KEEPING = 60.0
+SECONDS_BETWEEN_CHECKPOINTS = 60.0
 # Least ratio of training time to the time of writing a checkpoint.
-_SHARE_OF_KEEPING = 20
+_TRAINING_PER_CHECKPOINT = 20
 # Dtype of weights and gradients; "bfloat16" is the dtype of the products only.
 MASTER_DTYPES = {
     "float32": torch.float32,
@@ -56,8 +56,8 @@ class Member:
             self.early_stopping = EarlyStopping(task.recipe.n_iter_no_change, task.recipe.tol)
         self.created = self.started = self.epoch_started = time.perf_counter()
         self.fit_time = 0.0
-        if task.progress is not None:
-            self._restore(task.progress["member"])
+        if task.checkpoint is not None:
+            self._restore(task.checkpoint["member"])
 
     def state(self, now):
         """Return its progress as a dict of plain values."""
@@ -187,15 +187,15 @@ class Stack:
             self._stack_masks(),
         )
         for k, member in enumerate(members):
-            if member.task.progress is not None:
-                self._go_on(k, member.task.progress)
+            if member.task.checkpoint is not None:
+                self._resume(k, member.task.checkpoint)
             elif member.task.optimizer_state is not None:
                 self.optimizer.load_member_(k, member.task.optimizer_state)
 
     def _begin(self, task):
         """Return the initial or resumed parameters of a task's training."""
-        if task.progress is not None:
-            return TrainedNumbers(*task.progress["trained"])
+        if task.checkpoint is not None:
+            return TrainedNumbers(*task.checkpoint["trained"])
         dtype = np.float64 if self.precision == "float64" else np.float32
         weights = task.initial or self.family.draw(
             self.architecture, initial_stream(task.seed), dtype
@@ -204,7 +204,7 @@ class Stack:
         scales = None if state is None else state.scales
         return TrainedNumbers.of(self.architecture, weights, scales, task.buffers)
 
-    def progress_of(self, k, now):
+    def checkpoint_of(self, k, now):
         """Return the checkpoint of a member, as a dict of arrays and plain values.
 
         It holds all that the rest of the training depends on, beyond the task.
@@ -221,13 +221,13 @@ class Stack:
             "feed": member.feed.state(),
         }
 
-    def _go_on(self, k, progress):
+    def _resume(self, k, checkpoint):
         """Restore a member from a checkpoint, except for its parameters."""
-        self.n_steps = progress["n_steps"]
-        self.loss_sums[k] = progress["loss_sum"]
-        if progress["best"] is not None:
-            self.best.set_member_(k, TrainedNumbers(*progress["best"]))
-        first, second, n_steps = progress["optimizer"]
+        self.n_steps = checkpoint["n_steps"]
+        self.loss_sums[k] = checkpoint["loss_sum"]
+        if checkpoint["best"] is not None:
+            self.best.set_member_(k, TrainedNumbers(*checkpoint["best"]))
+        first, second, n_steps = checkpoint["optimizer"]
         state = OptimizerState(
             None,
             TrainedNumbers(*first),
@@ -311,7 +311,7 @@ class Stack:
             Results by the members' `index`.
         """
         since = self.members[0].created
-        to_keep = since + SECONDS_BETWEEN_KEEPING
+        next_checkpoint = since + SECONDS_BETWEEN_CHECKPOINTS
         try:
             while self.members:
                 self.check_cancelled()
@@ -328,16 +328,16 @@ class Stack:
                         now = time.perf_counter()
                         self._account(now - since, stopped)
                         since = now
-                        self._keep(stopped)
+                        self._save_results(stopped)
                         self._remove(stopped)
-                if now >= to_keep:
+                if now >= next_checkpoint:
                     self._account(now - since, ())
                     since = now
-                    self._keep_progress(now)
+                    self._save_checkpoints(now)
                     # A checkpoint that takes long is written less often.
                     then = time.perf_counter()
-                    to_keep = then + max(
-                        SECONDS_BETWEEN_KEEPING, _SHARE_OF_KEEPING * (then - now)
+                    next_checkpoint = then + max(
+                        SECONDS_BETWEEN_CHECKPOINTS, _TRAINING_PER_CHECKPOINT * (then - now)
                     )
         finally:
             # Chunks refer to their stack: break the cycle, to free the memory at once.
@@ -356,16 +356,16 @@ class Stack:
             if isinstance(network, TrainedNetwork):
                 network.fit_time, network.peak_device_bytes = member.fit_time, peak
 
-    def _keep(self, stopped):
+    def _save_results(self, stopped):
         """Write the results of stopping members to their cache, if any."""
         for member in (self.members[k] for k in stopped):
-            if member.task.keeper is not None:
-                member.task.keeper.keep(self.results[member.index])
+            if member.task.cache_entry is not None:
+                member.task.cache_entry.save(self.results[member.index])
 
-    def _keep_progress(self, now):
+    def _save_checkpoints(self, now):
         for k, member in enumerate(self.members):
-            if member.task.keeper is not None:
-                member.task.keeper.keep_progress(self.progress_of(k, now))
+            if member.task.cache_entry is not None:
+                member.task.cache_entry.save_checkpoint(self.checkpoint_of(k, now))
 
     def check_cancelled(self):
         """Raise a CancelledError if the training was cancelled."""

@@ -169,10 +169,10 @@ class Task:
     augmentation : Augmentation or None
         Random augmentation of the training rows.
     store : Store or None
-        Cache of the network: see `keeping`, which sets the following two.
-    keeper : Keeper or None
-    progress : dict or None
-        Checkpoint of an earlier training of this task: see `Stack.progress_of`.
+        Cache of the network: see `checkpoints`, which sets the following two.
+    cache_entry : CacheEntry or None
+    checkpoint : dict or None
+        Checkpoint of an earlier training of this task: see `Stack.checkpoint_of`.
     """
 
     architecture: Architecture
@@ -197,8 +197,8 @@ class Task:
     buffers: list | None = None
     augmentation: Augmentation | None = None
     store: Store | None = None
-    keeper: object | None = None
-    progress: dict | None = None
+    cache_entry: object | None = None
+    checkpoint: dict | None = None
 
     @property
     def validation_data(self):

@@ -40,7 +40,7 @@ from skscale.fusion import last_fused_run
 from skscale.fusion import rendezvous as fusion
 from skscale.networks.device import resolve_device
 from skscale.storage import container, store
-from skscale.training import keeping, stack
+from skscale.training import checkpoints, stack
 from skscale.training.task import CancelledError
 from tests.test_training_engine import make_task
 
@@ -132,7 +132,7 @@ def steps(monkeypatch):
         n, last = 0, None
 
     # Written down as often as a test says, however long that takes.
-    monkeypatch.setattr(stack, "_SHARE_OF_KEEPING", 0)
+    monkeypatch.setattr(stack, "_TRAINING_PER_CHECKPOINT", 0)
 
     real, lock = stack.Stack._advance, fusion.threading.Lock()
 
@@ -187,7 +187,7 @@ def test_a_training_goes_on_where_it_was_stopped(kind, tmp_path, steps, monkeypa
     undisturbed = clone(estimator).fit(X, y)
     n = steps.n
     assert n >= 6
-    monkeypatch.setattr(stack, "SECONDS_BETWEEN_KEEPING", 0.0)
+    monkeypatch.setattr(stack, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     steps.n, steps.last = 0, max(1, int(n * share))
     with pytest.raises(Stopped):
         clone(estimator).set_params(memory=tmp_path).fit(X, y)
@@ -219,7 +219,7 @@ def test_a_fused_search_goes_on_where_it_was_stopped(
             return GridSearchCV(pipeline, grid, cv=3, error_score="raise").fit(X, y)
 
     undisturbed, n = search(None), steps.n
-    monkeypatch.setattr(stack, "SECONDS_BETWEEN_KEEPING", 0.0)
+    monkeypatch.setattr(stack, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     steps.n, steps.last = 0, int(n * share)
     with pytest.raises(Stopped):
         search(tmp_path)
@@ -232,10 +232,10 @@ def test_a_fused_search_goes_on_where_it_was_stopped(
         resumed.best_estimator_[-1].coefs_, undisturbed.best_estimator_[-1].coefs_, strict=True
     ):
         np.testing.assert_array_equal(a, b)
-    assert last_fused_run().n_fits + last_fused_run().n_kept == 24
+    assert last_fused_run().n_fits + last_fused_run().n_cached == 24
     steps.last = steps.n
     search(tmp_path)
-    assert (last_fused_run().n_fits, last_fused_run().n_kept) == (0, 24)
+    assert (last_fused_run().n_fits, last_fused_run().n_cached) == (0, 24)
     # What threads had begun when the first was stopped is done again.
     assert steps.n <= n * 1.25 + 4
 
@@ -271,7 +271,7 @@ def test_a_network_of_another_version_is_not_found(digits, tmp_path, steps, monk
     X, y = digits[0][:150], digits[1][:150]
     network = ScaledMLPClassifier(memory=tmp_path, **FAST).fit(X, y)
     steps.last = steps.n
-    monkeypatch.setattr("skscale.training.keeping.__version__", "0.0.1")
+    monkeypatch.setattr("skscale.training.checkpoints.__version__", "0.0.1")
     with pytest.raises(Stopped):
         network.fit(X, y)
 
@@ -316,7 +316,7 @@ def test_entries_that_were_swapped_are_found(digits, tmp_path):
     clone(network).set_params(random_state=1).fit(X, y)
     (other,) = {*kept_files(tmp_path)} - {own}
     own.write_bytes(other.read_bytes())
-    with pytest.warns(RuntimeWarning, match="it is of another key"):
+    with pytest.warns(RuntimeWarning, match="it belongs to another key"):
         again = clone(network).fit(X, y)
     np.testing.assert_array_equal(again.predict_proba(X), expected)
 
@@ -350,7 +350,7 @@ def test_progress_of_another_form_is_not_gone_on_from(digits, tmp_path, monkeypa
     expected = clone(network).fit(X, y).predict_proba(X)
     (path,) = kept_files(tmp_path)
     path.unlink()
-    monkeypatch.setattr(stack, "SECONDS_BETWEEN_KEEPING", 1e6)
+    monkeypatch.setattr(stack, "SECONDS_BETWEEN_CHECKPOINTS", 1e6)
     store.Store(str(tmp_path)).put("trainings", path.name, progress)
     again = clone(network).fit(X, y)
     np.testing.assert_array_equal(again.predict_proba(X), expected)
@@ -387,9 +387,9 @@ def test_what_cannot_be_kept_is_a_warning_and_no_lost_search(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         monkeypatch.setattr(store.container, "write", write)
-        message = r"memory=.* cannot be written \(No space left on device\). Nothing is lost"
+        message = r"memory=.* cannot be written \(No space left on device\)\. Fitting continues"
     store.Store._warned.clear()
-    monkeypatch.setattr(stack, "SECONDS_BETWEEN_KEEPING", 0.0)
+    monkeypatch.setattr(stack, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     student = ScaledMLPClassifier(
         teacher=DecisionTreeClassifier(random_state=0), precision="float64", **FAST
     )
@@ -514,7 +514,7 @@ def test_what_cannot_be_hashed_is_trained_and_not_kept(digits, tmp_path):
     network = ScaledNetworkClassifier(
         Plain, module__activation=Unfinished(), memory=tmp_path, max_epochs=2, random_state=0
     )
-    with pytest.warns(UserWarning, match="not kept in `memory`.*cannot be hashed.*TypeError"):
+    with pytest.warns(UserWarning, match="not cached in `memory`.*cannot be hashed.*TypeError"):
         network.fit(X, y)
     assert not kept_files(tmp_path)
 
@@ -598,7 +598,7 @@ def test_tensors_and_modules_are_arguments_like_others(digits, tmp_path, steps):
     with pytest.raises(Stopped):
         fit(0.5)
     one, same, other = (
-        keeping._find_keeper(
+        checkpoints._find_entry(
             replace(
                 make_task(architecture={}, loss="huber", loss_numbers=(value,)), store=tmp_path
             ),
@@ -612,7 +612,7 @@ def test_tensors_and_modules_are_arguments_like_others(digits, tmp_path, steps):
 def test_too_little_memory_goes_on_from_what_is_kept(digits, tmp_path, steps, monkeypatch):
     X, y = digits[0][:150], digits[1][:150]
     monkeypatch.setattr(stack, "CHUNK_BYTES", {"cpu": 1 << 13})
-    monkeypatch.setattr(stack, "SECONDS_BETWEEN_KEEPING", 0.0)
+    monkeypatch.setattr(stack, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     network = ScaledMLPClassifier(n_estimators=4, precision="float64", **FAST)
     real, calls = stack.Stack._advance, []
 
@@ -635,7 +635,7 @@ def test_too_little_memory_goes_on_from_what_is_kept(digits, tmp_path, steps, mo
     steps.last = None
     calls.clear()
     advance.fails_at = n // 4
-    with pytest.warns(RuntimeWarning, match="does not do for 4 networks at once"):
+    with pytest.warns(RuntimeWarning, match="too little memory to train a stack of 4 networks"):
         resumed = clone(network).fit(X, y)
     assert_same_fit(resumed, undisturbed)
     assert calls.count(4) == n // 4
@@ -674,7 +674,7 @@ from skscale import ScaledMLPClassifier
 from skscale.training import stack
 
 backend, memory, seconds = sys.argv[1], sys.argv[2] or None, float(sys.argv[3])
-stack.SECONDS_BETWEEN_KEEPING = seconds
+stack.SECONDS_BETWEEN_CHECKPOINTS = seconds
 real = stack.Stack._end_epoch
 
 def end_epoch(self, ended, now):
@@ -810,16 +810,16 @@ joblib.Parallel(n_jobs=2)(joblib.delayed(fit)(s) for s in range(2))
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
 def test_what_has_ended_is_not_alive_though_nobody_asked_for_it():
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        assert workers._is_alive(process.pid, is_ours=False)
-        assert not workers._is_alive(process.pid, is_ours=True)  # it was, and is no more
+        assert workers._is_alive(process.pid, is_child=False)
+        assert not workers._is_alive(process.pid, is_child=True)  # it was, and is no more
         process.kill()
         deadline = time.monotonic() + 10
-        while workers._is_alive(process.pid, is_ours=False) and time.monotonic() < deadline:
+        while workers._is_alive(process.pid, is_child=False) and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert not workers._is_alive(process.pid, is_ours=False)
+        assert not workers._is_alive(process.pid, is_child=False)
         process.wait()
-    assert not workers._is_alive(process.pid, is_ours=False)
-    assert workers._is_alive(os.getppid(), is_ours=True)
+    assert not workers._is_alive(process.pid, is_child=False)
+    assert workers._is_alive(os.getppid(), is_child=True)
 
 
 def test_workers_take_gpus_in_turn(monkeypatch):

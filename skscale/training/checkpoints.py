@@ -18,14 +18,14 @@ from .task import DivergedError, Task, TrainedNetwork
 
 # Raise it when equal tasks give other networks, or the format of cache entries changes.
 FORMAT = 3
-# See `Stack.progress_of`.
-_OF_PROGRESS = {"n_steps", "loss_sum", "trained", "best", "optimizer", "member", "feed"}
+# See `Stack.checkpoint_of`.
+_OF_CHECKPOINT = {"n_steps", "loss_sum", "trained", "best", "optimizer", "member", "feed"}
 _OF_WEIGHTS = ("coefs", "intercepts", "buffers")
 # Fields of a task that do not affect its network; of the device only the type does.
-_IRRELEVANT = {"on_epoch_end", "n_own_bytes", "store", "keeper", "progress", "device"}
+_IRRELEVANT = {"on_epoch_end", "n_own_bytes", "store", "cache_entry", "checkpoint", "device"}
 
 
-class Keeper:
+class CacheEntry:
     """Cache entry of one training.
 
     Parameters
@@ -39,45 +39,45 @@ class Keeper:
         self.store = store
         self.key = key
 
-    def recall(self, recipe):
+    def load(self, recipe):
         """Return the cached network or its DivergedError; None without a cache entry."""
-        kept = self.store.get("networks", self.key)
-        if kept is None:
+        entry = self.store.get("networks", self.key)
+        if entry is None:
             return None
         try:
-            if "diverged" in kept:
-                return DivergedError(*kept["diverged"], recipe)
-            weights = Weights(*(kept.pop(part) for part in _OF_WEIGHTS))
-            return TrainedNetwork(weights, **kept)
+            if "diverged" in entry:
+                return DivergedError(*entry["diverged"], recipe)
+            weights = Weights(*(entry.pop(part) for part in _OF_WEIGHTS))
+            return TrainedNetwork(weights, **entry)
         except (KeyError, TypeError):  # not written by skscale
             return None
 
-    def recall_progress(self):
+    def load_checkpoint(self):
         """Return the checkpoint of the training, or None."""
-        progress = self.store.get("trainings", self.key)
-        is_ours = progress is not None and progress.keys() == _OF_PROGRESS
-        return progress if is_ours else None
+        checkpoint = self.store.get("trainings", self.key)
+        is_valid = checkpoint is not None and checkpoint.keys() == _OF_CHECKPOINT
+        return checkpoint if is_valid else None
 
-    def keep(self, outcome):
+    def save(self, outcome):
         """Cache a network or a DivergedError; other errors may not recur."""
         if isinstance(outcome, DivergedError):
-            kept = {"diverged": [outcome.what, outcome.epoch]}
+            entry = {"diverged": [outcome.what, outcome.epoch]}
         elif isinstance(outcome, TrainedNetwork):
-            kept = dict(vars(outcome))
-            del kept["optimizer_state"]  # of partial_fit, which is not cached
-            weights = kept.pop("weights")
-            kept |= dict(zip(_OF_WEIGHTS, weights.parts, strict=True))
+            entry = dict(vars(outcome))
+            del entry["optimizer_state"]  # of partial_fit, which is not cached
+            weights = entry.pop("weights")
+            entry |= dict(zip(_OF_WEIGHTS, weights.parts, strict=True))
         else:
             return
-        if self.store.put("networks", self.key, kept):
+        if self.store.put("networks", self.key, entry):
             self.store.remove("trainings", self.key)
 
-    def keep_progress(self, progress):
+    def save_checkpoint(self, checkpoint):
         """Write a checkpoint of the training."""
-        self.store.put("trainings", self.key, progress)
+        self.store.put("trainings", self.key, checkpoint)
 
 
-def recall(tasks):
+def look_up(tasks):
     """Look up tasks in the cache, and attach the checkpoints of unfinished ones.
 
     Parameters
@@ -92,24 +92,24 @@ def recall(tasks):
     digests = {}
     found = []
     for k in range(len(tasks)):  # no loop variable holds the last task afterwards
-        tasks[k].keeper = _find_keeper(tasks[k], digests)
-        found.append(recall_again(tasks[k]))
+        tasks[k].cache_entry = _find_entry(tasks[k], digests)
+        found.append(look_up_again(tasks[k]))
     return found
 
 
-def recall_again(task):
+def look_up_again(task):
     """Look up a task whose key is known."""
-    task.progress = None
-    if task.keeper is None:
+    task.checkpoint = None
+    if task.cache_entry is None:
         return None
-    found = task.keeper.recall(task.recipe)
+    found = task.cache_entry.load(task.recipe)
     if found is None:
-        task.progress = task.keeper.recall_progress()
+        task.checkpoint = task.cache_entry.load_checkpoint()
     return found
 
 
-def _find_keeper(task, digests):
-    """Return the Keeper of a task, or None if the task has no store or no hash."""
+def _find_entry(task, digests):
+    """Return the cache entry of a task, or None if the task has no store or no hash."""
     if task.store is None:
         return None
     versions = (FORMAT, __version__, torch.__version__, np.__version__)
@@ -123,12 +123,12 @@ def _find_keeper(task, digests):
     device = torch.device(task.device).type
     try:
         key = fingerprint(versions, process, device, parts, arrays=digests)
-        return Keeper(task.store, key)
+        return CacheEntry(task.store, key)
     except Exception as error:  # pickling user objects may raise anything
         warnings.warn(
-            "A network is not kept in `memory`: what it is made of cannot be hashed "
-            f"({type(error).__name__}: {error}). Expected arguments of a module, and what its "
-            "code names, that can be pickled.",
+            "A network is not cached in `memory`: its parameters or its code cannot be hashed "
+            f"({type(error).__name__}: {error}). Expected module arguments, and objects that "
+            "the code of the module refers to, that can be pickled.",
             UserWarning,
             stacklevel=2,
         )
