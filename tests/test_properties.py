@@ -42,6 +42,7 @@ from skscale import (
 from skscale._sklearn_private import Interval, StrOptions, _safe_indexing
 from skscale.estimators.cnn import AUGMENTATIONS
 from skscale.estimators.sample_weights import SMALLEST_WEIGHT
+from skscale.training.losses import Loss
 from skscale.training.optimizers import Optimizer
 from tests.test_network import Dense, Normalized
 
@@ -359,7 +360,9 @@ def parameters_of(Estimator):
         given_[name] = SMALLER.get(name)
         if name not in SMALLER:
             # Objects of a user's own have tests of their own.
-            kinds = [c for c in constraints if c not in (Activation, LRSchedule, Optimizer)]
+            kinds = [
+                c for c in constraints if c not in (Activation, Loss, LRSchedule, Optimizer)
+            ]
             given_[name] = st.one_of([_of_constraint(c) for c in kinds])
     return st.lists(st.sampled_from(sorted(given_)), max_size=8, unique=True).flatmap(
         lambda names: st.fixed_dictionaries({name: given_[name] for name in names})

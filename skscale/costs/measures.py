@@ -220,7 +220,7 @@ class Loss(Cost):
     """Mean loss of the scored rows: log loss of probabilities, or squared error."""
 
     name = heading = "loss"
-    label = "loss, mean over the rows"
+    label = "mean loss"
     share_name = None
     requires = "a regressor, or a classifier with probabilities for each class in y"
 
@@ -245,8 +245,8 @@ class Latency(Cost):
 
     name = "latency_us"
     unit = "µs"
-    label = "latency of a prediction (µs)"
-    heading = "latency µs"
+    label = "prediction latency (µs)"
+    heading = "latency (µs)"
     share_name = "latency"
 
     def measure(self, scored):
@@ -259,7 +259,7 @@ class PickleSize(Cost):
 
     name = "size_bytes"
     unit = "bytes"
-    label = "size of the pickle (bytes)"
+    label = "pickle size (bytes)"
     heading = share_name = "bytes"
     requires = "an estimator that can be pickled"
 
@@ -271,7 +271,7 @@ class NMacs(Cost):
     """Multiply-accumulates per row of all networks and linear models."""
 
     name = "n_macs"
-    label = "multiply-accumulates a row"
+    label = "multiply-accumulates per row"
     heading = share_name = "MACs"
     requires = "a fitted network whose multiply-accumulates are counted, or a linear model"
 
@@ -286,7 +286,7 @@ class FitTime(Cost):
     name = "fit_time"
     unit = "s"
     label = "training time (s)"
-    heading = "fit s"
+    heading = "fit (s)"
     share_name = "training time"
     requires = "a fitted estimator of skscale"
 
@@ -299,7 +299,7 @@ class PeakDeviceBytes(Cost):
 
     name = "peak_device_bytes"
     unit = "bytes"
-    label = "peak memory of the device (bytes)"
+    label = "peak device memory (bytes)"
     heading = share_name = None
     requires = "an estimator of skscale that was trained on a GPU"
 

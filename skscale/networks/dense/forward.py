@@ -163,11 +163,11 @@ class Dense(FittedNetwork):
         ValueError
         """
         expect(isinstance(self.weights, Weights), "weights")
+        self.weights.check()
         expect(isinstance(self.architecture, Architecture), "an architecture")
         family = self.architecture.family
         made = family.fitted_network(self.architecture, self.weights, self.factors, "cpu")
         expect(type(made) is type(self), "a dense architecture")
-        self.weights.check()
         a, coefs = self.architecture, self.weights.coefs
         shapes = [coef.shape[-2:] for coef in coefs]
         expect(isinstance(a.widths, tuple) and len(a.widths) == len(coefs) - 1, "widths")
