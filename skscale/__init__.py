@@ -46,7 +46,7 @@ _EXPORTS = {
     "freeze": "skscale.serving.freezing",
     "load": "skscale.serving.files",
     "load_frozen": "skscale.serving.frozen",
-    "prune": "skscale.compression.prune",
+    "prune": "skscale.estimators.prune",
     "save": "skscale.serving.files",
     "scale_grid": "skscale.selection.grids",
     "scale_report": "skscale.plotting.report",

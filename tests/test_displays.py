@@ -338,6 +338,16 @@ def test_the_training_curve_is_the_history(searches):
         assert display.best_.get_xdata() == [network.best_epoch_] * 2
 
 
+def test_a_validation_score_has_an_axis_of_its_own():
+    network = ScaledMLPClassifier(max_epochs=3, validation_scoring="accuracy", random_state=0)
+    network.fit(*load_iris(return_X_y=True))
+    display = TrainingCurveDisplay.from_estimator(network)
+    np.testing.assert_array_equal(display.validation_.get_ydata(), network.validation_scores_)
+    assert display.validation_.axes.get_ylabel() == "accuracy (validation)"
+    assert display.ax_.get_ylabel() == "mean loss"
+    assert len(display.ax_.get_legend().texts) == 3
+
+
 def test_without_validation_rows_there_is_no_validation_curve():
     network = ScaledMLPClassifier(max_epochs=2, early_stopping=False, random_state=0)
     network.fit(*load_iris(return_X_y=True))

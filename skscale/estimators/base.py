@@ -21,7 +21,6 @@ from ..costs.complexity import HasCosts
 from ..training.optimizers import OPTIMIZERS, Optimizer, optimizer_of
 from ..training.schedules import SCHEDULES, LRSchedule, schedule_of
 from ..training.task import Recipe
-from . import fitting
 from .auto import resolve_batch_size, resolve_dropout
 from .pickling import CallbacksLeftOut, InconsistentVersionWarning, TeacherLeftOut
 
@@ -318,10 +317,6 @@ class ScaledEstimator(HasCosts, CallbackSupportMixin, BaseEstimator):
             targets are so far from zero that float32 would round them visibly.
         """
         return self._fitted.predict(X)
-
-    def _prune(self, X, y, sample_weight):
-        """Prune the fitted networks: see `skscale.prune`."""
-        return fitting.prune(self, X, y, sample_weight)
 
     def __copy__(self):
         # A copy within a process includes the parts that a pickle leaves out.

@@ -553,7 +553,7 @@ class ScaleHeatmapDisplay(_Display):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class TrainingCurveDisplay(_Display):
-    """Training and validation loss by epoch, with the best epoch marked.
+    """Training loss and validation loss or score by epoch, with the best epoch marked.
 
     Use `from_estimator` to create it.
 
@@ -564,9 +564,13 @@ class TrainingCurveDisplay(_Display):
     train_loss : ndarray of shape (n_epochs,)
         Mean over the training rows, including label smoothing and dropout.
     validation_loss : ndarray of shape (n_epochs,) or None
-        None without a validation set.
+        None without a validation set, or with `validation_scoring`.
     best_epoch : int
         Epoch whose weights the network has.
+    validation_score : ndarray of shape (n_epochs,) or None, default=None
+        Score of `validation_scoring`, drawn on an axis to the right.
+    score_name : str, default="score"
+        Name of the score.
 
     Attributes
     ----------
@@ -589,6 +593,8 @@ class TrainingCurveDisplay(_Display):
     train_loss: np.ndarray
     validation_loss: np.ndarray | None
     best_epoch: int
+    validation_score: np.ndarray | None = None
+    score_name: str = "score"
 
     @classmethod
     def from_estimator(cls, estimator, *, ax=None):
@@ -607,13 +613,16 @@ class TrainingCurveDisplay(_Display):
         TrainingCurveDisplay
         """
         network = fitted_network(estimator)
-        history = network.history_
-        validation = -history["validation_score"]
+        history, scoring = network.history_, network.validation_scoring
+        scores, is_loss = history["validation_score"], scoring == "loss"
+        scores = None if np.isnan(scores).all() else scores
         return cls(
             epochs=history["epoch"],
             train_loss=history["train_loss"],
-            validation_loss=None if np.isnan(validation).all() else validation,
+            validation_loss=-scores if scores is not None and is_loss else None,
             best_epoch=network.best_epoch_,
+            validation_score=None if is_loss else scores,
+            score_name=scoring if isinstance(scoring, str) else "score",
         ).plot(ax)
 
     def _draw(self, ax):
@@ -626,6 +635,14 @@ class TrainingCurveDisplay(_Display):
             self.validation_ = ax.plot(
                 self.epochs, self.validation_loss, "--", color=red, label="validation"
             )[0]
+        elif self.validation_score is not None:
+            right = ax.twinx()
+            self.validation_ = right.plot(
+                self.epochs, self.validation_score, "--", color=red, label="validation"
+            )[0]
+            right.set_ylabel(f"{self.score_name} (validation)")
+            # In the legend of the other axis.
+            ax.plot([], [], "--", color=red, label="validation")
         self.best_ = ax.axvline(
             self.best_epoch, color=ax.xaxis.label.get_color(), linestyle=":", linewidth=1,
             label=f"best epoch: {self.best_epoch}",

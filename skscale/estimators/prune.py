@@ -5,7 +5,9 @@ import copy
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from .groups import Pruning
+from ..compression.groups import Pruning
+from . import fitting
+from .base import ScaledEstimator
 
 
 def prune(estimator, X, y, *, amount, sample_weight=None):
@@ -63,7 +65,7 @@ def prune(estimator, X, y, *, amount, sample_weight=None):
         smaller = prune(inner, X, y, amount=amount, sample_weight=sample_weight)
         pruned.steps = [*copy.deepcopy(estimator.steps[:-1]), (estimator.steps[-1][0], smaller)]
         return pruned
-    if not hasattr(type(estimator), "_prune"):
+    if not isinstance(estimator, ScaledEstimator):
         is_search = hasattr(estimator, "best_estimator_")
         hint = " Pass its best_estimator_." if is_search else ""
         raise TypeError(
@@ -84,4 +86,4 @@ def prune(estimator, X, y, *, amount, sample_weight=None):
         # A linear model has no hidden units.
         pruned._validate_params()
         return pruned
-    return pruned._prune(X, y, sample_weight)
+    return fitting.prune(pruned, X, y, sample_weight)
