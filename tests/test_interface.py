@@ -3,12 +3,14 @@
 import ast
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
 from torch import nn
 
 import skscale
+from skscale.estimators.base import ScaledEstimator
 from skscale.networks.convolutional.architecture import ConvolutionalArchitecture, Stage
 from skscale.networks.dense.architecture import DenseArchitecture
 from skscale.networks.dense.forward import Dense
@@ -113,3 +115,68 @@ def test_families_and_criteria_need_no_torch_until_they_are_asked():
         "Pruning(importance='magnitude')._validate_params()\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_functions_ask_of_an_estimator_what_its_base_class_declares():
+    annotated = {
+        name
+        for base in ScaledEstimator.__mro__
+        for name in vars(base).get("__annotations__", ())
+    }
+    found = set()
+    for folder in ("estimators", "selection", "training", "fusion", "costs", "plotting"):
+        for path in (PACKAGE / folder).glob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if (
+                    isinstance(node, ast.Attribute)
+                    and isinstance(node.value, ast.Name)
+                    and node.value.id == "estimator"
+                    and node.attr.startswith("_")
+                ):
+                    found.add(node.attr)
+    found -= {"__sklearn_tags__", "_more_tags"}
+    assert len(found) > 10
+    assert found - annotated - set(dir(ScaledEstimator)) == set()
+
+
+def test_abstract_classes_that_users_extend_have_few_abstract_methods():
+    for kind, methods in {
+        skscale.Activation: {"forward"},
+        skscale.Loss: {"value"},
+        skscale.LRSchedule: {"factor"},
+        skscale.Importance: {"of_units"},
+        skscale.Cost: {"measure", "name"},
+        skscale.Rule: {"choose"},
+    }.items():
+        assert kind.__abstractmethods__ == methods, kind
+
+
+@pytest.mark.parametrize(
+    "Estimator",
+    [
+        skscale.ScaledMLPClassifier, skscale.ScaledMLPRegressor, skscale.ScaledCNNClassifier,
+        skscale.ScaledCNNRegressor, skscale.ScaledNetworkClassifier,
+        skscale.ScaledNetworkRegressor,
+    ],
+)  # fmt: skip
+def test_an_estimator_has_at_most_30_methods_and_40_parameters(Estimator):
+    kinds = (types.FunctionType, classmethod, staticmethod)
+    methods = {
+        name
+        for base in Estimator.__mro__
+        if base.__module__.startswith("skscale")
+        for name, value in vars(base).items()
+        if isinstance(value, kinds)
+    }
+    assert 10 < len(methods) <= 30, sorted(methods)
+    assert len(Estimator._get_param_names()) <= 40
+
+
+def test_no_function_has_more_than_60_lines_of_code():
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                doc = ast.get_docstring(node, clean=False)
+                n_lines = node.end_lineno - node.lineno + 1
+                n_lines -= 0 if doc is None else doc.count("\n") + 1
+                assert n_lines <= 60, f"{path.name}: {node.name} has {n_lines} lines"

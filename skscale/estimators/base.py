@@ -23,6 +23,8 @@ from ..training.schedules import SCHEDULES, LRSchedule, schedule_of
 from ..training.task import Recipe
 from .auto import resolve_batch_size, resolve_dropout
 from .pickling import CallbacksLeftOut, InconsistentVersionWarning, TeacherLeftOut
+from .targets import Targets
+from .warm_start import Continuation
 
 # The class of a group, and the function that turns its short form into it.
 _GROUPS = {
@@ -70,6 +72,8 @@ class ScaledEstimator(HasCosts, CallbackSupportMixin, BaseEstimator):
         Arguments of `Inputs.fit`.
     _encoding : dict, default={}
         Arguments of `Inputs.fit_encoding`.
+    _continuation : Continuation
+        Fitted state for continued training.
     _mixes_columns : bool, default=False
         Whether X is a table, from whose columns synthetic rows are mixed.
     _finetune_epochs : int or None, default=None
@@ -106,6 +110,10 @@ class ScaledEstimator(HasCosts, CallbackSupportMixin, BaseEstimator):
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
+    _targets: Targets
+    _inputs: type
+    _reading: dict
+    _continuation: Continuation
     _encoding = {}
     _mixes_columns = False
     _finetune_epochs = None
