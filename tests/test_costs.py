@@ -183,12 +183,85 @@ def test_cost_scoring_survives_repr_and_pickle_and_checks_its_arguments(iris):
     assert again(NETWORK.fit(*iris), *iris)["n_macs"] == N_MACS
     with pytest.raises(ValueError, match=r"Unknown cost 'flops'. Expected some of \['n_param"):
         cost_scoring(costs=["flops"])
-    with pytest.raises(ValueError, match="Expected one scoring"):
-        cost_scoring(["accuracy", "recall"])
+    with pytest.raises(ValueError, match="Expected a scoring as in scikit-learn"):
+        cost_scoring(3)
+    with pytest.raises(ValueError, match="other than 'loss', which names a score"):
+        cost_scoring({"loss": "neg_log_loss"}, costs=["loss"])
     with pytest.raises(ValueError, match="not a valid scoring"):
         cost_scoring("acuracy")
     with pytest.raises(ValueError, match="n_rows must be at least 1"):
         cost_scoring(n_rows=0)
+
+
+@pytest.mark.parametrize(
+    "metrics", [["accuracy", "neg_log_loss"], {"a": "accuracy", "b": None}]
+)
+def test_several_metrics_stand_beside_the_costs(metrics, iris):
+    if isinstance(metrics, dict):
+        metrics["b"] = make_scorer(recall_score, average="macro")
+    names = list(metrics)
+    search = GridSearchCV(
+        NETWORK, {"mlp__width": [2, 8]} if "mlp" in NETWORK.get_params() else {"width": [2, 8]},
+        scoring=cost_scoring(metrics, costs=["n_parameters"]), cv=3,
+        refit=SmallestWithin(score_loss=0.9, score=names[0]),
+    ).fit(*iris)  # fmt: skip
+    assert "mean_test_score" not in search.cv_results_
+    for name in (*names, "n_parameters"):
+        assert np.isfinite(search.cv_results_[f"mean_test_{name}"]).all()
+    assert search.best_index_ == 0
+    assert (
+        select(search, BestUnder(n_parameters=1e9, score=names[1])).params
+        in (search.cv_results_["params"])
+    )
+    ParetoDisplay.from_cv_results(search, score=names[1])
+    plt.close("all")
+
+
+@pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
+@pytest.mark.parametrize("several", [False, True])
+def test_a_score_that_is_undefined_in_one_fold_is_nan_there(several, iris):
+    def strict(estimator, X, y):
+        if (y == 0).sum() > 10:
+            raise ValueError("more than ten rows of class 0")
+        return float((estimator.predict(X) == y).mean())
+
+    X, y = iris
+    splits = [(np.arange(150), rows) for rows in (np.arange(0, 150, 2), np.arange(50, 150))]
+    scoring = {"strict": strict, "accuracy": "accuracy"} if several else strict
+    name = "strict" if several else "score"
+    for n_jobs in (None, 2):
+        search = GridSearchCV(
+            LogisticRegression(max_iter=500), {"C": [0.1, 1.0]}, cv=splits, n_jobs=n_jobs,
+            scoring=cost_scoring(scoring, costs=["n_parameters"]), refit=False,
+        )  # fmt: skip
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            search.fit(X, y)
+        if n_jobs is None:  # other processes warn by themselves
+            text = f"Scoring failed: {name!r} of this split is set to nan"
+            assert sum(text in str(warning.message) for warning in caught) == 2
+        results = search.cv_results_
+        assert np.isnan(results[f"split0_test_{name}"]).all()
+        assert (results[f"split1_test_{name}"] > 0.5).all()
+        assert (results["mean_test_n_parameters"] == 15).all()
+    search.set_params(error_score="raise")
+    with pytest.raises(ValueError, match="more than ten rows of class 0"):
+        search.fit(X, y)
+    with pytest.raises(ValueError, match="more than ten rows of class 0"):
+        search.scoring(LogisticRegression(max_iter=500).fit(X, y), X, y)
+
+
+def test_latency_is_the_best_of_several_rounds(monkeypatch):
+    class Sleeper:
+        n = 0
+
+        def predict(self, X):
+            type(self).n += 1
+            # Other load slows the predictions of the first two rounds.
+            time.sleep(0.002 if self.n <= 3 + 40 else 0.0002)
+
+    monkeypatch.setattr("skscale.costs.latency._MOST_SECONDS", 10.0)
+    assert 150 < measure_latency(Sleeper(), None) < 1500
 
 
 class Readings(Cost):

@@ -6,13 +6,16 @@ import time
 from ..training.quiet import gate
 
 _WARM_UP = 3
+_N_ROUNDS = 5
 _MOST_SECONDS = 0.1
 
 
 def measure_latency(estimator, X, *, n_repeats=100):
-    """Measure the median time of `estimator.predict(X)`.
+    """Measure the time of `estimator.predict(X)`.
 
-    While one thread measures, other measurements and trainings of networks wait.
+    While one thread measures, other measurements and trainings of networks wait. The smallest
+    median of several rounds is steadier than one median: other load of the machine slows some
+    rounds, and rarely all.
 
     Parameters
     ----------
@@ -21,14 +24,15 @@ def measure_latency(estimator, X, *, n_repeats=100):
     X : array-like of shape (n_samples, n_features)
         Input of each prediction.
     n_repeats : int, default=100
-        Maximum number of timed predictions, after three warm-up predictions. Timing ends early
-        after a tenth of a second.
+        Maximum number of timed predictions, after three warm-up predictions, in five rounds.
+        Timing ends early after a tenth of a second.
 
     Returns
     -------
     float
-        Median time in microseconds.
+        Smallest median time of a round, in microseconds.
     """
+    n_of_round = max(1, n_repeats // _N_ROUNDS)
     with gate.quiet():
         for _ in range(_WARM_UP):
             estimator.predict(X)
@@ -41,4 +45,7 @@ def measure_latency(estimator, X, *, n_repeats=100):
             seconds.append(now - start)
             if now - beginning > _MOST_SECONDS:
                 break
-    return statistics.median(seconds) * 1e6
+    rounds = [seconds[k : k + n_of_round] for k in range(0, len(seconds), n_of_round)]
+    if len(rounds) > 1 and len(rounds[-1]) < n_of_round:
+        rounds.pop()  # cut short by the time limit
+    return min(map(statistics.median, rounds)) * 1e6

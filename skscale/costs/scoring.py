@@ -13,6 +13,8 @@ from sklearn.model_selection import GridSearchCV
 from .measures import COSTS, Cost, NotPicklableError, ScoredEstimator, cost_of
 
 _SCORE = "score"
+# Types of a scoring with several metrics.
+_SEVERAL = (list, tuple, set, dict)
 
 
 class _SeveralNumbers:
@@ -45,6 +47,17 @@ class _Scores(_SeveralNumbers, dict):
 
     def __missing__(self, name):
         return np.nan
+
+
+def _error_score():
+    """Return the `error_score` of the search that calls the scoring, "raise" without one.
+
+    scikit-learn passes it to its own multimetric scorers only. It is an argument of `_score`,
+    which calls the scoring.
+    """
+    caller = sys._getframe(2)
+    is_search = caller.f_code.co_name == "_score"
+    return caller.f_locals.get("error_score", "raise") if is_search else "raise"
 
 
 def _is_for_a_curve():
@@ -111,15 +124,14 @@ class CostScoring:
         Returns
         -------
         dict of str to float
-            "score" and the known costs.
+            "score", or a score for each metric, and the known costs.
         """
         text = repr(self), repr(self.scoring)
         if _is_for_a_curve():
             return _SeveralNumbers(*text)
-        scorer = check_scoring(estimator, self.scoring)
-        # The score comes first: if it raises, no cost is measured.
+        # The scores come first: if they raise, no cost is measured.
         scores = _Scores(*text)
-        scores[_SCORE] = scorer(estimator, X, y, **score_params)
+        scores.update(self._score(estimator, X, y, score_params, _error_score()))
         sample_weight = score_params.get("sample_weight")
         scored = ScoredEstimator(estimator, X, y, sample_weight, self.n_rows)
         for cost in map(cost_of, self.costs):
@@ -140,6 +152,25 @@ class CostScoring:
                 )
         return scores
 
+    def _score(self, estimator, X, y, score_params, error_score):
+        """Compute the scores; a score that raises is `error_score`, as in scikit-learn."""
+        metrics = self.scoring
+        if not isinstance(metrics, _SEVERAL):
+            metrics = {_SCORE: check_scoring(estimator, metrics)}
+        raises = error_score == "raise"
+        scorer = check_scoring(estimator, metrics, raise_exc=raises)
+        scores = scorer(estimator, X, y, **score_params)
+        for name, score in scores.items():
+            if isinstance(score, str):  # the traceback of an error
+                scores[name] = error_score
+                warnings.warn(
+                    f"Scoring failed: {name!r} of this split is set to {error_score}. "
+                    f"Details:\n{score}",
+                    UserWarning,
+                    stacklevel=3,
+                )
+        return scores
+
     def _accept_sample_weight(self):
         # scikit-learn calls this on its own scorers. With scoring=None the estimator is not yet
         # known; the score of every estimator of skscale accepts sample weights.
@@ -155,8 +186,8 @@ class CostScoring:
         from sklearn.utils.metadata_routing import MetadataRequest
 
         scorer = self.scoring
-        if isinstance(scorer, str):
-            scorer = get_scorer(scorer)
+        if isinstance(scorer, (str, *_SEVERAL)):
+            scorer = check_scoring(scoring=scorer)
         if hasattr(scorer, "get_metadata_routing"):
             return scorer.get_metadata_routing()
         return MetadataRequest(owner=self)
@@ -172,8 +203,9 @@ def _plain_number(cost, value):
 
 
 def accepts_weights(scoring):
-    """Return whether a scorer, the name of one, or a function accepts `sample_weight`."""
-    scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring
+    """Return whether a scoring accepts `sample_weight`; of several metrics, any of them."""
+    is_named = isinstance(scoring, (str, *_SEVERAL))
+    scorer = check_scoring(scoring=scoring) if is_named else scoring
     if hasattr(scorer, "_accept_sample_weight"):
         return scorer._accept_sample_weight()
     return "sample_weight" in signature(scorer).parameters
@@ -190,8 +222,10 @@ def cost_scoring(
 
     Parameters
     ----------
-    scoring : str, callable or None, default=None
-        As in scikit-learn, for a single score; None uses the estimator's `score`.
+    scoring : str, callable, list, tuple, dict or None, default=None
+        As in scikit-learn; None uses the estimator's `score`. Several metrics have columns of
+        their own, such as `mean_test_roc_auc`, instead of `mean_test_score`: pass their name
+        to the rules, as in `SmallestWithin(score="roc_auc")`.
     costs : sequence, default=("n_parameters", "n_macs", "size_bytes", "latency_us")
         Names of costs, and objects of your own `Cost` classes. The names are:
 
@@ -199,9 +233,9 @@ def cost_scoring(
           estimator;
         - "n_macs": their multiply-accumulates per row;
         - "size_bytes": length of the scored estimator's pickle;
-        - "latency_us": median microseconds of a prediction by the scored estimator (the
-          whole pipeline); in a process, measurements run one at a time and never while
-          networks train;
+        - "latency_us": microseconds of a prediction by the scored estimator (the whole
+          pipeline), the smallest median of several rounds; in a process, measurements run one
+          at a time and never while networks train;
         - "loss": mean loss of the scored rows: log loss of a classifier's probabilities,
           squared error of a regressor;
         - "fit_time": seconds of training, without input validation; in a fused search, the
@@ -222,7 +256,8 @@ def cost_scoring(
     TypeError
         If a cost is neither a name nor an object of a `Cost` class.
     ValueError
-        If the name of a cost is unknown or occurs twice, or `scoring` returns several scores.
+        If the name of a cost is unknown, occurs twice or is that of a score, or `scoring` is
+        invalid.
 
     See Also
     --------
@@ -243,26 +278,30 @@ def cost_scoring(
     array([ 139., 1315.])
     """
     costs = (costs,) if isinstance(costs, (str, Cost)) else tuple(costs)
-    _check_names([cost_of(cost).name for cost in costs])
-    if not (scoring is None or isinstance(scoring, str) or callable(scoring)):
-        raise ValueError(
-            f"Expected one scoring, whose value is named {_SCORE!r} beside the costs, got "
-            f"{scoring!r}. Pass a name, a scorer or None."
-        )
+    names = (_SCORE,)
     if isinstance(scoring, str):
-        get_scorer(scoring)  # raises and lists the valid names
+        get_scorer(scoring)  # raises for an unknown name
+    elif isinstance(scoring, _SEVERAL):
+        check_scoring(scoring=scoring)
+        names = tuple(scoring)
+    elif scoring is not None and not callable(scoring):
+        raise ValueError(
+            "Expected a scoring as in scikit-learn: a name, a scorer, a list or dict of "
+            f"metrics, or None, got {scoring!r}."
+        )
+    _check_names([cost_of(cost).name for cost in costs], names)
     if n_rows < 1:
         raise ValueError(f"n_rows must be at least 1, got {n_rows}.")
     return CostScoring(scoring, costs, n_rows)
 
 
-def _check_names(names):
+def _check_names(names, scores):
     for position, name in enumerate(names):
         if not isinstance(name, str) or not name:
             raise ValueError(f"Expected a str as the name of a cost, got name={name!r}.")
-        if name == _SCORE:
+        if name in scores:
             raise ValueError(
-                f"Expected names of costs other than {_SCORE!r}, which names the score in "
+                f"Expected names of costs other than {name!r}, which names a score in "
                 "cv_results_. Rename the cost."
             )
         if name in names[:position]:
