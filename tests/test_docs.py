@@ -1,7 +1,8 @@
-"""The site's reference has every public name, and the gallery every example."""
+"""Reference, gallery and the guide's page on extending are complete."""
 
 import ast
 import importlib.util
+import inspect
 import pathlib
 import re
 
@@ -33,6 +34,30 @@ def test_the_gallery_orders_every_example():
         if isinstance(node, ast.Assign) and node.targets[0].id == "EXAMPLES"
     )
     assert sorted(ordered) == sorted(path.name for path in (ROOT / "examples").glob("*.py"))
+
+
+def is_for_extension(kind):
+    """Return whether a class has abstract methods, with or without ABC."""
+    methods = (getattr(kind, name, None) for name in dir(kind))
+    return any(getattr(method, "__isabstractmethod__", False) for method in methods)
+
+
+def test_examples_of_extending_are_short_and_show_every_abstract_class():
+    page = (ROOT / "docs" / "guide" / "extending.md").read_text()
+    subclassed = set()
+    for code in re.findall(r"^```python\n(.*?)^```", page, re.M | re.S):
+        lines = {n for n, line in enumerate(code.splitlines(), 1) if line.strip()}
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                lines -= set(range(node.lineno, node.end_lineno + 1))
+            if isinstance(node, ast.ClassDef):
+                subclassed |= {base.id for base in node.bases if isinstance(base, ast.Name)}
+        # Blank lines and imports do not count.
+        assert len(lines) <= 20, code
+    exported = {name: getattr(skscale, name) for name in skscale.__all__}
+    abstract = {n for n, v in exported.items() if inspect.isclass(v) and is_for_extension(v)}
+    assert {"Activation", "Loss", "Rule"} <= abstract
+    assert abstract <= subclassed
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 import pathlib
 import re
+import sys
+import types
 
 import pytest
 
@@ -14,9 +16,11 @@ BLOCKS = {
 WITHOUT_PYTHON = {"index", "speed"}
 
 
-def run_blocks(page):
+def run_blocks(page, monkeypatch):
     """Run the blocks of a page one after the other, and return their names."""
-    names = {"__name__": "__main__"}
+    main = types.ModuleType("__main__")  # in which pickles find the classes of the page
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    names = vars(main)
     for number, code in enumerate(BLOCKS[page]):
         exec(compile(code, f"{page}.md, Python block {number}", "exec"), names)
     return names
@@ -29,12 +33,12 @@ def test_the_pages_have_python_in_them():
 @pytest.mark.parametrize("page", sorted(BLOCKS.keys() - WITHOUT_PYTHON - {"README"}))
 def test_the_blocks_of_the_guide_run_one_after_the_other(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert run_blocks(page)
+    assert run_blocks(page, monkeypatch)
 
 
 def test_the_readme_finds_a_small_network(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    names = run_blocks("README")
+    names = run_blocks("README", monkeypatch)
     assert "n_parameters" in capsys.readouterr().out
     assert names["search"].best_score_ > 0.9
 
