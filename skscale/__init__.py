@@ -22,6 +22,7 @@ _EXPORTS = {
     "InconsistentVersionWarning": "skscale.estimators.pickling",
     "Loss": "skscale.training.losses",
     "LRSchedule": "skscale.training.schedules",
+    "Optimizer": "skscale.training.optimizers",
     "ParetoDisplay": "skscale.plotting.displays",
     "ParetoKnee": "skscale.selection.rules",
     "Pruning": "skscale.compression.groups",

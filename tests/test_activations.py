@@ -161,7 +161,7 @@ def test_a_file_of_a_predictor_takes_no_code_of_a_users_own(table, tmp_path):
     fitted = ScaledMLPRegressor(activation=Squareplus(), **FAST).fit(*table)
     frozen = freeze(fitted)
     np.testing.assert_array_equal(frozen.predict(table[0]), fitted.predict(table[0]))
-    with pytest.raises(TypeError, match="Squareplus"):
+    with pytest.raises(TypeError, match=r"no code: .*Squareplus.*Save the estimator with"):
         frozen.save(tmp_path / "frozen.skscale")
     skscale.save(fitted, tmp_path / "estimator.skops")
     with pytest.raises(ValueError, match=r"not trusted: tests\.test_activations\.Squareplus"):

@@ -143,6 +143,7 @@ def test_abstract_classes_that_users_extend_have_few_abstract_methods():
     for kind, methods in {
         skscale.Activation: {"forward"},
         skscale.Loss: {"value"},
+        skscale.Optimizer: {"update", "for_torch"},
         skscale.LRSchedule: {"factor"},
         skscale.Importance: {"of_units"},
         skscale.Cost: {"measure", "name"},

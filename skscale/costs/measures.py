@@ -87,6 +87,8 @@ class ScoredEstimator:
 
     @property
     def parts(self):
+        if isinstance(self.estimator, HasCosts):  # its pickle contains no other estimator
+            return [self.estimator]
         return self._pickled[1]
 
     @cached_property

@@ -55,7 +55,13 @@ def initialize(estimator, task, fit, former):
 
     before, architecture = former.network.architecture, task.architecture
     if estimator.n_estimators > former.network.n_members:
-        _check_shape(before, architecture)
+        if architecture != before:
+            raise ValueError(
+                "Members can be added to an ensemble of networks of their shape: expected "
+                f"{_differences(before, architecture)}, got "
+                f"{_differences(architecture, before)} with n_estimators="
+                f"{estimator.n_estimators}. Change n_estimators alone, or set warm_start=False."
+            )
         if fit.continuation.full_widths is not None or estimator._pruning.amount > 0:
             raise ValueError(
                 "Members can be added to an ensemble without pruning: expected "
@@ -109,7 +115,9 @@ def _differences(architecture, other):
     return ", ".join(f"{name}={own[name]!r}" for name in own if own[name] != others[name])
 
 
-def _check_shape(before, architecture):
+def former_weights(estimator, former, architecture):
+    """Return the fitted weights, in the dtype for training."""
+    before = former.network.architecture
     if architecture != before:
         raise ValueError(
             "Training continues with the fitted network: warm_start=True can change its depth "
@@ -117,17 +125,12 @@ def _check_shape(before, architecture):
             f"{_differences(before, architecture)}, got {_differences(architecture, before)}. "
             "Set warm_start=False and call fit to train a new network."
         )
-
-
-def former_weights(estimator, former, architecture):
-    """Return the fitted weights, in the dtype for training."""
-    _check_shape(former.network.architecture, architecture)
     n_members, weights = former.network.n_members, former.network.weights
     if n_members != estimator.n_estimators:
         raise ValueError(
             "Training continues with the fitted networks: expected "
-            f"n_estimators={n_members}, got {estimator.n_estimators} (only a fit with "
-            "warm_start=True can add members). Set warm_start=False and call fit to train new "
-            "networks."
+            f"n_estimators={n_members}, got {estimator.n_estimators}. A fit with "
+            "warm_start=True can add members, not remove them; partial_fit can do neither. Set "
+            "warm_start=False and call fit to train new networks."
         )
     return weights.astype(estimator._network_dtype)

@@ -112,7 +112,14 @@ class Predictor:
                 "estimator with skscale.save or pickle instead."
             )
         tree = {"inputs": self.inputs, "network": self.network, "head": self.head}
-        container.write(path, KIND, PREDICTOR_FORMAT, pack(tree))
+        try:
+            payload = pack(tree)
+        except TypeError as error:
+            raise TypeError(
+                f"A predictor file contains plain values and no code: {error}. Save the "
+                "estimator with skscale.save or pickle instead."
+            ) from error
+        container.write(path, KIND, PREDICTOR_FORMAT, payload)
 
     def check(self):
         """Reject parts that do not match.

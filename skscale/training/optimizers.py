@@ -3,7 +3,7 @@
 `optimizer="sgd"` is the short form of `optimizer=SGD()`. Torch is imported by the updates.
 """
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from numbers import Real
 
 from sklearn.base import BaseEstimator
@@ -12,20 +12,39 @@ from .._sklearn_private import Interval
 from ..by_value import ByValue
 
 
-class Optimizer(BaseEstimator, ByValue):
+class Optimizer(BaseEstimator, ByValue, ABC):
     """The update rule of a training.
 
     Its arithmetic is that of torch: the update calls a fused kernel of torch, for each group of
     members with one learning rate. Weight decay and L1 are decoupled for all optimizers
     (Loshchilov and Hutter 2019). Objects of one type with equal parameters are equal.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skscale import Optimizer, ScaledMLPRegressor
+    >>> class GradientDescent(Optimizer):
+    ...     def update(self, parameters, gradients, first, second, n_steps, rate, decay):
+    ...         for weights, gradient in zip(parameters, gradients):
+    ...             weights.sub_(rate * gradient)
+    ...
+    ...     def for_torch(self):
+    ...         return torch.optim.SGD, {}
+    >>> network = ScaledMLPRegressor(optimizer=GradientDescent(), max_epochs=2, random_state=0)
+    >>> network.fit([[0.0], [1.0], [2.0]] * 10, [0.0, 1.0, 2.0] * 10).n_iter_
+    2
     """
 
+    _parameter_constraints = {}
     # Whether the kernel can apply decoupled weight decay itself, which saves a pass.
     decays_in_kernel = False
 
     @abstractmethod
     def update(self, parameters, gradients, first, second, n_steps, rate, weight_decay):
         """Update tensors in place, by one step.
+
+        A tensor holds the parameters of several networks that train together, so the update of
+        a number must not depend on the others.
 
         Parameters
         ----------
