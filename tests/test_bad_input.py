@@ -461,7 +461,7 @@ BAD_Y = {
     "60 strings": (
         lambda: np.array(["a", "b"] * 30), ValueError, r"use Scaled\w+Classifier"
     ),
-    "60 times": (lambda: DAYS, ValueError, "turn times into numbers"),
+    "60 times": (lambda: DAYS, ValueError, "convert times to numbers"),
     "60 None among numbers": (
         lambda: np.array([None, 1.0] * 30, dtype=object), ValueError, "contains NaN"
     ),
@@ -675,8 +675,8 @@ def test_only_ratios_of_weights_matter(subject, case, factor):
 BAD_CLASS_WEIGHTS = {
     "90 a word": ("foo", InvalidParameterError, "class_weight"),
     "91 unknown class": ({0: 1.0, 7: 1.0}, ValueError, "not in class_weight"),
-    "92 negative": ({0: -1.0, 1: 1.0}, ValueError, "finite numbers from 0"),
-    "92 NaN": ({0: np.nan, 1: 1.0}, ValueError, "finite numbers from 0"),
+    "92 negative": ({0: -1.0, 1: 1.0}, ValueError, "finite, non-negative"),
+    "92 NaN": ({0: np.nan, 1: 1.0}, ValueError, "finite, non-negative"),
 }
 
 
@@ -914,8 +914,8 @@ def test_odd_scales_of_images_end_finite(subject, parameters):
 
 BAD_IMAGE_PARAMETERS = [
     ({"image_shape": (4, 6)}, "has 24 pixel values, but X has 72 features"),
-    ({"image_shape": (72,)}, r"must be \(height, width\), or these and the channels"),
-    ({"image_shape": (4, 6, 3, 1)}, r"must be \(height, width\), or these and the channels"),
+    ({"image_shape": (72,)}, r"\(height, width\) or \(height, width, channels\)"),
+    ({"image_shape": (4, 6, 3, 1)}, r"\(height, width\) or \(height, width, channels\)"),
     ({"image_shape": (4, 0, 3)}, "must hold positive ints, height, width and channels, got 0"),
     ({"image_shape": (4, 6.0, 3)}, "must hold positive ints, .* got 6.0"),
     ({"image_shape": (True, 24, 3)}, "must hold positive ints, .* got True"),
@@ -923,8 +923,11 @@ BAD_IMAGE_PARAMETERS = [
     ({"image_shape": ()}, "image_shape is empty"),
     ({"width": ()}, "width is empty"),
     ({"width": (4, 2.5)}, "must hold positive ints, the channels of each stage, got 2.5"),
-    ({"augmentation": ("shift", "blur")}, "must be of shift, flip, crop, erase, got 'blur'"),
-    ({"augmentation": ([],)}, r"must be of shift, flip, crop, erase, got \[\]"),
+    (
+        {"augmentation": ("shift", "blur")},
+        "must hold names of shift, flip, crop, erase, got 'blur'",
+    ),
+    ({"augmentation": ([],)}, r"must hold names of shift, flip, crop, erase, got \[\]"),
     ({"dropout": "auto"}, "The 'dropout' parameter"),
     ({"phi": 1000}, "Expected a smaller phi"),
 ]

@@ -35,7 +35,7 @@ from skscale import (
     ScaledNetworkClassifier,
     workers,
 )
-from skscale.compression.distillation import labels_made
+from skscale.compression.distillation import prediction_cache
 from skscale.fusion import last_fused_run
 from skscale.fusion import rendezvous as fusion
 from skscale.networks.device import resolve_device
@@ -298,7 +298,7 @@ def test_a_damaged_entry_is_found_and_made_anew(digits, tmp_path, steps):
             damaged.append(bytes(flipped))
         for content in damaged:
             path.write_bytes(content)
-            labels_made.clear()
+            prediction_cache.clear()
             store.Store._warned.clear()
             with pytest.warns(RuntimeWarning, match=r"memory=.* has a damaged entry"):
                 again = clone(student).fit(X, y)
@@ -395,7 +395,7 @@ def test_what_cannot_be_kept_is_a_warning_and_no_lost_search(
     )
     grid = {"dropout": [0.0, 0.2]}
     expected = GridSearchCV(student, grid, cv=2, error_score="raise").fit(X, y)
-    labels_made.clear()
+    prediction_cache.clear()
     student.set_params(memory=memory)
     backend = "skscale" if is_fused else "sequential"
     with pytest.warns(RuntimeWarning, match=message), joblib.parallel_config(backend=backend):
@@ -421,11 +421,11 @@ def test_where_a_teacher_keeps_its_own_is_not_part_of_what_it_is(digits, tmp_pat
     X, y = digits[0][:150], digits[1][:150]
     teacher = ScaledMLPClassifier(**FAST)
     student = ScaledMLPClassifier(teacher=teacher, memory=tmp_path / "one", **FAST)
-    labels_made.clear()
+    prediction_cache.clear()
     first = clone(student).fit(X, y)
     steps.last = steps.n
     teacher.set_params(memory=tmp_path / "other")
-    labels_made.clear()
+    prediction_cache.clear()
     again = clone(student).fit(X, y)
     assert_same_fit(again, first)
 
@@ -438,7 +438,7 @@ def test_without_a_seed_nothing_is_kept_and_that_is_said(digits, tmp_path):
     assert not kept_files(tmp_path)
     # With a teacher it is what the teacher said that is kept.
     network.set_params(teacher=DecisionTreeClassifier(random_state=0)).fit(X, y)
-    assert [p.parent.parent.name for p in kept_files(tmp_path)] == ["labels"]
+    assert [p.parent.parent.name for p in kept_files(tmp_path)] == ["predictions"]
 
 
 def test_that_a_training_diverged_is_kept_too(digits, tmp_path, steps):

@@ -302,7 +302,9 @@ def test_augmentation_is_for_training_only_and_belongs_to_the_seed(images):
     np.testing.assert_array_equal(first.predict_proba(X), second.predict_proba(X))
     plain = ScaledCNNClassifier(**FAST).fit(X, y)
     assert np.abs(plain.predict_proba(X) - first.predict_proba(X)).max() > 1e-3
-    with pytest.raises(ValueError, match="must be of shift, flip, crop, erase, got 'blur'"):
+    with pytest.raises(
+        ValueError, match="must hold names of shift, flip, crop, erase, got 'blur'"
+    ):
         ScaledCNNClassifier(augmentation=("blur",)).fit(X, y)
 
 

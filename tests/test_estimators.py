@@ -237,8 +237,8 @@ def test_class_weight_equals_sample_weight_of_the_classes(digits):
     ("class_weight", "error", "message"),
     [
         ("foo", InvalidParameterError, "class_weight"),
-        ({0: -1.0}, ValueError, "must hold finite numbers from 0"),
-        ({0: float("nan")}, ValueError, "must hold finite numbers from 0"),
+        ({0: -1.0}, ValueError, "must hold finite, non-negative numbers"),
+        ({0: float("nan")}, ValueError, "must hold finite, non-negative numbers"),
         ({99: 1.0}, ValueError, "not in class_weight"),
     ],
 )
@@ -249,7 +249,7 @@ def test_bad_class_weights_are_refused(digits, class_weight, error, message):
 
 def test_class_weight_of_a_multilabel_target_is_refused():
     X, y = make_multilabel_classification(50, random_state=0)
-    with pytest.raises(ValueError, match="needs one class a row, but y is multilabel"):
+    with pytest.raises(ValueError, match="needs one class per row, but y is multilabel"):
         ScaledMLPClassifier(class_weight="balanced").fit(X, y)
 
 

@@ -501,17 +501,17 @@ def test_no_attribute_stands_before_a_method(a_file, tmp_path, monkeypatch):
 
 _STAGE = Stage(4, (1 << 20, 1 << 20), (8,))
 HOSTILE_MODULES = {
-    "sizes from 1 on": {"architecture": {"stem_width": -(1 << 40)}},
+    "positive integer sizes": {"architecture": {"stem_width": -(1 << 40)}},
     "strides of 1 or 2": {"architecture": {"side": 1 << 20, "stages": (_STAGE,)}},
-    "resized to 1024 pixels at most": {"architecture": {"side": 1 << 20}},
-    "all parameters": {"architecture": {"n_outputs": 1 << 40}},
+    "resized to at most 1024 pixels": {"architecture": {"side": 1 << 20}},
+    "parameters, got": {"architecture": {"n_outputs": 1 << 40}},
     "a known activation": {"architecture": {"activation": "sin"}},
-    "an architecture": {"architecture": None},
-    "the name of a device": {"device": "meta"},
-    "finite factors": {"factors": np.array([np.nan])},
-    "arrays of all members": {"weights": {"n_members": 7}},
-    "weights as floats": {"weights": {"coefs": [np.array(["a"])]}},
-    "numbers of shape": {"factors": np.ones(2)},
+    "the architecture of a torch module": {"architecture": None},
+    "the name of a torch device": {"device": "meta"},
+    "finite output factors": {"factors": np.array([np.nan])},
+    "the first axis of all arrays": {"weights": {"n_members": 7}},
+    "floating-point weights": {"weights": {"coefs": [np.array(["a"])]}},
+    "an array of shape": {"factors": np.ones(2)},
 }
 
 
@@ -538,10 +538,10 @@ def test_what_is_built_is_a_module(digits, tmp_path):
     fitted = ScaledNetworkClassifier(Net, **QUICK).fit(X[:99], y[:99])
     architecture = fitted.predictor_.network.architecture
     for values, message in (
-        ({"module": list}, "a module of torch"),
-        ({"arguments": [1]}, "arguments by their names"),
-        ({"widest": 1}, "numbers between two layers"),
-        ({"n_parameters": 7}, "all parameters"),
+        ({"module": list}, "a subclass of torch.nn.Module"),
+        ({"arguments": [1]}, "a dict of the module's arguments"),
+        ({"widest": 1}, "widest to be at least"),
+        ({"n_parameters": 7}, "parameters, got"),
     ):
         before = dict(vars(architecture))
         _set(architecture, **values)

@@ -189,7 +189,7 @@ def test_poisson_predicts_rates_as_poisson_regression_does():
 
 def test_poisson_refuses_what_is_no_count(skewed):
     X, y = skewed
-    with pytest.raises(ValueError, match=r'loss="poisson".*expected y from 0, got -'):
+    with pytest.raises(ValueError, match=r'loss="poisson".*expected non-negative y, got -'):
         fit(X, y - 10, loss="poisson")
     with pytest.raises(ValueError, match="Expected y to have one, got a mean of 0"):
         fit(X, np.zeros(len(X)), loss="poisson")

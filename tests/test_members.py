@@ -75,7 +75,7 @@ def test_members_are_counted_and_the_first_is_the_network_alone(Estimator, small
     assert complexity(ensemble).n_parameters == 3 * complexity(alone).n_parameters
     assert complexity(ensemble).widths == complexity(alone).widths
     assert not hasattr(ensemble, "net_")
-    with pytest.raises(ValueError, match="skorch's loop trains one network"):
+    with pytest.raises(ValueError, match="expected n_estimators=1"):
         Estimator(n_estimators=2, callbacks=["anything"]).fit(X, y)
 
 

@@ -27,7 +27,7 @@ from skscale import (
     prune,
 )
 from skscale.networks.module.measurement import describe
-from skscale.networks.modules import lent_generator
+from skscale.networks.modules import temporary_random_state
 from skscale.training import together
 
 FAST = {"max_epochs": 4, "random_state": 0}
@@ -162,7 +162,7 @@ def test_parameters_of_the_module_are_parameters():
             ScaledNetworkClassifier(Dense, **wrong).fit(X, y)
     with pytest.raises(TypeError, match="prefix: module__colour='red'"):
         ScaledNetworkClassifier(Dense, colour="red")
-    with pytest.raises(TypeError, match="must be a class of nn"):
+    with pytest.raises(TypeError, match="a subclass of nn"):
         ScaledNetworkClassifier(dict).fit(X, y)
     with pytest.raises(ValueError, match=r"here \(n_rows, 1\), got \(2, 1, 1\)"):
         ScaledNetworkClassifier(Wrong).fit(X, y)
@@ -224,9 +224,9 @@ def test_a_lent_generator_goes_on_where_it_was():
     states = {"seed": 5}
     drawn = []
     for _ in range(2):
-        with lent_generator(states):
+        with temporary_random_state(states):
             drawn.append(torch.rand(3))
-    with lent_generator(5):
+    with temporary_random_state(5):
         assert torch.equal(torch.cat(drawn), torch.rand(6)[[0, 1, 2, 3, 4, 5]])
 
 

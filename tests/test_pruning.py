@@ -22,7 +22,7 @@ from skscale import (
 from skscale.compression.importance import unit_importances, weight_importances
 from skscale.compression.removal import (
     allocate,
-    keep_apart,
+    avoid_equal_widths,
     weight_masks,
 )
 from skscale.fusion import last_fused_run
@@ -192,11 +192,11 @@ def test_counts_by_layer_and_over_all_layers():
 
 def test_layers_do_not_begin_to_add_to_one_another():
     architecture = DenseArchitecture(5, (8, 4), 3, "silu", residual=True)
-    assert keep_apart(architecture, [4, 4]) == [4, 3]
-    assert keep_apart(architecture, [2, 2]) == [2, 3]
-    assert keep_apart(DenseArchitecture(5, (8, 4), 3), [4, 4]) == [4, 4]
+    assert avoid_equal_widths(architecture, [4, 4]) == [4, 3]
+    assert avoid_equal_widths(architecture, [2, 2]) == [2, 3]
+    assert avoid_equal_widths(DenseArchitecture(5, (8, 4), 3), [4, 4]) == [4, 4]
     with pytest.raises(ValueError, match="Lower pruning, or set residual=False"):
-        keep_apart(DenseArchitecture(5, (2, 1), 3, residual=True), [1, 1])
+        avoid_equal_widths(DenseArchitecture(5, (2, 1), 3, residual=True), [1, 1])
 
 
 @pytest.mark.parametrize("scope", ["global", "layer"])
@@ -363,7 +363,7 @@ def test_what_cannot_be_pruned(digits):
     from skorch.callbacks import EpochScoring
 
     callbacks = [EpochScoring("accuracy", lower_is_better=False)]
-    with pytest.raises(ValueError, match="Set callbacks=None, or pruning=0"):
+    with pytest.raises(ValueError, match="Set pruning=0, or callbacks=None"):
         ScaledMLPClassifier(pruning=0.5, callbacks=callbacks).fit(X, y)
     linear = ScaledMLPClassifier(depth=0, pruning=Pruning(0.5, **SHORT), **FAST).fit(X, y)
     assert linear.complexity_.widths == ()

@@ -215,18 +215,30 @@ def test_what_was_pruned_grows_whole_and_is_pruned_again(small, Estimator, kind)
         (
             {"normalization": "layer"},
             {"width": 20},
-            r"must be a multiple of 8, got 20.*begin anew",
+            r"a multiple of 8, got 20.*train a new network",
         ),
-        ({"residual": False}, {"depth": 3}, "does not add to the one before it"),
-        ({"residual": False}, {"depth": 1}, "only layers that add to the one before them"),
-        ({"depth": None, "width": (8, 4)}, {"width": (8, 8)}, "layer 1 would begin to add"),
-        ({"depth": None, "width": (8, 8)}, {"width": (8, 4)}, "layer 1 would cease to add"),
-        ({"depth": 0}, {"depth": 1}, "passes through 20 hidden units at least"),
-        ({"depth": 0, "activation": "tanh"}, {"depth": 1}, "cannot pass through activation"),
+        ({"residual": False}, {"depth": 3}, "added layer 2 must be residual"),
+        ({"residual": False}, {"depth": 1}, "only residual layers .* can be removed"),
+        (
+            {"depth": None, "width": (8, 4)},
+            {"width": (8, 8)},
+            "layer 1 would gain its residual",
+        ),
+        (
+            {"depth": None, "width": (8, 8)},
+            {"width": (8, 4)},
+            "layer 1 would lose its residual",
+        ),
+        ({"depth": 0}, {"depth": 1}, "at least 20 units, got"),
+        (
+            {"depth": 0, "activation": "tanh"},
+            {"depth": 1},
+            "cannot grow a hidden layer with activation",
+        ),
         (
             {"depth": 0, "normalization": "layer"},
             {"depth": 1, "width": 64},
-            "cannot pass through normalization",
+            "cannot grow a hidden layer with normalization",
         ),
     ],
 )
@@ -295,9 +307,9 @@ def test_channels_without_effect_are_those_that_go(digits):
 def test_convolutional_networks_that_cannot_be_kept_are_refused(digits):
     X, y = digits[0][:120].reshape(-1, 8, 8), digits[1][:120]
     fitted = ScaledCNNClassifier(width=12, warm_start=True, **FAST).fit(X, y)
-    with pytest.raises(ValueError, match="multiples of 8, and 12 and 24 are not"):
+    with pytest.raises(ValueError, match="multiples of 8, got 12 and 24"):
         fitted.set_params(width=24).fit(X, y)
-    with pytest.raises(ValueError, match="begin, or cease, to add"):
+    with pytest.raises(ValueError, match="add or remove residual connections"):
         fitted.set_params(width=(24, 24)).fit(X, y)
     with pytest.raises(ValueError, match=r"Expected .*, got "):
         fitted.set_params(width=12, resolution=4).fit(X, y)

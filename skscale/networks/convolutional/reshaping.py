@@ -48,7 +48,9 @@ class ConvolutionalReshaping:
         stages = list(zip(self.former.stages, self.architecture.stages, strict=False))
         for (a, b), (c, d) in pairwise(stages):
             if (a.width == c.width) != (b.width == d.width):
-                raise CannotReshape("stages would begin, or cease, to add to one another")
+                raise CannotReshape(
+                    "the new widths would add or remove residual connections between stages"
+                )
         for old, new in stages:
             if new.width > old.width:
                 self._check_normalized(old.width, new.width)
@@ -61,8 +63,8 @@ class ConvolutionalReshaping:
             own = counts[counts.any(axis=1)]
             if len(own) > 1 or own.min() != own.max():
                 raise CannotReshape(
-                    "channels are normalised in groups, which stay what they are only between "
-                    f"widths that are multiples of 8, and {n_old} and {n_new} are not"
+                    "group normalization keeps its function only between widths that are "
+                    f"multiples of 8, got {n_old} and {n_new}"
                 )
 
     def _common_blocks(self):
