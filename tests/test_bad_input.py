@@ -5,7 +5,7 @@ that it applies to, and the last test sees that nothing is left out but what DOE
 names, with the reason. Whatever happens, a fitted estimator is left as it was.
 
 Elsewhere: frozen predictors in test_frozen, changed files in test_files, threads and forks in
-test_prediction, processes and Ctrl-C in them in test_estimators.
+test_predictor, processes and Ctrl-C in them in test_estimators.
 """
 
 import copy
@@ -356,7 +356,7 @@ def test_bad_features_in_fit_partial_fit_and_predict(subject, case, fitted):
 
 @pytest.mark.filterwarnings("ignore:overflow")
 @over("5 3e38")
-def test_what_nearly_overflows_ends_finite_or_raises(subject, case):
+def test_values_near_overflow_give_finite_predictions_or_an_error(subject, case):
     try:
         network = subject.make().fit(with_value(3e38, np.float32), subject.y)
     except ValueError as error:
@@ -408,7 +408,7 @@ TAKEN = {
 
 
 @over(*TAKEN)
-def test_what_must_be_taken_is(subject, case, fitted):
+def test_valid_containers_are_accepted(subject, case, fitted):
     if case.startswith("27"):  # sparse: taken as it is
         fitted = subject.make(preprocessing=None).fit(X, subject.y)
     network = clone(fitted).fit(TAKEN[case](), subject.y)
@@ -578,7 +578,7 @@ def test_no_rows_of_a_sparse_matrix_are_refused(subject, case, fitted):
 
 
 @over("75 unfitted")
-def test_what_is_not_fitted_says_so(subject, case):
+def test_unfitted_objects_raise_not_fitted_error(subject, case):
     new = subject.make()
     for method in methods_of(subject):
         y = (subject.y,) if method == "score" else ()
@@ -704,7 +704,7 @@ BAD_STREAMS = {
 
 
 @over(*BAD_STREAMS)
-def test_a_stream_stays_what_it_was_begun_as(subject, case):
+def test_a_stream_rejects_other_classes_and_features(subject, case):
     first, second, message = BAD_STREAMS[case]
 
     def call(X, y, *classes):
@@ -987,7 +987,7 @@ def test_a_file_refuses_the_rows_that_its_estimator_does(subject, fitted, tmp_pa
             refuse(loaded, lambda make=make: loaded.predict(make()), ValueError, message)
 
 
-def test_every_number_is_tested_or_said_not_to_apply():
+def test_every_number_is_tested_or_listed_as_not_applicable():
     for subject in SUBJECTS:
         of_subject = {n for name, n in covered if name == str(subject)}
         assert of_subject == {n for n in range(1, 102) if applies(subject, n)}, subject

@@ -123,7 +123,7 @@ def test_a_regressor_predicts_in_the_shape_and_units_of_y():
     assert column.predict(X).shape == (300,)
 
 
-def test_a_regressor_computes_in_the_dtype_of_what_it_is_given(diabetes):
+def test_a_regressor_computes_in_the_dtype_of_its_input(diabetes):
     X, y = diabetes
     fitted = ScaledMLPRegressor(random_state=0, max_epochs=3).fit(X, y)
     double, single = fitted.predict(X), fitted.predict(X.astype(np.float32))
@@ -319,7 +319,7 @@ def test_a_time_budget_ends_a_fit(digits):
     assert fitted.score(*digits) > 0.5
 
 
-def test_warm_start_goes_on_where_the_last_fit_ended(Estimator, small):
+def test_warm_start_continues_from_the_last_fit(Estimator, small):
     X, y = small
     settings = {"random_state": 0, "early_stopping": False}
     warm = Estimator(max_epochs=10, warm_start=True, **settings).fit(X, y)
@@ -385,7 +385,7 @@ def test_bad_parameters_are_refused_by_name(Estimator, small, parameters):
         ({"callbacks": [ProgressBar()]}, "set_callbacks"),
     ],
 )
-def test_bad_combinations_say_what_to_do(Estimator, small, parameters, message):
+def test_bad_combinations_raise_an_error_with_the_remedy(Estimator, small, parameters, message):
     with pytest.raises(ValueError, match=message):
         Estimator(**parameters).fit(*small)
 
@@ -402,9 +402,7 @@ def test_a_diverged_fit_raises_with_the_epoch_and_the_remedy(Estimator, small):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_whatever_stops_a_fit_the_estimator_keeps_its_former_state(
-    Estimator, small, error, monkeypatch
-):
+def test_a_failed_fit_leaves_the_estimator_unchanged(Estimator, small, error, monkeypatch):
     from skscale.training import stack
 
     X, y = small
@@ -478,7 +476,7 @@ def test_weights_that_are_not_finite_never_predict(Estimator, small):
         fitted.predict(X)
 
 
-def test_rows_too_large_to_normalise_are_refused(digits):
+def test_rows_too_large_to_normalize_are_refused(digits):
     X, y = digits
     fitted = ScaledMLPClassifier(
         normalization="layer", preprocessing=None, random_state=0, max_epochs=1

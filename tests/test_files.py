@@ -117,7 +117,7 @@ def _data(digits, fitted):
 
 @pytest.mark.filterwarnings("ignore:The student does not gain")
 @pytest.mark.parametrize("name", CASES)
-def test_what_is_saved_and_loaded_predicts_the_same(name, digits, tmp_path):
+def test_a_saved_and_loaded_estimator_predicts_the_same(name, digits, tmp_path):
     X, y = _data(digits, CASES[name])
     fitted = CASES[name].fit(X, y)
     skscale.save(fitted, tmp_path / "file")
@@ -147,7 +147,7 @@ def test_a_frame_with_categories_and_gaps_comes_back(tmp_path):
         np.testing.assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
 
 
-def test_what_is_not_fitted_is_kept_too(tmp_path):
+def test_unfitted_estimators_can_be_saved(tmp_path):
     search = _search(scoring="accuracy")
     skscale.save(search, tmp_path / "file")
     assert repr(skscale.load(tmp_path / "file")) == repr(search)
@@ -177,7 +177,7 @@ def test_trees_are_followed_unchecked_and_must_be_trusted(digits, tmp_path):
     np.testing.assert_array_equal(again.predict_proba(X), forest.predict_proba(X))
 
 
-def test_every_estimator_can_be_kept_in_a_file():
+def test_every_estimator_can_be_saved():
     covered = {type(case).__name__ for case in CASES.values()} | {
         "ScaledNetworkClassifier",
         "ScaledNetworkRegressor",
@@ -205,7 +205,7 @@ def _local_module(X, y):
     return ScaledNetworkClassifier(Local, **QUICK).fit(X, y)
 
 
-def test_what_could_not_be_read_again_is_not_written(digits, tmp_path):
+def test_unreadable_objects_are_not_written(digits, tmp_path):
     X, y = _data(digits, None)
     path = tmp_path / "file"
     path.write_bytes(b"as it was")
@@ -531,7 +531,7 @@ def test_no_module_is_larger_than_its_file(message, digits, tmp_path):
         _load_content(tmp_path, dumps(fitted))
 
 
-def test_what_is_built_is_a_module(digits, tmp_path):
+def test_only_valid_modules_are_constructed(digits, tmp_path):
     from skops.io import dumps
 
     X, y = digits

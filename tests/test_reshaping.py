@@ -81,7 +81,7 @@ def test_a_larger_network_computes_the_same(activation, normalization, widths, w
         )
 
 
-def test_widths_that_are_no_multiple_grow_where_nothing_is_normalised():
+def test_other_widths_grow_without_normalization():
     former = DenseArchitecture(5, (8, 8), 3, "silu", residual=True)
     architecture = replace(former, widths=(11, 11))
     networks = draw(former, 1, np.random.default_rng(1))
@@ -94,7 +94,7 @@ def test_widths_that_are_no_multiple_grow_where_nothing_is_normalised():
     assert np.abs(grown.coefs[-1][0] - grown.coefs[-1][8]).min() > 1e-3
 
 
-def test_what_is_random_comes_from_the_seed_and_differs_by_member():
+def test_random_numbers_come_from_the_seed_and_differ_by_member():
     former = DenseArchitecture(5, (4,), 3, "silu", residual=True)
     architecture = replace(former, widths=(8,))
     networks = draw(former, 1, np.random.default_rng(1)) * 2
@@ -189,7 +189,7 @@ def test_sparse_rows_and_pipelines(digits):
 
 
 @pytest.mark.parametrize("kind", ["neurons", "weights"])
-def test_what_was_pruned_grows_whole_and_is_pruned_again(small, Estimator, kind):
+def test_a_pruned_network_grows_and_is_pruned_again(small, Estimator, kind):
     X, y = small
     pruning = Pruning(0.5, granularity=kind, finetune_epochs=2)
     network = Estimator(width=16, pruning=pruning, warm_start=True, **FAST).fit(X, y)
@@ -242,7 +242,7 @@ def test_what_was_pruned_grows_whole_and_is_pruned_again(small, Estimator, kind)
         ),
     ],
 )
-def test_what_cannot_be_kept_is_refused(digits, before, after, why):
+def test_shapes_that_change_the_function_are_refused(digits, before, after, why):
     X, y = digits[0][:200], digits[1][:200]
     fitted = ScaledMLPClassifier(**{"width": 8} | before, **FAST).fit(X, y)
     coefs = fitted.coefs_
@@ -304,7 +304,7 @@ def test_channels_without_effect_are_those_that_go(digits):
     np.testing.assert_allclose(predict(smaller, X), expected, atol=1e-5)
 
 
-def test_convolutional_networks_that_cannot_be_kept_are_refused(digits):
+def test_convolutional_shapes_that_change_the_function_are_refused(digits):
     X, y = digits[0][:120].reshape(-1, 8, 8), digits[1][:120]
     fitted = ScaledCNNClassifier(width=12, warm_start=True, **FAST).fit(X, y)
     with pytest.raises(ValueError, match="multiples of 8, got 12 and 24"):

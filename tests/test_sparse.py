@@ -22,7 +22,7 @@ from skscale.fusion.sharing import SharedArrays
 from skscale.networks.sparse import SparseBatch
 from skscale.training.engine import train
 from skscale.training.gradient import AutogradGradient
-from tests.test_training_engine import assert_equal_networks, make_task
+from tests.test_engine import assert_equal_networks, make_task
 
 FORMATS = {
     f"{kind.__name__}-{np.dtype(index).name}": (kind, index)

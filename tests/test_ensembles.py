@@ -100,7 +100,7 @@ def test_ensembles_train_together_in_a_search(digits):
     assert max(run.stack_sizes) > 3
 
 
-def test_streams_and_warm_starts_go_on_with_all_members(Estimator, small):
+def test_streams_and_warm_starts_continue_all_members(Estimator, small):
     X, y = small
     classes = {"classes": np.unique(y)} if Estimator is ScaledMLPClassifier else {}
     settings = {**FAST, "precision": "float64", "early_stopping": False}
