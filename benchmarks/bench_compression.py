@@ -49,7 +49,7 @@ from skscale import (
     ScaledMLPClassifier,
     ScaledMLPRegressor,
 )
-from skscale.compression.distillation import labels_made
+from skscale.compression.distillation import prediction_cache
 from skscale.costs.latency import measure_latency
 from skscale.networks.dense.architecture import DenseArchitecture
 
@@ -312,7 +312,7 @@ def time_grid(records, options):
     seconds = {side: [] for side in sides}
     for repeat in range(options.repeats + 1):
         for side, own in sides.items():
-            labels_made.clear()
+            prediction_cache.clear()
             model = ScaledMLPClassifier(
                 width=64, random_state=0, teacher=own, distillation=Distillation()
             )

@@ -94,12 +94,12 @@ looks = {"harbour": "#0072B2", "old town": "#D55E00", "mill": "#009E73"}
 for ax, (name, model) in zip(
     axes, {"network": search, "gradient boosting": boosting}.items(), strict=True
 ):
-    for district, colour in looks.items():
+    for district, color in looks.items():
         flats = pd.DataFrame(
             {"area": 70.0, "year": years, "level": 2, "district": district, "heating": "gas"}
         ).astype(X.dtypes)
-        ax.plot(years, model.predict(flats), color=colour, label=district)
-        ax.plot(years, rent_of(flats), color=colour, linestyle="--", linewidth=1)
+        ax.plot(years, model.predict(flats), color=color, label=district)
+        ax.plot(years, rent_of(flats), color=color, linestyle="--", linewidth=1)
     ax.set(title=name, xlabel="year of the house")
     ax.grid(alpha=0.3)
 axes[0].set_ylabel("rent")

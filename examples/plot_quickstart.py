@@ -102,11 +102,11 @@ def draw_candidates(search, title):
     _, ax = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
     looks = {0: ("#000000", "s"), 1: ("#0072B2", "o"), 2: ("#D55E00", "^"), 3: ("#009E73", "D")}
     for d in np.unique(depth):
-        colour, marker = looks[d]
+        color, marker = looks[d]
         of_depth = np.flatnonzero(depth == d)
         of_depth = of_depth[np.argsort(size[of_depth])]
         label = "linear" if d == 0 else f"depth {d}"
-        ax.plot(size[of_depth], score[of_depth], color=colour, marker=marker, label=label)
+        ax.plot(size[of_depth], score[of_depth], color=color, marker=marker, label=label)
     if best != chosen:
         place = (size[best], score[best])
         ax.annotate("best mean", place, (0, 10), textcoords="offset points", ha="right")

@@ -88,12 +88,12 @@ for name, (module, more) in candidates.items():
 _, ax = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
 looks = {"LSTM": ("#0072B2", "o"), "transformer": ("#D55E00", "^")}
 for name, search in searches.items():
-    colour, marker = looks[name]
+    color, marker = looks[name]
     results = search.cv_results_
     size, score = results["mean_test_n_parameters"], results["mean_test_score"]
-    ax.scatter(size, score, color=colour, marker=marker, s=45, label=name)
+    ax.scatter(size, score, color=color, marker=marker, s=45, label=name)
     chosen = (size[search.best_index_], score[search.best_index_])
-    ax.scatter(*chosen, s=240, facecolors="none", edgecolors=colour, linewidths=2)
+    ax.scatter(*chosen, s=240, facecolors="none", edgecolors=color, linewidths=2)
 ax.scatter([], [], s=240, facecolors="none", edgecolors="0.4", linewidths=2, label="chosen")
 ax.set(xscale="log", xlabel="parameters", ylabel="accuracy, mean of 2 folds")
 ax.margins(0.12)

@@ -72,7 +72,7 @@ def test_all_forms_of_an_activation_agree(name):
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_what_an_activation_declares_is_true(name):
+def test_the_attributes_of_an_activation_match_its_function(name):
     activation = ACTIVATIONS[name]
     z = torch.linspace(-5, 5, 101, dtype=torch.float64)
     difference = activation.differentiable(z.clone()) - activation.differentiable(-z)

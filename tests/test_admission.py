@@ -41,7 +41,7 @@ def test_the_first_is_alone_then_they_grow_as_the_memory_allows(monkeypatch):
     assert counted.n_admitted == 25
 
 
-def test_what_is_needed_for_a_moment_is_left_free(monkeypatch):
+def test_short_lived_memory_is_left_free(monkeypatch):
     machine = Machine(monkeypatch)
     counted = Admission(512, max_bytes=150 * MB)
     machine.holds(180, peak=220)  # forty passed

@@ -5,7 +5,7 @@ that it applies to, and the last test sees that nothing is left out but what DOE
 names, with the reason. Whatever happens, a fitted estimator is left as it was.
 
 Elsewhere: frozen predictors in test_frozen, changed files in test_files, threads and forks in
-test_prediction, processes and Ctrl-C in them in test_estimators.
+test_predictor, processes and Ctrl-C in them in test_estimators.
 """
 
 import copy
@@ -356,7 +356,7 @@ def test_bad_features_in_fit_partial_fit_and_predict(subject, case, fitted):
 
 @pytest.mark.filterwarnings("ignore:overflow")
 @over("5 3e38")
-def test_what_nearly_overflows_ends_finite_or_raises(subject, case):
+def test_values_near_overflow_give_finite_predictions_or_an_error(subject, case):
     try:
         network = subject.make().fit(with_value(3e38, np.float32), subject.y)
     except ValueError as error:
@@ -408,7 +408,7 @@ TAKEN = {
 
 
 @over(*TAKEN)
-def test_what_must_be_taken_is(subject, case, fitted):
+def test_valid_containers_are_accepted(subject, case, fitted):
     if case.startswith("27"):  # sparse: taken as it is
         fitted = subject.make(preprocessing=None).fit(X, subject.y)
     network = clone(fitted).fit(TAKEN[case](), subject.y)
@@ -461,7 +461,7 @@ BAD_Y = {
     "60 strings": (
         lambda: np.array(["a", "b"] * 30), ValueError, r"use Scaled\w+Classifier"
     ),
-    "60 times": (lambda: DAYS, ValueError, "turn times into numbers"),
+    "60 times": (lambda: DAYS, ValueError, "convert times to numbers"),
     "60 None among numbers": (
         lambda: np.array([None, 1.0] * 30, dtype=object), ValueError, "contains NaN"
     ),
@@ -578,7 +578,7 @@ def test_no_rows_of_a_sparse_matrix_are_refused(subject, case, fitted):
 
 
 @over("75 unfitted")
-def test_what_is_not_fitted_says_so(subject, case):
+def test_unfitted_objects_raise_not_fitted_error(subject, case):
     new = subject.make()
     for method in methods_of(subject):
         y = (subject.y,) if method == "score" else ()
@@ -675,8 +675,8 @@ def test_only_ratios_of_weights_matter(subject, case, factor):
 BAD_CLASS_WEIGHTS = {
     "90 a word": ("foo", InvalidParameterError, "class_weight"),
     "91 unknown class": ({0: 1.0, 7: 1.0}, ValueError, "not in class_weight"),
-    "92 negative": ({0: -1.0, 1: 1.0}, ValueError, "finite numbers from 0"),
-    "92 NaN": ({0: np.nan, 1: 1.0}, ValueError, "finite numbers from 0"),
+    "92 negative": ({0: -1.0, 1: 1.0}, ValueError, "finite, non-negative"),
+    "92 NaN": ({0: np.nan, 1: 1.0}, ValueError, "finite, non-negative"),
 }
 
 
@@ -704,7 +704,7 @@ BAD_STREAMS = {
 
 
 @over(*BAD_STREAMS)
-def test_a_stream_stays_what_it_was_begun_as(subject, case):
+def test_a_stream_rejects_other_classes_and_features(subject, case):
     first, second, message = BAD_STREAMS[case]
 
     def call(X, y, *classes):
@@ -914,8 +914,8 @@ def test_odd_scales_of_images_end_finite(subject, parameters):
 
 BAD_IMAGE_PARAMETERS = [
     ({"image_shape": (4, 6)}, "has 24 pixel values, but X has 72 features"),
-    ({"image_shape": (72,)}, r"must be \(height, width\), or these and the channels"),
-    ({"image_shape": (4, 6, 3, 1)}, r"must be \(height, width\), or these and the channels"),
+    ({"image_shape": (72,)}, r"\(height, width\) or \(height, width, channels\)"),
+    ({"image_shape": (4, 6, 3, 1)}, r"\(height, width\) or \(height, width, channels\)"),
     ({"image_shape": (4, 0, 3)}, "must hold positive ints, height, width and channels, got 0"),
     ({"image_shape": (4, 6.0, 3)}, "must hold positive ints, .* got 6.0"),
     ({"image_shape": (True, 24, 3)}, "must hold positive ints, .* got True"),
@@ -923,8 +923,11 @@ BAD_IMAGE_PARAMETERS = [
     ({"image_shape": ()}, "image_shape is empty"),
     ({"width": ()}, "width is empty"),
     ({"width": (4, 2.5)}, "must hold positive ints, the channels of each stage, got 2.5"),
-    ({"augmentation": ("shift", "blur")}, "must be of shift, flip, crop, erase, got 'blur'"),
-    ({"augmentation": ([],)}, r"must be of shift, flip, crop, erase, got \[\]"),
+    (
+        {"augmentation": ("shift", "blur")},
+        "must hold names of shift, flip, crop, erase, got 'blur'",
+    ),
+    ({"augmentation": ([],)}, r"must hold names of shift, flip, crop, erase, got \[\]"),
     ({"dropout": "auto"}, "The 'dropout' parameter"),
     ({"phi": 1000}, "Expected a smaller phi"),
 ]
@@ -984,7 +987,7 @@ def test_a_file_refuses_the_rows_that_its_estimator_does(subject, fitted, tmp_pa
             refuse(loaded, lambda make=make: loaded.predict(make()), ValueError, message)
 
 
-def test_every_number_is_tested_or_said_not_to_apply():
+def test_every_number_is_tested_or_listed_as_not_applicable():
     for subject in SUBJECTS:
         of_subject = {n for name, n in covered if name == str(subject)}
         assert of_subject == {n for n in range(1, 102) if applies(subject, n)}, subject

@@ -35,14 +35,14 @@ from skscale import (
     ScaledNetworkClassifier,
     workers,
 )
-from skscale.compression.distillation import labels_made
+from skscale.compression.distillation import prediction_cache
 from skscale.fusion import last_fused_run
 from skscale.fusion import rendezvous as fusion
 from skscale.networks.device import resolve_device
 from skscale.storage import container, store
 from skscale.training import checkpoints, stack
 from skscale.training.task import CancelledError
-from tests.test_training_engine import make_task
+from tests.test_engine import make_task
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The student does not gain"),
@@ -161,7 +161,7 @@ def assert_same_fit(one, other):
     )
 
 
-def test_what_was_trained_once_is_recalled(kind, tmp_path, steps):
+def test_a_trained_network_is_read_from_the_cache(kind, tmp_path, steps):
     estimator, X, y = kind
     undisturbed = clone(estimator).fit(X, y)
     first = clone(estimator).set_params(memory=tmp_path).fit(X, y)
@@ -181,7 +181,7 @@ SLOW = pytest.mark.slow
 @pytest.mark.parametrize(
     "share", [pytest.param(0.1, marks=SLOW), 0.5, pytest.param(0.9, marks=SLOW)]
 )
-def test_a_training_goes_on_where_it_was_stopped(kind, tmp_path, steps, monkeypatch, share):
+def test_an_interrupted_training_resumes(kind, tmp_path, steps, monkeypatch, share):
     estimator, X, y = kind
     monkeypatch.setattr(stack, "CHUNK_BYTES", {"cpu": 1 << 13})  # a few steps at once
     undisturbed = clone(estimator).fit(X, y)
@@ -202,9 +202,7 @@ def test_a_training_goes_on_where_it_was_stopped(kind, tmp_path, steps, monkeypa
 @pytest.mark.parametrize(
     "share", [pytest.param(0.2, marks=SLOW), 0.6, pytest.param(0.9, marks=SLOW)]
 )
-def test_a_fused_search_goes_on_where_it_was_stopped(
-    digits, tmp_path, steps, monkeypatch, share
-):
+def test_an_interrupted_fused_search_resumes(digits, tmp_path, steps, monkeypatch, share):
     X, y = digits[0][:300], digits[1][:300]
     monkeypatch.setattr(stack, "CHUNK_BYTES", {"cpu": 1 << 15})
     network = ScaledMLPClassifier(precision="float64", **(FAST | {"n_iter_no_change": 3}))
@@ -240,7 +238,7 @@ def test_a_fused_search_goes_on_where_it_was_stopped(
     assert steps.n <= n * 1.25 + 4
 
 
-def test_a_kept_network_is_found_by_what_decides_it_and_nothing_else(digits, tmp_path, steps):
+def test_the_cache_key_depends_on_everything_that_affects_the_network(digits, tmp_path, steps):
     X, y = digits[0][:150], digits[1][:150]
     network = ScaledMLPClassifier(memory=tmp_path, **FAST)
     clone(network).fit(X, y)
@@ -280,7 +278,7 @@ def kept_files(folder):
     return sorted(p for p in Path(folder).rglob("*") if p.is_file())
 
 
-def test_a_damaged_entry_is_found_and_made_anew(digits, tmp_path, steps):
+def test_a_damaged_entry_is_detected_and_computed_again(digits, tmp_path, steps):
     X, y = digits[0][:150], digits[1][:150]
     student = ScaledMLPClassifier(
         teacher=DecisionTreeClassifier(random_state=0), memory=tmp_path, **FAST
@@ -298,7 +296,7 @@ def test_a_damaged_entry_is_found_and_made_anew(digits, tmp_path, steps):
             damaged.append(bytes(flipped))
         for content in damaged:
             path.write_bytes(content)
-            labels_made.clear()
+            prediction_cache.clear()
             store.Store._warned.clear()
             with pytest.warns(RuntimeWarning, match=r"memory=.* has a damaged entry"):
                 again = clone(student).fit(X, y)
@@ -330,7 +328,7 @@ def test_entries_that_were_swapped_are_found(digits, tmp_path):
         [],
     ],
 )
-def test_what_others_wrote_there_is_made_anew(digits, tmp_path, entry):
+def test_foreign_entries_are_computed_again(digits, tmp_path, entry):
     X, y = digits[0][:150], digits[1][:150]
     network = ScaledMLPClassifier(memory=tmp_path, **FAST)
     expected = clone(network).fit(X, y).predict_proba(X)
@@ -344,7 +342,7 @@ def test_what_others_wrote_there_is_made_anew(digits, tmp_path, entry):
 
 
 @pytest.mark.parametrize("progress", [{"n_steps": 1}, {}, None])
-def test_progress_of_another_form_is_not_gone_on_from(digits, tmp_path, monkeypatch, progress):
+def test_a_checkpoint_of_another_form_is_not_resumed(digits, tmp_path, monkeypatch, progress):
     X, y = digits[0][:150], digits[1][:150]
     network = ScaledMLPClassifier(memory=tmp_path, **FAST)
     expected = clone(network).fit(X, y).predict_proba(X)
@@ -356,7 +354,7 @@ def test_progress_of_another_form_is_not_gone_on_from(digits, tmp_path, monkeypa
     np.testing.assert_array_equal(again.predict_proba(X), expected)
 
 
-def test_what_killed_writers_left_is_removed_in_time(tmp_path):
+def test_drafts_of_killed_writers_are_removed_in_time(tmp_path):
     kept = store.Store(str(tmp_path))
     key = "ab" + "0" * 62
     assert kept.put("networks", key, {"a": 1})
@@ -373,7 +371,7 @@ def test_what_killed_writers_left_is_removed_in_time(tmp_path):
 
 @pytest.mark.parametrize("how", ["a file", "full"])
 @pytest.mark.parametrize("is_fused", [False, True])
-def test_what_cannot_be_kept_is_a_warning_and_no_lost_search(
+def test_an_unwritable_cache_gives_a_warning_and_the_search_continues(
     digits, tmp_path, monkeypatch, how, is_fused
 ):
     X, y = digits[0][:150], digits[1][:150]
@@ -395,7 +393,7 @@ def test_what_cannot_be_kept_is_a_warning_and_no_lost_search(
     )
     grid = {"dropout": [0.0, 0.2]}
     expected = GridSearchCV(student, grid, cv=2, error_score="raise").fit(X, y)
-    labels_made.clear()
+    prediction_cache.clear()
     student.set_params(memory=memory)
     backend = "skscale" if is_fused else "sequential"
     with pytest.warns(RuntimeWarning, match=message), joblib.parallel_config(backend=backend):
@@ -405,7 +403,7 @@ def test_what_cannot_be_kept_is_a_warning_and_no_lost_search(
     )
 
 
-def test_a_fitted_estimators_pickle_says_nothing_of_its_memory(digits, tmp_path):
+def test_a_pickle_excludes_memory(digits, tmp_path):
     X, y = digits[0][:150], digits[1][:150]
     network = ScaledMLPClassifier(memory=str(tmp_path), **FAST)
     # Workers of a search are sent what is not fitted.
@@ -417,20 +415,20 @@ def test_a_fitted_estimators_pickle_says_nothing_of_its_memory(digits, tmp_path)
     assert pickle.loads(state).memory is None
 
 
-def test_where_a_teacher_keeps_its_own_is_not_part_of_what_it_is(digits, tmp_path, steps):
+def test_the_memory_of_a_teacher_does_not_affect_the_cache_key(digits, tmp_path, steps):
     X, y = digits[0][:150], digits[1][:150]
     teacher = ScaledMLPClassifier(**FAST)
     student = ScaledMLPClassifier(teacher=teacher, memory=tmp_path / "one", **FAST)
-    labels_made.clear()
+    prediction_cache.clear()
     first = clone(student).fit(X, y)
     steps.last = steps.n
     teacher.set_params(memory=tmp_path / "other")
-    labels_made.clear()
+    prediction_cache.clear()
     again = clone(student).fit(X, y)
     assert_same_fit(again, first)
 
 
-def test_without_a_seed_nothing_is_kept_and_that_is_said(digits, tmp_path):
+def test_without_a_seed_no_network_is_cached_with_a_warning(digits, tmp_path):
     X, y = digits[0][:150], digits[1][:150]
     network = ScaledMLPClassifier(memory=tmp_path, width=8, max_epochs=2)
     with pytest.warns(UserWarning, match="memory is set and random_state is None"):
@@ -438,10 +436,10 @@ def test_without_a_seed_nothing_is_kept_and_that_is_said(digits, tmp_path):
     assert not kept_files(tmp_path)
     # With a teacher it is what the teacher said that is kept.
     network.set_params(teacher=DecisionTreeClassifier(random_state=0)).fit(X, y)
-    assert [p.parent.parent.name for p in kept_files(tmp_path)] == ["labels"]
+    assert [p.parent.parent.name for p in kept_files(tmp_path)] == ["predictions"]
 
 
-def test_that_a_training_diverged_is_kept_too(digits, tmp_path, steps):
+def test_a_diverged_training_is_cached(digits, tmp_path, steps):
     X, y = digits[0][:150], digits[1][:150]
     network = ScaledMLPClassifier(
         memory=tmp_path, depth=0, preprocessing=None, **(FAST | {"learning_rate": 1e30})
@@ -509,7 +507,7 @@ class Unfinished:
         return torch.tanh(x)
 
 
-def test_what_cannot_be_hashed_is_trained_and_not_kept(digits, tmp_path):
+def test_unhashable_tasks_are_trained_and_not_cached(digits, tmp_path):
     X, y = digits[0][:150], digits[1][:150]
     network = ScaledNetworkClassifier(
         Plain, module__activation=Unfinished(), memory=tmp_path, max_epochs=2, random_state=0
@@ -609,7 +607,7 @@ def test_tensors_and_modules_are_arguments_like_others(digits, tmp_path, steps):
     assert one == same != other
 
 
-def test_too_little_memory_goes_on_from_what_is_kept(digits, tmp_path, steps, monkeypatch):
+def test_too_little_memory_resumes_from_the_checkpoint(digits, tmp_path, steps, monkeypatch):
     X, y = digits[0][:150], digits[1][:150]
     monkeypatch.setattr(stack, "CHUNK_BYTES", {"cpu": 1 << 13})
     monkeypatch.setattr(stack, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
@@ -808,7 +806,7 @@ joblib.Parallel(n_jobs=2)(joblib.delayed(fit)(s) for s in range(2))
 
 @pytest.mark.alone
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
-def test_what_has_ended_is_not_alive_though_nobody_asked_for_it():
+def test_an_ended_process_is_not_alive_before_it_is_reaped():
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         assert workers._is_alive(process.pid, is_child=False)
         assert not workers._is_alive(process.pid, is_child=True)  # it was, and is no more

@@ -110,7 +110,7 @@ def test_images_are_resized_by_areas_or_between_pixels():
     assert resize(x, (4, 4)) is x
 
 
-def test_the_form_of_images_is_said_and_not_guessed(images, colour):
+def test_the_image_shape_is_required_and_not_guessed(images, colour):
     X, y = images[0][:60], images[1][:60]
     network = ScaledCNNClassifier(**FAST).fit(X, y)
     assert (network.image_shape_, network.n_features_in_) == ((8, 8, 1), 64)
@@ -211,7 +211,7 @@ def test_a_pickle_holds_arrays_and_predicts_the_same(images):
     np.testing.assert_array_equal(pickle.loads(data).predict_proba(X), expected)
 
 
-def test_what_predicting_needs_is_said_where_there_is_no_torch(images, tmp_path):
+def test_predicting_without_torch_raises_an_error_with_the_remedy(images, tmp_path):
     network = ScaledCNNClassifier(**FAST).fit(images[0][:60], images[1][:60])
     (tmp_path / "network.pickle").write_bytes(pickle.dumps(network))
     script = (
@@ -302,7 +302,9 @@ def test_augmentation_is_for_training_only_and_belongs_to_the_seed(images):
     np.testing.assert_array_equal(first.predict_proba(X), second.predict_proba(X))
     plain = ScaledCNNClassifier(**FAST).fit(X, y)
     assert np.abs(plain.predict_proba(X) - first.predict_proba(X)).max() > 1e-3
-    with pytest.raises(ValueError, match="must be of shift, flip, crop, erase, got 'blur'"):
+    with pytest.raises(
+        ValueError, match="must hold names of shift, flip, crop, erase, got 'blur'"
+    ):
         ScaledCNNClassifier(augmentation=("blur",)).fit(X, y)
 
 
@@ -403,7 +405,7 @@ def test_callbacks_of_scikit_learn_see_the_network_as_it_stands(images):
     np.testing.assert_array_equal(recorder.predicted, network.predict(X))
 
 
-def test_warm_start_and_partial_fit_go_on(images):
+def test_warm_start_and_partial_fit_continue_training(images):
     X, y = images[0][:200], images[1][:200]
     network = ScaledCNNClassifier(**FAST)
     for start in (0, 100):
@@ -459,7 +461,7 @@ def test_compound_coefficients_are_found_for_images(images):
     assert ratio == pytest.approx(2, rel=0.1)
 
 
-def test_constraints_are_said_in_words(images):
+def test_messages_of_constraints_are_sentences(images):
     X, y = images[0][:60], images[1][:60]
     with pytest.raises(ValueError, match=r"width=.* must hold positive ints, the channels"):
         ScaledCNNClassifier(width=(4, 0)).fit(X, y)

@@ -52,7 +52,7 @@ def test_pipelines_and_searches_are_looked_into(digits):
     assert complexity(nested).widths == (6, 6)
 
 
-def test_what_cannot_be_counted_is_refused(digits):
+def test_uncountable_objects_are_refused(digits):
     with pytest.raises(NotFittedError):
         complexity(ScaledMLPClassifier())
     with pytest.raises(TypeError, match="got StandardScaler"):

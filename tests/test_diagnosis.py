@@ -121,6 +121,6 @@ def test_pipelines_regressors_scorings_and_all_ways_to_say_a_scale():
     assert one.trials[1].params == {"depth": 0, "width": 1}
 
 
-def test_what_has_no_network_is_refused():
+def test_estimators_without_a_network_are_refused():
     with pytest.raises(TypeError, match="Expected an estimator of skscale"):
         diagnose(LogisticRegression(), X=np.zeros((4, 1)), y=[0, 1, 0, 1])

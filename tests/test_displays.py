@@ -224,7 +224,7 @@ def test_the_searchs_own_rule_counts_where_it_is_about_this_cost(searches):
     assert display.ax_.get_xlabel() == "prediction latency (µs)"
 
 
-def test_the_front_is_a_step_line_and_labelled_by_what_varies():
+def test_the_front_is_a_step_line_labelled_by_the_varied_parameters():
     params = [{"mlp__width": 2**i, "mlp__depth": 1} for i in range(4)]
     display = ParetoDisplay.from_cv_results(table(params=params))
     assert display.front_.get_drawstyle() == "steps-post"
@@ -280,7 +280,7 @@ def test_lines_of_teachers_are_named_by_their_class():
     assert display.labels == ["no teacher", "teacher=ExtraTreesClassifier"]
 
 
-def test_the_heat_map_shows_the_best_of_each_cell_and_what_is_missing():
+def test_the_heat_map_shows_the_best_of_each_cell_and_missing_cells():
     params = [
         {"mlp__width": 4, "mlp__depth": 1, "mlp__dropout": 0.0},
         {"mlp__width": 4, "mlp__depth": 1, "mlp__dropout": 0.5},

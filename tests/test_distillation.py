@@ -32,11 +32,11 @@ from skscale import (
     ScaledMLPRegressor,
 )
 from skscale.compression.distillation import (
-    LabelCache,
-    labels_made,
-    labels_of,
+    PredictionCache,
     mix_columns,
     mix_sources,
+    prediction_cache,
+    teacher_predictions,
 )
 from skscale.fusion import last_fused_run
 from skscale.fusion.sharing import SharedArrays
@@ -44,7 +44,7 @@ from skscale.training.engine import train
 from skscale.training.gradient import AutogradGradient
 from skscale.training.losses import DistilledCrossEntropy, DistilledLogistic, LossGradient
 from skscale.training.task import ValidationSet
-from tests.test_training_engine import assert_equal_networks, make_task
+from tests.test_engine import assert_equal_networks, make_task
 
 FAST = {"width": 8, "max_epochs": 3, "random_state": 0}
 # Students this small may do as well alone: what is tested is something else.
@@ -54,7 +54,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The student does not gain")
 @pytest.fixture(autouse=True)
 def forget():
     """Each test begins with no labels remembered."""
-    labels_made.clear()
+    prediction_cache.clear()
 
 
 class Tally(list):
@@ -208,7 +208,7 @@ def test_classes_are_matched_by_their_labels():
     more = LogisticRegression().fit(X, np.repeat(["a", "z", "c"], 20))
 
     def say(teacher, classes):
-        found, _ = labels_of(
+        found, _ = teacher_predictions(
             FrozenEstimator(teacher), X, y, None, classes=np.array(classes),
             is_multilabel=False, cv=None, memory=None,
         )  # fmt: skip
@@ -287,17 +287,17 @@ def test_a_teacher_is_fitted_once_for_each_set_of_rows(digits, fits, backend, in
         )
 
 
-def test_rows_have_labels_of_teachers_that_did_not_see_them(digits, fits):
+def test_predictions_are_out_of_fold(digits, fits):
     X, y = digits[0][:200], digits[1][:200]
     options = {"classes": np.arange(10), "is_multilabel": False, "memory": None}
     tree = Counting(DecisionTreeClassifier(random_state=0))
-    known, _ = labels_of(tree, X, y, None, cv=None, **options)
+    known, _ = teacher_predictions(tree, X, y, None, cv=None, **options)
     assert (known.argmax(axis=1) == y).all()
     assert len(fits) == 1
-    unknown, _ = labels_of(tree, X, y, None, cv=4, **options)
+    unknown, _ = teacher_predictions(tree, X, y, None, cv=4, **options)
     assert 0.4 < (unknown.argmax(axis=1) == y).mean() < 0.95
     assert [n for n, _ in fits[1:]] == [150] * 4
-    _, new = labels_of(tree, X, y, np.ones(200), cv=4, X_new=X[:7], **options)
+    _, new = teacher_predictions(tree, X, y, np.ones(200), cv=4, X_new=X[:7], **options)
     assert (new.argmax(axis=1) == y[:7]).all()
     assert [n for n, _ in fits[5:]] == [150] * 4 + [200]
     assert {w for _, w in fits[5:]} == {150.0, 200.0}
@@ -314,11 +314,11 @@ def test_the_validation_rows_are_not_the_teachers(digits, fits):
     assert [n for n, _ in fits] == [270, 200]
 
 
-def test_memory_keeps_labels_beyond_the_process(digits, fits, tmp_path):
+def test_memory_caches_teacher_predictions_beyond_the_process(digits, fits, tmp_path):
     X, y = digits[0][:200], digits[1][:200]
     student = ScaledMLPClassifier(teacher=Counting(), memory=str(tmp_path), **FAST)
     first = student.fit(X, y).predict_proba(X)
-    labels_made.clear()
+    prediction_cache.clear()
     np.testing.assert_array_equal(student.fit(X, y).predict_proba(X), first)
     assert len(fits) == 5
 
@@ -422,7 +422,7 @@ def test_with_pruning_and_members(Estimator, small):
     assert student.complexity_.widths == (4, 4)
 
 
-def test_what_cannot_teach_is_refused(digits):
+def test_invalid_teachers_are_refused(digits):
     X, y = digits[0][:200], digits[1][:200]
     with pytest.raises(TypeError, match="must be a classifier, got LinearRegression"):
         ScaledMLPClassifier(teacher=LinearRegression()).fit(X, y)
@@ -455,7 +455,7 @@ def test_a_teacher_that_does_not_help_is_told(digits):
 
 
 def test_an_error_reaches_everybody_who_waits_and_is_not_remembered():
-    cache, started, results = LabelCache(), threading.Event(), []
+    cache, started, results = PredictionCache(), threading.Event(), []
 
     def fail():
         started.set()
@@ -481,8 +481,8 @@ def test_an_error_reaches_everybody_who_waits_and_is_not_remembered():
     assert cache.get("key", lambda: (np.ones(1),))[0] == 1
 
 
-def test_what_was_asked_for_longest_ago_is_forgotten():
-    cache = LabelCache(most_bytes=3 * 80)
+def test_the_least_recently_used_predictions_are_removed():
+    cache = PredictionCache(most_bytes=3 * 80)
     made = []
 
     def make(key):
@@ -530,7 +530,7 @@ def test_weights_reach_the_last_step_of_a_nested_pipeline(digits):
         ScaledMLPClassifier(teacher=routed, **FAST).fit(X, y, sample_weight=weights)
 
 
-def test_votes_and_what_is_no_number_are_refused(digits):
+def test_votes_and_non_finite_probabilities_are_refused(digits):
     X, y = digits[0][:200], digits[1][:200] % 3
     with pytest.raises(ValueError, match='decision_function_shape="ovr"'):
         ScaledMLPClassifier(teacher=SVC(decision_function_shape="ovo"), **FAST).fit(X, y)
@@ -557,8 +557,8 @@ def test_any_sparse_format_and_going_on_with_members(digits):
     assert (followed.coefs_[0] != before).any()
 
 
-def test_labels_larger_than_the_cache_are_kept_until_the_next():
-    cache, made = LabelCache(most_bytes=10), []
+def test_predictions_larger_than_the_cache_stay_until_the_next():
+    cache, made = PredictionCache(most_bytes=10), []
     for _ in range(2):
         cache.get("a", lambda: made.append(1) or (np.zeros(100), None))
     assert len(made) == 1

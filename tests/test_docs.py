@@ -20,7 +20,7 @@ def test_the_reference_has_every_public_name_once():
     assert sorted(listed) == sorted(skscale.__all__)
 
 
-def test_what_else_the_reference_lists_can_be_imported():
+def test_other_names_in_the_reference_can_be_imported():
     for path in re.findall(r"^   ([a-z_.]+\.\w+)$", REFERENCE, re.M):
         module, _, name = f"skscale.{path}".rpartition(".")
         assert hasattr(__import__(module, fromlist=[name]), name), path
@@ -73,7 +73,7 @@ def test_examples_of_extending_are_short_and_show_every_abstract_class():
         ('<script src="_static/x.js"></script><img src="x.png">', False),
     ],
 )
-def test_what_a_page_loads_from_other_hosts_is_found(written, is_loaded, tmp_path):
+def test_loads_from_other_hosts_are_found(written, is_loaded, tmp_path):
     spec = importlib.util.spec_from_file_location(
         "check_offline", ROOT / "docs" / "check_offline.py"
     )

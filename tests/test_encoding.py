@@ -297,7 +297,7 @@ def test_names_are_checked_in_a_frame_with_categories():
         ScaledMLPClassifier(categorical_features=["tone"], **FAST).fit(X, y)
 
 
-def test_resolution_finds_what_jumps():
+def test_resolution_fits_targets_that_jump():
     rng = np.random.default_rng(0)
     X = rng.uniform(0, 1, (1500, 1))
     y = np.floor(X[:, 0] * 12) % 2 + 0.05 * rng.standard_normal(1500)
@@ -401,7 +401,7 @@ def test_a_column_of_a_numeric_type_without_values_is_one_of_numbers():
         assert fitted.predictor_.inputs.coded == []
 
 
-def test_what_encode_returns_is_not_the_callers():
+def test_encode_returns_a_copy():
     X = np.random.default_rng(0).standard_normal((40, 3)).astype(np.float32)
     fitted = ScaledMLPRegressor(**FAST, preprocessing=None).fit(X, X[:, 0])
     fitted.encode(X)[:] = 0

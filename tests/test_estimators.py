@@ -123,7 +123,7 @@ def test_a_regressor_predicts_in_the_shape_and_units_of_y():
     assert column.predict(X).shape == (300,)
 
 
-def test_a_regressor_computes_in_the_dtype_of_what_it_is_given(diabetes):
+def test_a_regressor_computes_in_the_dtype_of_its_input(diabetes):
     X, y = diabetes
     fitted = ScaledMLPRegressor(random_state=0, max_epochs=3).fit(X, y)
     double, single = fitted.predict(X), fitted.predict(X.astype(np.float32))
@@ -237,8 +237,8 @@ def test_class_weight_equals_sample_weight_of_the_classes(digits):
     ("class_weight", "error", "message"),
     [
         ("foo", InvalidParameterError, "class_weight"),
-        ({0: -1.0}, ValueError, "must hold finite numbers from 0"),
-        ({0: float("nan")}, ValueError, "must hold finite numbers from 0"),
+        ({0: -1.0}, ValueError, "must hold finite, non-negative numbers"),
+        ({0: float("nan")}, ValueError, "must hold finite, non-negative numbers"),
         ({99: 1.0}, ValueError, "not in class_weight"),
     ],
 )
@@ -249,7 +249,7 @@ def test_bad_class_weights_are_refused(digits, class_weight, error, message):
 
 def test_class_weight_of_a_multilabel_target_is_refused():
     X, y = make_multilabel_classification(50, random_state=0)
-    with pytest.raises(ValueError, match="needs one class a row, but y is multilabel"):
+    with pytest.raises(ValueError, match="needs one class per row, but y is multilabel"):
         ScaledMLPClassifier(class_weight="balanced").fit(X, y)
 
 
@@ -319,7 +319,7 @@ def test_a_time_budget_ends_a_fit(digits):
     assert fitted.score(*digits) > 0.5
 
 
-def test_warm_start_goes_on_where_the_last_fit_ended(Estimator, small):
+def test_warm_start_continues_from_the_last_fit(Estimator, small):
     X, y = small
     settings = {"random_state": 0, "early_stopping": False}
     warm = Estimator(max_epochs=10, warm_start=True, **settings).fit(X, y)
@@ -385,7 +385,7 @@ def test_bad_parameters_are_refused_by_name(Estimator, small, parameters):
         ({"callbacks": [ProgressBar()]}, "set_callbacks"),
     ],
 )
-def test_bad_combinations_say_what_to_do(Estimator, small, parameters, message):
+def test_bad_combinations_raise_an_error_with_the_remedy(Estimator, small, parameters, message):
     with pytest.raises(ValueError, match=message):
         Estimator(**parameters).fit(*small)
 
@@ -402,9 +402,7 @@ def test_a_diverged_fit_raises_with_the_epoch_and_the_remedy(Estimator, small):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_whatever_stops_a_fit_the_estimator_keeps_its_former_state(
-    Estimator, small, error, monkeypatch
-):
+def test_a_failed_fit_leaves_the_estimator_unchanged(Estimator, small, error, monkeypatch):
     from skscale.training import stack
 
     X, y = small
@@ -478,7 +476,7 @@ def test_weights_that_are_not_finite_never_predict(Estimator, small):
         fitted.predict(X)
 
 
-def test_rows_too_large_to_normalise_are_refused(digits):
+def test_rows_too_large_to_normalize_are_refused(digits):
     X, y = digits
     fitted = ScaledMLPClassifier(
         normalization="layer", preprocessing=None, random_state=0, max_epochs=1

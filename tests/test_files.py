@@ -117,7 +117,7 @@ def _data(digits, fitted):
 
 @pytest.mark.filterwarnings("ignore:The student does not gain")
 @pytest.mark.parametrize("name", CASES)
-def test_what_is_saved_and_loaded_predicts_the_same(name, digits, tmp_path):
+def test_a_saved_and_loaded_estimator_predicts_the_same(name, digits, tmp_path):
     X, y = _data(digits, CASES[name])
     fitted = CASES[name].fit(X, y)
     skscale.save(fitted, tmp_path / "file")
@@ -147,7 +147,7 @@ def test_a_frame_with_categories_and_gaps_comes_back(tmp_path):
         np.testing.assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
 
 
-def test_what_is_not_fitted_is_kept_too(tmp_path):
+def test_unfitted_estimators_can_be_saved(tmp_path):
     search = _search(scoring="accuracy")
     skscale.save(search, tmp_path / "file")
     assert repr(skscale.load(tmp_path / "file")) == repr(search)
@@ -177,7 +177,7 @@ def test_trees_are_followed_unchecked_and_must_be_trusted(digits, tmp_path):
     np.testing.assert_array_equal(again.predict_proba(X), forest.predict_proba(X))
 
 
-def test_every_estimator_can_be_kept_in_a_file():
+def test_every_estimator_can_be_saved():
     covered = {type(case).__name__ for case in CASES.values()} | {
         "ScaledNetworkClassifier",
         "ScaledNetworkRegressor",
@@ -205,7 +205,7 @@ def _local_module(X, y):
     return ScaledNetworkClassifier(Local, **QUICK).fit(X, y)
 
 
-def test_what_could_not_be_read_again_is_not_written(digits, tmp_path):
+def test_unreadable_objects_are_not_written(digits, tmp_path):
     X, y = _data(digits, None)
     path = tmp_path / "file"
     path.write_bytes(b"as it was")
@@ -501,17 +501,17 @@ def test_no_attribute_stands_before_a_method(a_file, tmp_path, monkeypatch):
 
 _STAGE = Stage(4, (1 << 20, 1 << 20), (8,))
 HOSTILE_MODULES = {
-    "sizes from 1 on": {"architecture": {"stem_width": -(1 << 40)}},
+    "positive integer sizes": {"architecture": {"stem_width": -(1 << 40)}},
     "strides of 1 or 2": {"architecture": {"side": 1 << 20, "stages": (_STAGE,)}},
-    "resized to 1024 pixels at most": {"architecture": {"side": 1 << 20}},
-    "all parameters": {"architecture": {"n_outputs": 1 << 40}},
+    "resized to at most 1024 pixels": {"architecture": {"side": 1 << 20}},
+    "parameters, got": {"architecture": {"n_outputs": 1 << 40}},
     "a known activation": {"architecture": {"activation": "sin"}},
-    "an architecture": {"architecture": None},
-    "the name of a device": {"device": "meta"},
-    "finite factors": {"factors": np.array([np.nan])},
-    "arrays of all members": {"weights": {"n_members": 7}},
-    "weights as floats": {"weights": {"coefs": [np.array(["a"])]}},
-    "numbers of shape": {"factors": np.ones(2)},
+    "the architecture of a torch module": {"architecture": None},
+    "the name of a torch device": {"device": "meta"},
+    "finite output factors": {"factors": np.array([np.nan])},
+    "the first axis of all arrays": {"weights": {"n_members": 7}},
+    "floating-point weights": {"weights": {"coefs": [np.array(["a"])]}},
+    "an array of shape": {"factors": np.ones(2)},
 }
 
 
@@ -531,17 +531,17 @@ def test_no_module_is_larger_than_its_file(message, digits, tmp_path):
         _load_content(tmp_path, dumps(fitted))
 
 
-def test_what_is_built_is_a_module(digits, tmp_path):
+def test_only_valid_modules_are_constructed(digits, tmp_path):
     from skops.io import dumps
 
     X, y = digits
     fitted = ScaledNetworkClassifier(Net, **QUICK).fit(X[:99], y[:99])
     architecture = fitted.predictor_.network.architecture
     for values, message in (
-        ({"module": list}, "a module of torch"),
-        ({"arguments": [1]}, "arguments by their names"),
-        ({"widest": 1}, "numbers between two layers"),
-        ({"n_parameters": 7}, "all parameters"),
+        ({"module": list}, "a subclass of torch.nn.Module"),
+        ({"arguments": [1]}, "a dict of the module's arguments"),
+        ({"widest": 1}, "widest to be at least"),
+        ({"n_parameters": 7}, "parameters, got"),
     ):
         before = dict(vars(architecture))
         _set(architecture, **values)

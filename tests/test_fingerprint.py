@@ -208,7 +208,7 @@ PAIRS = {
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_what_differs_has_another_hash_and_what_is_equal_the_same(name):
+def test_equal_values_have_equal_hashes_and_different_ones_differ(name):
     one, other = PAIRS[name]
     found = fingerprint(one())
     assert fingerprint(one()) == found
@@ -243,7 +243,7 @@ def test_arrays_are_looked_through_once(monkeypatch):
     assert len(seen) == 3
 
 
-def test_what_refers_to_itself_has_a_hash():
+def test_circular_references_have_a_hash():
     def knot(last):
         first, second = types.SimpleNamespace(), types.SimpleNamespace()
         first.next, second.next, second.value = second, first, last
@@ -252,7 +252,7 @@ def test_what_refers_to_itself_has_a_hash():
     assert fingerprint(knot(1)) == fingerprint(knot(1)) != fingerprint(knot(2))
 
 
-def test_what_cannot_be_told_apart_has_none():
+def test_unpicklable_objects_have_no_hash():
     with pytest.raises(TypeError, match="cannot pickle 'generator'"):
         fingerprint([1], (n for n in range(3)))
     assert fingerprint(threading.Lock()) == fingerprint(threading.Lock())
@@ -373,7 +373,7 @@ def own(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_a_users_code_computes_is_part_of_it(own, change):
+def test_the_hash_covers_the_code_of_the_user(own, change):
     names = ("network", "decorated_", "act", "inside")
     old, new, of = CHANGES[change]
     before, again = ({n: fingerprint(getattr(own(), n)) for n in names} for _ in range(2))

@@ -112,7 +112,7 @@ def assert_equal(found, expected):
         np.testing.assert_array_equal(found[key], value, err_msg=str(key))
 
 
-def test_eight_threads_predict_bit_by_bit_what_one_does_while_one_of_them_fits(fitted, digits):
+def test_eight_threads_predict_bitwise_the_same_as_one_during_a_fit(fitted, digits):
     X, y = digits
     expected = predict_all(fitted, X)
     n_calls, n_threads = 10_000, 7
@@ -295,7 +295,7 @@ def held_up(events, function):
 
 
 @needs_fork
-def test_a_child_finds_torchs_generator_as_it_was_and_not_lent(digits):
+def test_a_child_has_the_former_state_of_torchs_generator(digits):
     X, y = digits[0][:300], digits[1][:300]
     halting = ScaledNetworkClassifier(Halting, **FAST).fit(X, y)
     other = ScaledNetworkClassifier(Dropping, **FAST).fit(X, y)

@@ -372,7 +372,7 @@ def test_nested_pipelines_and_frames_of_either_kind_are_taken(output):
     )
 
 
-def test_a_frozen_predictor_says_which_columns_may_hold_what_is_no_number():
+def test_a_frozen_predictor_lists_the_columns_that_may_hold_strings():
     frame = make_frame()
     one_hot = OneHotEncoder(sparse_output=False, handle_unknown="ignore")
     places = {name: place for place, name in enumerate(frame.columns)}
@@ -444,7 +444,7 @@ GAPS = {
 
 
 @pytest.mark.parametrize("name", GAPS)
-def test_what_stands_for_a_missing_value_in_a_list_is_known(name):
+def test_missing_values_in_a_list_are_recognized(name):
     column, steps = GAPS[name]
     frame = pd.DataFrame({"x": np.linspace(-1, 1, 80), "gaps": column})
     y = np.arange(80) % 4 + frame.x
@@ -504,7 +504,7 @@ def test_large_whole_numbers_are_categories_of_their_own():
         np.testing.assert_allclose(predictor.predict(rows), expected, rtol=1e-5)
 
 
-def test_what_an_imputer_does_not_take_is_refused_as_scikit_learn_does():
+def test_invalid_input_of_an_imputer_is_refused_as_in_scikit_learn():
     frame = pd.DataFrame({"town": pd.Series(["Ulm", "?", "Bonn", "Kiel"] * 10, dtype=object)})
     y = np.arange(40) % 4
     pipeline = make_pipeline(
@@ -527,7 +527,7 @@ def test_pandas_types_with_missing_values_are_taken():
     assert_predicts_the_same(freeze(fitted), fitted, frame, frame.iloc[:6])
 
 
-def test_a_search_is_frozen_as_what_it_found(digits):
+def test_a_search_is_frozen_as_its_best_estimator(digits):
     X, y = digits
     search = GridSearchCV(quick("ints"), {"depth": [1, 2]}, cv=2).fit(X[:200], y[:200])
     assert_predicts_the_same(freeze(search), search, X)
@@ -572,7 +572,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_frozen_is_refused_by_name(name):
+def test_unsupported_steps_are_refused_by_name(name):
     X = np.abs(np.random.default_rng(0).normal(size=(60, 2)))
     with pytest.raises(TypeError, match=name):
         freeze(REFUSED[name].fit(X, X[:, 0]))
@@ -597,7 +597,7 @@ def test_a_subclass_may_do_otherwise_and_is_refused():
         freeze(make_pipeline(Shifted(), quick("number")).fit(X, X[:, 0]))
 
 
-def test_only_what_is_fitted_is_frozen():
+def test_only_fitted_estimators_are_frozen():
     with pytest.raises(NotFittedError):
         freeze(quick("number"))
     with pytest.raises(NotFittedError):
@@ -771,15 +771,15 @@ HOSTILE_PARTS = [
     ("ensemble", "inputs.encoding", {"numbers": np.array([0, 2, 2])}, "ascending order"),
     ("ensemble", "inputs.encoding", {"edges": np.zeros((3, 4))}, "ascending bin edges"),
     ("ensemble", "inputs.encoding", {"missing": np.array([3])}, "from 0 to below 3"),
-    ("ensemble", "network", {"weights": None}, "weights"),
-    ("ensemble", "network.weights", {"n_members": 2}, "members of an ensemble"),
-    ("ensemble", "network.weights", {"n_members": 3.0}, "a number of members"),
-    ("ensemble", "network.weights", {"intercepts": []}, "layers"),
-    ("ensemble", "network.weights", {"buffers": None}, "lists of arrays"),
-    ("ensemble", "network.architecture", {"widths": (1 << 40,)}, "widths"),
+    ("ensemble", "network", {"weights": None}, "the weights of a network"),
+    ("ensemble", "network.weights", {"n_members": 2}, "n_members as the first axis"),
+    ("ensemble", "network.weights", {"n_members": 3.0}, "n_members to be an int"),
+    ("ensemble", "network.weights", {"intercepts": []}, "intercepts of every layer"),
+    ("ensemble", "network.weights", {"buffers": None}, "weights as lists of arrays"),
+    ("ensemble", "network.architecture", {"widths": (1 << 40,)}, "one width per hidden layer"),
     ("ensemble", "network.architecture", {"activation": "sin"}, "a known activation"),
-    ("ensemble", "network.architecture", {"fan_in": 0}, "inputs"),
-    ("ensemble", "network.architecture", {"n_features": 13.0}, "shape of the architecture"),
+    ("ensemble", "network.architecture", {"fan_in": 0}, "fan_in to be"),
+    ("ensemble", "network.architecture", {"n_features": 13.0}, "coefs of shapes"),
     ("ensemble", "head", {"classes": np.array(["a", "b"], "U5000000")}, "at most 65536 bytes"),
     ("ensemble", "head", {"classes": np.array(["b", "a"])}, "classes in ascending order"),
     ("ensemble", "head", {"is_multilabel": True}, "a network of 2 outputs"),
@@ -936,7 +936,7 @@ FORMAT_2 = (
 )
 
 
-def test_a_file_of_format_2_predicts_what_it_was_written_to(tmp_path):
+def test_a_file_of_format_2_predicts_the_recorded_values(tmp_path):
     (tmp_path / "old").write_bytes(zlib.decompress(base64.b64decode(FORMAT_2)))
     predictor = load_frozen(tmp_path / "old")
     X = pd.DataFrame({"x": [1.0, -3.0, None], "word": ["a", "b", "c"]})
@@ -969,7 +969,7 @@ def test_a_file_of_format_1_is_refused_by_name(tmp_path):
         load_frozen(tmp_path / "old")
 
 
-def test_what_is_no_regular_file_is_refused_and_not_waited_for(tmp_path):
+def test_an_irregular_file_is_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path, "/dev/zero"):
         with pytest.raises(InvalidFileError, match="not a regular file"):

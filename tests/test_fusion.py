@@ -500,7 +500,7 @@ def test_nested_calls_do_not_hang_when_few_may_be_in_flight(data):
         )
 
 
-def test_memory_limits_what_is_in_flight(data):
+def test_memory_limits_the_jobs_in_flight(data):
     X = np.tile(data[0], (40, 1)).astype(np.float32)  # 12,000 rows: 3 MB a copy
     y = np.tile(data[1], 40)
     network = clone(NET).set_params(precision="float32", max_epochs=1)
@@ -625,7 +625,7 @@ def test_fits_inside_a_fit(data, how):
     )
 
 
-def test_what_cannot_be_fused_runs_alone_in_the_same_search(data):
+def test_other_estimators_run_unfused_in_the_same_search(data):
     from skorch.callbacks import EpochScoring
 
     own = clone(NET).set_params(callbacks=[EpochScoring("accuracy", name="acc")])
@@ -881,7 +881,7 @@ def test_too_little_memory_halves_the_stack_not_the_search(data, monkeypatch, n_
 
 def test_equal_arrays_are_stored_once(data):
     from skscale.fusion.sharing import SharedArrays
-    from tests.test_training_engine import make_task
+    from tests.test_engine import make_task
 
     arrays = SharedArrays()
     one, other, third = (

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from skscale.training.engine import train
+from tests.test_engine import LOSS_CLASSES, SHAPES, assert_equal_networks, make_task
 from tests.test_losses import loss_tasks
-from tests.test_training_engine import LOSS_CLASSES, SHAPES, assert_equal_networks, make_task
 
 pytestmark = [
     pytest.mark.gpu,

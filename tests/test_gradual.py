@@ -185,7 +185,7 @@ def test_images_grow(digits):
     assert search.scales_ == [{"width": w} for w in (8, 16, 32)]
 
 
-def test_what_does_not_grow_is_trained_anew(iris, digits):
+def test_networks_that_cannot_grow_are_trained_from_the_start(iris, digits):
     X, y = iris
     module = ScaledNetworkClassifier(Dense, width=2, **FAST)
     search = GradualScaleSearchCV(module, {"width": [2, 4]}, cv=2, refit=True, patience=2)
@@ -223,7 +223,7 @@ def test_inside_other_searches_also_fused(iris):
     np.testing.assert_allclose(fused, plain, atol=0.05)
 
 
-def test_a_rung_that_cannot_be_reached_is_said(iris):
+def test_an_unreachable_scale_raises_an_error(iris):
     model = network(normalization="layer")
     scales = {"width": [4, 6, 8]}  # from 4 to 6 nothing grows that is normalised
     with pytest.raises(ValueError, match="must be a multiple of 4"):
@@ -231,7 +231,7 @@ def test_a_rung_that_cannot_be_reached_is_said(iris):
 
 
 @pytest.mark.parametrize("n_estimators", [1, 2])
-def test_nothing_kept_is_as_good_as_trained_anew_and_all_kept_goes_on(digits, n_estimators):
+def test_shrink_factor_0_equals_new_training_and_1_continued_training(digits, n_estimators):
     X, y = digits[0][:300], digits[1][:300]
     model = ScaledMLPClassifier(
         depth=1, n_estimators=n_estimators, early_stopping=False, **FAST | {"max_epochs": 1}
@@ -264,7 +264,7 @@ def test_nothing_kept_is_as_good_as_trained_anew_and_all_kept_goes_on(digits, n_
         ({"scales": [{"widht": 2}], "error_score": 0}, "Invalid parameter 'widht'"),
     ],
 )
-def test_what_is_wrong_is_said(iris, options, message):
+def test_invalid_options_raise_an_error(iris, options, message):
     search = GradualScaleSearchCV(network(), scales=WIDTHS, error_score="raise")
     with pytest.raises(ValueError, match=message):
         search.set_params(**options).fit(*iris)
@@ -277,7 +277,7 @@ def test_searches_without_a_network_or_a_known_scales_are_refused(iris):
         GradualScaleSearchCV(ScaledNetworkClassifier(Dense)).fit(*iris)
 
 
-def test_nothing_of_the_climb_is_kept(iris):
+def test_the_fitted_scales_are_not_stored(iris):
     search = GradualScaleSearchCV(network(), WIDTHS, cv=2).fit(*iris)
     before = len(pickle.dumps(copy.deepcopy(search)))
     assert len(pickle.dumps(search.best_estimator_)) < before < 30_000

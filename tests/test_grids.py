@@ -133,7 +133,7 @@ def test_searches_take_it():
     assert len(randomized.cv_results_["params"]) == 3
 
 
-def test_what_has_no_network_is_refused():
+def test_estimators_without_a_network_are_refused():
     X, y = load_iris(return_X_y=True)
     with pytest.raises(TypeError, match=r"Expected an estimator of skscale.*RandomForest"):
         scale_grid(RandomForestClassifier(), X, y)

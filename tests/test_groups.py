@@ -61,7 +61,7 @@ def test_groups_are_compared_by_value(group, same, other):
     assert pickle.loads(pickle.dumps(group)) == group
 
 
-def test_a_group_shows_what_differs_from_the_default():
+def test_a_group_shows_values_that_differ_from_the_default():
     assert repr(Pruning(0.75, "weights")) == "Pruning(amount=0.75, granularity='weights')"
     assert repr(Distillation(temperature=4.0)) == "Distillation(temperature=4.0)"
 
@@ -125,7 +125,7 @@ def test_a_nested_name_on_a_plain_value_names_the_group(name, value):
     assert network.get_params()[name] == value
 
 
-def test_an_estimator_without_pruning_says_so():
+def test_an_estimator_without_pruning_raises_an_error():
     network = ScaledNetworkClassifier(module=StandardScaler)
     with pytest.raises(ValueError, match="Invalid parameter 'pruning'"):
         network.set_params(pruning__amount=0.5)

@@ -57,7 +57,7 @@ def test_an_architecture_has_all_that_is_declared(architecture):
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda a: type(a).__name__)
-def test_a_family_has_what_is_declared_and_no_more(architecture):
+def test_a_family_has_the_declared_members_only(architecture):
     family = architecture.family
     assert isinstance(family, Family)
     assert {name for name in dir(family) if not name.startswith("_")} == declared(Family)
@@ -70,7 +70,7 @@ def test_a_fitted_network_has_all_that_is_declared(kind):
     assert declared(FittedNetwork) <= declared(kind)
 
 
-def test_others_ask_only_what_is_declared():
+def test_other_packages_use_declared_members_only():
     found = [
         (path.relative_to(PACKAGE).as_posix(), *pair)
         for path in PACKAGE.rglob("*.py")

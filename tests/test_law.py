@@ -68,7 +68,7 @@ def test_a_higher_level_has_a_wider_interval_around_the_narrower():
         law.gain(level=80)
 
 
-def test_gains_are_from_what_was_found_or_else_from_the_law():
+def test_gains_are_from_the_measured_scores_or_else_from_the_law():
     law = ScalingLaw.from_scores(SIZES, drawn(noise=0.01))
     assert law.gain() == law.gain(3200, 6400)
     assert law.gain(400).mean == pytest.approx(law.predict(800) - law.scores[2])

@@ -18,7 +18,7 @@ from skscale.fusion.sharing import SharedArrays
 from skscale.training.engine import train
 from skscale.training.gradient import AutogradGradient
 from skscale.training.losses import Loss, LossGradient
-from tests.test_training_engine import LOSS_CLASSES, assert_equal_networks, make_task
+from tests.test_engine import LOSS_CLASSES, assert_equal_networks, make_task
 
 
 def _quantile_criterion(q):
@@ -187,9 +187,9 @@ def test_poisson_predicts_rates_as_poisson_regression_does():
         network.predict(np.array([[1e6, -1e6]]))
 
 
-def test_poisson_refuses_what_is_no_count(skewed):
+def test_poisson_refuses_negative_targets(skewed):
     X, y = skewed
-    with pytest.raises(ValueError, match=r'loss="poisson".*expected y from 0, got -'):
+    with pytest.raises(ValueError, match=r'loss="poisson".*expected non-negative y, got -'):
         fit(X, y - 10, loss="poisson")
     with pytest.raises(ValueError, match="Expected y to have one, got a mean of 0"):
         fit(X, np.zeros(len(X)), loss="poisson")
@@ -198,7 +198,7 @@ def test_poisson_refuses_what_is_no_count(skewed):
         fitted.set_params(loss="huber").fit(X, y + 10)
 
 
-def test_what_is_predicted_does_not_follow_a_loss_set_after_the_fit(skewed):
+def test_predictions_do_not_change_with_a_loss_set_after_the_fit(skewed):
     X, y = skewed
     fitted = fit(X, y + 10, loss="poisson", max_epochs=2)
     expected = fitted.predict(X)
@@ -220,7 +220,7 @@ def test_weights_count_as_repeated_rows(loss):
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
-def test_label_smoothing_lowers_confidence_to_what_it_should_be(digits, n_classes):
+def test_label_smoothing_lowers_confidence_to_the_expected_level(digits, n_classes):
     X, y = digits
     X, y = X[y < n_classes], y[y < n_classes]
     network = ScaledMLPClassifier(
@@ -390,7 +390,7 @@ def test_a_log_link_predicts_positive_means(skewed):
         fit(X, y - 10, loss=Gamma())
 
 
-def test_an_own_loss_of_wrong_shape_is_an_error_that_says_which(diabetes):
+def test_a_custom_loss_of_wrong_shape_raises_an_error_with_the_shape(diabetes):
     class Whole(Loss):
         def value(self, outputs, targets):
             return (outputs - targets).square().mean()

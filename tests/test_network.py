@@ -27,7 +27,7 @@ from skscale import (
     prune,
 )
 from skscale.networks.module.measurement import describe
-from skscale.networks.modules import lent_generator
+from skscale.networks.modules import temporary_random_state
 from skscale.training import together
 
 FAST = {"max_epochs": 4, "random_state": 0}
@@ -130,7 +130,7 @@ def test_words_come_as_indices():
         network.predict((X + 0.5).astype(object))
 
 
-def test_the_constructor_is_called_with_what_it_takes():
+def test_the_constructor_gets_the_arguments_it_accepts():
     X, y = make_regression(60, 5, random_state=0)
     network = ScaledNetworkRegressor(Dense, depth=2, width=8, **FAST).fit(X, y)
     assert network.architecture_.arguments == {
@@ -162,7 +162,7 @@ def test_parameters_of_the_module_are_parameters():
             ScaledNetworkClassifier(Dense, **wrong).fit(X, y)
     with pytest.raises(TypeError, match="prefix: module__colour='red'"):
         ScaledNetworkClassifier(Dense, colour="red")
-    with pytest.raises(TypeError, match="must be a class of nn"):
+    with pytest.raises(TypeError, match="a subclass of nn"):
         ScaledNetworkClassifier(dict).fit(X, y)
     with pytest.raises(ValueError, match=r"here \(n_rows, 1\), got \(2, 1, 1\)"):
         ScaledNetworkClassifier(Wrong).fit(X, y)
@@ -220,13 +220,13 @@ def test_its_random_numbers_belong_to_the_fit(sequences):
     assert first.std() > 0
 
 
-def test_a_lent_generator_goes_on_where_it_was():
+def test_temporary_random_state_restores_the_generator():
     states = {"seed": 5}
     drawn = []
     for _ in range(2):
-        with lent_generator(states):
+        with temporary_random_state(states):
             drawn.append(torch.rand(3))
-    with lent_generator(5):
+    with temporary_random_state(5):
         assert torch.equal(torch.cat(drawn), torch.rand(6)[[0, 1, 2, 3, 4, 5]])
 
 
@@ -245,7 +245,7 @@ class Attending(nn.Module):
         return self.output(self.heads(x, x, x, need_weights=False)[0][:, -1])
 
 
-def test_what_it_costs_is_counted_through_fused_kernels():
+def test_multiply_accumulates_are_counted_through_fused_kernels():
     with_lstm = describe(Reader, {"input_shape": (7, 3), "n_outputs": 2}, (7, 3), 2, False)
     of_step = 4 * 12 * (3 + 12) + 4 * 12 * (12 + 12)
     assert with_lstm.n_macs == 7 * of_step + 12 * 2
@@ -276,7 +276,7 @@ def test_networks_that_can_train_together_do_as_alone(monkeypatch):
     np.testing.assert_allclose(found[True], found[False], rtol=1e-9)
 
 
-def test_what_was_measured_longest_ago_is_forgotten(monkeypatch):
+def test_the_oldest_measurement_is_removed(monkeypatch):
     monkeypatch.setattr(together, "_measured", {})
     monkeypatch.setattr(together, "_MOST_MEASURED", 2)
     monkeypatch.setattr(together, "_is_faster", lambda *_: False)
@@ -290,7 +290,7 @@ def test_what_was_measured_longest_ago_is_forgotten(monkeypatch):
     assert widths[-1] == 5
 
 
-def test_what_draws_or_keeps_buffers_trains_alone():
+def test_modules_with_random_numbers_or_buffers_train_one_by_one():
     of = {"n_features": 4, "n_outputs": 1}
     for module, arguments, pays in [
         (Dense, of, None),  # to be measured
@@ -381,7 +381,7 @@ def test_an_output_that_no_loss_saw_is_looked_at():
         network.fit(far, y)
 
 
-def test_running_means_are_kept_and_served():
+def test_running_means_are_stored_and_used():
     X, y = make_regression(129, 5, random_state=0)  # one row more than whole batches
     X = X + 3
     settings = {**FAST, "batch_size": 16, "early_stopping": False}
@@ -403,7 +403,7 @@ def test_running_means_are_kept_and_served():
     assert stopped.n_iter_ >= stopped.best_epoch_
 
 
-def test_phi_scales_what_the_module_has():
+def test_phi_scales_the_arguments_of_the_module():
     X, y = make_regression(60, 5, random_state=0)
     network = ScaledNetworkRegressor(
         Dense, depth=2, width=20, phi=2, module__dropout=0.1, **FAST
@@ -468,7 +468,7 @@ def test_callbacks_of_scikit_learn_see_the_network_as_it_stands():
             np.testing.assert_array_equal(recorder.predicted, network.predict(X))
 
 
-def test_training_goes_on(sequences):
+def test_warm_start_and_partial_fit_continue(sequences):
     X, y = sequences[0][:200], sequences[1][:200]
     network = ScaledNetworkClassifier(Reader, **FAST)
     for start in (0, 100):

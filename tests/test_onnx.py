@@ -314,7 +314,7 @@ def test_pipelines_agree(scaler, dtype):
         assert_agrees(pipeline.fit(X, make_target(X, kind)), X, options=options)
 
 
-def test_searches_agree_as_what_they_found():
+def test_a_search_converts_as_its_best_estimator():
     X = make_table()
     pipeline = make_pipeline(StandardScaler(), quick("binary"))
     search = GridSearchCV(pipeline, {"scaledmlpclassifier__width": [4, 8]}, cv=2)
@@ -519,7 +519,7 @@ def predict_or_refuse(predict, row):
 
 @pytest.mark.parametrize("activation", ["silu", "gelu", "mish", "relu", "tanh", "logistic"])
 @pytest.mark.parametrize("preprocessing", ["auto", None])
-def test_extreme_values_give_what_the_estimator_gives(preprocessing, activation):
+def test_extreme_values_give_the_predictions_of_the_estimator(preprocessing, activation):
     X = make_table() / np.array([1, 100, 1e-3, 1e3, 5, 1], np.float32)
     extreme = np.zeros((len(EXTREMES), 6))
     extreme[np.arange(len(EXTREMES)), np.arange(len(EXTREMES)) % 6] = EXTREMES
@@ -670,7 +670,7 @@ def test_modules_of_the_users_own_are_refused_by_name(cls):
             open_session(stacked, X)
 
 
-def test_what_is_not_fitted_is_refused():
+def test_unfitted_estimators_are_refused():
     for kind in ("binary", "number"):
         with pytest.raises(NotFittedError, match="not fitted yet"):
             open_session(quick(kind), make_table())

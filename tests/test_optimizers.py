@@ -103,7 +103,7 @@ def test_sgd_learns(Estimator, digits):
     assert network.fit(X, y).score(X, y) > 0.9
 
 
-def test_streams_keep_the_state_and_another_optimizer_starts_anew(iris):
+def test_streams_continue_the_state_and_another_optimizer_resets_it(iris):
     X, y = iris
     stream = ScaledMLPClassifier(optimizer="sgd", **FAST)
     for _ in range(3):

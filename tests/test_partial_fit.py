@@ -86,7 +86,7 @@ def test_every_call_takes_the_rows_in_an_order_of_its_own(
     assert not (orders[1] == orders[2]).all()
 
 
-def test_a_pickle_leaves_the_optimiser_out_and_goes_on(Estimator, network, small):
+def test_a_pickle_excludes_the_optimizer_and_continues(Estimator, network, small):
     X, y = small
     network.partial_fit(X, y, **first_call(Estimator, y))
     (state,) = network._continuation.optimizer_states
@@ -107,7 +107,7 @@ def test_a_pickle_leaves_the_optimiser_out_and_goes_on(Estimator, network, small
     assert network._continuation.optimizer_states[0].n_steps == 2 * state.n_steps
 
 
-def test_fit_is_gone_on_with_and_begins_anew(Estimator, network, small):
+def test_partial_fit_continues_a_fit_and_fit_starts_again(Estimator, network, small):
     X, y = small
     network.set_params(max_epochs=20).fit(X, y)
     before = network.score(X, y)
@@ -163,7 +163,7 @@ def test_rows_of_weight_zero_have_no_part(Estimator, network, small):
     assert weighted.n_samples_seen_ == plain.n_samples_seen_
 
 
-def test_classes_are_said_first_and_hold(digits):
+def test_classes_are_required_first_and_fixed(digits):
     X, y = digits
     names = np.array(list("jihgfedcba"))[y]
     network = ScaledMLPClassifier(random_state=0)

@@ -577,7 +577,7 @@ def check_fused(case):
 
 @effort(quick=8, long=200)
 @of_all
-def test_folds_that_train_together_predict_what_they_do_alone(subject, effort):
+def test_folds_trained_together_predict_the_same_as_separately(subject, effort):
     effort(given(fits(subject))(check_fused))()
 
 
@@ -620,7 +620,7 @@ def test_pixels_that_hardly_differ_are_constant():
     assert np.isfinite(network.predict_proba(X)).all()
 
 
-def test_a_score_that_only_float64_holds_is_kept_as_it_is():
+def test_a_score_beyond_float32_is_unchanged():
     rng = np.random.default_rng(0)
     network = ScaledMLPRegressor(
         precision="float64", weight_decay=1e30, learning_rate=0.01, batch_size=19, width=6,

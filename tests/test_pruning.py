@@ -22,7 +22,7 @@ from skscale import (
 from skscale.compression.importance import unit_importances, weight_importances
 from skscale.compression.removal import (
     allocate,
-    keep_apart,
+    avoid_equal_widths,
     weight_masks,
 )
 from skscale.fusion import last_fused_run
@@ -32,7 +32,7 @@ from skscale.networks.weights import Weights
 from skscale.training.optimizers import AdamW
 from skscale.training.schedules import SCHEDULES
 from skscale.training.task import Recipe, Task, TrainedNetwork
-from tests.test_training_engine import LOSS_CLASSES
+from tests.test_engine import LOSS_CLASSES
 
 FAST = {
     "width": 16,
@@ -190,13 +190,13 @@ def test_counts_by_layer_and_over_all_layers():
     assert allocate(importances, [30, 60], 0.9, "global") == [1, 8]
 
 
-def test_layers_do_not_begin_to_add_to_one_another():
+def test_pruning_adds_no_residual_connections():
     architecture = DenseArchitecture(5, (8, 4), 3, "silu", residual=True)
-    assert keep_apart(architecture, [4, 4]) == [4, 3]
-    assert keep_apart(architecture, [2, 2]) == [2, 3]
-    assert keep_apart(DenseArchitecture(5, (8, 4), 3), [4, 4]) == [4, 4]
+    assert avoid_equal_widths(architecture, [4, 4]) == [4, 3]
+    assert avoid_equal_widths(architecture, [2, 2]) == [2, 3]
+    assert avoid_equal_widths(DenseArchitecture(5, (8, 4), 3), [4, 4]) == [4, 4]
     with pytest.raises(ValueError, match="Lower pruning, or set residual=False"):
-        keep_apart(DenseArchitecture(5, (2, 1), 3, residual=True), [1, 1])
+        avoid_equal_widths(DenseArchitecture(5, (2, 1), 3, residual=True), [1, 1])
 
 
 @pytest.mark.parametrize("scope", ["global", "layer"])
@@ -292,7 +292,7 @@ def test_fused_searches_find_the_same(digits, kind):
         np.testing.assert_allclose(fused.cv_results_[key], plain.cv_results_[key], atol=1e-12)
 
 
-def test_masks_stay_when_training_goes_on(digits):
+def test_masks_stay_when_training_continues(digits):
     X, y = digits[0][:400], digits[1][:400]
     network = ScaledMLPClassifier(
         pruning=Pruning(0.7, granularity="weights", **SHORT),
@@ -310,7 +310,7 @@ def test_masks_stay_when_training_goes_on(digits):
             assert (c != old).any()
 
 
-def test_training_goes_on_with_the_smaller_network(Estimator, small):
+def test_training_continues_with_the_smaller_network(Estimator, small):
     X, y = small
     network = Estimator(pruning=Pruning(0.5, **SHORT), warm_start=True, **FAST).fit(X, y)
     before = network.coefs_[1].copy()
@@ -345,7 +345,7 @@ def test_prune_returns_a_smaller_copy(Estimator, small):
     assert len(pruned.predict(X)) == len(X)
 
 
-def test_prune_says_what_it_takes(digits):
+def test_prune_rejects_other_estimators_with_the_remedy(digits):
     X, y = digits[0][:200], digits[1][:200]
     with pytest.raises(NotFittedError):
         prune(ScaledMLPClassifier(), X, y, amount=0.5)
@@ -358,12 +358,12 @@ def test_prune_says_what_it_takes(digits):
         prune(search.best_estimator_, X, y, amount=1.0)
 
 
-def test_what_cannot_be_pruned(digits):
+def test_unsupported_pruning_is_refused(digits):
     X, y = digits[0][:200], digits[1][:200]
     from skorch.callbacks import EpochScoring
 
     callbacks = [EpochScoring("accuracy", lower_is_better=False)]
-    with pytest.raises(ValueError, match="Set callbacks=None, or pruning=0"):
+    with pytest.raises(ValueError, match="Set pruning=0, or callbacks=None"):
         ScaledMLPClassifier(pruning=0.5, callbacks=callbacks).fit(X, y)
     linear = ScaledMLPClassifier(depth=0, pruning=Pruning(0.5, **SHORT), **FAST).fit(X, y)
     assert linear.complexity_.widths == ()

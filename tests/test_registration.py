@@ -45,7 +45,7 @@ for name, order in ORDERS.items():
 """
 
 
-def test_the_backend_is_known_whatever_is_imported_first():
+def test_the_backend_is_registered_in_any_order_of_imports():
     said = []
     for orders in [_ORDERS] if hasattr(os, "fork") else [{n: o} for n, o in _ORDERS.items()]:
         code = f"ORDERS = {orders!r}\nCHECK = {_CHECK!r}\n{_PROGRAM}"

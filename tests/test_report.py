@@ -131,7 +131,7 @@ def test_a_doubling_is_the_gain_over_all_steps_of_any_size():
     assert width.doubling_gain == pytest.approx(0.01 / 2.5)
 
 
-def test_what_changes_no_parameters_gains_by_the_step_and_stands_last():
+def test_a_dimension_without_parameters_has_a_gain_per_step_and_is_last():
     params = [{"resolution": r, "width": w} for r in (16, 32) for w in (8, 16)]
     results = table([[0.7, 0.7], [0.71, 0.71], [0.9, 0.8], [0.91, 0.91]], [1, 2, 1, 2], params)
     width, resolution = scale_report(results).dimensions
@@ -148,14 +148,14 @@ def test_parameters_of_equal_short_names_keep_their_prefix():
     assert sorted(names) == ["a__width", "b__width"]
 
 
-def test_pairs_that_gain_nothing_are_said_to_gain_nothing():
+def test_pairs_without_gain_are_reported_as_such():
     results = table([[0.9, 0.9], [0.8, 0.8]], [1, 2], [{"width": 1}, {"width": 2}])
     text = unwrapped(scale_report(results))
     assert "No parameter gains more than its standard error" in text
     assert "gains most" not in text
 
 
-def test_a_best_within_the_range_is_said_with_its_evidence():
+def test_a_best_within_the_range_is_reported_with_its_evidence():
     results = table(
         [[0.7, 0.7], [0.9, 0.9], [0.8, 0.8]], [1, 2, 4], [{"width": w} for w in "abc"]
     )
@@ -241,7 +241,7 @@ def test_digits_are_those_of_the_magnitude_of_the_score():
     )
 
 
-def test_what_failed_is_left_out_and_counted():
+def test_failed_candidates_are_excluded_and_counted():
     results = {
         k: np.array(v, dtype=object if k == "params" else float) for k, v in HAND.items()
     }
@@ -273,7 +273,7 @@ def test_losses_are_those_of_the_rows(iris, search):
         assert "loss" not in scorer(many, X, labels)
 
 
-def test_the_text_is_narrow_and_says_all_five_steps(search):
+def test_the_text_is_narrow_and_has_all_five_steps(search):
     text = str(scale_report(search))
     assert max(map(len, text.splitlines())) <= 96
     for step in (
@@ -291,7 +291,7 @@ def test_the_text_is_narrow_and_says_all_five_steps(search):
     assert "Not measured: n_macs, fit_time." in text
 
 
-def test_a_table_too_wide_for_the_text_names_what_it_leaves_out():
+def test_a_table_too_wide_for_the_text_names_its_omitted_columns():
     names = ["loss", "latency_us", "size_bytes", "n_macs", "fit_time"]
     rows, sizes = HAND["params"], [10**7, 10**8, 10**9, 10**10, 10**8]
     results = HAND | {f"mean_test_{name}": np.array(sizes, float) for name in names}
@@ -332,7 +332,7 @@ def test_with_data_the_recommended_network_is_diagnosed(iris, search):
 @pytest.mark.parametrize(
     "scoring", [["accuracy", "n"], lambda e, X, y: {"accuracy": e.score(X, y), "n": 5}]
 )
-def test_a_score_of_several_is_what_the_network_is_diagnosed_by(iris, monkeypatch, scoring):
+def test_the_network_is_diagnosed_by_the_chosen_score(iris, monkeypatch, scoring):
     asked = {}
     monkeypatch.setattr(
         "skscale.plotting.report.diagnose",
@@ -466,7 +466,7 @@ def test_the_searchs_own_rule_counts_where_it_is_about_the_score(search):
     assert scale_report(Other, score="f1").rule == SmallestWithin(score="f1")
 
 
-def test_without_counted_parameters_another_cost_says_what_is_smaller(tmp_path):
+def test_without_parameter_counts_another_cost_orders_the_networks(tmp_path):
     results = {k: v for k, v in HAND.items() if "n_parameters" not in k}
     report = scale_report(results, rule=BestUnder(latency_us=30))
     assert report.size_name == "latency_us"
@@ -488,7 +488,7 @@ def test_the_frame_has_all_candidates(search):
     assert frame["n_parameters"].is_monotonic_increasing
 
 
-def test_without_pandas_or_matplotlib_it_is_said(search, monkeypatch, tmp_path):
+def test_without_pandas_or_matplotlib_an_error_names_them(search, monkeypatch, tmp_path):
     report = scale_report(search)
     real = builtins.__import__
 
@@ -568,7 +568,7 @@ def test_the_styles_of_a_notebook_stay_as_they_are():
                for selector in selectors for part in selector.split(","))  # fmt: skip
 
 
-def test_what_stands_in_parameters_is_escaped(tmp_path):
+def test_parameters_are_escaped(tmp_path):
     results = HAND | {"params": [{"name": f"<b>{k}</b>"} for k in range(5)]}
     page = scale_report(results)._repr_html_()
     assert "<b>" not in page

@@ -200,7 +200,7 @@ def test_under_long_load_every_answer_is_the_pipelines_own_and_memory_stays(serv
     assert resident_bytes() < before + (8 << 20)
 
 
-def test_health_says_what_is_served(server, trained):
+def test_health_describes_the_served_estimator(server, trained):
     with server.client() as client:
         response = client.get("/health")
         assert client.get("/docs").status_code == 200
@@ -251,7 +251,7 @@ ROW = {"temperature": 20.5, "wind": 3, "riders yesterday": 40, "weekday": "Sa", 
     ],
     ids=lambda what: str(what)[:60],
 )  # fmt: skip
-def test_what_is_wrong_with_a_request_is_said(server, body, message):
+def test_an_invalid_request_gets_a_message(server, body, message):
     content = body if isinstance(body, str) else json.dumps(body)
     content = content.encode(errors="surrogateescape")
     with server.client() as client:
@@ -458,7 +458,7 @@ runpy.run_path({path!r}, run_name="__main__")
 """
 
 
-def test_what_the_container_has_is_enough(trained):
+def test_the_files_of_the_container_suffice(trained):
     installed = _installed_by_the_recipe()
     assert {"numpy", "fastapi", "uvicorn", "pydantic"} <= installed
     of_module = importlib.metadata.packages_distributions()
@@ -484,7 +484,7 @@ def test_what_the_container_has_is_enough(trained):
         assert ended.returncode == 1
 
 
-def test_the_container_runs_as_nobody_special_and_gets_its_signals():
+def test_the_container_runs_unprivileged_and_receives_signals():
     recipe = _dockerfile()
     words = [word for word, _ in recipe]
     assert words.index("USER") > len(words) - 1 - words[::-1].index("RUN")
@@ -541,7 +541,7 @@ def test_of_a_batch_that_fails_each_request_is_asked_on_its_own():
     assert batcher.counts == {"answered": 4, "refused": 0, "calls": 5}
 
 
-def test_what_may_not_wait_is_refused_but_never_for_its_size_alone():
+def test_a_request_that_may_not_wait_is_refused_but_not_for_its_size():
     batcher, answers = ask_together([[1] * 7, [2], [3]], most_waiting=5)
     assert len(answers[0]) == 7
     assert all(isinstance(answer, batching.OverloadedError) for answer in answers[1:])
@@ -549,7 +549,7 @@ def test_what_may_not_wait_is_refused_but_never_for_its_size_alone():
     assert batcher.counts == {"answered": 1, "refused": 2, "calls": 1}
 
 
-def test_who_has_gone_is_no_trouble():
+def test_a_cancelled_request_does_not_affect_the_others():
     batcher = batching.Batcher(double, 10, 100)
 
     async def ask_and_go():

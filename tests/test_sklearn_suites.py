@@ -108,7 +108,7 @@ def _tests(result, outcome):
 
 
 @pytest.mark.parametrize("name", ["test_search.py", "test_validation.py"])
-def test_only_what_fails_with_threading_fails_with_our_backend(name, tmp_path):
+def test_only_failures_with_threading_fail_with_our_backend(name, tmp_path):
     suite = f"model_selection/tests/{name}"
     ours = _run([suite], tmp_path / "ours", backend="skscale")
     threading = _run([suite], tmp_path / "threading", backend="threading", n_jobs=2)

@@ -71,7 +71,7 @@ def test_callbacks_that_do_nothing_give_the_engines_float32_result(case):
     assert np.abs(a - b).max() <= 1e-5 * np.abs(a).max()
 
 
-def test_the_net_predicts_what_the_estimator_predicts(case):
+def test_the_net_predicts_the_same_as_the_estimator(case):
     Estimator, X, y = case
     fitted = Estimator(random_state=0, max_epochs=3, activation="gelu").fit(X, y)
     net = fitted.net_
@@ -147,7 +147,7 @@ def test_a_learning_rate_scheduler_schedules(digits):
     assert scheduled.history_["event_lr"].tolist()[-1] == 0
 
 
-def test_skorchs_early_stopping_stops_and_its_scores_are_kept(digits):
+def test_early_stopping_of_skorch_stops_and_its_scores_are_recorded(digits):
     fitted = ScaledMLPClassifier(
         random_state=0,
         max_epochs=100,
@@ -242,7 +242,7 @@ def test_a_time_budget_ends_a_fit_with_callbacks_within_an_epoch(digits):
     assert np.isfinite(fitted.validation_scores_).all()
 
 
-def test_a_callback_that_ends_the_training_at_once_says_what_to_do(digits):
+def test_a_callback_that_ends_the_training_at_once_raises_an_error(digits):
     class Stop(skorch_callbacks.Callback):
         def on_epoch_begin(self, net, **kwargs):
             raise KeyboardInterrupt
@@ -278,7 +278,7 @@ def test_scores_are_recorded_in_every_precision_and_for_labels(precision):
     assert set(np.unique(fitted.net_.predict(X))) <= {0, 1}
 
 
-def test_what_a_callback_records_now_and_then_is_kept(digits):
+def test_occasional_records_of_a_callback_are_in_the_history(digits):
     class Sometimes(skorch_callbacks.Callback):
         def on_epoch_end(self, net, **kwargs):
             if len(net.history) % 2 == 0:

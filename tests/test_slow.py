@@ -4,8 +4,8 @@ import pytest
 
 from skscale.training.engine import train
 from tests.conftest import ESTIMATORS
+from tests.test_engine import assert_equal_networks, make_task
 from tests.test_estimators_contract import FLOAT32, SAMPLE_WEIGHT_EQUIVALENCE, _failures
-from tests.test_training_engine import assert_equal_networks, make_task
 
 pytestmark = pytest.mark.slow
 

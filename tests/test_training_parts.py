@@ -205,7 +205,7 @@ def test_masks_drop_at_their_rate_and_keep_the_mean(rate):
     assert mask.max() == pytest.approx(1 / (1 - rate), rel=1e-4)
 
 
-def test_hashed_bits_are_uniform_and_go_on_where_they_stopped():
+def test_hashed_bits_are_uniform_and_resume():
     whole = hashed_bits(2**64 - 3, 0, 20_000, torch.device("cpu"))
     parts = [
         hashed_bits(2**64 - 3, a, b - a, torch.device("cpu")) for a, b in ((0, 7), (7, 20_000))
@@ -253,7 +253,7 @@ def test_one_array_becomes_one_tensor():
     assert data.tensor(None) is None
 
 
-def test_threads_follow_the_work_and_never_exceed_what_the_caller_allows():
+def test_threads_follow_the_work_within_the_limit_of_the_caller():
     with threads.limit_threads(4):
         assert threads.choose_threads(1e6) == 1
         assert threads.choose_threads(2.5 * threads.WORTH_A_THREAD) == 2
@@ -331,7 +331,7 @@ def test_a_program_repeats_the_recorded_step():
             assert torch.equal(a, b)
 
 
-def test_what_cannot_be_recorded_is_run_and_refused(monkeypatch):
+def test_unrecordable_steps_run_and_are_refused(monkeypatch):
     ran = []
 
     def step(x):
@@ -346,7 +346,7 @@ def test_what_cannot_be_recorded_is_run_and_refused(monkeypatch):
 def test_training_without_programs_is_the_same(monkeypatch):
     from skscale.training import chunk
     from skscale.training.engine import train
-    from tests.test_training_engine import assert_equal_networks, make_task
+    from tests.test_engine import assert_equal_networks, make_task
 
     def tasks():
         return [make_task(seed=k, dropout=0.2, lr_schedule="cosine") for k in range(3)]
@@ -365,7 +365,7 @@ def test_training_without_programs_is_the_same(monkeypatch):
 
 def test_stacks_are_planned_by_shape_size_and_threads():
     from skscale.training.plan import plan_stacks
-    from tests.test_training_engine import make_task
+    from tests.test_engine import make_task
 
     def sizes(tasks, n_workers):
         stacks = plan_stacks(tasks, n_workers)

@@ -1,7 +1,7 @@
 """Teacher predictions for distillation, cached by training rows.
 
-In a process a teacher is fitted once for each set of training rows (`labels_of`), for any
-number of students, such as the candidates of a search, in sequence or in parallel threads.
+In a process a teacher is fitted once for each set of training rows (`teacher_predictions`), for
+any number of students, such as the candidates of a search, in sequence or in parallel threads.
 """
 
 import os
@@ -37,7 +37,7 @@ _MOST_BYTES = 256 << 20
 _N_NEIGHBORS = 5
 
 
-class _Entry:
+class _CacheEntry:
     def __init__(self):
         self.is_done = threading.Event()
         self.waiting = []
@@ -45,7 +45,7 @@ class _Entry:
         self.error = None
 
 
-class LabelCache:
+class PredictionCache:
     """Thread-safe cache of arrays by key, each of which is computed once.
 
     A thread that asks for a key during its computation waits for the result.
@@ -67,7 +67,7 @@ class LabelCache:
             entry = self._entries.get(key)
             is_first = entry is None
             if is_first:
-                entry = self._entries[key] = _Entry()
+                entry = self._entries[key] = _CacheEntry()
             elif not entry.is_done.is_set():
                 entry.waiting.append(current_job())
             self._entries.move_to_end(key)
@@ -118,17 +118,19 @@ class LabelCache:
                 del self._entries[key]
 
 
-labels_made = LabelCache()
-hold_while_forking(labels_made._lock)
+prediction_cache = PredictionCache()
+hold_while_forking(prediction_cache._lock)
 if hasattr(os, "register_at_fork"):
     # The threads that compute these entries do not exist in the child process.
-    os.register_at_fork(after_in_child=labels_made.forget_unfinished)
+    os.register_at_fork(after_in_child=prediction_cache.forget_unfinished)
 # Hashes of frozen teachers in each fused run.
 _digests = weakref.WeakKeyDictionary()
 _digests_lock = hold_while_forking(threading.Lock())
 
 
-def labels_of(teacher, X, y, weights, *, classes, is_multilabel, cv, memory, X_new=None):
+def teacher_predictions(
+    teacher, X, y, weights, *, classes, is_multilabel, cv, memory, X_new=None
+):
     """Return teacher predictions for training rows and for synthetic rows.
 
     Parameters
@@ -150,10 +152,10 @@ def labels_of(teacher, X, y, weights, *, classes, is_multilabel, cv, memory, X_n
 
     Returns
     -------
-    labels : float64 ndarray of shape (n_rows, n_outputs)
+    predictions : float64 ndarray of shape (n_rows, n_outputs)
         Logits of the student's classes (of two classes, only one column: the log odds of the
         second), or predictions of a regressor.
-    labels_new : float64 ndarray or None
+    predictions_new : float64 ndarray or None
         The same for `X_new`.
     """
     arguments = (X, y, weights, classes, is_multilabel, cv, X_new)
@@ -163,19 +165,19 @@ def labels_of(teacher, X, y, weights, *, classes, is_multilabel, cv, memory, X_n
         key = fingerprint(own, arguments, __version__, sklearn.__version__)
     except Exception:
         # Without a hash there is no key for the cache.
-        return _make_labels(teacher, *arguments)
+        return _compute_predictions(teacher, *arguments)
     store = Store.at(memory)
 
     def make():
-        entry = None if store is None else store.get("labels", key)
+        entry = None if store is None else store.get("predictions", key)
         if entry is None:
-            labels, labels_new = _make_labels(teacher, *arguments)
-            entry = {"labels": labels, "labels_new": labels_new}
+            predictions, predictions_new = _compute_predictions(teacher, *arguments)
+            entry = {"predictions": predictions, "predictions_new": predictions_new}
             if store is not None:
-                store.put("labels", key, entry)
-        return entry["labels"], entry["labels_new"]
+                store.put("predictions", key, entry)
+        return entry["predictions"], entry["predictions_new"]
 
-    return labels_made.get(key, make)
+    return prediction_cache.get(key, make)
 
 
 def _without_memory(teacher):
@@ -202,35 +204,35 @@ def _digest_once(teacher):
         return of_run[id(teacher)][1]
 
 
-def _make_labels(teacher, X, y, weights, classes, is_multilabel, cv, X_new):
-    whole = teacher if isinstance(teacher, FrozenEstimator) else None
-    if cv is None or whole is not None:
-        whole = whole or _fit(teacher, X, y, weights)
-        labels = _predict(whole, X, classes, is_multilabel)
+def _compute_predictions(teacher, X, y, weights, classes, is_multilabel, cv, X_new):
+    fitted = teacher if isinstance(teacher, FrozenEstimator) else None
+    if cv is None or fitted is not None:
+        fitted = fitted or _fit(teacher, X, y, weights)
+        predictions = _predict(fitted, X, classes, is_multilabel)
     else:
         splits = _splitter(cv, y, classes is not None and not is_multilabel).split(X, y)
         splits = list(splits)
         found = Parallel()(
-            delayed(_label_fold)(teacher, X, y, weights, classes, is_multilabel, train, test)
+            delayed(_predict_fold)(teacher, X, y, weights, classes, is_multilabel, train, test)
             for train, test in splits
         )
-        labels = np.full((_num_samples(X), found[0].shape[1]), np.nan)
+        predictions = np.full((_num_samples(X), found[0].shape[1]), np.nan)
         for (_, test), part in zip(splits, found, strict=True):
-            labels[test] = part
-        if np.isnan(labels).any():
+            predictions[test] = part
+        if np.isnan(predictions).any():
             raise ValueError(
                 f"cv={cv!r} of Distillation has rows that are in none of its test folds. "
                 "Expected each row in one test fold: pass an int, or a splitter whose test "
                 "folds are a partition."
             )
-    labels_new = None
+    predictions_new = None
     if X_new is not None:
-        whole = whole or _fit(teacher, X, y, weights)
-        labels_new = _predict(whole, X_new, classes, is_multilabel)
-    return labels, labels_new
+        fitted = fitted or _fit(teacher, X, y, weights)
+        predictions_new = _predict(fitted, X_new, classes, is_multilabel)
+    return predictions, predictions_new
 
 
-def _label_fold(teacher, X, y, weights, classes, is_multilabel, train, test):
+def _predict_fold(teacher, X, y, weights, classes, is_multilabel, train, test):
     own = None if weights is None else weights[train]
     fitted = _fit(teacher, _safe_indexing(X, train), _safe_indexing(y, train), own)
     return _predict(fitted, _safe_indexing(X, test), classes, is_multilabel)
@@ -283,7 +285,7 @@ def _predict(fitted, X, classes, is_multilabel):
     if hasattr(fitted, "predict_proba"):
         p = fitted.predict_proba(X)
         if is_multilabel:
-            found = _logits_of_labels(fitted, p)
+            found = _multilabel_logits(fitted, p)
         else:
             p = np.asarray(p, dtype=np.float64)
             found = np.log(np.maximum(p, _SMALLEST_PROBABILITY))
@@ -317,7 +319,7 @@ def _predict(fitted, X, classes, is_multilabel):
     return found
 
 
-def _logits_of_labels(fitted, p):
+def _multilabel_logits(fitted, p):
     if isinstance(p, list):
         # One array per label, with one column for each value in the training rows.
         columns = []

@@ -44,7 +44,7 @@ def reshape(former, architecture, networks, task, criterion):
         )
     except CannotReshape as error:
         raise ValueError(
-            "warm_start=True goes on with the fitted network, of widths "
-            f"{former.widths}, which cannot be brought to {architecture.widths}: {error}. "
-            "Use fit with warm_start=False to begin anew."
+            "warm_start=True continues training the fitted network, and its widths "
+            f"{former.widths} cannot be changed to {architecture.widths}: {error}. "
+            "Set warm_start=False and call fit to train a new network."
         ) from error

@@ -79,7 +79,7 @@ def weight_importances(criterion, architecture, networks, task):
     gradients = norms = [[None] * len(own) for own in sizes]
     if criterion.needs_rows:
         if criterion.needs_activations and not family.has_layer_inputs:
-            raise ValueError(_explain_inputs(criterion))
+            raise ValueError(_inputs_message(criterion))
         gradients, norms = _sum_over_rows(criterion, architecture, networks, task)
     return [
         [criterion.of_weights(WeightLayer(*layer)) for layer in zip(*parts, strict=True)]
@@ -87,7 +87,7 @@ def weight_importances(criterion, architecture, networks, task):
     ]
 
 
-def _explain_inputs(criterion):
+def _inputs_message(criterion):
     names = [name for name, known in IMPORTANCES.items() if known == criterion]
     written = f'"{names[0]}"' if names else repr(criterion)
     return (
@@ -122,7 +122,7 @@ def _rows_and_loss(criterion, task):
     """Return the functions that yield training rows and that compute their loss, or None."""
 
     def rows(n_most, n_block, dtype):
-        return judging_rows(task, n_most, n_block, dtype)
+        return iterate_rows(task, n_most, n_block, dtype)
 
     def loss(outputs, targets, row_weights):
         return weighted_loss(task, outputs, targets, row_weights)
@@ -130,7 +130,7 @@ def _rows_and_loss(criterion, task):
     return rows, loss if criterion.needs_gradients else None
 
 
-def judging_rows(task, n_most, n_block, dtype):
+def iterate_rows(task, n_most, n_block, dtype):
     """Yield batches of training rows, targets and sample weights as tensors."""
     rows = importance_rows(task.seed, task.train_rows, n_most)
     for start in range(0, len(rows), n_block):

@@ -12,7 +12,7 @@ from ..networks.unit_selection import most_important
 from ..networks.weights import Weights
 from .groups import epochs_of_steps
 from .importance import unit_importances, weight_importances
-from .removal import allocate, cubic_schedule, keep_apart, weight_masks
+from .removal import allocate, avoid_equal_widths, cubic_schedule, weight_masks
 
 # Offset that separates the seeds of fine-tuning from that of the first training.
 _STEP = 1 << 61
@@ -37,30 +37,32 @@ def prune_networks(pruning, tasks, networks):
         Their history and fit time cover all trainings.
     """
     architecture = tasks[0].architecture
-    full = [architecture.widths[layers[0]] for layers in architecture.unit_groups]
-    if not full and pruning.granularity == "neurons":
+    n_units = [architecture.widths[layers[0]] for layers in architecture.unit_groups]
+    if not n_units and pruning.granularity == "neurons":
         return architecture, networks  # a linear model has no hidden units
-    masks = tasks[0].kept_weights
-    gone = 0.0
+    masks = tasks[0].pruning_masks
+    removed = 0.0
     if masks is not None:  # pruned before: the amount refers to the remaining weights
-        gone = 1 - sum(m.sum() for m in masks) / sum(m.size for m in masks)
+        removed = 1 - sum(m.sum() for m in masks) / sum(m.size for m in masks)
     budget = tasks[0].recipe.max_seconds
     for step, fraction in enumerate(cubic_schedule(pruning.amount, pruning.n_steps)):
         trained = [n.weights for n in networks]
         if pruning.granularity == "neurons":
             architecture, trained = _remove(
-                pruning, full, fraction, architecture, trained, tasks[0]
+                pruning, n_units, fraction, architecture, trained, tasks[0]
             )
             masks = [None] * len(trained)
         else:
-            fraction = gone + (1 - gone) * fraction
+            fraction = removed + (1 - removed) * fraction
             masks = _mask(pruning, fraction, architecture, trained, tasks[0])
             trained = [
                 Weights([c * m for c, m in zip(w.coefs, own, strict=True)], w.intercepts)
                 for w, own in zip(trained, masks, strict=True)
             ]
         tasks = [
-            _follow(pruning, task, architecture, weights, mask, network, step, budget)
+            _describe_finetuning(
+                pruning, task, architecture, weights, mask, network, step, budget
+            )
             for task, weights, mask, network in zip(
                 tasks, trained, masks, networks, strict=True
             )
@@ -69,16 +71,16 @@ def prune_networks(pruning, tasks, networks):
         for network, before in zip(networks, former, strict=True):
             if isinstance(network, Exception):
                 return architecture, networks
-            _join(network, before)
+            _prepend_history(network, before)
     return architecture, networks
 
 
-def _remove(pruning, full, fraction, architecture, trained, task):
+def _remove(pruning, n_units, fraction, architecture, trained, task):
     importances = unit_importances(pruning.importance, architecture, trained, task)
-    counts = allocate(importances, full, fraction, pruning.scope, pruning.round_to)
-    counts = keep_apart(architecture, counts, pruning.round_to)
-    kept = [most_important(i, n) for i, n in zip(importances, counts, strict=True)]
-    return architecture.family.remove_units(architecture, trained, kept)
+    counts = allocate(importances, n_units, fraction, pruning.scope, pruning.round_to)
+    counts = avoid_equal_widths(architecture, counts, pruning.round_to)
+    remaining = [most_important(i, n) for i, n in zip(importances, counts, strict=True)]
+    return architecture.family.remove_units(architecture, trained, remaining)
 
 
 def _mask(pruning, fraction, architecture, trained, task):
@@ -87,7 +89,7 @@ def _mask(pruning, fraction, architecture, trained, task):
     return [weight_masks(own, fraction, pruning.scope) for own in importances]
 
 
-def _follow(pruning, task, architecture, weights, mask, network, step, budget):
+def _describe_finetuning(pruning, task, architecture, weights, mask, network, step, budget):
     """Return the fine-tuning task after a step; `budget` (s) covers all trainings."""
     recipe = replace(task.recipe, max_epochs=epochs_of_steps(pruning)[step])
     if budget is not None:
@@ -96,7 +98,7 @@ def _follow(pruning, task, architecture, weights, mask, network, step, budget):
     seed = task.seed if isinstance(task.seed, tuple) else (task.seed,)
     first_epoch = len(network.history)
 
-    def watch(record, get_weights):
+    def on_epoch_end(record, get_weights):
         record = record | {"epoch": record["epoch"] + first_epoch}
         return task.on_epoch_end(record, get_weights)
 
@@ -105,14 +107,14 @@ def _follow(pruning, task, architecture, weights, mask, network, step, budget):
         architecture=architecture,
         recipe=recipe,
         initial=weights,
-        kept_weights=mask,
+        pruning_masks=mask,
         seed=(*seed, _STEP + step),
-        on_epoch_end=None if task.on_epoch_end is None else watch,
+        on_epoch_end=None if task.on_epoch_end is None else on_epoch_end,
         optimizer_state=None,
     )
 
 
-def _join(network, before):
+def _prepend_history(network, before):
     """Prepend the earlier training to the records of a network."""
     n = len(before.history)
     network.best_epoch += n

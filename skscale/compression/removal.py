@@ -75,12 +75,12 @@ def allocate(importances, n_units, fraction, allocation, multiple=1):
     else:
         # Members keep equal widths, so that they remain one stack: rank by their mean.
         relative = [np.sort(_relative(i, axis=1), axis=1).mean(axis=0) for i in importances]
-        n_kept = max(len(n_units), round((1 - fraction) * sum(n_units)))
+        n_remaining = max(len(n_units), round((1 - fraction) * sum(n_units)))
         # The most important unit of a group is always kept.
         others = np.concatenate([r[:-1] for r in relative])
         group = np.repeat(np.arange(len(relative)), [len(r) - 1 for r in relative])
         # By rank, since a threshold would keep all units of equal importance.
-        order = np.argsort(-others, kind="stable")[: n_kept - len(n_units)]
+        order = np.argsort(-others, kind="stable")[: n_remaining - len(n_units)]
         wanted = 1 + np.bincount(group[order], minlength=len(relative))
     return [
         round_width(w, multiple, i.shape[1]) for w, i in zip(wanted, importances, strict=True)
@@ -93,7 +93,7 @@ def _relative(importance, axis=None):
     return importance / np.maximum(np.sqrt(mean), 1e-300)
 
 
-def keep_apart(architecture, counts, multiple=1):
+def avoid_equal_widths(architecture, counts, multiple=1):
     """Change counts so that equal widths create no new residual connection.
 
     Parameters
@@ -119,9 +119,9 @@ def keep_apart(architecture, counts, multiple=1):
         if counts[g] < 1:
             # The group can be neither wider nor narrower by one multiple.
             raise ValueError(
-                f"Layers {groups[g - 1][-1]} and {groups[g][0]} would both be {counts[g - 1]} "
-                "wide, and residual layers of equal widths add to one another. Lower pruning, "
-                "or set residual=False."
+                f"Layers {groups[g - 1][-1]} and {groups[g][0]} would both have "
+                f"{counts[g - 1]} units after pruning, and equal widths would add a residual "
+                "connection. Lower pruning, or set residual=False."
             )
     return counts
 
@@ -146,19 +146,19 @@ def weight_masks(importances, fraction, allocation):
     """
     if allocation == "global":
         every = np.concatenate([_relative(i).ravel() for i in importances])
-        stays = _are_spared(every, fraction)
-        masks = np.split(stays, np.cumsum([i.size for i in importances])[:-1])
+        is_remaining = _mask_remaining(every, fraction)
+        masks = np.split(is_remaining, np.cumsum([i.size for i in importances])[:-1])
     else:
-        masks = [_are_spared(i.ravel(), fraction) for i in importances]
+        masks = [_mask_remaining(i.ravel(), fraction) for i in importances]
     for mask, importance in zip(masks, importances, strict=True):
         mask[importance.argmax()] = True
     return [m.reshape(i.shape) for m, i in zip(masks, importances, strict=True)]
 
 
-def _are_spared(importance, fraction):
+def _mask_remaining(importance, fraction):
     """Return a mask of the entries to keep if the least important fraction is removed."""
     # By rank, since a threshold would remove all entries of equal importance.
     order = np.argsort(importance, kind="stable")
-    stays = np.ones(importance.size, dtype=bool)
-    stays[order[: int(np.floor(fraction * importance.size))]] = False
-    return stays
+    is_remaining = np.ones(importance.size, dtype=bool)
+    is_remaining[order[: int(np.floor(fraction * importance.size))]] = False
+    return is_remaining

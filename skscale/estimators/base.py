@@ -249,13 +249,15 @@ class ScaledEstimator(HasCosts, CallbackSupportMixin, BaseEstimator):
             )
         if self.callbacks and self.n_estimators > 1:
             raise ValueError(
-                f"skorch's loop trains one network, and n_estimators={self.n_estimators}. Set "
-                "callbacks=None, or n_estimators=1."
+                "callbacks run in skorch's training loop, which trains a single network: "
+                f"expected n_estimators=1, got {self.n_estimators}. Set n_estimators=1, or "
+                "callbacks=None."
             )
         if self.callbacks and self._pruning.amount > 0:
             raise ValueError(
-                f"skorch's loop trains one network once, and pruning={self.pruning} trains on "
-                "after each step. Set callbacks=None, or pruning=0."
+                "callbacks run in skorch's training loop, which does not support the "
+                f"fine-tuning after pruning: expected pruning=0, got {self.pruning}. Set "
+                "pruning=0, or callbacks=None."
             )
         if isinstance(self.callbacks, CallbacksLeftOut):
             raise ValueError(

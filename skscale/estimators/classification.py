@@ -195,17 +195,17 @@ class ClassTargets(Targets):
     def follow(self, rows, used, weights, n_weighed, former):
         return rows.head, rows.targets, None, None
 
-    def teach(self, task, head, labels, labels_new):
+    def teach(self, task, head, predictions, predictions_new):
         # Columns: true targets as probabilities, then the teacher's logits.
         estimator, hard = self.estimator, task.targets
         is_exclusive = hard.ndim == 1
         if is_exclusive:
-            hard = np.eye(task.architecture.n_outputs, dtype=labels.dtype)[hard]
+            hard = np.eye(task.architecture.n_outputs, dtype=predictions.dtype)[hard]
         targets = np.concatenate([hard, np.zeros_like(hard)], axis=1)
-        targets[task.train_rows, hard.shape[1] :] = labels
-        if labels_new is not None:
+        targets[task.train_rows, hard.shape[1] :] = predictions
+        if predictions_new is not None:
             link = softmax if is_exclusive else sigmoid
-            new = np.concatenate([link(labels_new), labels_new], axis=1)
+            new = np.concatenate([link(predictions_new), predictions_new], axis=1)
             targets = np.concatenate([targets, new])
         kind = DistilledCrossEntropy if is_exclusive else DistilledLogistic
         loss = kind(

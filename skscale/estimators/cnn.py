@@ -53,16 +53,15 @@ class ScaledCNN(ScaledModule):
             _check_counts("image_shape", self.image_shape, "height, width and channels")
             if len(self.image_shape) not in (2, 3):
                 raise ValueError(
-                    "image_shape must be (height, width), or these and the channels, got "
+                    "image_shape must be (height, width) or (height, width, channels), got "
                     f"{self.image_shape!r}."
                 )
         if self.augmentation is not None and not isinstance(self.augmentation, str):
             unknown = [kind for kind in self.augmentation if kind not in AUGMENTATIONS]
             if unknown:
                 raise ValueError(
-                    f"augmentation={self.augmentation!r} must be of "
-                    f"{', '.join(AUGMENTATIONS)}, "
-                    f"got {unknown[0]!r}."
+                    f"augmentation={self.augmentation!r} must hold names of "
+                    f"{', '.join(AUGMENTATIONS)}, got {unknown[0]!r}."
                 )
 
     image_shape_ = view(lambda p: p.inputs.shape, "Height, width and channels, in their order.")
@@ -152,14 +151,14 @@ class ScaledCNN(ScaledModule):
         return tags
 
 
-def _check_counts(name, values, what):
+def _check_counts(name, values, expected):
     for value in values:
         if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
             raise ValueError(
-                f"{name}={values!r} must hold positive ints, {what}, got {value!r}."
+                f"{name}={values!r} must hold positive ints, {expected}, got {value!r}."
             )
     if not len(values):
-        raise ValueError(f"{name} is empty. Expected {what}.")
+        raise ValueError(f"{name} is empty. Expected {expected}.")
 
 
 @document(

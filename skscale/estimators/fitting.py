@@ -147,7 +147,7 @@ def _train(estimator, tasks, fit, alone, trains, pruning, validation):
                 alone,
                 on_epoch_end=None,
                 initial=first.initial,
-                kept_weights=first.kept_weights,
+                pruning_masks=first.pruning_masks,
             )
         )
     if not trains:
@@ -173,7 +173,7 @@ def _describe_members(estimator, task, fit):
     """Return the tasks of all members of the ensemble; the first is the task itself."""
     if task.initial is not None and fit.continuation.has_masks:
         # Pruned weights stay zero.
-        task = replace(task, kept_weights=[c != 0 for c in task.initial.coefs])
+        task = replace(task, pruning_masks=[c != 0 for c in task.initial.coefs])
     initial, states, n_estimators = task.initial, task.optimizer_state, estimator.n_estimators
     if n_estimators == 1:
         return [replace(task, optimizer_state=states[0])] if states else [task]
@@ -184,7 +184,7 @@ def _describe_members(estimator, task, fit):
             task,
             seed=(*seed, _MEMBER + k) if k else task.seed,
             initial=first[k],
-            kept_weights=task.kept_weights and [mask[k] for mask in task.kept_weights],
+            pruning_masks=task.pruning_masks and [mask[k] for mask in task.pruning_masks],
             optimizer_state=states and states[k],
             # Only the first member reports progress.
             on_epoch_end=None if k else task.on_epoch_end,

@@ -67,7 +67,9 @@ class ScaledMLP(ScaledEstimator):
             "resolution_": self._scale.resolution,
         }
 
-    encoding_ = view(lambda p: p.inputs.encoding, "How columns become inputs of the network.")
+    encoding_ = view(
+        lambda p: p.inputs.encoding, "Encoding of the columns as inputs of the network."
+    )
 
     @property
     def complexity_(self):
@@ -113,10 +115,10 @@ class ScaledMLP(ScaledEstimator):
     def _check_continues(self, inputs, is_sparse):
         if is_sparse and inputs.encoding is not None:
             raise ValueError(
-                "The network was begun on a dense X, whose columns it scales (see encoding_), "
-                "which would make this sparse X dense. Expected dense rows again: pass "
-                "X.toarray(), in pieces to partial_fit where it is large, or begin anew with "
-                "the sparse X."
+                "Training continues with the fitted network, which standardizes the columns of "
+                "a dense X (see encoding_): expected a dense X, got a sparse one. Pass "
+                "X.toarray(), a large X in pieces to partial_fit, or set warm_start=False and "
+                "call fit to train a new network."
             )
 
     def _build_architecture(self, inputs, n_outputs, fan_in):

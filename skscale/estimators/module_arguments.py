@@ -31,7 +31,7 @@ class ModuleArguments:
         known = vars(estimator).get("module_parameters", {})
         if "module_parameters" in known:
             raise TypeError(
-                "module_parameters is no parameter. Pass the arguments of the module one by "
+                "module_parameters is not a parameter. Pass the arguments of the module one by "
                 f"one, each with the prefix {PREFIX}."
             )
         self.own = {name[len(PREFIX) :]: value for name, value in known.items()}

@@ -173,19 +173,20 @@ class NumberTargets(Targets):
         head = Numbers(mean, scale, is_log, former.head.is_column)
         return head, head.encode(rows.y, dtype)[0], rate, (factor, shift)
 
-    def teach(self, task, head, labels, labels_new):
+    def teach(self, task, head, predictions, predictions_new):
         estimator = self.estimator
         weight, dtype = estimator._distillation.weight, estimator._network_dtype
         if head.is_log:
             # A rate below zero has no logarithm.
-            labels = np.maximum(labels, 0)
-            labels_new = None if labels_new is None else np.maximum(labels_new, 0)
+            predictions = np.maximum(predictions, 0)
+            predictions_new = (
+                None if predictions_new is None else np.maximum(predictions_new, 0)
+            )
         targets = task.targets.copy()
-        taught = scale_targets(labels, head.mean, head.scale, dtype)
-        taught = targets[task.train_rows] * (1 - weight) + taught * weight
-        targets[task.train_rows] = taught
-        if labels_new is not None:
-            new = scale_targets(labels_new, head.mean, head.scale, dtype)
+        scaled = scale_targets(predictions, head.mean, head.scale, dtype)
+        targets[task.train_rows] = targets[task.train_rows] * (1 - weight) + scaled * weight
+        if predictions_new is not None:
+            new = scale_targets(predictions_new, head.mean, head.scale, dtype)
             targets = np.concatenate([targets, new])
         return {"targets": targets.astype(dtype, copy=False)}
 

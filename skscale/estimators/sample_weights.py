@@ -62,14 +62,14 @@ def weigh_classes(class_weight, classes, codes, weights):
     """
     if codes is None:
         raise ValueError(
-            f"class_weight={class_weight!r} needs one class a row, but y is multilabel. "
+            f"class_weight={class_weight!r} needs one class per row, but y is multilabel. "
             "Pass sample_weight instead."
         )
     if class_weight != "balanced":
         given = np.array(list(class_weight.values()), dtype=np.float64)
         if not (np.isfinite(given) & (given >= 0)).all():
             raise ValueError(
-                f"class_weight must hold finite numbers from 0, got {class_weight!r}."
+                f"class_weight must hold finite, non-negative numbers, got {class_weight!r}."
             )
         return compute_class_weight(class_weight, classes=classes, y=classes[codes])
     has_weight = np.ones(len(codes), bool) if weights is None else weights > 0

@@ -42,12 +42,15 @@ def check_student(estimator):
             'loss="log_loss", or teacher=None.'
         )
     if estimator.callbacks:
-        raise ValueError("skorch's loop knows no teacher. Set callbacks=None, or teacher=None.")
+        raise ValueError(
+            "callbacks run in skorch's training loop, which does not support distillation. Set "
+            "callbacks=None, or teacher=None."
+        )
 
 
 def describe_student(estimator, task, fit, X, y, sample_weight):
     """Add teacher predictions and synthetic rows to the task of a fit."""
-    from ..compression.distillation import labels_of, mix_columns, mix_sources
+    from ..compression.distillation import mix_columns, mix_sources, teacher_predictions
 
     distillation = estimator._distillation
     rows, n_rows, n_new = (
@@ -76,7 +79,7 @@ def describe_student(estimator, task, fit, X, y, sample_weight):
         X_new = mix_columns(X_taught, first, other, is_other)
         new = fit.inputs.transform(X_new, estimator._network_dtype)
         inputs = np.concatenate([inputs, new])
-    labels, labels_new = labels_of(
+    predictions, predictions_new = teacher_predictions(
         estimator.teacher,
         X_taught,
         y[rows],
@@ -101,7 +104,7 @@ def describe_student(estimator, task, fit, X, y, sample_weight):
         train_rows=np.concatenate([rows, n_rows + np.arange(n_new)]),
         validation=validation,
         recipe=estimator._describe_recipe(len(rows) + n_new, fit.dropout),
-        **estimator._targets.teach(task, fit.head, labels, labels_new),
+        **estimator._targets.teach(task, fit.head, predictions, predictions_new),
     )
 
 

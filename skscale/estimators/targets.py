@@ -95,7 +95,7 @@ class Targets(ABC):
         """
 
     @abstractmethod
-    def teach(self, task, head, labels, labels_new):
+    def teach(self, task, head, predictions, predictions_new):
         """Return the fields of a student's task that contain teacher predictions.
 
         Parameters
@@ -103,9 +103,9 @@ class Targets(ABC):
         task : Task
             The same network without a teacher.
         head : Labels or Numbers
-        labels : ndarray of shape (n_train, n_outputs)
+        predictions : ndarray of shape (n_train, n_outputs)
             Teacher predictions for the training rows: logits or numbers.
-        labels_new : ndarray or None
+        predictions_new : ndarray or None
             Teacher predictions for synthetic rows.
 
         Returns
@@ -290,13 +290,13 @@ def read_numbers(y, owner, loss, name="y"):
     if y.dtype.kind not in "biuf":
         try:
             if y.dtype.kind in "mM":
-                raise TypeError("times are no numbers")
+                raise TypeError("datetimes are not numbers")
             y = y.astype(np.float64)
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"{name} must be numbers, got an array of dtype {y.dtype}. For class labels "
-                f"use {type(owner).__name__.replace('Regressor', 'Classifier')}; turn times "
-                "into numbers of a unit."
+                f"use {type(owner).__name__.replace('Regressor', 'Classifier')}; convert times "
+                "to numbers of one unit."
             ) from error
     # Values of an object array, such as None, become NaN only by the conversion above.
     assert_all_finite(y, input_name=name)
@@ -304,7 +304,7 @@ def read_numbers(y, owner, loss, name="y"):
     if largest > _LARGEST_TARGET:
         raise ValueError(
             f"Input {name} contains a value too large ({largest:g}): its square is beyond "
-            "float64. Expected numbers of moderate size: divide y by a unit."
+            "float64. Expected numbers of moderate size: divide y by a constant."
         )
     loss.check_targets(y, name)
     return y

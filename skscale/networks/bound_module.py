@@ -11,7 +11,7 @@ import contextlib
 import torch
 
 from .interface import NetworkGradient
-from .modules import build, in_shape, lent_generator, split
+from .modules import build, in_shape, split, temporary_random_state
 
 
 class BoundModule:
@@ -36,8 +36,8 @@ class BoundModule:
         self.names = [*weights, *biases]
         self.buffer_names = list(buffers)
         self.tensors = parameters.weights + parameters.biases
-        self.is_alone = parameters.n_members == 1
-        if self.is_alone:
+        self.is_single = parameters.n_members == 1
+        if self.is_single:
             derived = None if gradients is None else gradients.weights + gradients.biases
             for k, own in enumerate([*weights.values(), *biases.values()]):
                 own.data = self.tensors[k][0]
@@ -49,15 +49,15 @@ class BoundModule:
         path, _, leaf = name.rpartition(".")
         self.module.get_submodule(path)._buffers[leaf] = value
 
-    def keep_buffers(self):
+    def copy_replaced_buffers(self):
         """Copy buffers that the module has replaced instead of overwritten."""
-        if not self.is_alone:
+        if not self.is_single:
             return
-        held = dict(self.module.named_buffers())
-        for name, kept in zip(self.buffer_names, self.parameters.buffers, strict=True):
-            if held[name].data_ptr() != kept.data_ptr():
-                kept[0].copy_(held[name])
-                self._set_buffer(name, kept[0])
+        buffers = dict(self.module.named_buffers())
+        for name, stacked in zip(self.buffer_names, self.parameters.buffers, strict=True):
+            if buffers[name].data_ptr() != stacked.data_ptr():
+                stacked[0].copy_(buffers[name])
+                self._set_buffer(name, stacked[0])
 
     def __call__(self, x, masks=None, sizes=None, tensors=None):
         """Compute the outputs.
@@ -77,7 +77,7 @@ class BoundModule:
         """
         n_outputs = self.architecture.n_outputs
         shaped = x.view(*x.shape[:2], *self.architecture.input_shape)
-        if self.is_alone:
+        if self.is_single:
             given = {"masks": [mask[0] for mask in masks]} if masks else {}
             return in_shape(self.module(shaped[0], **given), self.module, n_outputs)[None]
         if sizes is not None and len(sizes) != self.parameters.n_members:
@@ -91,9 +91,9 @@ class BoundModule:
         )
         buffers = dict(zip(self.buffer_names, self.parameters.buffers, strict=True))
 
-        def compute(own, held, rows, masks):
+        def compute(own, buffers, rows, masks):
             given = {"masks": masks} if masks else {}
-            out = torch.func.functional_call(self.module, (own, held), (rows,), given)
+            out = torch.func.functional_call(self.module, (own, buffers), (rows,), given)
             return in_shape(out, self.module, n_outputs)
 
         return torch.vmap(compute, in_dims=(0, 0, 0, None if masks is None else 0))(
@@ -124,17 +124,19 @@ class ModuleGradient(NetworkGradient):
 
     def __call__(self, x, masks, outputs, differentiate):
         """Write outputs and gradients: see `NetworkGradient`."""
-        bound, lent = self.bound, contextlib.nullcontext()
+        bound, random_state = self.bound, contextlib.nullcontext()
         if self.architecture.draws:
             # For the backward pass, too: it may recompute, or draw.
-            lent = lent_generator(self.randoms[0].module_state, self.gradients.flat.device)
-        with torch.enable_grad(), lent:
-            if bound.is_alone:
+            random_state = temporary_random_state(
+                self.randoms[0].module_state, self.gradients.flat.device
+            )
+        with torch.enable_grad(), random_state:
+            if bound.is_single:
                 self.gradients.flat.zero_()
                 out = bound(x, masks)
                 outputs.copy_(out.detach())
                 out.backward(differentiate(outputs).to(out.dtype))
-                bound.keep_buffers()
+                bound.copy_replaced_buffers()
                 return
             leaves = [t.detach().requires_grad_() for t in bound.tensors]
             out = bound(x, masks, self.sizes, leaves)

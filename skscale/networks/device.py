@@ -34,16 +34,16 @@ def resolve_device(device):
     kind = resolved.type
     if kind == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
         raise ValueError(
-            f"device={device!r} was asked for, but torch finds "
-            f"{torch.cuda.device_count() or 'no'} CUDA device here. "
-            'Set device="auto" to use one only where there is one.'
+            f"Expected an available device, got device={device!r}, but the number of CUDA "
+            f"devices is {torch.cuda.device_count()}. "
+            'Set device="auto" to use a GPU only if there is one.'
         )
     if device == "cuda":
         index = gpu_of_worker(torch.cuda.device_count())
         return device if index is None else f"cuda:{index}"
     if kind == "mps" and not torch.backends.mps.is_available():
         raise ValueError(
-            f"device={device!r} was asked for, but torch finds no MPS device here. "
-            'Set device="cpu".'
+            f"Expected an available device, got device={device!r}, but there is no MPS "
+            'device. Set device="cpu".'
         )
     return device

@@ -340,7 +340,7 @@ class Family(ABC):
         """
 
     @abstractmethod
-    def remove_units(self, architecture, networks, kept):
+    def remove_units(self, architecture, networks, remaining):
         """Remove hidden units.
 
         Parameters
@@ -348,7 +348,7 @@ class Family(ABC):
         architecture : Architecture
         networks : list of Weights
             One per member.
-        kept : list of ndarray of int of shape (n_members, n_kept)
+        remaining : list of ndarray of int of shape (n_members, n_remaining)
             Indices of the units to keep in each group (`Architecture.unit_groups`).
 
         Returns

@@ -67,26 +67,34 @@ class ModuleNetwork(FittedNetwork):
         ValueError
         """
         weights, architecture = self.weights, self.architecture
-        expect(isinstance(weights, Weights), "weights")
-        expect(all(isinstance(part, list) for part in weights.parts), "lists of arrays")
+        expect(isinstance(weights, Weights), "the weights of a network")
+        expect(
+            all(isinstance(part, list) for part in weights.parts), "weights as lists of arrays"
+        )
         arrays = [*weights.trained, *weights.buffers]
-        expect(all(type(a) is np.ndarray for a in arrays), "weights as arrays")
-        expect(all(a.dtype.kind == "f" for a in weights.trained), "weights as floats")
-        expect(all(a.dtype.kind in "biuf" for a in weights.buffers), "buffers as numbers")
+        expect(all(type(a) is np.ndarray for a in arrays), "weights that are NumPy arrays")
+        expect(all(a.dtype.kind == "f" for a in weights.trained), "floating-point weights")
+        expect(all(a.dtype.kind in "biuf" for a in weights.buffers), "numeric buffers")
         n_members = weights.n_members
         if n_members is not None:
-            expect(type(n_members) is int and n_members > 0, "a number of members")
-            expect(all(a.shape[:1] == (n_members,) for a in arrays), "arrays of all members")
+            expect(type(n_members) is int and n_members > 0, "n_members to be a positive int")
+            expect(
+                all(a.shape[:1] == (n_members,) for a in arrays),
+                "n_members as the first axis of all arrays",
+            )
         expect_floats(self.factors, (n_members or 1,))
-        expect(bool(np.isfinite(self.factors).all()), "finite factors")
+        expect(bool(np.isfinite(self.factors).all()), "finite output factors")
         # The "meta" device would compute nothing.
         is_known = isinstance(self.device, str) and not self.device.startswith("meta")
-        expect(is_known, "the name of a device")
+        expect(is_known, "the name of a torch device")
         # Otherwise a module could be far larger than its file.
-        expect(isinstance(architecture, TorchArchitecture), "an architecture")
+        expect(
+            isinstance(architecture, TorchArchitecture), "the architecture of a torch module"
+        )
         architecture.check()
         n_parameters = sum(a.size for a in weights.trained)
-        expect(n_parameters == (n_members or 1) * architecture.n_parameters, "all parameters")
+        expected = (n_members or 1) * architecture.n_parameters
+        expect(n_parameters == expected, f"{expected} parameters, got {n_parameters}")
 
     def outputs(self, x):
         """Compute the outputs of rows.
@@ -139,7 +147,7 @@ def _import_networks():
         from . import modules
     except ImportError as error:
         raise ImportError(
-            "Predicting by a network that is a module needs torch (dense networks predict "
-            f"without): pip install torch. What failed: {error}"
+            "Predicting with a torch module needs torch (dense networks predict without): "
+            f"pip install torch. The import failed: {error}"
         ) from error
     return modules

@@ -1,7 +1,7 @@
 """Torch modules of any family: construction, weights and outputs.
 
 Modules draw random numbers from torch's default generator, since dropout between the layers of
-an LSTM accepts no other. `lent_generator` sets its state temporarily.
+an LSTM accepts no other. `temporary_random_state` sets its state temporarily.
 """
 
 import contextlib
@@ -17,14 +17,14 @@ from .weights import Weights
 
 # Held by one thread at a time: the process has one default generator. After a fork, a child
 # would have the generator in the state of a training thread that it does not have.
-_lending = hold_while_forking(threading.RLock())
+_random_state_lock = hold_while_forking(threading.RLock())
 # Bytes of the activations of a layer during prediction.
 _PREDICTION_BYTES = 32 << 20
 
 
 @contextlib.contextmanager
-def lent_generator(state, device="cpu"):
-    """Run torch's default generator from a given state, and restore its own state after.
+def temporary_random_state(state, device="cpu"):
+    """Set the state of torch's default generators, and restore the former state at the end.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def lent_generator(state, device="cpu"):
     """
     states = state if isinstance(state, dict) else {}
     kind = torch.device(device)
-    with _lending:
+    with _random_state_lock:
         generators = {"cpu": torch.default_generator}
         if kind.type == "cuda":
             index = torch.cuda.current_device() if kind.index is None else kind.index
@@ -62,7 +62,7 @@ def lent_generator(state, device="cpu"):
 
 def build(architecture, seed=0):
     """Construct the module of an architecture, with random numbers from the seed."""
-    with lent_generator(seed):
+    with temporary_random_state(seed):
         return architecture.build()
 
 
@@ -222,8 +222,10 @@ def compute(architecture, network, x, device="cpu"):
         network.to(device)
     n_block = max(1, _PREDICTION_BYTES // (4 * architecture.widest))
     found = []
-    lent = lent_generator(0, device) if architecture.draws else contextlib.nullcontext()
-    with torch.inference_mode(), lent:
+    random_state = (
+        temporary_random_state(0, device) if architecture.draws else contextlib.nullcontext()
+    )
+    with torch.inference_mode(), random_state:
         for start in range(0, max(1, len(x)), n_block):
             # torch does not support negative strides.
             block = np.ascontiguousarray(x[start : start + n_block])

@@ -29,13 +29,13 @@ class TorchFamily(Family):
     def predictor(self, architecture, parameters):
         """Return the forward pass of a stack: see `Family`."""
         from .bound_module import BoundModule
-        from .modules import lent_generator
+        from .modules import temporary_random_state
 
         bound = BoundModule(architecture, parameters)
 
         def predict(x, sizes=None, masks=None):
             draws = architecture.draws
-            with lent_generator(0, x.device) if draws else contextlib.nullcontext():
+            with temporary_random_state(0, x.device) if draws else contextlib.nullcontext():
                 return bound(x, masks, sizes)
 
         return predict

@@ -20,20 +20,20 @@ def square_sums(weights, axis):
     return np.square(weights, dtype=np.float64).sum(axis=others)
 
 
-def most_important(importance, n_kept):
+def most_important(importance, n_remaining):
     """Return the most important units of each member, in their original order.
 
     Parameters
     ----------
     importance : ndarray of shape (n_members, n_units)
-    n_kept : int
+    n_remaining : int
 
     Returns
     -------
-    ndarray of int of shape (n_members, n_kept)
+    ndarray of int of shape (n_members, n_remaining)
     """
     # Stable: among units of equal importance the first are kept.
-    order = np.argsort(-importance, axis=1, kind="stable")[:, :n_kept]
+    order = np.argsort(-importance, axis=1, kind="stable")[:, :n_remaining]
     return np.sort(order, axis=1)
 
 

@@ -104,22 +104,36 @@ class Weights:
         ------
         ValueError
         """
-        expect(all(isinstance(part, list) for part in self.parts), "lists of arrays")
-        expect(bool(self.coefs) and len(self.coefs) == len(self.intercepts), "layers")
-        expect(not self.buffers, "a dense network without buffers")
-        expect(self.n_members is None or type(self.n_members) is int, "a number of members")
+        expect(all(isinstance(part, list) for part in self.parts), "weights as lists of arrays")
+        n_layers = len(self.coefs)
+        expect(n_layers == len(self.intercepts) > 0, "coefs and intercepts of every layer")
+        expect(not self.buffers, "no buffers in a dense network")
+        expect(
+            self.n_members is None or type(self.n_members) is int,
+            "n_members to be an int or None",
+        )
         arrays = self.trained
-        expect(all(type(a) is np.ndarray for a in arrays), "weights as arrays")
-        expect(all(a.ndim and a.size for a in arrays), "weights of a unit at least")
-        expect(self.coefs[0].ndim > 1, "weights of two axes")
-        expect({a.dtype for a in arrays} <= {np.dtype("f4"), np.dtype("f8")}, "weights")
-        expect(len({a.dtype for a in arrays}) == 1, "weights of one type")
+        expect(all(type(a) is np.ndarray for a in arrays), "weights that are NumPy arrays")
+        expect(all(a.ndim and a.size for a in arrays), "at least one unit in each layer")
+        expect(self.coefs[0].ndim > 1, "coefs of at least two dimensions")
+        is_float = {a.dtype for a in arrays} <= {np.dtype("f4"), np.dtype("f8")}
+        expect(is_float, "weights of dtype float32 or float64")
+        expect(len({a.dtype for a in arrays}) == 1, "weights of one dtype")
         expect(self.is_finite, "finite weights")
         members = self.coefs[0].shape[:-2]
         wanted = () if self.n_members is None else (self.n_members,)
-        expect(members == wanted and 0 not in members, "members of an ensemble")
+        expect(
+            members == wanted and 0 not in members, "n_members as the first axis of all arrays"
+        )
         n_inputs = self.coefs[0].shape[-2]
         for coef, intercept in zip(self.coefs, self.intercepts, strict=True):
-            expect(coef.shape[:-1] == (*members, n_inputs), "weights that fit the layer before")
-            expect(intercept.shape == (*members, coef.shape[-1]), "a bias of each unit")
+            expect(
+                coef.shape[:-1] == (*members, n_inputs),
+                f"coefs with {n_inputs} inputs, the units of the layer before, "
+                f"got shape {coef.shape}",
+            )
+            expect(
+                intercept.shape == (*members, coef.shape[-1]),
+                f"one intercept per unit, {coef.shape[-1]}, got shape {intercept.shape}",
+            )
             n_inputs = coef.shape[-1]

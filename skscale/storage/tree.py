@@ -53,13 +53,13 @@ def expect(condition, expected):
 
 def expect_sizes(*sizes):
     """Raise unless these are positive ints."""
-    expect(all(type(n) is int and n > 0 for n in sizes), "sizes from 1 on")
+    expect(all(type(n) is int and n > 0 for n in sizes), "positive integer sizes")
 
 
 def expect_floats(array, shape):
     """Raise unless this is an array of floats of the given shape."""
     expect(isinstance(array, np.ndarray) and array.dtype.kind == "f", "an array of floats")
-    expect(array.shape == shape, f"numbers of shape {shape}, got {array.shape}")
+    expect(array.shape == shape, f"an array of shape {shape}, got {array.shape}")
 
 
 def expect_places(places, n_columns):

@@ -61,7 +61,7 @@ class CacheEntry:
     def save(self, outcome):
         """Cache a network or a DivergedError; other errors may not recur."""
         if isinstance(outcome, DivergedError):
-            entry = {"diverged": [outcome.what, outcome.epoch]}
+            entry = {"diverged": [outcome.quantity, outcome.epoch]}
         elif isinstance(outcome, TrainedNetwork):
             entry = dict(vars(outcome))
             del entry["optimizer_state"]  # of partial_fit, which is not cached

@@ -88,12 +88,12 @@ class _Walk:
             (self.add_class if isinstance(value, type) else self.add_function)(value)
         return self.hash.hexdigest()
 
-    def note(self, kind, size):
-        """Begin a part with its kind and size, so that parts cannot run together."""
+    def add_header(self, kind, size):
+        """Add the kind and the size of a part, so that adjacent parts are distinct."""
         self.hash.update(f"{kind} {size};".encode())
 
     def add_all(self, kind, values):
-        self.note(kind, len(values))
+        self.add_header(kind, len(values))
         for value in values:
             self.add(value)
 
@@ -101,7 +101,7 @@ class _Walk:
         """Return whether an object occurred before; hash its place of first occurrence."""
         is_known = id(value) in self.places
         place, _ = self.places.setdefault(id(value), (len(self.places), value))
-        self.note("object", place)
+        self.add_header("object", place)
         return is_known
 
     def add(self, value):
@@ -109,7 +109,7 @@ class _Walk:
         kind = type(value)
         if kind in _PLAIN:
             text = repr(value).encode()
-            self.note(kind.__name__, len(text))
+            self.add_header(kind.__name__, len(text))
             self.hash.update(text)
         elif isinstance(value, np.generic) and not isinstance(value.item(), np.generic):
             self.add(value.item())
@@ -146,7 +146,7 @@ class _Walk:
         elif isinstance(value, (types.MemberDescriptorType, types.GetSetDescriptorType)):
             self.add_all("slot", (value.__name__,))
         elif isinstance(value, _LOCKS):
-            self.note("lock", 0)
+            self.add_header("lock", 0)
         elif isinstance(value, functools._lru_cache_wrapper):
             self.add_all("cached", (value.__wrapped__,))
         elif not self.is_known(value):

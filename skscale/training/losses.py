@@ -386,13 +386,13 @@ class _Distilled(Loss):
         import torch
 
         hard, logits = _classes_outside(targets).chunk(2, dim=-2)
-        own, taught = 1 - self.weight, self.weight * self.temperature
+        own, of_teacher = 1 - self.weight, self.weight * self.temperature
         # Smoothing is linear: one factor for both targets, plus a constant.
         n_classes = self._n_classes(hard.shape[-2])
-        rest = self.smoothing / n_classes * (own + taught)
+        rest = self.smoothing / n_classes * (own + of_teacher)
         mixed = torch.addcmul(rest, hard, own * (1 - self.smoothing), out=out)
         soft = self._link(logits / self.temperature, -2)
-        return mixed.addcmul_(soft, taught * (1 - self.smoothing)).transpose(-1, -2)
+        return mixed.addcmul_(soft, of_teacher * (1 - self.smoothing)).transpose(-1, -2)
 
     def make_buffers(self, n_members, n_rows, n_outputs, dtype, device):
         import torch
@@ -401,16 +401,16 @@ class _Distilled(Loss):
         shape = (n_members, n_outputs, n_rows)
         parts = [torch.empty(shape, dtype=dtype, device=device) for _ in range(3)]
         cools = bool((self.temperature != 1).any())
-        taught = self.weight * self.temperature
-        return *parts, cools, 1 / self.temperature, 1 - self.weight, taught
+        of_teacher = self.weight * self.temperature
+        return *parts, cools, 1 / self.temperature, 1 - self.weight, of_teacher
 
     def gradient(self, outputs, targets, buffers):
-        whole, outside, part, cools, cooling, own, taught = buffers
+        whole, outside, part, cools, cooling, own, of_teacher = buffers
         outside.copy_(outputs.transpose(1, 2))
         self._link(outside, 1, out=whole)
         if cools:
             outside.mul_(cooling)
-            whole.mul_(own).addcmul_(self._link(outside, 1, out=part), taught)
+            whole.mul_(own).addcmul_(self._link(outside, 1, out=part), of_teacher)
         return whole.sub_(targets.transpose(1, 2)).transpose(1, 2)
 
     def _link(self, logits, axis, out=None):
@@ -437,9 +437,9 @@ class DistilledCrossEntropy(_Distilled):
 
     def value(self, outputs, targets):
         out = _classes_outside(outputs)
-        own, taught = 1 - self.weight, self.weight * self.temperature**2
+        own, of_teacher = 1 - self.weight, self.weight * self.temperature**2
         whole = own.squeeze(-1) * _log_sum_exp(out)
-        whole = whole + taught.squeeze(-1) * _log_sum_exp(out / self.temperature)
+        whole = whole + of_teacher.squeeze(-1) * _log_sum_exp(out / self.temperature)
         return whole - (targets.transpose(-1, -2) * out).sum(-2)
 
     @property
@@ -471,9 +471,9 @@ class DistilledLogistic(_Distilled):
     def value(self, outputs, targets):
         from torch.nn import functional
 
-        own, taught = 1 - self.weight, self.weight * self.temperature**2
+        own, of_teacher = 1 - self.weight, self.weight * self.temperature**2
         whole = own * functional.softplus(outputs)
-        whole = whole + taught * functional.softplus(outputs / self.temperature)
+        whole = whole + of_teacher * functional.softplus(outputs / self.temperature)
         return (whole - targets * outputs).mean(-1)
 
     def weight_factor(self, n_outputs):
@@ -631,7 +631,7 @@ class Poisson(Loss):
     def check_targets(self, y, name="y"):
         if y.min() < 0:
             raise ValueError(
-                f'loss="poisson" is for counts and rates: expected {name} from 0, got '
+                f'loss="poisson" is for counts and rates: expected non-negative {name}, got '
                 f"{y.min():g}. Use another loss."
             )
 

@@ -78,7 +78,7 @@ def _stack_key(task):
         task.precision,
         task.device,
         # Masks take a pass over the weights, which other stacks do not need.
-        task.kept_weights is None,
+        task.pruning_masks is None,
     )
 
 

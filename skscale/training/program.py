@@ -102,8 +102,8 @@ class _Recorder(TorchDispatchMode):
         self.refusal = None
         # Keyed by object id, so all tensors are kept alive.
         self.names = {id(t): f"%in{i}" for i, t in enumerate(inputs)}
-        self.alive = list(inputs)
-        self.made_here = set(self.names)
+        self.references = list(inputs)
+        self.computed = set(self.names)
         self.lists = {}
         self.n_values = 0
 
@@ -139,9 +139,9 @@ class _Recorder(TorchDispatchMode):
             outputs.append(f"{name} : Tensor")
             if result is not None:  # None if not requested
                 if id(result) not in self.names:
-                    self.made_here.add(id(result))
+                    self.computed.add(id(result))
                 self.names[id(result)] = name
-                self.alive.append(result)
+                self.references.append(result)
         assigned = f"{', '.join(outputs)} = " if outputs else ""
         self.lines.append(f"{assigned}{schema.name}({', '.join(operands)})")
 
@@ -157,10 +157,10 @@ class _Recorder(TorchDispatchMode):
         if isinstance(value, torch.Tensor):
             if id(value) not in self.names:
                 self.names[id(value)] = self._add_static(value)
-                self.alive.append(value)
+                self.references.append(value)
             return self.names[id(value)]
         is_list = isinstance(value, (list, tuple)) and bool(value)
-        if is_list and "Tensor" in kind and self.made_here.isdisjoint(map(id, value)):
+        if is_list and "Tensor" in kind and self.computed.isdisjoint(map(id, value)):
             # One operand: for a list built in the program, torch's optimizer would not see
             # that its tensors are written to, and would drop the operation.
             key = tuple(map(id, value))

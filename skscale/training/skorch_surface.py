@@ -28,7 +28,7 @@ from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
 from ..inference.heads import Labels, Numbers
-from ..networks.modules import lent_generator
+from ..networks.modules import temporary_random_state
 from .augmentation import change_images, draw_changes
 from .data import DeviceData
 from .feed import Feed
@@ -326,7 +326,9 @@ class _Loop:
         }
         for name in ("validation_score", "seconds"):
             net.history.record(name, self.record[name])
-        is_best, self.should_stop = member.judge(self.record, now, net.module_.get_weights)
+        is_best, self.should_stop = member.check_epoch(
+            self.record, now, net.module_.get_weights
+        )
         if is_best:
             self.best = net.module_.get_weights()
         self.feed.rewind()
@@ -383,10 +385,12 @@ class _EngineLoop:
         low_precision = contextlib.nullcontext()
         if self.loop.task.precision == "bfloat16":
             low_precision = torch.autocast(self.loop.device.type, torch.bfloat16)
-        lent = contextlib.nullcontext()
+        random_state = contextlib.nullcontext()
         if self.loop.task.architecture.draws:
-            lent = lent_generator(self.loop.feed.random.module_state, self.loop.device)
-        with low_precision, lent:
+            random_state = temporary_random_state(
+                self.loop.feed.random.module_state, self.loop.device
+            )
+        with low_precision, random_state:
             y_pred = super().infer(x, **fit_params)
         # Callbacks read predictions with NumPy, which has no bfloat16.
         return y_pred.to(torch.promote_types(y_pred.dtype, torch.float32))
@@ -453,7 +457,7 @@ class _OutOfTime(Exception):
 
 
 class _Batches:
-    """Iterable that calls a generator function anew for each iteration."""
+    """Iterable that calls a generator function for each iteration."""
 
     def __init__(self, yield_batches):
         self.yield_batches = yield_batches

@@ -85,7 +85,7 @@ class Member:
         scorer = self.task.validation_scorer
         return found if scorer is None else scorer(found)
 
-    def judge(self, record, now, get_weights):
+    def check_epoch(self, record, now, get_weights):
         """Check the epoch that has just ended for early stopping and divergence.
 
         Parameters
@@ -175,10 +175,10 @@ class Stack:
             device,
         )
         for k, member in enumerate(members):
-            parameters.set_member_(k, self._begin(member.task))
+            parameters.set_member_(k, self._initial_parameters(member.task))
         if any(m.early_stopping is not None for m in members):
             self.best = parameters.like()
-        self._adopt(parameters)
+        self._set_parameters(parameters)
         self.optimizer = StackedOptimizer(
             self.parameters,
             self.gradients,
@@ -192,7 +192,7 @@ class Stack:
             elif member.task.optimizer_state is not None:
                 self.optimizer.load_member_(k, member.task.optimizer_state)
 
-    def _begin(self, task):
+    def _initial_parameters(self, task):
         """Return the initial or resumed parameters of a task's training."""
         if task.checkpoint is not None:
             return TrainedNumbers(*task.checkpoint["trained"])
@@ -239,15 +239,15 @@ class Stack:
 
     def _stack_masks(self):
         """Return the masks of all weights, in the layout of the parameters, or None."""
-        if self.members[0].task.kept_weights is None:
+        if self.members[0].task.pruning_masks is None:
             return None
         masks = self.parameters.like()
         for k, member in enumerate(self.members):
-            for own, mask in zip(masks.weights, member.task.kept_weights, strict=True):
+            for own, mask in zip(masks.weights, member.task.pruning_masks, strict=True):
                 own[k].copy_(torch.from_numpy(mask))
         return masks
 
-    def _adopt(self, parameters):
+    def _set_parameters(self, parameters):
         self._find_feeds()
         self.parameters = parameters
         self.gradients = parameters.like()
@@ -326,12 +326,12 @@ class Stack:
                     stopped = self._end_epoch(ended, now)
                     if stopped:
                         now = time.perf_counter()
-                        self._account(now - since, stopped)
+                        self._record_time_and_memory(now - since, stopped)
                         since = now
                         self._save_results(stopped)
                         self._remove(stopped)
                 if now >= next_checkpoint:
-                    self._account(now - since, ())
+                    self._record_time_and_memory(now - since, ())
                     since = now
                     self._save_checkpoints(now)
                     # A checkpoint that takes long is written less often.
@@ -344,7 +344,7 @@ class Stack:
             self._chunks = {}
         return self.results
 
-    def _account(self, seconds, stopped):
+    def _record_time_and_memory(self, seconds, stopped):
         """Record time and memory, split equally among members that train at the same time."""
         peak = None
         if self.device.type == "cuda":
@@ -428,7 +428,7 @@ class Stack:
         def get_weights():
             return self.parameters.get_member(k).weights(self.architecture)
 
-        is_best, stop = member.judge(record, now, get_weights)
+        is_best, stop = member.check_epoch(record, now, get_weights)
         if is_best:
             self.best.copy_member_(k, self.parameters, k)
         return stop
@@ -445,35 +445,37 @@ class Stack:
         return TrainedNetwork(weights, member.history, best_epoch, state)
 
     @torch.no_grad()
-    def _validate(self, which):
+    def _validate(self, indices):
         """Compute the negative mean validation loss, or the outputs, of given members.
 
         Parameters
         ----------
-        which : list of int
+        indices : list of int
 
         Returns
         -------
         dict of int to float or ndarray of shape (n_valid, n_outputs)
             Outputs for a member whose task has a `validation_scorer`.
         """
-        if not which:
+        if not indices:
             return {}
         self.cast_parameters()
         parameters = self.product_parameters
-        if len(which) < len(self.members):
-            parameters = parameters.select(which)
+        if len(indices) < len(self.members):
+            parameters = parameters.select(indices)
         forward = self.family.predictor(self.architecture, parameters)
-        runs = [(f, len(list(run))) for f, run in groupby(self.members[k].feed for k in which)]
+        runs = [
+            (f, len(list(run))) for f, run in groupby(self.members[k].feed for k in indices)
+        ]
         feeds, sizes = [feed for feed, _ in runs], [size for _, size in runs]
         feed_of_member = torch.tensor(
             [f for f, size in enumerate(sizes) for _ in range(size)], device=self.device
         )
         n_most = max(feed.n_valid for feed in feeds)
-        n_chunk = self._rows_of_validation(len(which))
-        totals = torch.zeros_like(self.loss_sums[: len(which)])
-        loss = self.loss.for_validation.select(which)
-        scored = [i for i, k in enumerate(which) if self.members[k].task.validation_scorer]
+        n_chunk = self._rows_of_validation(len(indices))
+        totals = torch.zeros_like(self.loss_sums[: len(indices)])
+        loss = self.loss.for_validation.select(indices)
+        scored = [i for i, k in enumerate(indices) if self.members[k].task.validation_scorer]
         outputs_of_scored = []
         for start in range(0, n_most, n_chunk):
             self.check_cancelled()
@@ -487,12 +489,12 @@ class Stack:
                 outputs_of_scored.append(outputs[scored].cpu())
         found = {
             k: -total / self.members[k].feed.valid_weight
-            for k, total in zip(which, totals.tolist(), strict=True)
+            for k, total in zip(indices, totals.tolist(), strict=True)
         }
         if scored:
             whole = torch.cat(outputs_of_scored, dim=1).numpy()
             for i, outputs in zip(scored, whole, strict=True):
-                found[which[i]] = outputs[: self.members[which[i]].feed.n_valid]
+                found[indices[i]] = outputs[: self.members[indices[i]].feed.n_valid]
         return found
 
     def _rows_of_validation(self, n_members):
@@ -531,13 +533,13 @@ class Stack:
         return x, torch.stack(targets), torch.stack(weights)
 
     def _remove(self, stopped):
-        kept = [k for k in range(len(self.members)) if k not in set(stopped)]
-        self.members = [self.members[k] for k in kept]
-        if not kept:
+        remaining = [k for k in range(len(self.members)) if k not in set(stopped)]
+        self.members = [self.members[k] for k in remaining]
+        if not remaining:
             return
         if self.best is not None:
-            self.best = self.best.select(kept)
-        loss_sums = self.loss_sums[kept]
-        self._adopt(self.parameters.select(kept))
+            self.best = self.best.select(remaining)
+        loss_sums = self.loss_sums[remaining]
+        self._set_parameters(self.parameters.select(remaining))
         self.loss_sums.copy_(loss_sums)
-        self.optimizer = self.optimizer.select(kept, self.parameters, self.gradients)
+        self.optimizer = self.optimizer.select(remaining, self.parameters, self.gradients)

@@ -101,7 +101,7 @@ class OptimizerState:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random image augmentation, drawn anew in each epoch.
+    """Random image augmentation, drawn again in each epoch.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ class Task:
         `TrainedNetwork.history`) and a function that returns the current Weights; True
         stops the member.
     n_own_bytes : int
-        Bytes of its arrays that it is not known to share with another task.
+        Bytes of its arrays that no other task is known to share.
     validation : ValidationSet or None
         Data of `valid_rows`; None is X.
     validation_scorer : callable or None
@@ -159,11 +159,11 @@ class Task:
         n_outputs), that returns a float, the larger the better. None is the negative mean of
         `loss.for_validation`.
     optimizer_state : OptimizerState or None
-        State to resume the optimizer from; None starts anew.
+        State to resume the optimizer from; None starts a new one.
     keeps_optimizer : bool
         Whether the trained network comes with its `optimizer_state`.
-    kept_weights : list of ndarray of bool of shape (n_inputs, n_outputs) or None
-        The weights to train; the others stay zero. None trains all.
+    pruning_masks : list of ndarray of bool of shape (n_inputs, n_outputs) or None
+        Masks of the weights to train; the others stay zero. None trains all.
     buffers : list of ndarray or None
         Initial untrained state of the network; None is the module's own.
     augmentation : Augmentation or None
@@ -193,7 +193,7 @@ class Task:
     validation_scorer: Callable | None = None
     optimizer_state: OptimizerState | None = None
     keeps_optimizer: bool = False
-    kept_weights: list | None = None
+    pruning_masks: list | None = None
     buffers: list | None = None
     augmentation: Augmentation | None = None
     store: Store | None = None
@@ -249,10 +249,10 @@ class CancelledError(BaseException):
 class DivergedError(ValueError):
     """Divergence of a training: a loss, weight or score is not finite."""
 
-    def __init__(self, what, epoch, recipe):
-        self.what, self.epoch, self.recipe = what, epoch, recipe
+    def __init__(self, quantity, epoch, recipe):
+        self.quantity, self.epoch, self.recipe = quantity, epoch, recipe
         super().__init__(
-            f"Training diverged: the {what} is not finite after epoch {epoch}. Expected "
+            f"Training diverged: the {quantity} is not finite after epoch {epoch}. Expected "
             f"finite numbers throughout. Lower learning_rate (it is "
             f"{recipe.learning_rate:g}; weight_decay is {recipe.weight_decay:g}), and scale "
             "the features of X and weights to moderate numbers, as StandardScaler does."
@@ -260,4 +260,4 @@ class DivergedError(ValueError):
 
     def __reduce__(self):
         # Pickled to be sent from a worker process to its search.
-        return type(self), (self.what, self.epoch, self.recipe)
+        return type(self), (self.quantity, self.epoch, self.recipe)

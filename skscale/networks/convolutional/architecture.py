@@ -148,19 +148,21 @@ class ConvolutionalArchitecture(TorchArchitecture):
 
     def check(self):
         """Reject shapes whose maps could be far larger than all parameters together."""
-        expect(isinstance(self.channels_first, bool), "true or false")
+        expect(isinstance(self.channels_first, bool), "channels_first to be a boolean")
         expect(is_activation(self.activation), "a known activation")
-        expect(isinstance(self.stages, tuple) and self.stages, "stages")
-        expect(all(isinstance(stage, Stage) for stage in self.stages), "stages")
-        expect(len(self.image_shape) == 3, "height, width and channels")
+        expect(isinstance(self.stages, tuple) and self.stages, "a tuple of at least one stage")
+        expect(all(isinstance(stage, Stage) for stage in self.stages), "stages of type Stage")
+        expect(len(self.image_shape) == 3, "three numbers in image_shape")
         expect_sizes(*self.image_shape, self.n_outputs, self.stem_width)
         for stage in self.stages:
             expect_sizes(stage.width, *stage.hidden, *stage.strides)
-            expect(len(stage.strides) == 2 and max(stage.strides) <= 2, "strides of 1 or 2")
+            expect(len(stage.strides) == 2 and max(stage.strides) <= 2, "two strides of 1 or 2")
         if self.side is not None:
             expect_sizes(self.side)
             most = max(_LARGEST_SIDE, _LARGEST_ZOOM * max(self.image_shape))
-            expect(self.side <= most, f"images that are resized to {most} pixels at most")
+            expect(
+                self.side <= most, f"images resized to at most {most} pixels, got {self.side}"
+            )
 
     def with_widths(self, widths):
         """Return the architecture with other numbers of channels inside its blocks."""

@@ -35,11 +35,11 @@ class ConvolutionalFamily(TorchFamily):
 
         return weight_passes(architecture, networks, rows, loss)
 
-    def remove_units(self, architecture, networks, kept):
+    def remove_units(self, architecture, networks, remaining):
         """Remove channels inside the blocks: see `Family`."""
         from .units import remove_channels
 
-        return remove_channels(architecture, networks, kept)
+        return remove_channels(architecture, networks, remaining)
 
     def reshape(self, former, architecture, networks, find_importances, generators):
         """Return trained networks in the shape of another architecture: see `Family`."""

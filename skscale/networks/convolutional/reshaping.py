@@ -48,7 +48,9 @@ class ConvolutionalReshaping:
         stages = list(zip(self.former.stages, self.architecture.stages, strict=False))
         for (a, b), (c, d) in pairwise(stages):
             if (a.width == c.width) != (b.width == d.width):
-                raise CannotReshape("stages would begin, or cease, to add to one another")
+                raise CannotReshape(
+                    "the new widths would add or remove residual connections between stages"
+                )
         for old, new in stages:
             if new.width > old.width:
                 self._check_normalized(old.width, new.width)
@@ -61,8 +63,8 @@ class ConvolutionalReshaping:
             own = counts[counts.any(axis=1)]
             if len(own) > 1 or own.min() != own.max():
                 raise CannotReshape(
-                    "channels are normalised in groups, which stay what they are only between "
-                    f"widths that are multiples of 8, and {n_old} and {n_new} are not"
+                    "group normalization keeps its function only between widths that are "
+                    f"multiples of 8, got {n_old} and {n_new}"
                 )
 
     def _common_blocks(self):
@@ -92,11 +94,13 @@ class ConvolutionalReshaping:
                 before = common[block]
                 hidden = select(inside[before], self.former.widths[before], new.widths[block])
                 prefix = f"blocks.{before}."
-                came = {
+                selected = {
                     n.removeprefix(prefix): a for n, a in old.items() if n.startswith(prefix)
                 }
-                came = _select_block(came, streams[into], hidden, streams[out], generator)
-                arrays |= {name + n: array for n, array in came.items()}
+                selected = _select_block(
+                    selected, streams[into], hidden, streams[out], generator
+                )
+                arrays |= {name + n: array for n, array in selected.items()}
             else:
                 # A new block adds zero at first.
                 arrays[name + "project.weight"] = 0 * arrays[name + "project.weight"]
@@ -131,10 +135,10 @@ def _select_block(old, into, hidden, out, generator):
     }
     new = {}
     for name, array in old.items():
-        made, used = channels_of[name.partition(".")[0]]
-        new[name] = array[made.units]
+        outputs, inputs = channels_of[name.partition(".")[0]]
+        new[name] = array[outputs.units]
         if array.ndim > 1:
-            new[name] = used.apply_to_columns(new[name], generator)
+            new[name] = inputs.apply_to_columns(new[name], generator)
     return new
 
 
@@ -151,19 +155,19 @@ def _stream_importances(architecture, arrays):
     It is the norm of the incoming weights times that of the outgoing ones. Stages that share
     channels are summed in the first of them.
     """
-    made = [np.zeros(stage.width) for stage in architecture.stages]
-    used = [np.zeros(stage.width) for stage in architecture.stages]
+    incoming = [np.zeros(stage.width) for stage in architecture.stages]
+    outgoing = [np.zeros(stage.width) for stage in architecture.stages]
     roots = []
     for s, stage in enumerate(architecture.stages):
         shares = s and stage.width == architecture.stages[s - 1].width
         roots.append(roots[-1] if shares else s)
-    made[0] += square_sums(arrays["stem.weight"], 0)
+    incoming[0] += square_sums(arrays["stem.weight"], 0)
     for block, (into, out) in enumerate(_stages_of_blocks(architecture)):
         into, out, name = roots[into], roots[out], f"blocks.{block}."
-        used[into] += square_sums(arrays[name + "convolve.weight"], 1)
-        made[out] += square_sums(arrays[name + "project.weight"], 0)
+        outgoing[into] += square_sums(arrays[name + "convolve.weight"], 1)
+        incoming[out] += square_sums(arrays[name + "project.weight"], 0)
         if name + "shortcut.weight" in arrays:
-            used[into] += square_sums(arrays[name + "shortcut.weight"], 1)
-            made[out] += square_sums(arrays[name + "shortcut.weight"], 0)
-    used[roots[-1]] += square_sums(arrays["output.weight"], 1)
-    return [np.sqrt(m * u) for m, u in zip(made, used, strict=True)]
+            outgoing[into] += square_sums(arrays[name + "shortcut.weight"], 1)
+            incoming[out] += square_sums(arrays[name + "shortcut.weight"], 0)
+    outgoing[roots[-1]] += square_sums(arrays["output.weight"], 1)
+    return [np.sqrt(m * u) for m, u in zip(incoming, outgoing, strict=True)]

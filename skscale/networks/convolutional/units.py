@@ -59,18 +59,18 @@ def _passes(architecture, networks, rows, loss):
             yield slice(member, member + 1), module, row_weights, inside, total
 
 
-def remove_channels(architecture, networks, kept):
+def remove_channels(architecture, networks, remaining):
     """Remove channels inside the blocks of the networks: see `Family.remove_units`."""
     smaller = []
     for member, weights in enumerate(networks):
         coefs, intercepts = ([a.copy() for a in part] for part in weights.parts[:2])
-        for block, channels in enumerate(kept):
+        for block, channels in enumerate(remaining):
             own, (convolve, project, bias) = channels[member], _places(architecture, block)
             coefs[convolve] = np.ascontiguousarray(coefs[convolve][own])
             coefs[project] = np.ascontiguousarray(coefs[project][:, own])
             intercepts[bias] = intercepts[bias][own]
         smaller.append(Weights(coefs, intercepts))
-    return architecture.with_widths([channels.shape[1] for channels in kept]), smaller
+    return architecture.with_widths([channels.shape[1] for channels in remaining]), smaller
 
 
 def _places(architecture, block):

@@ -127,11 +127,17 @@ class DenseArchitecture(Architecture):
         expect(is_activation(self.activation), "a known activation")
         expect(self.normalization in (None, *NORMALIZATIONS), "a known normalization")
         flags = (self.residual, self.scales_inputs)
-        expect(all(isinstance(flag, bool) for flag in flags), "true or false")
+        expect(
+            all(isinstance(flag, bool) for flag in flags),
+            "residual and scales_inputs to be booleans",
+        )
         is_number = type(self.fan_in) is int and self.fan_in > 0
-        expect(self.fan_in is None or is_number, "inputs")
+        expect(self.fan_in is None or is_number, "fan_in to be a positive int or None")
         sizes = (self.n_features, *self.widths, self.n_outputs)
-        expect(all(isinstance(n, int) for n in sizes), "widths as ints")
+        expect(
+            all(isinstance(n, int) for n in sizes),
+            "integers as n_features, widths and n_outputs",
+        )
 
     def is_normalized(self, layer):
         """Return whether the input of `layer` (the output layer is the last) is normalized.

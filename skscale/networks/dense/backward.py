@@ -1,6 +1,6 @@
 """Explicit gradient of a stack of dense networks.
 
-Autograd builds and walks a graph in each step and allocates every intermediate anew. A dense
+Autograd builds and walks a graph and allocates every intermediate in each step. A dense
 stack is simple enough for an explicit gradient: batched products into buffers that are
 allocated once. Symbols, for layer `l` of `DenseArchitecture`: `n = norm(h[l])`,
 `z = n @ W + b`, `a = activation(z)`, `m` the dropout mask, `h[l + 1] = h[l] + a * m`

@@ -64,11 +64,11 @@ class DenseFamily(Family):
 
         return weight_passes(architecture, networks, rows, loss, has_inputs)
 
-    def remove_units(self, architecture, networks, kept):
+    def remove_units(self, architecture, networks, remaining):
         """Remove hidden units: see `Family`."""
         from .units import remove_units
 
-        return remove_units(architecture, networks, kept)
+        return remove_units(architecture, networks, remaining)
 
     def reshape(self, former, architecture, networks, find_importances, generators):
         """Return trained networks in the shape of another architecture: see `Family`."""

@@ -162,14 +162,17 @@ class Dense(FittedNetwork):
         ------
         ValueError
         """
-        expect(isinstance(self.weights, Weights), "weights")
+        expect(isinstance(self.weights, Weights), "the weights of a network")
         self.weights.check()
-        expect(isinstance(self.architecture, Architecture), "an architecture")
+        expect(isinstance(self.architecture, Architecture), "the architecture of a network")
         family = self.architecture.family
-        made = family.fitted_network(self.architecture, self.weights, self.factors, "cpu")
-        expect(type(made) is type(self), "a dense architecture")
+        network = family.fitted_network(self.architecture, self.weights, self.factors, "cpu")
+        expect(type(network) is type(self), "the architecture of a dense network")
         a, coefs = self.architecture, self.weights.coefs
         shapes = [coef.shape[-2:] for coef in coefs]
-        expect(isinstance(a.widths, tuple) and len(a.widths) == len(coefs) - 1, "widths")
-        expect(shapes == a.layer_shapes, "weights of the shape of the architecture")
+        expect(
+            isinstance(a.widths, tuple) and len(a.widths) == len(coefs) - 1,
+            "one width per hidden layer",
+        )
+        expect(shapes == a.layer_shapes, f"coefs of shapes {a.layer_shapes}, got {shapes}")
         a.check()

@@ -55,8 +55,7 @@ class DenseReshaping:
         former, depth = self.former, self.architecture.depth
         if not all(map(former.is_residual, range(depth, former.depth))):
             raise CannotReshape(
-                "only layers that add to the one before them can be left out (residual=True "
-                "and equal widths)"
+                "only residual layers (residual=True and equal widths) can be removed"
             )
         shorter = [
             Weights([*n.coefs[:depth], n.coefs[-1]], [*n.intercepts[:depth], n.intercepts[-1]])
@@ -69,8 +68,8 @@ class DenseReshaping:
         for layer in range(former.depth):
             if former.is_residual(layer) != new.is_residual(layer):
                 raise CannotReshape(
-                    f"layer {layer} would {'begin' if new.is_residual(layer) else 'cease'} to "
-                    "add to the one before it, as layers of equal widths do (residual=True)"
+                    f"layer {layer} would {'gain' if new.is_residual(layer) else 'lose'} its "
+                    "residual connection, which layers of equal widths have (residual=True)"
                 )
 
     def _select(self, former, networks, generators):
@@ -95,9 +94,9 @@ class DenseReshaping:
     def _check_normalized(self, n_old, n_new):
         if n_new % n_old or n_old == 1:
             raise CannotReshape(
-                f"layer normalisation sees the same only where each of the {n_old} units is "
-                f"copied as often, so that the width must be a multiple of {max(n_old, 2)}, "
-                f"got {n_new}"
+                f"layer normalization keeps its function only if each of the {n_old} units is "
+                f"copied equally often: expected a width that is a multiple of "
+                f"{max(n_old, 2)}, got {n_new}"
             )
 
     def _deepen(self, former, weights, generator):
@@ -112,8 +111,7 @@ class DenseReshaping:
         for layer in range(former.depth, new.depth):
             if not new.is_residual(layer):
                 raise CannotReshape(
-                    f"layer {layer} does not add to the one before it (residual=True and equal "
-                    "widths), and would have to be the identity"
+                    f"the added layer {layer} must be residual (residual=True and equal widths)"
                 )
             width = new.widths[layer]
             # With zero weights every unit outputs the same constant, which the output layer's
@@ -134,14 +132,14 @@ class DenseReshaping:
         n_outputs = weights.shape[1]
         if not activation_of(new.activation).passes_linear:
             raise CannotReshape(
-                f"a linear model cannot pass through activation={new.activation!r}"
+                f"a linear model cannot grow a hidden layer with activation={new.activation!r}"
             )
         if new.normalization is not None:
-            raise CannotReshape("a linear model cannot pass through normalization")
+            raise CannotReshape("a linear model cannot grow a hidden layer with normalization")
         if new.widths[0] < 2 * n_outputs:
             raise CannotReshape(
-                f"a linear model of {n_outputs} outputs passes through {2 * n_outputs} hidden "
-                "units at least"
+                f"a linear model of {n_outputs} outputs needs a first hidden layer of at least "
+                f"{2 * n_outputs} units, got {new.widths[0]}"
             )
         shape = replace(new, widths=new.widths[:1])
         drawn = initial_parameters(shape, generator, weights.dtype)

@@ -120,7 +120,7 @@ def select_units(weights, shares, generator=None):
     return Weights(coefs, intercepts)
 
 
-def remove_units(architecture, networks, kept):
+def remove_units(architecture, networks, remaining):
     """Remove hidden units of the networks.
 
     Parameters
@@ -128,7 +128,7 @@ def remove_units(architecture, networks, kept):
     architecture : DenseArchitecture
     networks : list of Weights
         One per member.
-    kept : list of ndarray of int of shape (n_members, n_kept)
+    remaining : list of ndarray of int of shape (n_members, n_remaining)
         Indices of the units to keep in each group (`unit_groups`).
 
     Returns
@@ -137,13 +137,13 @@ def remove_units(architecture, networks, kept):
     networks : list of Weights
         Copies.
     """
-    kept_of_layer = [None] * architecture.depth
-    for layers, units in zip(architecture.unit_groups, kept, strict=True):
+    remaining_of_layer = [None] * architecture.depth
+    for layers, units in zip(architecture.unit_groups, remaining, strict=True):
         for layer in layers:
-            kept_of_layer[layer] = units
+            remaining_of_layer[layer] = units
     smaller = []
     for member, weights in enumerate(networks):
-        pairs = zip(kept_of_layer, architecture.widths, strict=True)
+        pairs = zip(remaining_of_layer, architecture.widths, strict=True)
         smaller.append(select_units(weights, [Shares(u[member], n_old) for u, n_old in pairs]))
-    widths = tuple(units.shape[1] for units in kept_of_layer)
+    widths = tuple(units.shape[1] for units in remaining_of_layer)
     return replace(architecture, widths=widths), smaller

@@ -79,13 +79,19 @@ class ModuleArchitecture(TorchArchitecture):
         torch = sys.modules.get("torch")
         is_class = isinstance(self.module, type) and torch
         is_module = is_class and issubclass(self.module, torch.nn.Module)
-        expect(is_module, "a module of torch")
-        expect(isinstance(self.arguments, dict), "arguments by their names")
+        expect(is_module, "a subclass of torch.nn.Module")
+        expect(isinstance(self.arguments, dict), "a dict of the module's arguments")
         expect_sizes(*self.input_shape, self.n_outputs, self.widest)
-        expect(self.widest >= self.n_features, "numbers between two layers")
-        expect(type(self.n_parameters) is int, "a number of parameters")
+        expect(
+            self.widest >= self.n_features,
+            f"widest to be at least {self.n_features}, got {self.widest}",
+        )
+        expect(type(self.n_parameters) is int, "n_parameters to be an int")
         flags = (self.takes_integers, self.draws, self.has_buffers)
-        expect(all(isinstance(flag, bool) for flag in flags), "true or false")
+        expect(
+            all(isinstance(flag, bool) for flag in flags),
+            "takes_integers, draws and has_buffers to be booleans",
+        )
 
     def build(self):
         """Construct the module from copies of its arguments, as training may change them."""

@@ -29,7 +29,7 @@ class ModuleFamily(TorchFamily):
         """Raise a TypeError."""
         _refuse()
 
-    def remove_units(self, architecture, networks, kept):
+    def remove_units(self, architecture, networks, remaining):
         """Raise a TypeError."""
         _refuse()
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-from ..modules import build, in_shape, lent_generator
+from ..modules import build, in_shape, temporary_random_state
 from .architecture import ModuleArchitecture
 
 
@@ -40,11 +40,11 @@ def describe(module, arguments, input_shape, n_outputs, takes_integers):
     )
     network = build(trial)
     if not isinstance(network, nn.Module):
-        raise TypeError(f"module must be a class of nn.Module, got {module!r}.")
+        raise TypeError(f"Expected a module that is a subclass of nn.Module, got {module!r}.")
     x = torch.zeros(2, *input_shape)
     if takes_integers:
         x = x.long()
-    with lent_generator(0), torch.no_grad():
+    with temporary_random_state(0), torch.no_grad():
         before = torch.default_generator.get_state()
         in_shape(network.train()(x), network, n_outputs)
         draws = not torch.equal(before, torch.default_generator.get_state())
@@ -80,12 +80,12 @@ def _measure(module, x):
     """Return multiply-accumulates per row, and the largest layer output per row."""
     largest = [0]
 
-    def note(_, __, out):
+    def record_widths(_, __, out):
         for part in out if isinstance(out, (tuple, list)) else [out]:
             if isinstance(part, torch.Tensor):
                 largest.append(part.numel() // len(x))
 
-    handles = [m.register_forward_hook(note) for m in module.modules()]
+    handles = [m.register_forward_hook(record_widths) for m in module.modules()]
     with FlopCounterMode(display=False, custom_mapping=_COUNTED) as counter:
         module(x)
     for handle in handles:

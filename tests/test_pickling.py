@@ -37,7 +37,7 @@ def test_a_pickle_is_as_large_as_its_weights(Estimator, small, width, max_epochs
     assert size <= 4 * fitted.complexity_.n_parameters + 4_500 + 20 * max_epochs
 
 
-def test_what_unpickles_predicts_the_same_and_knows_its_past(Estimator, small):
+def test_an_unpickled_estimator_predicts_the_same_and_has_its_history(Estimator, small):
     X, y = small
     fitted = Estimator(random_state=0, max_epochs=4, verbose=0).fit(X, y)
     for again in (

@@ -47,7 +47,7 @@ def test_counts_equal_those_of_torch(architecture):
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_member_of_a_stack_computes_what_its_plain_module_computes(architecture):
+def test_a_member_of_a_stack_computes_the_same_as_its_module(architecture):
     weights = [draw(architecture, k) for k in range(3)]
     stack = make_stack(architecture, 3, torch.float64)
     for k in range(3):

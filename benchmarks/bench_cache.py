@@ -1,11 +1,11 @@
-"""What `memory` costs a search, and what it saves one that is run again.
+"""Cost of the cache (`memory`) in a search, and the time it saves a repeated search.
 
-    python benchmarks/bench_keeping.py [--quick] [--json PATH]
+    python benchmarks/bench_cache.py [--quick] [--json PATH]
 
 A fused GridSearchCV (digits, a StandardScaler, 12 candidates x 5 folds, the defaults): without
-`memory`, with an empty folder each time, and with a folder that holds everything. Equal scores
-are asserted first. Then what a stack of 16 networks takes to write down how far it has come,
-which it does each minute; and one epoch on made rows, where hashing them is all that counts.
+`memory`, with an empty folder each time, and with a folder of all networks. Equal scores are
+asserted first. Then the time to write the checkpoints of a stack of 16 networks, once a minute;
+and one epoch on random rows, whose time is mostly that of hashing them.
 """
 
 import os
@@ -48,8 +48,8 @@ def fit_once(memory, X, y, device):
     return network.fit(X, y)
 
 
-def seconds_of_progress(folder, device):
-    """Return the seconds that a stack of 16 needs to write down its progress, by width."""
+def checkpoint_seconds(folder, device):
+    """Return the seconds that a stack of 16 needs to write its checkpoints, by width."""
     found, real = {}, stack.Stack._save_checkpoints
 
     def timed(self, now):
@@ -94,7 +94,7 @@ def main():
         sides = {
             "without memory": lambda: search(None, device),
             "an empty folder": in_empty,
-            "all is kept": lambda: search(full, device),
+            "a full folder": lambda: search(full, device),
         }
         search(full, device)
         expected = sides["without memory"]().cv_results_["mean_test_score"]
@@ -113,10 +113,10 @@ def main():
         print(f"\n{len(sizes)} entries, {sum(sizes) / len(sizes) / 1e3:.1f} kB each (mean)\n")
         results["entries"] = {"n": len(sizes), "bytes": sum(sizes)}
 
-        results["progress"] = seconds_of_progress(empty, device)
+        results["checkpoints"] = checkpoint_seconds(empty, device)
         print(
-            "To write down how far 16 networks of three layers have come (ms, by width):",
-            {w: round(1e3 * s, 1) for w, s in results["progress"].items()},
+            "Checkpoints of 16 networks of three layers (ms, by width):",
+            {w: round(1e3 * s, 1) for w, s in results["checkpoints"].items()},
         )
 
         n_rows = 20_000 if arguments.quick else 200_000
@@ -126,18 +126,18 @@ def main():
         times = time_interleaved(
             {
                 "without memory": lambda: fit_once(None, X, y, device),
-                "recalled": lambda: fit_once(full, X, y, device),
+                "cached": lambda: fit_once(full, X, y, device),
             },
             repeats,
         )
-        shares = ratio(times["recalled"], times["without memory"])
+        shares = ratio(times["cached"], times["without memory"])
         results["one epoch"] = {"bytes": X.nbytes, "seconds": times, "of_without": shares}
-        recalled = statistics.median(times["recalled"])
+        cached = statistics.median(times["cached"])
         print(
             f"One epoch of {X.nbytes / 1e6:.0f} MB: "
-            f"{statistics.median(times['without memory']):.2f} s; recalled {recalled:.2f} s"
+            f"{statistics.median(times['without memory']):.2f} s; cached {cached:.2f} s"
         )
-    write_json(arguments.json, "keeping", device, results)
+    write_json(arguments.json, "cache", device, results)
 
 
 if __name__ == "__main__":

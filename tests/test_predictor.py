@@ -115,7 +115,7 @@ def test_a_prediction_is_the_callers_to_write_to(fitted, small):
     np.testing.assert_array_equal(fitted.predict(X[:1]), kept)
 
 
-def test_four_threads_at_once_predict_what_one_does(fitted, small):
+def test_four_threads_predict_the_same_as_one(fitted, small):
     X = small[0]
     rows = [X[:1], X[:50], X, np.tile(X, (5, 1))]
     expected = [[method(part) for method in methods(fitted)] for part in rows]

@@ -129,7 +129,7 @@ def test_a_shift_and_the_scale_of_the_target_are_those_of_the_training_rows():
     assert np.isfinite(network.validation_scores_).all()
 
 
-def test_what_does_not_go_together_is_refused_and_changes_nothing(Estimator, network, small):
+def test_inconsistent_validation_sets_are_refused_without_changes(Estimator, network, small):
     X, y = small
     network.fit(X, y)
     before = network.coefs_[0]
@@ -154,7 +154,7 @@ def test_what_does_not_go_together_is_refused_and_changes_nothing(Estimator, net
     assert network.coefs_[0] is before
 
 
-def test_as_many_columns_as_y_whatever_was_fitted_before():
+def test_y_val_needs_as_many_columns_as_y():
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((200, 3)), rng.standard_normal(200)
     both = np.column_stack([y, -y])

@@ -101,7 +101,7 @@ def test_input_is_never_written_to(Estimator, small):
     np.testing.assert_array_equal(y, before[1])
 
 
-def test_feature_names_are_kept_and_checked(digits):
+def test_feature_names_are_stored_and_checked(digits):
     X, y = digits
     frame = pd.DataFrame(X[:, :3], columns=["a", "b", "c"])
     fitted = ScaledMLPClassifier(**FAST).fit(frame, y)
@@ -131,7 +131,7 @@ def test_values_that_no_float32_holds_are_refused(Estimator, small, bad, message
         fitted.predict(X)
 
 
-def test_an_unfitted_estimator_says_so(Estimator, small):
+def test_an_unfitted_estimator_raises_not_fitted_error(Estimator, small):
     with pytest.raises(NotFittedError):
         Estimator().predict(small[0])
     for name in ("loss_curve_", "validation_scores_", "complexity_", "net_"):

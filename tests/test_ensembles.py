@@ -75,7 +75,7 @@ def test_members_are_counted_and_the_first_is_the_network_alone(Estimator, small
     assert complexity(ensemble).n_parameters == 3 * complexity(alone).n_parameters
     assert complexity(ensemble).widths == complexity(alone).widths
     assert not hasattr(ensemble, "net_")
-    with pytest.raises(ValueError, match="skorch's loop trains one network"):
+    with pytest.raises(ValueError, match="expected n_estimators=1"):
         Estimator(n_estimators=2, callbacks=["anything"]).fit(X, y)
 
 
@@ -100,7 +100,7 @@ def test_ensembles_train_together_in_a_search(digits):
     assert max(run.stack_sizes) > 3
 
 
-def test_streams_and_warm_starts_go_on_with_all_members(Estimator, small):
+def test_streams_and_warm_starts_continue_all_members(Estimator, small):
     X, y = small
     classes = {"classes": np.unique(y)} if Estimator is ScaledMLPClassifier else {}
     settings = {**FAST, "precision": "float64", "early_stopping": False}
