@@ -26,7 +26,7 @@ from sklearn.model_selection import GridSearchCV
 from torch.nn import functional
 
 from skscale import ScaledCNNClassifier
-from skscale.networks.modules import build, weights_of
+from skscale.networks.torch_modules import build, weights_of
 from skscale.training.optimizers import OPTIMIZERS
 from skscale.training.random import FeedRandom, initial_stream
 

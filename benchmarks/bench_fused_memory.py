@@ -44,7 +44,7 @@ def run_one(kind, max_bytes, rows, device):
 
     from skscale import ScaledMLPClassifier
     from skscale.fusion import last_fused_run
-    from skscale.fusion.memory import free_bytes
+    from skscale.fusion.free_memory import free_bytes
 
     network = ScaledMLPClassifier(
         depth=1, width=16, max_epochs=5, early_stopping=False, random_state=0, device=device

@@ -28,7 +28,7 @@ from skscale import (
 from skscale.inference.images import find_image_shape, pixel_moments
 from skscale.networks.convolutional.architecture import ConvolutionalArchitecture, Stage
 from skscale.networks.convolutional.torch_network import resize
-from skscale.networks.modules import build, load_weights_, split, weights_of
+from skscale.networks.torch_modules import build, load_weights_, split, weights_of
 from skscale.scaling import image_scale
 from skscale.training.augmentation import change_images, draw_changes
 from skscale.training.losses import CrossEntropy

@@ -16,7 +16,7 @@ from skscale.networks.dense.architecture import DenseArchitecture
 from skscale.networks.dense.forward import Dense
 from skscale.networks.interface import Architecture, Family, FittedNetwork
 from skscale.networks.module.measurement import describe
-from skscale.networks.module_forward import ModuleNetwork
+from skscale.networks.torch_forward import ModuleNetwork
 
 PACKAGE = Path(skscale.__file__).parent
 ARCHITECTURES = [

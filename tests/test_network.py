@@ -27,7 +27,7 @@ from skscale import (
     prune,
 )
 from skscale.networks.module.measurement import describe
-from skscale.networks.modules import temporary_random_state
+from skscale.networks.torch_modules import temporary_random_state
 from skscale.training import together
 
 FAST = {"max_epochs": 4, "random_state": 0}

@@ -27,7 +27,7 @@ from skscale import (
     ScaledNetworkRegressor,
     freeze,
 )
-from skscale.fusion.memory import release_free, resident_bytes
+from skscale.fusion.free_memory import release_free, resident_bytes
 from tests.test_network import Dense
 
 pytestmark = pytest.mark.slow

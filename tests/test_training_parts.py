@@ -11,13 +11,13 @@ from scipy import stats
 from skscale.networks.parameters import ParameterShapes, StackedParameters
 from skscale.training import threads
 from skscale.training.data import DeviceData, share_memory
+from skscale.training.dropout import MaskSource, hashed_bits
 from skscale.training.early_stopping import EarlyStopping
-from skscale.training.masks import MaskSource, hashed_bits
-from skscale.training.optimizer import StackedOptimizer
 from skscale.training.optimizers import AdamW
 from skscale.training.program import record
 from skscale.training.random import FeedRandom, initial_stream
 from skscale.training.schedules import schedule_of
+from skscale.training.stacked_optimizer import StackedOptimizer
 from skscale.training.task import Recipe
 
 
@@ -104,7 +104,7 @@ def _step_both(recipes, n_steps=6):
 @pytest.mark.parametrize("large", [1, 1 << 18])
 def test_the_stacked_optimiser_equals_one_torch_optimiser_a_member(recipes, large, monkeypatch):
     # Large stacks of one recipe decay within the kernel.
-    monkeypatch.setattr("skscale.training.optimizer._LARGE", large)
+    monkeypatch.setattr("skscale.training.stacked_optimizer._LARGE", large)
     _step_both(recipes)
 
 

@@ -10,5 +10,5 @@ A public class combines a kind of prediction with a family of networks.
   validation set passed to `fit`.
 - `targets`: y, sample weights and the validation split; `auto`: values of "auto".
 - `calibration`: temperature scaling; `progress`: reports during training.
-- `documentation`: shared docstring entries; `pickling`: placeholders in a pickle.
+- `docstrings`: shared docstring entries; `pickling`: placeholders in a pickle.
 """

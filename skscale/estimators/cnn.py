@@ -11,7 +11,7 @@ from ..scaling import LARGE_SIDE, image_scale
 from .auto import resolve_batch_size
 from .base import ScaledEstimator, view
 from .classification import Classifies
-from .documentation import (
+from .docstrings import (
     CLASSIFIER,
     CLASSIFIER_ATTRIBUTES,
     CONVOLUTIONAL,

@@ -10,7 +10,7 @@ from ..networks.dense.architecture import NORMALIZATIONS, DenseArchitecture
 from ..scaling import compound_scale
 from .base import ScaledEstimator, view
 from .classification import Classifies
-from .documentation import (
+from .docstrings import (
     CLASSIFIER,
     CLASSIFIER_ATTRIBUTES,
     REGRESSOR,

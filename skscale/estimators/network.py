@@ -7,7 +7,7 @@ from .._sklearn_private import Interval, StrOptions
 from ..inference.inputs import SampleInputs
 from .base import ScaledEstimator, view
 from .classification import Classifies
-from .documentation import (
+from .docstrings import (
     CLASSIFIER,
     CLASSIFIER_ATTRIBUTES,
     MODULE,

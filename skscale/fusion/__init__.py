@@ -4,7 +4,7 @@
 - `rendezvous`: the meeting point where the tasks of these threads become one list.
 - `sharing`: equal arrays of many tasks, stored once.
 - `admission`: number of jobs in flight, by the measured memory of earlier ones.
-- `memory`: free and resident memory of the process.
+- `free_memory`: free and resident memory of the process.
 """
 
 from .rendezvous import FusedRun, blocked, last_fused_run

@@ -8,7 +8,7 @@ are admitted as fit.
 
 import math
 
-from .memory import free_bytes, peak_bytes, release_free, resident_bytes
+from .free_memory import free_bytes, peak_bytes, release_free, resident_bytes
 
 # Largest growth of the number of jobs in flight per measurement: a later fold, or a wider
 # network, may need more memory.

@@ -3,8 +3,8 @@
 - `interface`: the abstract classes of an architecture and of a family.
 - `dense`, `convolutional`, `module`: the families, with files of equal names.
 - `torch_architecture`, `torch_family`: the part common to families of torch modules;
-  `modules`: their weights and outputs; `bound_module`: their stacks; `module_forward`: their
-  prediction.
+  `torch_modules`: their weights and outputs; `torch_stack`: their stacks; `torch_forward`:
+  their prediction.
 - `activations`: activation functions.
 - `weights`: weights of a network or of a stack, as NumPy arrays; `parameters`: parameters of a
   stack in one flat torch buffer.
@@ -15,7 +15,7 @@
 - `constants`: constants of the function of a network.
 - `device`: the torch device of a `device` hyperparameter.
 
-`interface`, `torch_architecture`, `torch_family`, `module_forward`, `weights`, `namespace`,
+`interface`, `torch_architecture`, `torch_family`, `torch_forward`, `weights`, `namespace`,
 `unit_selection`, `dense.forward`, and the files `architecture` and `family` of each family
 import no torch.
 """

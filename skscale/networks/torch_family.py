@@ -16,20 +16,20 @@ class TorchFamily(Family):
 
     def shapes(self, architecture):
         """Return the ParameterShapes of a network."""
-        from .modules import parameter_shapes
+        from .torch_modules import parameter_shapes
 
         return parameter_shapes(architecture)
 
     def draw(self, architecture, generator, dtype):
         """Draw the initial Weights of a network."""
-        from .modules import draw
+        from .torch_modules import draw
 
         return draw(architecture, generator, dtype)
 
     def predictor(self, architecture, parameters):
         """Return the forward pass of a stack: see `Family`."""
-        from .bound_module import BoundModule
-        from .modules import temporary_random_state
+        from .torch_modules import temporary_random_state
+        from .torch_stack import BoundModule
 
         bound = BoundModule(architecture, parameters)
 
@@ -42,25 +42,25 @@ class TorchFamily(Family):
 
     def gradient(self, architecture, parameters, gradients, n_rows, sizes=None, randoms=()):
         """Return the gradient of a stack: see `Family`."""
-        from .bound_module import ModuleGradient
+        from .torch_stack import ModuleGradient
 
         return ModuleGradient(architecture, parameters, gradients, sizes, randoms)
 
     def trainable(self, architecture, weights, dropout):
         """Return a module for training; its dropout comes from the masks."""
-        from .modules import TrainableModule, build, load_weights_
+        from .torch_modules import TrainableModule, build, load_weights_
 
         return TrainableModule(architecture, load_weights_(build(architecture), weights))
 
     def fitted_network(self, architecture, weights, factors, device):
         """Return a ModuleNetwork: see `Family`."""
-        from .module_forward import ModuleNetwork
+        from .torch_forward import ModuleNetwork
 
         return ModuleNetwork(architecture, weights, factors, device)
 
     def prediction_module(self, network, encoding, head, dropout):
         """Return a torch module with the predictions of a network: see `Family`."""
-        from .modules import FittedModule, build, load_weights_
+        from .torch_modules import FittedModule, build, load_weights_
 
         module = load_weights_(build(network.architecture), network.weights)
         factor = float(network.factors[0])

@@ -79,7 +79,7 @@ TRUSTED_TYPES = (
     "skscale.networks.dense.architecture.DenseArchitecture",
     "skscale.networks.convolutional.architecture.Stage",
     "skscale.networks.module.architecture.ModuleArchitecture",
-    "skscale.networks.module_forward.ModuleNetwork",
+    "skscale.networks.torch_forward.ModuleNetwork",
     "skscale.costs.scoring.CostScoring",
     "skscale.selection.gradual.GradualScaleSearchCV",
     "skscale.selection.rules.BestUnder",

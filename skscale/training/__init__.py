@@ -12,15 +12,17 @@ shape into stacks and trains each stack by batched products.
 - `feed`: rows of the members of a stack, shared if they are the same.
 - `chunk`: a few consecutive steps: their rows on the device, their gradient, their update.
 - `program`: repetition of a step without Python.
-- `together`: measurement of whether modules train faster in a stack.
+- `stacking_speed`: measurement of whether modules train faster in a stack.
 - `augmentation`: random changes of images.
 - `gradient`: loss and gradient of a step.
 - `losses`: losses and their gradients.
 - `schedules`: learning-rate schedules.
-- `optimizers`: AdamW and SGD; `optimizer`: one of them over a stack, with a proximal L1 step.
-- `masks`: dropout masks of a stack.
+- `optimizers`: AdamW and SGD; `stacked_optimizer`: one of them over a stack, with a proximal
+  L1 step.
+- `dropout`: dropout masks of a stack.
 - `random`: random numbers of one fit.
 - `data`: arrays as tensors on the device.
+- `out_of_memory`: recognition of a lack of memory.
 - `early_stopping`: early stopping of a member, and its best epoch.
 - `threads`: number of threads worth using for a step.
 - `quiet`: time measurement while nothing trains.

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from .augmentation import change_images, draw_changes
+from .dropout import MaskSource
 from .losses import row_losses_of
-from .masks import MaskSource
 from .program import record
 
 # A longer chunk spreads its work per member over more steps: with 1 MB, a stack of 15

@@ -12,6 +12,7 @@ from .checkpoints import look_up_again
 from .data import DeviceData
 from .feed import Feed, feed_key
 from .gradient import StepGradient
+from .out_of_memory import is_out_of_memory
 from .plan import plan_stacks
 from .quiet import gate
 from .stack import Member, Stack
@@ -20,10 +21,6 @@ from .threads import choose_threads, limit_threads, threads_allowed
 
 # Most times that the chunk of a single network is halved when memory is short.
 _MOST_HALVINGS = 6
-# Messages of torch, CUDA and its libraries, macOS, Windows and C++.
-_SIGNS_OF_LITTLE_MEMORY = (
-    "out of memory", "allocate memory", "not enough memory", "alloc_failed", "bad_alloc",
-)  # fmt: skip
 
 
 def train(tasks, gradient=StepGradient, *, n_threads=None, cancel=None, stack_sizes=None):
@@ -116,7 +113,7 @@ class _Session:
         try:
             results = self._train_stack(group, n_halvings)
         except Exception as error:
-            is_memory, reason = _is_out_of_memory(error), repr(error)
+            is_memory, reason = is_out_of_memory(error), repr(error)
             if len(group) == 1 and (not is_memory or n_halvings == _MOST_HALVINGS):
                 return {group[0][0]: error}
         else:
@@ -186,11 +183,3 @@ def _take_cached(group):
     cached = {index: look_up_again(task) for index, task in group}
     cached = {index: outcome for index, outcome in cached.items() if outcome is not None}
     return cached, [member for member in group if member[0] not in cached]
-
-
-def _is_out_of_memory(error):
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    # On a CPU torch raises a plain RuntimeError, and so do CUDA's libraries.
-    words = str(error).lower() if isinstance(error, RuntimeError) else ""
-    return any(sign in words for sign in _SIGNS_OF_LITTLE_MEMORY)

@@ -23,7 +23,7 @@ import torch
 from scipy.sparse import issparse
 
 from .feed import feed_key
-from .together import pays
+from .stacking_speed import pays
 
 # On a CPU; a GPU is faster with all it can hold.
 _MOST_MEMBERS = 16

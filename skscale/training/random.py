@@ -98,7 +98,7 @@ class FeedRandom:
         self.mask_key = int(masks.generate_state(1, np.uint64)[0])
         self._n_masks = 0
         self._augmentation = np.random.Generator(np.random.SFC64(augmentation))
-        # Seed or state for torch's default generator: see `networks.modules`.
+        # Seed or state for torch's default generator: see `networks.torch_modules`.
         self.module_state = {"seed": int(module.generate_state(1, np.uint64)[0])}
 
     @property

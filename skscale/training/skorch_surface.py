@@ -28,11 +28,11 @@ from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
 from ..inference.heads import Labels, Numbers
-from ..networks.modules import temporary_random_state
+from ..networks.torch_modules import temporary_random_state
 from .augmentation import change_images, draw_changes
 from .data import DeviceData
+from .dropout import MaskSource
 from .feed import Feed
-from .masks import MaskSource
 from .optimizers import optimizer_of
 from .quiet import gate
 from .random import initial_stream

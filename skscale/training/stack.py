@@ -14,8 +14,8 @@ import torch
 from ..networks.parameters import StackedParameters, TrainedNumbers
 from .chunk import CHUNK_BYTES, Chunk, make_graph_capture
 from .early_stopping import EarlyStopping
-from .optimizer import StackedOptimizer
 from .random import initial_stream
+from .stacked_optimizer import StackedOptimizer
 from .task import CancelledError, DivergedError, OptimizerState, TrainedNetwork
 
 # Shortest time between two checkpoints.

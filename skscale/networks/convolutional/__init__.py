@@ -2,7 +2,7 @@
 
 - `architecture`: the shape, without torch.
 - `torch_network`: the module.
-- `units`: channels inside the blocks: activations, gradients and removal.
+- `unit_removal`: channels inside the blocks: activations, gradients and removal.
 - `reshaping`: another number of blocks or channels.
 - `onnx`: the network as ONNX operators.
 - `family`: the interface to these parts.

@@ -19,25 +19,25 @@ class ConvolutionalFamily(TorchFamily):
 
     def unit_weights(self, architecture, weights, layer):
         """Return the incoming and the outgoing weights of the channels inside a block."""
-        from .units import unit_weights
+        from .unit_removal import unit_weights
 
         return unit_weights(architecture, weights, layer)
 
     def unit_passes(self, architecture, networks, rows, loss=None):
         """Return the passes over the feature maps of all channels: see `Family`."""
-        from .units import unit_passes
+        from .unit_removal import unit_passes
 
         return unit_passes(architecture, networks, rows, loss)
 
     def weight_passes(self, architecture, networks, rows, loss=None, has_inputs=False):
         """Return the passes over all weights: see `Family`."""
-        from .units import weight_passes
+        from .unit_removal import weight_passes
 
         return weight_passes(architecture, networks, rows, loss)
 
     def remove_units(self, architecture, networks, remaining):
         """Remove channels inside the blocks: see `Family`."""
-        from .units import remove_channels
+        from .unit_removal import remove_channels
 
         return remove_channels(architecture, networks, remaining)
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from ..interface import CannotReshape
-from ..modules import build
+from ..torch_modules import build
 from ..unit_selection import copy_in_turn, select, square_sums
 from ..weights import Weights
 from .torch_network import n_norm_groups

@@ -4,7 +4,7 @@
 - `forward`: prediction, for NumPy arrays and tensors, without torch.
 - `torch_network`: the forward pass of a stack in training, and the plain nn.Module.
 - `backward`: its explicit gradient.
-- `units`: hidden units: activations, gradients and removal.
+- `unit_removal`: hidden units: activations, gradients and removal.
 - `reshaping`: another depth or other widths.
 - `onnx`: the network as ONNX operators.
 - `family`: the interface to these parts.

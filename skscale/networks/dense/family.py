@@ -54,19 +54,19 @@ class DenseFamily(Family):
 
     def unit_passes(self, architecture, networks, rows, loss=None):
         """Return the passes over the activations of all hidden units: see `Family`."""
-        from .units import unit_passes
+        from .unit_removal import unit_passes
 
         return unit_passes(architecture, networks, rows, loss)
 
     def weight_passes(self, architecture, networks, rows, loss=None, has_inputs=False):
         """Return the passes over all weights: see `Family`."""
-        from .units import weight_passes
+        from .unit_removal import weight_passes
 
         return weight_passes(architecture, networks, rows, loss, has_inputs)
 
     def remove_units(self, architecture, networks, remaining):
         """Remove hidden units: see `Family`."""
-        from .units import remove_units
+        from .unit_removal import remove_units
 
         return remove_units(architecture, networks, remaining)
 

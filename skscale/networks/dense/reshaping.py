@@ -14,7 +14,7 @@ from ..interface import CannotReshape
 from ..unit_selection import select
 from ..weights import Weights
 from .torch_network import initial_parameters
-from .units import select_units
+from .unit_removal import select_units
 
 
 class DenseReshaping:

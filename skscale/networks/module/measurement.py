@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-from ..modules import build, in_shape, temporary_random_state
+from ..torch_modules import build, in_shape, temporary_random_state
 from .architecture import ModuleArchitecture
 
 

@@ -144,10 +144,10 @@ class ModuleNetwork(FittedNetwork):
 
 def _import_networks():
     try:
-        from . import modules
+        from . import torch_modules
     except ImportError as error:
         raise ImportError(
             "Predicting with a torch module needs torch (dense networks predict without): "
             f"pip install torch. The import failed: {error}"
         ) from error
-    return modules
+    return torch_modules

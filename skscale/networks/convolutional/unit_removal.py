@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from ..modules import build, load_weights_, weights_of
+from ..torch_modules import build, load_weights_, weights_of
 from ..weights import Weights
 
 # Upper limit of images for activations and gradients: their means need no more.

@@ -11,7 +11,7 @@ import contextlib
 import torch
 
 from .interface import NetworkGradient
-from .modules import build, in_shape, split, temporary_random_state
+from .torch_modules import build, in_shape, split, temporary_random_state
 
 
 class BoundModule:
