@@ -254,7 +254,7 @@ def test_a_stack_trains_as_its_members_do_alone(images, monkeypatch):
             return GridSearchCV(model, grid, cv=2, scoring="neg_log_loss").fit(X, y)
 
     alone = search().cv_results_["mean_test_score"]
-    monkeypatch.setattr(plan, "pays", lambda task: True)
+    monkeypatch.setattr(plan, "is_stacking_faster", lambda task: True)
     together = search().cv_results_["mean_test_score"]
     np.testing.assert_allclose(together, alone, rtol=1e-9)
 

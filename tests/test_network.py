@@ -278,7 +278,7 @@ def test_networks_that_can_train_together_do_as_alone(monkeypatch):
 
 def test_the_oldest_measurement_is_removed(monkeypatch):
     monkeypatch.setattr(together, "_measured", {})
-    monkeypatch.setattr(together, "_MOST_MEASURED", 2)
+    monkeypatch.setattr(together, "_MAX_MEASURED", 2)
     monkeypatch.setattr(together, "_is_faster", lambda *_: False)
     X, y = make_regression(30, 5, random_state=0)
     for width in (3, 4, 5):
@@ -298,7 +298,7 @@ def test_modules_with_random_numbers_or_buffers_train_one_by_one():
         (Normalized, of, False),
     ]:
         architecture = describe(module, arguments, (4,), 1, False)
-        assert architecture.family.stacking_pays(architecture, "cpu") is pays
+        assert architecture.family.is_stacking_faster(architecture, "cpu") is pays
 
 
 def test_whether_together_is_faster_is_measured():

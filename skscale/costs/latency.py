@@ -6,7 +6,7 @@ import time
 from ..training.quiet import gate
 
 _WARM_UP = 3
-_MOST_SECONDS = 0.1
+_MAX_SECONDS = 0.1
 
 
 def measure_latency(estimator, X, *, n_repeats=100):
@@ -39,6 +39,6 @@ def measure_latency(estimator, X, *, n_repeats=100):
             estimator.predict(X)
             now = time.perf_counter()
             seconds.append(now - start)
-            if now - beginning > _MOST_SECONDS:
+            if now - beginning > _MAX_SECONDS:
                 break
     return statistics.median(seconds) * 1e6
