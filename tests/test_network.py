@@ -265,7 +265,7 @@ def test_networks_that_can_train_together_do_as_alone(monkeypatch):
     from skscale.fusion import last_fused_run
 
     for choice in (False, True):
-        monkeypatch.setattr(together, "_is_faster", lambda *_, choice=choice: choice)
+        monkeypatch.setattr(together, "_measure", lambda *_, choice=choice: choice)
         together._measured.clear()
         with joblib.parallel_config(backend="skscale"):
             search = GridSearchCV(model, grid, cv=2).fit(X, y)
@@ -279,7 +279,7 @@ def test_networks_that_can_train_together_do_as_alone(monkeypatch):
 def test_the_oldest_measurement_is_removed(monkeypatch):
     monkeypatch.setattr(together, "_measured", {})
     monkeypatch.setattr(together, "_MAX_MEASURED", 2)
-    monkeypatch.setattr(together, "_is_faster", lambda *_: False)
+    monkeypatch.setattr(together, "_measure", lambda *_: False)
     X, y = make_regression(30, 5, random_state=0)
     for width in (3, 4, 5):
         with joblib.parallel_config(backend="skscale"):
@@ -292,13 +292,13 @@ def test_the_oldest_measurement_is_removed(monkeypatch):
 
 def test_modules_with_random_numbers_or_buffers_train_one_by_one():
     of = {"n_features": 4, "n_outputs": 1}
-    for module, arguments, pays in [
+    for module, arguments, is_faster in [
         (Dense, of, None),  # to be measured
         (Dense, {**of, "dropout": 0.5}, False),
         (Normalized, of, False),
     ]:
         architecture = describe(module, arguments, (4,), 1, False)
-        assert architecture.family.is_stacking_faster(architecture, "cpu") is pays
+        assert architecture.family.is_stacking_faster(architecture, "cpu") is is_faster
 
 
 def test_whether_together_is_faster_is_measured():
