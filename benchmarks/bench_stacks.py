@@ -77,7 +77,7 @@ def in_python(tasks):
 
 def one_after_the_other(tasks, most_members):
     with (
-        mock.patch.object(plan, "_MOST_MEMBERS", most_members),
+        mock.patch.object(plan, "_MAX_MEMBERS", most_members),
         mock.patch.object(engine, "choose_threads", return_value=2),
     ):
         session = engine._Session(engine.StepGradient, 2, True, None)
@@ -160,7 +160,7 @@ def main():
         times = []
         for most in sizes:
             chosen = alike[: max(12, 2 * most)]
-            with mock.patch.object(plan, "_MOST_MEMBERS", most):
+            with mock.patch.object(plan, "_MAX_MEMBERS", most):
                 engine.train(chosen, n_threads=1)
                 rounds = []
                 for _ in range(3):

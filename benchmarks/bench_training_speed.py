@@ -11,7 +11,7 @@ classes. Ours is the whole `fit` of the estimator. The others:
 
 Two networks: `plain` (linear layers and ReLU) and `full` (the library's defaults, which are
 residual connections and early stopping on a tenth of the rows with the best weights kept,
-and with them layer normalisation and a dropout rate of 0.1); the others run the same
+and with them layer normalization and a dropout rate of 0.1); the others run the same
 network, validate after each epoch, and keep their best weights.
 
 Before anything is timed, our fit and the loop start from the same weights and take the

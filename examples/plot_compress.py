@@ -109,7 +109,7 @@ def describe_variants(n_rows):
     return {
         "as it is": classic,
         "narrower": narrow,
-        "regularised": classic | {"dropout": 0.2, "l1": 0.03},
+        "regularized": classic | {"dropout": 0.2, "l1": 0.03},
         "pruned": classic | {"pruning": 0.75},
         "distilled": narrow | taught,
         "pruned and distilled": classic | {"pruning": 0.75} | taught,

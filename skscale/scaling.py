@@ -5,7 +5,7 @@ from numbers import Integral
 from typing import NamedTuple
 
 # Larger values must be mistakes.
-_MOST = 1_000_000
+_MAX = 1_000_000
 # Coefficients are decimal fractions: a rounding error must not make 2 * 1.5 round up to 4.
 _ROUNDING = 1e-9
 # Pixels of the larger side: maximum of the last map; maximum of images that the first stage
@@ -271,10 +271,10 @@ def _scaled(number, coefficient, phi, name):
         result = number * coefficient**phi
     except OverflowError:
         result = math.inf
-    if result > _MOST:
+    if result > _MAX:
         raise ValueError(
             f"phi={phi!r} with the coefficient {coefficient!r} of the {name} makes more than "
-            f"{_MOST:,} out of {number}. Expected a smaller phi: 3 is large."
+            f"{_MAX:,} out of {number}. Expected a smaller phi: 3 is large."
         )
     return result
 

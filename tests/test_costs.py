@@ -260,7 +260,7 @@ def test_latency_is_the_best_of_several_rounds(monkeypatch):
             # Other load slows the predictions of the first two rounds.
             time.sleep(0.002 if self.n <= 3 + 40 else 0.0002)
 
-    monkeypatch.setattr("skscale.costs.latency._MOST_SECONDS", 10.0)
+    monkeypatch.setattr("skscale.costs.latency._MAX_SECONDS", 10.0)
     assert 150 < measure_latency(Sleeper(), None) < 1500
 
 

@@ -482,7 +482,7 @@ def test_an_error_reaches_everybody_who_waits_and_is_not_remembered():
 
 
 def test_the_least_recently_used_predictions_are_removed():
-    cache = PredictionCache(most_bytes=3 * 80)
+    cache = PredictionCache(max_bytes=3 * 80)
     made = []
 
     def make(key):
@@ -558,7 +558,7 @@ def test_any_sparse_format_and_going_on_with_members(digits):
 
 
 def test_predictions_larger_than_the_cache_stay_until_the_next():
-    cache, made = PredictionCache(most_bytes=10), []
+    cache, made = PredictionCache(max_bytes=10), []
     for _ in range(2):
         cache.get("a", lambda: made.append(1) or (np.zeros(100), None))
     assert len(made) == 1

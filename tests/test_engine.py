@@ -350,7 +350,7 @@ def test_a_run_longer_than_a_chunk_equals_the_same_run_in_short_chunks(monkeypat
 
     task = make_task(batch_size=2, dropout=0.3, weighted=True)
     whole = train([task])[0]
-    monkeypatch.setattr(chunk, "_MOST_STEPS", 3)
+    monkeypatch.setattr(chunk, "_MAX_STEPS", 3)
     assert_equal_networks(whole, train([task])[0], rtol=0, atol=0)
 
 

@@ -856,7 +856,6 @@ def test_ctrl_c_ends_a_search_at_once_with_no_thread_left():
 )  # fmt: skip
 def test_too_little_memory_is_known_by_all_its_names(error, is_memory):
     from skscale.training.out_of_memory import is_out_of_memory
-from skscale.training import engine
 
     assert is_out_of_memory(error) == is_memory
 

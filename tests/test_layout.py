@@ -85,7 +85,13 @@ def test_a_base_name_stands_for_one_module_or_for_a_part_of_each_family():
         places[path.stem].append(folder)
     several = {name: set(where) for name, where in places.items() if len(where) > 1}
     assert {name for name, where in several.items() if not where <= FAMILIES} == {"__init__"}
-    assert several.keys() - {"__init__"} >= {"architecture", "family", "units", "reshaping"}
+    expected = {"architecture", "family", "unit_removal", "reshaping"}
+    assert several.keys() - {"__init__"} >= expected
+        "architecture",
+        "family",
+        "unit_removal",
+        "reshaping",
+    }
 
 
 def test_a_constant_is_defined_once():

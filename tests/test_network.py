@@ -28,7 +28,7 @@ from skscale import (
 )
 from skscale.networks.module.measurement import describe
 from skscale.networks.torch_modules import temporary_random_state
-from skscale.training import together
+from skscale.training import stacking_speed
 
 FAST = {"max_epochs": 4, "random_state": 0}
 
@@ -265,49 +265,49 @@ def test_networks_that_can_train_together_do_as_alone(monkeypatch):
     from skscale.fusion import last_fused_run
 
     for choice in (False, True):
-        monkeypatch.setattr(together, "_is_faster", lambda *_, choice=choice: choice)
-        together._measured.clear()
+        monkeypatch.setattr(stacking_speed, "_measure", lambda *_, choice=choice: choice)
+        stacking_speed._measured.clear()
         with joblib.parallel_config(backend="skscale"):
             search = GridSearchCV(model, grid, cv=2).fit(X, y)
         found[choice] = search.cv_results_["mean_test_score"]
         sizes[choice] = max(last_fused_run().stack_sizes)
-    together._measured.clear()
+    stacking_speed._measured.clear()
     assert sizes[True] > 1 == sizes[False]
     np.testing.assert_allclose(found[True], found[False], rtol=1e-9)
 
 
 def test_the_oldest_measurement_is_removed(monkeypatch):
-    monkeypatch.setattr(together, "_measured", {})
-    monkeypatch.setattr(together, "_MOST_MEASURED", 2)
-    monkeypatch.setattr(together, "_is_faster", lambda *_: False)
+    monkeypatch.setattr(stacking_speed, "_measured", {})
+    monkeypatch.setattr(stacking_speed, "_MAX_MEASURED", 2)
+    monkeypatch.setattr(stacking_speed, "_measure", lambda *_: False)
     X, y = make_regression(30, 5, random_state=0)
     for width in (3, 4, 5):
         with joblib.parallel_config(backend="skscale"):
             model = ScaledNetworkRegressor(Dense, width=width, **FAST)
             GridSearchCV(model, {"l1": [0.0, 0.1]}, cv=2).fit(X, y)
-    widths = [key[0].arguments["width"] for key in together._measured]
+    widths = [key[0].arguments["width"] for key in stacking_speed._measured]
     assert len(widths) == 2
     assert widths[-1] == 5
 
 
 def test_modules_with_random_numbers_or_buffers_train_one_by_one():
     of = {"n_features": 4, "n_outputs": 1}
-    for module, arguments, pays in [
+    for module, arguments, is_faster in [
         (Dense, of, None),  # to be measured
         (Dense, {**of, "dropout": 0.5}, False),
         (Normalized, of, False),
     ]:
         architecture = describe(module, arguments, (4,), 1, False)
-        assert architecture.family.stacking_pays(architecture, "cpu") is pays
+        assert architecture.family.is_stacking_faster(architecture, "cpu") is is_faster
 
 
 def test_whether_together_is_faster_is_measured():
     X, y = make_regression(80, 5, random_state=0)
-    together._measured.clear()
+    stacking_speed._measured.clear()
     model = ScaledNetworkRegressor(Dense, **FAST)
     with joblib.parallel_config(backend="skscale"):
         GridSearchCV(model, {"weight_decay": [0.0, 0.1]}, cv=2).fit(X, y)
-    seen = list(together._measured.values())
+    seen = list(stacking_speed._measured.values())
     assert len(seen) >= 1
     assert all(isinstance(value, bool) for value in seen)
 

@@ -256,7 +256,7 @@ def test_one_array_becomes_one_tensor():
 def test_threads_follow_the_work_within_the_limit_of_the_caller():
     with threads.limit_threads(4):
         assert threads.choose_threads(1e6) == 1
-        assert threads.choose_threads(2.5 * threads.WORTH_A_THREAD) == 2
+        assert threads.choose_threads(2.5 * threads.MACS_PER_THREAD) == 2
         assert threads.choose_threads(1e15) == 4
     with threads.limit_threads(1):
         assert threads.choose_threads(1e15) == 1

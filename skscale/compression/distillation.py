@@ -32,7 +32,7 @@ from ..training.fingerprint import fingerprint
 # Lower limit of teacher probabilities: that of zero would have an infinite logit.
 _SMALLEST_PROBABILITY = 1e-6
 # Size limit of the teacher predictions cached in a process.
-_MOST_BYTES = 256 << 20
+_MAX_BYTES = 256 << 20
 # Nearest neighbors of a row, one of which is drawn for mixing.
 _N_NEIGHBORS = 5
 
@@ -52,12 +52,12 @@ class PredictionCache:
 
     Parameters
     ----------
-    most_bytes : int
+    max_bytes : int
         Beyond this size the least recently used entries are removed.
     """
 
-    def __init__(self, most_bytes=_MOST_BYTES):
-        self.most_bytes = most_bytes
+    def __init__(self, max_bytes=_MAX_BYTES):
+        self.max_bytes = max_bytes
         self._entries = OrderedDict()
         self._lock = threading.Lock()
 
@@ -102,7 +102,7 @@ class PredictionCache:
                     continue
                 is_newest = n_bytes == 0
                 n_bytes += sum(a.nbytes for a in entry.value if a is not None)
-                if n_bytes > self.most_bytes and not is_newest:
+                if n_bytes > self.max_bytes and not is_newest:
                     del self._entries[key]
 
     def clear(self):

@@ -121,8 +121,8 @@ def _sum_over_rows(criterion, architecture, networks, task):
 def _rows_and_loss(criterion, task):
     """Return the functions that yield training rows and that compute their loss, or None."""
 
-    def rows(n_most, n_block, dtype):
-        return iterate_rows(task, n_most, n_block, dtype)
+    def rows(max_rows, n_block, dtype):
+        return iterate_rows(task, max_rows, n_block, dtype)
 
     def loss(outputs, targets, row_weights):
         return weighted_loss(task, outputs, targets, row_weights)
@@ -130,9 +130,9 @@ def _rows_and_loss(criterion, task):
     return rows, loss if criterion.needs_gradients else None
 
 
-def iterate_rows(task, n_most, n_block, dtype):
+def iterate_rows(task, max_rows, n_block, dtype):
     """Yield batches of training rows, targets and sample weights as tensors."""
-    rows = importance_rows(task.seed, task.train_rows, n_most)
+    rows = importance_rows(task.seed, task.train_rows, max_rows)
     for start in range(0, len(rows), n_block):
         chosen = rows[start : start + n_block]
         x = task.X[chosen]

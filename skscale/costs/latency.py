@@ -7,7 +7,7 @@ from ..training.quiet import gate
 
 _WARM_UP = 3
 _N_ROUNDS = 5
-_MOST_SECONDS = 0.1
+_MAX_SECONDS = 0.1
 
 
 def measure_latency(estimator, X, *, n_repeats=100):
@@ -43,7 +43,7 @@ def measure_latency(estimator, X, *, n_repeats=100):
             estimator.predict(X)
             now = time.perf_counter()
             seconds.append(now - start)
-            if now - beginning > _MOST_SECONDS:
+            if now - beginning > _MAX_SECONDS:
                 break
     rounds = [seconds[k : k + n_of_round] for k in range(0, len(seconds), n_of_round)]
     if len(rounds) > 1 and len(rounds[-1]) < n_of_round:

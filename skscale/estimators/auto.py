@@ -10,7 +10,7 @@ _SMALLEST_BATCH, _LARGEST_BATCH = 8, 1024
 # 20 Newsgroups .827, .842, .847, .834; a synthetic set .251, .342, .340, .340.
 WIDE_DROPOUT = 0.4
 # Fewer columns are never wide: with so few rows there is no evidence for dropout.
-_FEWEST_WIDE = 100
+_MIN_WIDE = 100
 
 
 def resolve_dropout(dropout, n_rows, n_columns):
@@ -30,7 +30,7 @@ def resolve_dropout(dropout, n_rows, n_columns):
     """
     if dropout != "auto":
         return float(dropout)
-    is_wide = n_columns >= _FEWEST_WIDE and n_columns > n_rows
+    is_wide = n_columns >= _MIN_WIDE and n_columns > n_rows
     return WIDE_DROPOUT if is_wide else 0.0
 
 

@@ -5,7 +5,7 @@ import numpy as np
 from ..inference.heads import log_sigmoid, log_softmax, sigmoid, softmax
 
 # Limits of the inverse temperature.
-_LEAST, _MOST = 0.05, 20.0
+_MIN, _MAX = 0.05, 20.0
 _N_STEPS = 30
 _TOLERANCE = 1e-4
 
@@ -55,7 +55,7 @@ def find_inverse_temperature(outputs, targets, weights):
             curvature = (p * (1 - p) * z * z).sum(axis=1)
         return w @ slope, w @ curvature
 
-    low, high, beta = _LEAST, _MOST, 1.0
+    low, high, beta = _MIN, _MAX, 1.0
     for _ in range(_N_STEPS):
         slope, curvature = derivatives(beta)
         if slope > 0:

@@ -11,9 +11,9 @@ from ..storage.tree import Part, expect
 from .columns import is_missing
 
 # Categories with fewer rows are infrequent: they share one code with unknown categories.
-_FEWEST_ROWS = 5
+_MIN_ROWS = 5
 # Largest number of codes in a column: the most frequent categories, and one infrequent code.
-_MOST_CODES = 256
+_MAX_CODES = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,10 +151,10 @@ def learn_categories(column, label):
         )
     known = sorted(counts, key=lambda value: (type(value) is str, value))
     rows = np.array([counts[value] for value in known], dtype=np.intp)
-    is_rare = rows < _FEWEST_ROWS
-    if len(rows) - is_rare.sum() + 1 > _MOST_CODES:
+    is_rare = rows < _MIN_ROWS
+    if len(rows) - is_rare.sum() + 1 > _MAX_CODES:
         # A stable sort: among equal counts, the first categories become infrequent.
-        is_rare[np.argsort(rows, kind="stable")[: 1 - _MOST_CODES]] = True
+        is_rare[np.argsort(rows, kind="stable")[: 1 - _MAX_CODES]] = True
     n_frequent = int((~is_rare).sum())
     codes = np.where(is_rare, n_frequent, np.cumsum(~is_rare) - 1).astype(np.float64)
     unknown = float(n_frequent) if is_rare.any() else -1.0
@@ -183,7 +183,7 @@ def warn_of_silent_columns(silent):
     )
     warnings.warn(
         f"A network learns nothing from columns whose categories all have fewer than "
-        f"{_FEWEST_ROWS} rows: {columns}. Expected frequent categories, or numbers. Convert "
+        f"{_MIN_ROWS} rows: {columns}. Expected frequent categories, or numbers. Convert "
         "dates in text with pandas.to_datetime and take differences, decimal commas with "
         '.str.replace(",", "."), and free text with a vectorizer. Drop identifiers.',
         UserWarning,

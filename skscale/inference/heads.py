@@ -136,8 +136,10 @@ class Labels:
         if classes.dtype.kind == "U":
             # Each predicted row takes the memory of the longest label.
             n_bytes = 4 * max(map(len, classes.tolist()))
-            n_most = max(n_bytes, _WIDE_LABEL)
-            expect(classes.itemsize <= n_most, f"a string dtype of at most {n_most} bytes")
+            max_bytes = max(n_bytes, _WIDE_LABEL)
+            expect(
+                classes.itemsize <= max_bytes, f"a string dtype of at most {max_bytes} bytes"
+            )
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,7 +37,7 @@ from .steps import Branches, Chain, Seen
 _BLOCK_BYTES = 1 << 22
 _BLOCK_ROWS = 1 << 12
 # Most columns of a frozen pipeline, which may drop columns.
-_MOST_COLUMNS = 1 << 22
+_MAX_COLUMNS = 1 << 22
 # float32 has 24 significant bits. At a distance from zero of this many times the spread,
 # fewer than 11 bits remain for the variation.
 LOST_IN_FLOAT32 = 10_000
@@ -530,7 +530,7 @@ class PipelineInputs(Inputs):
         """Reject parts that do not match: see `Inputs.check`."""
         super().check(n_inputs)
         # The steps process all columns, also unused ones.
-        expect(self.n_features <= _MOST_COLUMNS, f"at most {_MOST_COLUMNS} columns")
+        expect(self.n_features <= _MAX_COLUMNS, f"at most {_MAX_COLUMNS} columns")
         expect(isinstance(self.chain, Chain), "a Chain")
         expect(isinstance(self.inner, TableInputs), "a TableInputs")
         self.inner.check(n_inputs)

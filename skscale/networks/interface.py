@@ -190,7 +190,7 @@ class Family(ABC):
     ----------
     can_repeat : bool
         Whether each step launches the same operations, so that a recorded step can be replayed.
-    work_a_mac : float
+    work_per_mac : float
         Time per multiply-accumulate, overhead included, relative to a dense network; it decides
         whether a second thread pays.
     has_layer_inputs : bool
@@ -200,7 +200,7 @@ class Family(ABC):
     """
 
     can_repeat: bool
-    work_a_mac: float
+    work_per_mac: float
     has_layer_inputs: bool
     can_rescale_output: bool
 
@@ -262,7 +262,7 @@ class Family(ABC):
         """
 
     @abstractmethod
-    def stacking_pays(self, architecture, device_type):
+    def is_stacking_faster(self, architecture, device_type):
         """Return whether networks train faster in a stack; None if it must be measured.
 
         False if a network would not train in a stack as it does alone.
@@ -303,7 +303,7 @@ class Family(ABC):
         networks : list of Weights
             One per member.
         rows : callable
-            `(n_most, n_block, dtype)` yields batches of training rows: tensors of inputs,
+            `(max_rows, n_block, dtype)` yields batches of training rows: tensors of inputs,
             targets and sample weights.
         loss : callable or None, default=None
             `(outputs, targets, row_weights)` to the sum of weighted losses; None needs no

@@ -11,7 +11,7 @@ class TorchFamily(Family):
     can_repeat = False
     # Measured on a convolutional network of 8 channels for 28x28 pixels: one thread took 1.64
     # times as long as a loop with two.
-    work_a_mac = 8
+    work_per_mac = 8
     has_layer_inputs = False
 
     def shapes(self, architecture):

@@ -38,7 +38,7 @@ _LEVEL = 0.8
 # Candidates with at least this fraction of the largest one's parameters are uncompressed.
 _UNCOMPRESSED = 0.99
 # More labels along a front are not readable.
-_MOST_LABELS = 8
+_MAX_LABELS = 8
 
 
 class _Display:
@@ -310,7 +310,7 @@ class ParetoDisplay(_Display):
         ax.set(xlabel=self.cost_label, ylabel=self.score_label)
         draw_legend(ax)
         # The best first, then the cheapest, then others spread evenly along the front.
-        evenly = np.linspace(0, len(x) - 1, min(len(x), _MOST_LABELS)).round().astype(int)
+        evenly = np.linspace(0, len(x) - 1, min(len(x), _MAX_LABELS)).round().astype(int)
         order = list(dict.fromkeys([*evenly[-1:], *evenly]))
         names = [self.labels[place] for place in self.front[order]]
         points = np.column_stack([self.costs, self.scores])

@@ -37,7 +37,7 @@ from ..storage.container import write_whole
 from .drawing import format_params, score_label, values_of
 from .report_page import ScoreWriter, as_fragment, as_page, as_text, sections
 
-_MOST_SMALLER = 3
+_MAX_SMALLER = 3
 # Size is the first of these costs that the search measured.
 _SIZES = ("n_parameters", "size_bytes", "n_macs", "latency_us", "fit_time")
 # A parameter whose mean change of size, in doublings, is below this does not change the size.
@@ -547,7 +547,7 @@ def _find_smaller(found, place):
             float(found.mean[k] - found.mean[place]),
             float(errors[k]),
         )
-        for k in front[::-1][:_MOST_SMALLER]
+        for k in front[::-1][:_MAX_SMALLER]
     ]
 
 

@@ -14,8 +14,8 @@ from ..selection.rules import pareto_front
 from .drawing import format_number, format_value
 
 # Maximum rows of the comparison; `to_frame` has all candidates.
-_MOST_ROWS = 12
-_MOST_VALUES = 8
+_MAX_ROWS = 12
+_MAX_VALUES = 8
 _WIDTH = 96
 # With no-break spaces, so that wrapping keeps it on one line.
 _PLUS_MINUS = "\u00a0±\u00a0"
@@ -234,7 +234,7 @@ def _varied(params):
         if len(written) < 2:
             continue
         listed = ", ".join(written)
-        if len(written) > _MOST_VALUES:
+        if len(written) > _MAX_VALUES:
             listed = f"{written[0]} to {written[-1]}, " if is_numeric else ""
             listed += f"{len(written)} values"
         phrases.append(f"{name.rsplit('__', 1)[-1]} {listed}")
@@ -284,14 +284,14 @@ def _shown_rows(report):
     """Choose the rows to show: the recommended, the best, the front, then others by score."""
     table = report.table
     n = len(table["index"])
-    if n <= _MOST_ROWS:
+    if n <= _MAX_ROWS:
         return range(n)
     score = np.array(table["score"])
     sizes = np.array(table.get(report.size_name, np.arange(n)), dtype=float)
     front = pareto_front(score, np.where(np.isnan(sizes), np.inf, sizes))
     order = [table["index"].index(i) for i in (report.recommended.index, report.best)]
     order += [*front[::-1], *np.argsort(-score, kind="stable")]
-    return sorted(list(dict.fromkeys(int(k) for k in order))[:_MOST_ROWS])
+    return sorted(list(dict.fromkeys(int(k) for k in order))[:_MAX_ROWS])
 
 
 def _decimals_of(values):

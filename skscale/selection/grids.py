@@ -13,11 +13,11 @@ from ..scaling import hidden_widths
 _NARROWEST = 4
 # Parameters per row of the largest network. On letter and image data the score still improves
 # beyond ten.
-_PARAMETERS_A_ROW = 30
-_MOST_PARAMETERS = 250_000
+_PARAMETERS_PER_ROW = 30
+_MAX_PARAMETERS = 250_000
 _WIDEST = 1024
 # Minimum ratio of the parameters of the largest network to those of the smallest.
-_LEAST_RATIO = 16
+_MIN_RATIO = 16
 # Number of rows on which the network's inputs are counted.
 _SAMPLE = 1000
 
@@ -77,7 +77,7 @@ def scale_grid(estimator, X, y, n_candidates=25):
         as_given = {f"{prefix}phi": [0]}  # depth and width alone set the scale
     count = _counter(estimator, X, y, prefix, network)
     smallest = count(1, _NARROWEST)
-    largest = max(_most_parameters(X), _LEAST_RATIO * smallest)
+    largest = max(_most_parameters(X), _MIN_RATIO * smallest)
     n_depths = 1 if n_candidates < 4 else 2 if n_candidates < 7 else 3
     grid = [{f"{prefix}depth": [0], **as_given}]
     for depth in range(1, n_depths + 1):
@@ -130,7 +130,7 @@ def _counter(estimator, X, y, prefix, network):
 
 
 def _most_parameters(X):
-    return min(_PARAMETERS_A_ROW * _num_samples(X), _MOST_PARAMETERS)
+    return min(_PARAMETERS_PER_ROW * _num_samples(X), _MAX_PARAMETERS)
 
 
 def _widest(count, n_parameters):

@@ -16,13 +16,13 @@ import numpy as np
 
 _LENGTH_BYTES = 8
 # As many as the weights of a three-dimensional convolution have.
-_MOST_DIMENSIONS = 5
+_MAX_DIMENSIONS = 5
 # A string array needs the space of its longest string for every entry. The total is limited to
 # this many bytes, plus this many for each byte of the content.
 _LARGEST_STRINGS = 1 << 26
-_STRINGS_A_BYTE = 64
+_STRINGS_PER_BYTE = 64
 _FITTING_STRINGS = "strings within the memory limit"
-_FITTING_SHAPE = f"a shape of at most {_MOST_DIMENSIONS} axes"
+_FITTING_SHAPE = f"a shape of at most {_MAX_DIMENSIONS} axes"
 _NUMBERS = re.compile(r"[<>|][biuf][1248]")
 
 
@@ -136,14 +136,14 @@ class _Rest:
 
 
 def _room_for_strings(content):
-    return _LARGEST_STRINGS + _STRINGS_A_BYTE * len(content)
+    return _LARGEST_STRINGS + _STRINGS_PER_BYTE * len(content)
 
 
 def _read_array(content, start, dtype, shape):
     is_known = isinstance(dtype, str) and _NUMBERS.fullmatch(dtype)
     expect(is_known, "a numeric array dtype")  # NumPy would evaluate it
     dtype = np.dtype(dtype)
-    expect(isinstance(shape, list) and len(shape) <= _MOST_DIMENSIONS, _FITTING_SHAPE)
+    expect(isinstance(shape, list) and len(shape) <= _MAX_DIMENSIONS, _FITTING_SHAPE)
     expect(all(type(n) is int and n >= 0 for n in shape), "a shape of integers from 0")
     n_bytes = math.prod(shape) * dtype.itemsize
     expect(n_bytes <= len(content) - start, "an array that ends within the file")
@@ -185,7 +185,7 @@ def _encode(value, arrays, strings):
 
 def _encode_array(array, arrays, strings):
     if array.dtype.kind in "biuf" and array.dtype.itemsize <= 8:
-        expect(array.ndim <= _MOST_DIMENSIONS, f"arrays of at most {_MOST_DIMENSIONS} axes")
+        expect(array.ndim <= _MAX_DIMENSIONS, f"arrays of at most {_MAX_DIMENSIONS} axes")
         arrays.append(np.asarray(array, order="C"))
         return {"array": len(arrays) - 1}
     if array.dtype.kind in "OU" and array.ndim == 1:

@@ -56,30 +56,30 @@ def _affine(kinds, random, height, width):
     """Return scales and centers of rows and columns, in coordinates from -1 to 1."""
     n = len(random)
     scale = random.new_ones(n, 2)
-    centre = random.new_zeros(n, 2)
+    center = random.new_zeros(n, 2)
     if "crop" in kinds:
         side = _CROP + (1 - _CROP) * random[:, 0]
         scale = scale * side[:, None]
         # The crop stays within the image.
-        centre = (2 * random[:, 1:3] - 1) * (1 - side)[:, None]
+        center = (2 * random[:, 1:3] - 1) * (1 - side)[:, None]
     if "shift" in kinds:
         sides = random.new_tensor([height, width])
         most = torch.floor(sides * _SHIFT)
         pixels = torch.floor(random[:, 3:5] * (2 * most + 1)) - most
-        centre = centre + 2 * pixels / sides
+        center = center + 2 * pixels / sides
     if "flip" in kinds:
         mirror = torch.where(random[:, 5] < 0.5, -1.0, 1.0)
         scale = torch.stack([scale[:, 0], scale[:, 1] * mirror], dim=1)
-    return scale, centre
+    return scale, center
 
 
-def _sample(images, scale, centre):
+def _sample(images, scale, center):
     n, _, height, width = images.shape
 
     def places(side, k):
         # Pixel centers.
         steps = (2 * torch.arange(side, device=images.device) + 1) / side - 1
-        return scale[:, k, None] * steps.to(images) + centre[:, k, None]
+        return scale[:, k, None] * steps.to(images) + center[:, k, None]
 
     rows, columns = places(height, 0), places(width, 1)
     grid = torch.stack(

@@ -21,10 +21,10 @@ from .program import record
 # networks of width 16 took 1.5 to 2.5 times as long as with 4 to 16 MB. On a GPU a chunk
 # should be long enough to hide the launch of its graph.
 CHUNK_BYTES = {"cpu": 8 << 20, "cuda": 1 << 28}
-_MOST_STEPS = 64
+_MAX_STEPS = 64
 # A program runs this many multiply-accumulates, some hundredths of a second, between
 # checks for cancellation.
-_MACS_A_LOOK = 2e9
+_MACS_PER_CHECK = 2e9
 # Bytes of outputs whose losses are computed at once on a CPU.
 _LOSS_BYTES = 256 << 10
 
@@ -77,14 +77,14 @@ class Chunk:
         The members, their parameters and their optimizer.
     n_rows : int
         Rows of a step; members with fewer rows are padded with rows of weight zero.
-    most_steps : int
+    max_steps : int
         Largest number of steps that the stack will request at once.
     """
 
-    def __init__(self, stack, n_rows, most_steps):
+    def __init__(self, stack, n_rows, max_steps):
         self.stack = stack
         self.n_rows = n_rows
-        self.capacity = self._find_capacity(most_steps)
+        self.capacity = self._find_capacity(max_steps)
         self.factor = stack.loss.weight_factor(stack.architecture.n_outputs)
         self.gradient = stack.make_gradient(n_rows)
         self._allocate()
@@ -108,9 +108,9 @@ class Chunk:
         self._graphs = {}
         self._program = None
         macs = stack.architecture.n_macs * len(stack.members) * n_rows
-        self._steps_a_look = max(1, int(_MACS_A_LOOK / max(1, 3 * macs)))
+        self._steps_per_check = max(1, int(_MACS_PER_CHECK / max(1, 3 * macs)))
 
-    def _find_capacity(self, most_steps):
+    def _find_capacity(self, max_steps):
         """Return the number of steps whose buffers fit `Stack.chunk_bytes`."""
         stack, architecture = self.stack, self.stack.architecture
         n_members, n_feeds = len(stack.members), len(stack.feeds)
@@ -121,7 +121,7 @@ class Chunk:
             + n_members * n_units * stack.dtype.itemsize
             + n_feeds * n_units * 2
         )
-        return max(1, min(_MOST_STEPS, most_steps, stack.chunk_bytes // step_bytes))
+        return max(1, min(_MAX_STEPS, max_steps, stack.chunk_bytes // step_bytes))
 
     @property
     def _n_inputs(self):
@@ -317,7 +317,7 @@ class Chunk:
         while first < n_steps:
             # The program itself does not check for cancellation.
             self.stack.check_cancelled()
-            last = min(n_steps, first + self._steps_a_look)
+            last = min(n_steps, first + self._steps_per_check)
             self._program.run([part[first:last] for part in stacked])
             first = last
 

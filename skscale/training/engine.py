@@ -20,7 +20,7 @@ from .task import CancelledError
 from .threads import choose_threads, limit_threads, threads_allowed
 
 # Most times that the chunk of a single network is halved when memory is short.
-_MOST_HALVINGS = 6
+_MAX_HALVINGS = 6
 
 
 def train(tasks, gradient=StepGradient, *, n_threads=None, cancel=None, stack_sizes=None):
@@ -101,10 +101,10 @@ def train(tasks, gradient=StepGradient, *, n_threads=None, cancel=None, stack_si
 class _Session:
     # State shared by the stacks of one call of `train`.
 
-    def __init__(self, gradient, n_threads, is_one_of_many, cancel):
+    def __init__(self, gradient, n_threads, is_concurrent, cancel):
         self.gradient = gradient
         self.n_threads = n_threads
-        self.is_one_of_many = is_one_of_many
+        self.is_concurrent = is_concurrent
         self.cancel = cancel
         self.stack_sizes = []
 
@@ -114,7 +114,7 @@ class _Session:
             results = self._train_stack(group, n_halvings)
         except Exception as error:
             is_memory, reason = is_out_of_memory(error), repr(error)
-            if len(group) == 1 and (not is_memory or n_halvings == _MOST_HALVINGS):
+            if len(group) == 1 and (not is_memory or n_halvings == _MAX_HALVINGS):
                 return {group[0][0]: error}
         else:
             self.stack_sizes.append(len(group))
@@ -167,11 +167,11 @@ class _Session:
                 members.append(Member(task, index, feeds[key]))
             stack = Stack(members, device, self.gradient, self.cancel)
             stack.chunk_bytes >>= n_halvings
-            stack.repeats &= self.is_one_of_many or len(members) > 1
+            stack.repeats &= self.is_concurrent or len(members) > 1
             # The dense count also for sparse rows: their products are small, but the optimizer
             # updates all weights, which at 42,000 columns takes as long as dense products.
             macs = 3 * task.architecture.n_macs * stack.batch_size * len(group)
-            macs *= stack.family.work_a_mac
+            macs *= stack.family.work_per_mac
             if device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats(device)
             with gate.training(), limit_threads(choose_threads(macs, self.n_threads)):

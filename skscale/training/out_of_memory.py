@@ -3,7 +3,7 @@
 import torch
 
 # Messages of torch, CUDA and its libraries, macOS, Windows and C++.
-_SIGNS_OF_LITTLE_MEMORY = (
+_MESSAGES = (
     "out of memory", "allocate memory", "not enough memory", "alloc_failed", "bad_alloc",
 )  # fmt: skip
 
@@ -14,4 +14,4 @@ def is_out_of_memory(error):
         return True
     # On a CPU torch raises a plain RuntimeError, and so do CUDA's libraries.
     words = str(error).lower() if isinstance(error, RuntimeError) else ""
-    return any(sign in words for sign in _SIGNS_OF_LITTLE_MEMORY)
+    return any(sign in words for sign in _MESSAGES)

@@ -23,16 +23,16 @@ import torch
 from scipy.sparse import issparse
 
 from .feed import feed_key
-from .stacking_speed import pays
+from .stacking_speed import is_stacking_faster
 
 # On a CPU; a GPU is faster with all it can hold.
-_MOST_MEMBERS = 16
+_MAX_MEMBERS = 16
 # Smaller stacks only help to give work to an idle thread.
-_FEWEST_MEMBERS = 4
+_MIN_MEMBERS = 4
 # Parameters, gradients, two moments, best weights. For large networks a larger stack brings no
 # speed and costs memory.
 _COPIES = 5
-_MOST_BYTES = 64 << 20
+_MAX_BYTES = 64 << 20
 
 
 def plan_stacks(tasks, n_workers):
@@ -53,14 +53,14 @@ def plan_stacks(tasks, n_workers):
     groups = {}
     for index, task in enumerate(tasks):
         groups.setdefault(_stack_key(task), []).append((index, task))
-    most = {key: _most_members(group[0][1]) for key, group in groups.items()}
+    limits = {key: _max_members(group[0][1]) for key, group in groups.items()}
 
     def cut_all(size):
-        return [s for key, group in groups.items() for s in _cut(group, min(size, most[key]))]
+        return [s for key, group in groups.items() for s in _cut(group, min(size, limits[key]))]
 
     stacks = cut_all(len(tasks))
     if len(stacks) < n_workers:
-        stacks = cut_all(max(_FEWEST_MEMBERS, -(-len(tasks) // n_workers)))
+        stacks = cut_all(max(_MIN_MEMBERS, -(-len(tasks) // n_workers)))
     return sorted(stacks, key=_work, reverse=True)
 
 
@@ -82,30 +82,30 @@ def _stack_key(task):
     )
 
 
-def _most_members(task):
-    if not pays(task):
+def _max_members(task):
+    if not is_stacking_faster(task):
         return 1
     member_bytes = _COPIES * 4 * task.architecture.n_parameters
     if task.precision == "float64":
         member_bytes *= 2
     device = torch.device(task.device)
     if device.type == "cpu":
-        return max(1, min(_MOST_MEMBERS, _MOST_BYTES // member_bytes))
+        return max(1, min(_MAX_MEMBERS, _MAX_BYTES // member_bytes))
     if device.type == "cuda":
         # Half for the parameters; chunks and data use the other half.
         return max(1, torch.cuda.mem_get_info(device)[0] // 2 // member_bytes)
-    return _MOST_MEMBERS
+    return _MAX_MEMBERS
 
 
-def _cut(group, most):
-    """Yield stacks of at most `most` members, of nearly equal size."""
+def _cut(group, max_members):
+    """Yield stacks of at most `max_members` members, of nearly equal size."""
     places = {}
     for _, task in group:
         places.setdefault(feed_key(task), len(places))
     # Members of one feed are adjacent, and within it those with one learning rate, which
     # share a call of the optimizer.
     group = sorted(group, key=lambda item: (places[feed_key(item[1])], _optimizer_key(item[1])))
-    n_stacks = -(-len(group) // most)
+    n_stacks = -(-len(group) // max_members)
     for i in range(n_stacks):
         yield group[i * len(group) // n_stacks : (i + 1) * len(group) // n_stacks]
 

@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager
 
 # Another training in the process may take hours: after this time, measure beside it.
-MOST_SECONDS_TO_QUIET = 10.0
+MAX_SECONDS_TO_QUIET = 10.0
 
 
 class Gate:
@@ -36,12 +36,12 @@ class Gate:
             yield
 
     @contextmanager
-    def quiet(self, patience=MOST_SECONDS_TO_QUIET):
+    def quiet(self, patience=MAX_SECONDS_TO_QUIET):
         """Enter a block that measures, while no other thread measures or trains.
 
         Parameters
         ----------
-        patience : float, default=MOST_SECONDS_TO_QUIET
+        patience : float, default=MAX_SECONDS_TO_QUIET
             Seconds to wait for quiet before measuring anyway.
         """
         if getattr(self._inside, "depth", 0) > 0:

@@ -471,16 +471,16 @@ class Stack:
         feed_of_member = torch.tensor(
             [f for f, size in enumerate(sizes) for _ in range(size)], device=self.device
         )
-        n_most = max(feed.n_valid for feed in feeds)
+        max_rows = max(feed.n_valid for feed in feeds)
         n_chunk = self._rows_of_validation(len(indices))
         totals = torch.zeros_like(self.loss_sums[: len(indices)])
         loss = self.loss.for_validation.select(indices)
         scored = [i for i, k in enumerate(indices) if self.members[k].task.validation_scorer]
         outputs_of_scored = []
-        for start in range(0, n_most, n_chunk):
+        for start in range(0, max_rows, n_chunk):
             self.check_cancelled()
             x, targets, weights = self._validation_batch(
-                feeds, start, min(n_chunk, n_most - start), totals.dtype
+                feeds, start, min(n_chunk, max_rows - start), totals.dtype
             )
             outputs = forward(x, sizes).to(totals.dtype)
             losses = loss.row_losses(outputs, targets.index_select(0, feed_of_member))

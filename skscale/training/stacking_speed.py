@@ -1,7 +1,7 @@
 """Measurement of whether modules train faster in a stack than one after the other.
 
-A family knows it of its own networks (`Family.stacking_pays`). For modules of a user it is
-unknown, so it is measured, once per module and batch size.
+Families know it for their own networks (`Family.is_stacking_faster`). For a user-defined module
+it is measured, once per module and batch size.
 """
 
 import threading
@@ -17,12 +17,12 @@ from .gradient import StepGradient
 _N_MEMBERS, _N_STEPS = 4, 3
 _measured = {}
 # Largest number of remembered architectures, since a process may search forever.
-_MOST_MEASURED = 1_000
+_MAX_MEASURED = 1_000
 # Acquired before the lock of the default generator, which the measurement takes.
 _lock = hold_while_forking(threading.RLock())
 
 
-def pays(task):
+def is_stacking_faster(task):
     """Return whether to stack networks like that of a task.
 
     Parameters
@@ -34,7 +34,7 @@ def pays(task):
     bool
     """
     architecture, device = task.architecture, torch.device(task.device)
-    known = architecture.family.stacking_pays(architecture, device.type)
+    known = architecture.family.is_stacking_faster(architecture, device.type)
     if known is not None:
         return known
     n_rows = min(task.recipe.batch_size, len(task.train_rows))
@@ -48,13 +48,13 @@ def pays(task):
     )
     with _lock:
         if key not in _measured:
-            if len(_measured) >= _MOST_MEASURED:
+            if len(_measured) >= _MAX_MEASURED:
                 del _measured[next(iter(_measured))]
-            _measured[key] = _is_faster(task, n_rows)
+            _measured[key] = _measure(task, n_rows)
         return _measured[key]
 
 
-def _is_faster(task, n_rows):
+def _measure(task, n_rows):
     try:
         together = _seconds(task, n_rows, _N_MEMBERS)
     except (RuntimeError, ValueError, TypeError, NotImplementedError):

@@ -10,7 +10,7 @@ from joblib.parallel import get_active_backend
 # one: a step of 10 million took as long on idle cores and 3 to 70 times as long beside a busy
 # one; of 860 million 0.6 and 2 to 4 times; from 1,700 million 0.6 and 1.3 to 2.9 times
 # (benchmarks/bench_threads.py). The threshold allows a second thread once it can lose little.
-WORTH_A_THREAD = 750_000_000
+MACS_PER_THREAD = 750_000_000
 
 # After a fork the child has torch's setting but not its OpenMP threads, and its first
 # parallel region would wait for them forever. One thread needs none.
@@ -28,7 +28,7 @@ def threads_allowed():
     return 1 if in_worker else torch.get_num_threads()
 
 
-def choose_threads(macs_a_step, allowed=None):
+def choose_threads(macs_per_step, allowed=None):
     """Return the number of threads for a step.
 
     Two threads meet at a barrier after each small operation. If the other core is busy, each
@@ -37,7 +37,7 @@ def choose_threads(macs_a_step, allowed=None):
 
     Parameters
     ----------
-    macs_a_step : float
+    macs_per_step : float
         Multiply-accumulates of one step.
     allowed : int or None, default=None
         Largest number of threads; None is the caller's setting.
@@ -48,7 +48,7 @@ def choose_threads(macs_a_step, allowed=None):
     """
     if allowed is None:
         allowed = threads_allowed()
-    return max(1, min(allowed, int(macs_a_step / WORTH_A_THREAD)))
+    return max(1, min(allowed, int(macs_per_step / MACS_PER_THREAD)))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ class ConvolutionalFamily(TorchFamily):
 
     can_rescale_output = True
 
-    def stacking_pays(self, architecture, device_type):
+    def is_stacking_faster(self, architecture, device_type):
         """Return whether networks train faster in a stack: on a GPU only.
 
         `vmap` turns a convolution with separate weights per network into a grouped one, which

@@ -15,7 +15,7 @@ from ..torch_modules import build, load_weights_, weights_of
 from ..weights import Weights
 
 # Upper limit of images for activations and gradients: their means need no more.
-_MOST_ROWS = 2048
+_MAX_ROWS = 2048
 _BLOCK_ROWS = 256
 
 
@@ -52,7 +52,7 @@ def _passes(architecture, networks, rows, loss):
     for member, weights in enumerate(networks):
         buffers = weights.buffers or weights_of(build(architecture)).buffers
         module = load_weights_(build(architecture), replace(weights, buffers=buffers)).eval()
-        for x, targets, row_weights in rows(_MOST_ROWS, _BLOCK_ROWS, weights.dtype):
+        for x, targets, row_weights in rows(_MAX_ROWS, _BLOCK_ROWS, weights.dtype):
             inside = []
             outputs = module(x.view(len(x), *architecture.input_shape), hidden=inside)
             total = None if loss is None else loss(outputs[None], targets, row_weights)

@@ -7,7 +7,7 @@ class DenseFamily(Family):
     """Dense networks: batched products and an explicit gradient."""
 
     can_repeat = True
-    work_a_mac = 1
+    work_per_mac = 1
     has_layer_inputs = True
     can_rescale_output = True
 
@@ -38,7 +38,7 @@ class DenseFamily(Family):
 
         return DenseGradient(architecture, parameters, gradients, n_rows, sizes)
 
-    def stacking_pays(self, architecture, device_type):
+    def is_stacking_faster(self, architecture, device_type):
         """Return True: batched products are faster."""
         return True
 

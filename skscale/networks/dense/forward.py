@@ -20,7 +20,7 @@ from ..weights import Weights
 # would request and return memory each time: 1,000 rows by 128 units took 0.80 ms at once, and
 # 0.50 ms in chunks.
 _CHUNK_BYTES = 192 << 10
-_FEWEST_ROWS = 256
+_MIN_ROWS = 256
 # Up to this number of rows, all members of an ensemble are computed at once.
 _FEW_ROWS = 16
 # A table, because one more function call per prediction is measurable for a single row.
@@ -110,7 +110,7 @@ class Dense(FittedNetwork):
             )
         elif weights.n_members is not None and not (is_dense and n_rows <= _FEW_ROWS):
             return np.stack([Dense(architecture, m).outputs(x) for m in weights.members])
-        elif n_rows > _FEWEST_ROWS and buffers is None:
+        elif n_rows > _MIN_ROWS and buffers is None:
             return self._outputs_in_chunks(x)
         if weights.n_members is not None:
             intercepts = [b[:, None, :] for b in intercepts]
@@ -146,7 +146,7 @@ class Dense(FittedNetwork):
         if dtype != self.dtype:  # convert once, not in each chunk
             network = Dense(self.architecture, self.weights.astype(dtype))
         widest = max(len(b) for b in self.weights.intercepts)
-        n_chunk = max(_FEWEST_ROWS, _CHUNK_BYTES // (widest * dtype.itemsize))
+        n_chunk = max(_MIN_ROWS, _CHUNK_BYTES // (widest * dtype.itemsize))
         outputs = np.empty((n_rows, self.n_outputs), dtype=dtype)
         # Two buffers in turn: a layer may add to its input.
         buffers = np.empty((2, min(n_chunk, n_rows) * widest), dtype=dtype)

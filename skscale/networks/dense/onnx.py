@@ -39,10 +39,10 @@ def add_network(graph, h, network, dtype):
 
 
 def _add_layer_norm(graph, h, dtype):
-    centred = graph.add("Sub", h, graph.reduce("Mean", h, [-1]))
-    variance = graph.reduce("Mean", graph.add("Mul", centred, centred), [-1])
+    centered = graph.add("Sub", h, graph.reduce("Mean", h, [-1]))
+    variance = graph.reduce("Mean", graph.add("Mul", centered, centered), [-1])
     variance = graph.add("Add", variance, np.array(NORM_EPS, dtype))
     # If the squares overflow, all activations would become zero and the prediction constant.
     too_large = graph.add("IsInf", variance)
     variance = graph.add("Where", too_large, np.array(np.nan, dtype), variance)
-    return graph.add("Div", centred, graph.add("Sqrt", variance))
+    return graph.add("Div", centered, graph.add("Sqrt", variance))

@@ -12,7 +12,7 @@ from ..weights import Weights
 from .torch_network import stacked_forward
 
 # Upper limit of rows for activations and gradients: their means need no more.
-_MOST_ROWS = 4096
+_MAX_ROWS = 4096
 # Inputs per batch. It also bounds the memory of sparse rows, which are made dense.
 _BLOCK_BYTES = 64 << 20
 
@@ -80,7 +80,7 @@ def _passes(architecture, networks, rows, loss):
         parameters.set_member_(member, TrainedNumbers.of(architecture, weights))
     n_block = max(1, _BLOCK_BYTES // (dtype.itemsize * architecture.n_features))
     derives = loss is not None
-    for x, targets, row_weights in rows(_MOST_ROWS, n_block, dtype):
+    for x, targets, row_weights in rows(_MAX_ROWS, n_block, dtype):
         hidden, inputs = [], []
         parameters.weights = [w.detach().requires_grad_(derives) for w in parameters.weights]
         with torch.set_grad_enabled(derives):

@@ -9,7 +9,7 @@ class ModuleFamily(TorchFamily):
 
     can_rescale_output = False
 
-    def stacking_pays(self, architecture, device_type):
+    def is_stacking_faster(self, architecture, device_type):
         """Return False if a network trains alone only, else None: it must be measured.
 
         Its own dropout would draw for all members at once; batch normalization would see the
