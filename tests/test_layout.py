@@ -87,11 +87,6 @@ def test_a_base_name_stands_for_one_module_or_for_a_part_of_each_family():
     assert {name for name, where in several.items() if not where <= FAMILIES} == {"__init__"}
     expected = {"architecture", "family", "unit_removal", "reshaping"}
     assert several.keys() - {"__init__"} >= expected
-        "architecture",
-        "family",
-        "unit_removal",
-        "reshaping",
-    }
 
 
 def test_a_constant_is_defined_once():
