@@ -229,7 +229,7 @@ def test_a_score_that_is_undefined_in_one_fold_is_nan_there(several, iris):
     splits = [(np.arange(150), rows) for rows in (np.arange(0, 150, 2), np.arange(50, 150))]
     scoring = {"strict": strict, "accuracy": "accuracy"} if several else strict
     name = "strict" if several else "score"
-    for n_jobs in (None, 2):
+    for n_jobs in (None, 2) if several else (None,):
         search = GridSearchCV(
             LogisticRegression(max_iter=500), {"C": [0.1, 1.0]}, cv=splits, n_jobs=n_jobs,
             scoring=cost_scoring(scoring, costs=["n_parameters"]), refit=False,
@@ -390,7 +390,8 @@ def test_a_cost_without_measure_or_name_cannot_be_made():
         Nameless()
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
+# Each first use of processes imports torch there: several seconds.
+@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "use",
     [
