@@ -226,7 +226,7 @@ def test_inside_other_searches_also_fused(iris):
 def test_an_unreachable_scale_raises_an_error(iris):
     model = network(normalization="layer")
     scales = {"width": [4, 6, 8]}  # from 4 to 6 nothing grows that is normalised
-    with pytest.raises(ValueError, match="must be a multiple of 4"):
+    with pytest.raises(ValueError, match="a width that is a multiple of 4"):
         GradualScaleSearchCV(model, scales, cv=2).fit(*iris)
 
 
