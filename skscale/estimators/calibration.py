@@ -62,7 +62,8 @@ def find_inverse_temperature(outputs, targets, weights):
             high = beta
         else:
             low = beta
-        step = beta - slope / curvature if curvature > 0 else -1.0
+        with np.errstate(over="ignore"):  # a step to infinity is replaced below
+            step = beta - slope / curvature if curvature > 0 else -1.0
         # A step out of the interval that brackets the minimum is replaced by bisection.
         following = step if low < step < high else np.sqrt(low * high)
         if abs(following - beta) < _TOLERANCE * beta:
