@@ -4,7 +4,7 @@ Random numbers come from the stream that the seed would draw initial weights fro
 """
 
 from ..networks.interface import CannotReshape
-from ..training.random import initial_stream
+from ..training.random import growth_streams
 from .importance import unit_importances
 
 
@@ -36,8 +36,7 @@ def reshape(former, architecture, networks, task, criterion):
     def find_importances(shape, networks):
         return unit_importances(criterion, shape, networks, task)
 
-    seed = task.seed if isinstance(task.seed, tuple) else (task.seed,)
-    generators = [initial_stream((*seed, member)) for member in range(len(networks))]
+    generators = growth_streams(task.seed, len(networks))
     try:
         return former.family.reshape(
             former, architecture, networks, find_importances, generators

@@ -10,12 +10,10 @@ from dataclasses import replace
 from ..fusion.rendezvous import train_together
 from ..networks.unit_selection import most_important
 from ..networks.weights import Weights
+from ..training.random import finetuning_seed
 from .groups import epochs_of_steps
 from .importance import unit_importances, weight_importances
 from .removal import allocate, avoid_equal_widths, cubic_schedule, weight_masks
-
-# Offset that separates the seeds of fine-tuning from that of the first training.
-_STEP = 1 << 61
 
 
 def prune_networks(pruning, tasks, networks):
@@ -95,7 +93,6 @@ def _describe_finetuning(pruning, task, architecture, weights, mask, network, st
     if budget is not None:
         # The rest of the budget; a positive value, so that one epoch is trained.
         recipe = replace(recipe, max_seconds=max(budget - network.fit_time, 1e-9))
-    seed = task.seed if isinstance(task.seed, tuple) else (task.seed,)
     first_epoch = len(network.history)
 
     def on_epoch_end(record, get_weights):
@@ -108,7 +105,7 @@ def _describe_finetuning(pruning, task, architecture, weights, mask, network, st
         recipe=recipe,
         initial=weights,
         pruning_masks=mask,
-        seed=(*seed, _STEP + step),
+        seed=finetuning_seed(task.seed, step),
         on_epoch_end=None if task.on_epoch_end is None else on_epoch_end,
         optimizer_state=None,
     )

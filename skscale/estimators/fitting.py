@@ -12,6 +12,7 @@ from scipy.sparse import issparse
 from sklearn.base import clone
 
 from ..compression.groups import epochs_of_steps
+from ..training.random import member_seed
 from ..training.task import DivergedError, TrainedNetwork
 from .description import describe_fit, describe_fitted, make_network
 from .partial_fit import describe_pass
@@ -19,8 +20,6 @@ from .progress import watch_epochs
 from .students import check_student, describe_student, warn_unless_it_pays
 from .warm_start import fitted_members
 
-# Offset that separates the seeds of an ensemble's members from those of a stream's passes.
-_MEMBER = 1 << 62
 # Number of rows for the finite-output check of a trained network.
 _N_CHECKED = 64
 
@@ -177,12 +176,11 @@ def _describe_members(estimator, task, fit):
     initial, states, n_estimators = task.initial, task.optimizer_state, estimator.n_estimators
     if n_estimators == 1:
         return [replace(task, optimizer_state=states[0])] if states else [task]
-    seed = task.seed if isinstance(task.seed, tuple) else (task.seed,)
     first = [None] * n_estimators if initial is None else initial.members
     return [
         replace(
             task,
-            seed=(*seed, _MEMBER + k) if k else task.seed,
+            seed=member_seed(task.seed, k),
             initial=first[k],
             pruning_masks=task.pruning_masks and [mask[k] for mask in task.pruning_masks],
             optimizer_state=states and states[k],

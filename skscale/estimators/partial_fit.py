@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..training.random import draw_seed
+from ..training.random import draw_seed, pass_seed
 from ..training.schedules import SCHEDULES
 from .description import make_task, read_rows, resolve_device
 from .sample_weights import SMALLEST_WEIGHT
@@ -39,10 +39,7 @@ def describe_pass(estimator, X, y, sample_weight, former, head):
     n_before, before = 0, Continuation()
     if former is not None:
         n_before, before = estimator.n_samples_seen_, estimator._continuation
-    seed = draw_seed(estimator.random_state)
-    if n_before:
-        # Otherwise an int would shuffle the rows of every call alike.
-        seed = (seed, n_before)
+    seed = pass_seed(draw_seed(estimator.random_state), n_before)
     used = np.arange(n_rows) if weights is None else np.flatnonzero(weights > 0)
     if not len(used):
         raise ValueError(

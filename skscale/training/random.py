@@ -8,6 +8,8 @@ from numbers import Integral
 
 import numpy as np
 
+# Offsets that separate the seeds of members and of fine-tuning from those of a stream's passes.
+_MEMBER, _FINETUNING = 1 << 62, 1 << 61
 # Dropout compares 16 random bits, so a rate is exact to 1 / 131072.
 _MASK_BITS = 16
 _MASKS_PER_DRAW = 64 // _MASK_BITS
@@ -20,6 +22,33 @@ def sequences(seed):
     augmentation, random numbers of a module.
     """
     return np.random.SeedSequence(seed).spawn(7)
+
+
+def member_seed(seed, member):
+    """Return the seed of a member of an ensemble; the first has the seed of the fit."""
+    return _derive(seed, _MEMBER + member) if member else seed
+
+
+def finetuning_seed(seed, step):
+    """Return the seed of the fine-tuning after a pruning step."""
+    return _derive(seed, _FINETUNING + step)
+
+
+def pass_seed(seed, n_seen):
+    """Return the seed of a pass over a stream, after `n_seen` rows.
+
+    Otherwise an int as `random_state` would shuffle the rows of every pass alike.
+    """
+    return _derive(seed, n_seen) if n_seen else seed
+
+
+def growth_streams(seed, n_members):
+    """Return the generators of new weights of the members of a network that grows."""
+    return [initial_stream(_derive(seed, member)) for member in range(n_members)]
+
+
+def _derive(seed, number):
+    return (*(seed if isinstance(seed, tuple) else (seed,)), number)
 
 
 def draw_seed(random_state):
