@@ -210,3 +210,15 @@ def test_sample_weights_reach_the_teacher_in_either_form(iris, distillation):
     )
     network.fit(*iris, sample_weight=np.linspace(1, 2, len(iris[0])))
     assert network.n_iter_ == 2
+
+
+NESTED = ["loss__gamma", "activation__beta", "teacher__depth", "memory__x"]
+
+
+@pytest.mark.parametrize("name", NESTED)
+def test_a_nested_name_on_a_value_without_parameters_is_an_error_with_the_remedy(name):
+    prefix = name.partition("__")[0]
+    network = ScaledMLPClassifier()
+    with pytest.raises(ValueError, match=rf"{name} is a parameter of an object.*Set {prefix}"):
+        network.set_params(**{name: 1})
+    assert network.get_params() == ScaledMLPClassifier().get_params()

@@ -1,6 +1,7 @@
 """The layout of the package: imports point one way, and a name stands for one thing."""
 
 import ast
+import re
 from collections import defaultdict
 from graphlib import TopologicalSorter
 from importlib import import_module
@@ -87,6 +88,15 @@ def test_a_base_name_stands_for_one_module_or_for_a_part_of_each_family():
     assert {name for name, where in several.items() if not where <= FAMILIES} == {"__init__"}
     expected = {"architecture", "family", "unit_removal", "reshaping"}
     assert several.keys() - {"__init__"} >= expected
+
+
+def test_the_docstring_of_a_package_names_each_of_its_modules():
+    for path in (ROOT / "skscale").glob("**/__init__.py"):
+        if path.parent.name == "skscale":
+            continue
+        named = re.findall(r"`([\w.]+)`", ast.get_docstring(ast.parse(path.read_text())))
+        modules = {p.stem for p in path.parent.glob("*.py") if not p.stem.startswith("_")}
+        assert modules - set(named) == set(), path.parent.name
 
 
 def test_a_constant_is_defined_once():

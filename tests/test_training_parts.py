@@ -102,7 +102,7 @@ def _step_both(recipes, n_steps=6):
     ids=["lone", "uniform", "mixed", "cosine"],
 )
 @pytest.mark.parametrize("large", [1, 1 << 18])
-def test_the_stacked_optimiser_equals_one_torch_optimiser_a_member(recipes, large, monkeypatch):
+def test_a_stacked_optimizer_equals_one_of_torch_per_member(recipes, large, monkeypatch):
     # Large stacks of one recipe decay within the kernel.
     monkeypatch.setattr("skscale.training.stacked_optimizer._LARGE", large)
     _step_both(recipes)

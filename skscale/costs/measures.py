@@ -218,7 +218,7 @@ class NParameters(Cost):
         return _sum_known(c.n_parameters for c in scored.networks)
 
 
-class Loss(Cost):
+class MeanLoss(Cost):
     """Mean loss of the scored rows: log loss of probabilities, or squared error."""
 
     name = heading = "loss"
@@ -243,7 +243,7 @@ class Loss(Cost):
 
 
 class Latency(Cost):
-    """Median time of a prediction of `n_rows` rows: see `measure_latency`."""
+    """Time of a prediction of `n_rows` rows: see `measure_latency`."""
 
     name = "latency_us"
     unit = "µs"
@@ -314,7 +314,7 @@ COSTS = {
     cost.name: cost
     for cost in (
         NParameters(),
-        Loss(),
+        MeanLoss(),
         Latency(),
         PickleSize(),
         NMacs(),

@@ -213,17 +213,24 @@ class ScaledEstimator(HasCosts, CallbackSupportMixin, BaseEstimator):
             If the estimator has no parameter of that name, or a nested name (such as
             `pruning__amount`) refers to a plain value (such as `pruning=0.5`).
         """
+        is_nested = any("__" in name for name in params)
+        own = self.get_params(deep=False) if is_nested else {}
         for name in params:
             prefix, _, inner = name.partition("__")
-            if not inner or prefix not in _GROUPS or prefix not in self.get_params(deep=False):
+            if not inner or prefix not in own:
                 continue
-            value = params.get(prefix, getattr(self, prefix))
-            kind, of = _GROUPS[prefix]
+            value = params.get(prefix, own[prefix])
+            kind, of = _GROUPS.get(prefix, (object, None))
             if not isinstance(value, kind):
                 group = type(of(value)).__name__
                 raise ValueError(
                     f"{name} is a parameter of {group}, and {prefix}={value!r} is a plain "
                     f"value. Set {prefix}={group}() to use it."
+                )
+            if not hasattr(value, "set_params"):
+                raise ValueError(
+                    f"{name} is a parameter of an object, and {prefix}={value!r} has none. Set "
+                    f"{prefix} itself, in a grid to a list of values or objects."
                 )
         return super().set_params(**params)
 

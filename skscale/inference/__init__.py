@@ -1,7 +1,8 @@
 """Prediction from rows in any container to labels and numbers. Imports NumPy only.
 
 - `predictor`: `Predictor`, the fitted state of an estimator: inputs, network and head.
-- `inputs`: conversion of rows (tables, images, samples, pipelines) to the network's arrays.
+- `inputs`: conversion of rows (tables, samples, pipelines) to the network's arrays; `images`:
+  the same for images.
 - `columns`: containers of rows; `categories`: codes of categories; `encoding`: numbers and
   codes as network inputs; `steps`: fitted pipeline steps.
 - `heads`: network outputs as labels, probabilities and numbers.

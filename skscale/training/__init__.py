@@ -28,5 +28,6 @@ shape into stacks and trains each stack by batched products.
 - `quiet`: time measurement while nothing trains.
 - `skorch_surface`: the skorch net of a fitted network, and fits with skorch callbacks.
 
-This package imports torch; `task`, `random` and `quiet` do not.
+This package imports torch; `task`, `losses`, `schedules`, `optimizers`, `random` and `quiet` do
+not, until they compute.
 """

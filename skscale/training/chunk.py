@@ -14,7 +14,6 @@ import torch
 
 from .augmentation import change_images, draw_changes
 from .dropout import MaskSource
-from .losses import row_losses_of
 from .program import record
 
 # A longer chunk spreads its work per member over more steps: with 1 MB, a stack of 15
@@ -360,7 +359,7 @@ class Chunk:
     def _sum_losses(self, n_steps, n_rows_of_feed):
         losses = 0
         for block in self._blocks(n_steps):
-            of_rows = row_losses_of(self.stack.loss, self.outputs[block], self.targets[block])
+            of_rows = self.stack.loss.row_losses(self.outputs[block], self.targets[block])
             losses = losses + (of_rows * self.row_weights[block, ..., 0]).sum((0, 2))
         if len(set(n_rows_of_feed)) == 1:
             return losses * (n_rows_of_feed[0] / self.factor)

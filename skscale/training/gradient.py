@@ -8,7 +8,7 @@ forward pass, as the oracle of the tests.
 
 import torch
 
-from .losses import LossGradient, row_losses_of
+from .losses import LossGradient
 
 
 class StepGradient:
@@ -84,7 +84,7 @@ class AutogradGradient(StepGradient):
         with torch.enable_grad():
             out = predict(x, self.sizes, masks)
             out = out.to(outputs.dtype)
-            losses = row_losses_of(loss, out, targets).unsqueeze(-1)
+            losses = loss.row_losses(out, targets).unsqueeze(-1)
             total = (losses * row_weights).sum() / loss.weight_factor(out.shape[-1])
         derived = torch.autograd.grad(total, leaves.tensors)
         for gradient, value in zip(self.gradients.tensors, derived, strict=True):

@@ -85,7 +85,7 @@ class Loss(ByValue, ABC):
 
         with torch.enable_grad():
             outputs = outputs.detach().requires_grad_()
-            total = row_losses_of(self, outputs, targets).sum()
+            total = self.row_losses(outputs, targets).sum()
         return buffers[0].copy_(torch.autograd.grad(total, outputs)[0])
 
     def make_buffers(self, n_members, n_rows, n_outputs, dtype, device):
@@ -182,7 +182,7 @@ class Loss(ByValue, ABC):
         ----------
         outputs : tensor of shape (..., n_outputs)
         targets : tensor
-            As in `value`.
+            As in `value`; class indices may have a last axis of length one.
 
         Returns
         -------
@@ -193,7 +193,8 @@ class Loss(ByValue, ABC):
         ValueError
             If there is not one number for each row.
         """
-        losses = self.value(outputs, targets)
+        is_padded = not targets.is_floating_point() and targets.ndim == outputs.ndim
+        losses = self.value(outputs, targets.squeeze(-1) if is_padded else targets)
         if losses.shape != outputs.shape[:-1]:
             raise ValueError(
                 f"{type(self).__name__}.value must return one number for each row, a tensor of "
@@ -649,24 +650,6 @@ LOSSES = {
     "quantile": Quantile,
     "poisson": Poisson,
 }
-
-
-def row_losses_of(loss, outputs, targets):
-    """Compute the losses of rows whose class indices, if any, have a last axis of one.
-
-    Parameters
-    ----------
-    loss : Loss
-    outputs : tensor of shape (..., n_outputs)
-    targets : tensor of shape (..., 1) if integers, else (..., n_outputs)
-
-    Returns
-    -------
-    tensor of shape (...)
-    """
-    return loss.row_losses(
-        outputs, targets if targets.is_floating_point() else targets.squeeze(-1)
-    )
 
 
 class LossGradient:
