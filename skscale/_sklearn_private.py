@@ -6,7 +6,7 @@ But for that of its searches, which serving need not load: `selection._search_pr
   callbacks down after a fit: there is no public way to have both.
 - `Interval`, `Options`, `StrOptions` are the words of those constraints.
 - `_check_categorical_features` reads the words of `categorical_features`.
-- `_check_sample_weight` is what scikit-learn's own estimators check weights with.
+- `_check_sample_weight` checks weights in scikit-learn's own estimators.
 - `_num_samples` and `_safe_indexing` count and take rows of anything that X may be.
 """
 

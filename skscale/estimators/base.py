@@ -280,7 +280,7 @@ class ScaledEstimator(HasCosts, CallbackSupportMixin, BaseEstimator):
             )
 
     @property
-    def _is_taught(self):
+    def _has_teacher(self):
         return self.teacher is not None and self._distillation.weight > 0
 
     @property

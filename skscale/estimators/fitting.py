@@ -17,7 +17,7 @@ from ..training.task import DivergedError, TrainedNetwork
 from .description import describe_fit, describe_fitted, make_network
 from .partial_fit import describe_pass
 from .progress import watch_epochs
-from .students import check_student, describe_student, warn_unless_it_pays
+from .students import check_student, describe_student, warn_unless_teacher_helps
 from .warm_start import fitted_members
 
 # Number of rows for the finite-output check of a trained network.
@@ -27,14 +27,14 @@ _N_CHECKED = 64
 def fit(estimator, X, y, sample_weight, *validation_data):
     """Fit an estimator; see the public classes."""
     estimator._check_combinations()
-    if estimator._is_taught:
+    if estimator._has_teacher:
         check_student(estimator)
     former = vars(estimator).get("predictor_") if estimator.warm_start else None
     n_fitted = 0 if former is None else former.network.n_members
     task, described = describe_fit(estimator, X, y, sample_weight, validation_data, former)
-    alone = None
-    if estimator._is_taught:
-        alone = task
+    without_teacher = None
+    if estimator._has_teacher:
+        without_teacher = task
         task = describe_student(estimator, task, described, X, y, sample_weight)
     # A warm start without reshaping continues from a network that is already pruned.
     is_new = task.initial is None or described.is_reshaped
@@ -43,7 +43,7 @@ def fit(estimator, X, y, sample_weight, *validation_data):
         task,
         described,
         (X, y, sample_weight),
-        alone=alone,
+        without_teacher=without_teacher,
         prunes=estimator._pruning.amount > 0 and is_new,
         added_to=fitted_members(estimator) if 0 < n_fitted < estimator.n_estimators else [],
     )
@@ -53,12 +53,12 @@ def prune(estimator, X, y, sample_weight):
     """Prune the fitted networks of an estimator; see `skscale.prune`."""
     estimator._validate_params()
     estimator._check_combinations()
-    if estimator._is_taught:
+    if estimator._has_teacher:
         check_student(estimator)
     task, described = describe_fit(
         estimator, X, y, sample_weight, (None,) * 3, estimator.predictor_, keeps_shape=True
     )
-    if estimator._is_taught:
+    if estimator._has_teacher:
         task = describe_student(estimator, task, described, X, y, sample_weight)
     rows = (X, y, sample_weight)
     return _train_and_set(estimator, task, described, rows, trains=False, prunes=True)
@@ -79,7 +79,7 @@ def partial_fit(estimator, X, y, sample_weight, head=None):
 
 
 def _train_and_set(
-    estimator, task, fit, rows, *, alone=None, trains=True, prunes=False, added_to=()
+    estimator, task, fit, rows, *, without_teacher=None, trains=True, prunes=False, added_to=()
 ):
     """Train the networks of a task, prune them, or both, and set the fitted attributes.
 
@@ -90,7 +90,7 @@ def _train_and_set(
     fit : Fit
     rows : (X, y, sample_weight)
         As passed to `fit`, for scikit-learn's callbacks.
-    alone : Task or None
+    without_teacher : Task or None
         For a student: the same task without teacher predictions.
     trains, prunes : bool
     added_to : list of TrainedNetwork, default=()
@@ -106,7 +106,7 @@ def _train_and_set(
     context.call_on_fit_task_begin(estimator=estimator, **seen)
     if estimator.verbose or "_skl_callbacks" in vars(estimator):
         task.on_epoch_end = watch_epochs(estimator, context, task, fit, n_epochs, seen)
-    validation, farthest = _rows_to_check(estimator, task)
+    validation, extreme_rows = _rows_to_check(estimator, task)
     architecture, recipe = task.architecture, task.recipe
     if estimator.callbacks:
         from ..training.skorch_surface import train_with_callbacks
@@ -116,7 +116,7 @@ def _train_and_set(
         tasks = _describe_members(estimator, task, fit)[len(added_to) :]
         del task  # only the engine should hold a reference to it
         architecture, networks = _train(
-            estimator, tasks, fit, alone, trains, pruning, validation
+            estimator, tasks, fit, without_teacher, trains, pruning, validation
         )
     for network in networks:
         if isinstance(network, Exception):
@@ -124,26 +124,28 @@ def _train_and_set(
     for network in networks:
         if validation is not None:
             estimator._targets.calibrate(architecture, network, *validation)
-        _check_outputs(estimator, architecture, network, farthest, recipe)
+        _check_outputs(estimator, architecture, network, extreme_rows, recipe)
     networks = [*added_to, *networks]
     _set_fitted_attributes(estimator, architecture, networks, fit)
     context.call_on_fit_task_end(estimator=estimator, reconstruction_attributes={}, **seen)
     return estimator
 
 
-def _train(estimator, tasks, fit, alone, trains, pruning, validation):
+def _train(estimator, tasks, fit, without_teacher, trains, pruning, validation):
     """Return the architecture, and networks or exceptions; may consume `tasks`."""
     from ..fusion.rendezvous import current_job, train_together
 
     architecture = tasks[0].architecture
     # No comparison without a validation set, nor in a search, which compares candidates.
-    if alone is not None and (tasks[0].valid_rows is None or current_job() is not None):
-        alone = None
-    if alone is not None:
+    if without_teacher is not None and (
+        tasks[0].valid_rows is None or current_job() is not None
+    ):
+        without_teacher = None
+    if without_teacher is not None:
         first = tasks[0]
         tasks.append(
             replace(
-                alone,
+                without_teacher,
                 on_epoch_end=None,
                 initial=first.initial,
                 pruning_masks=first.pruning_masks,
@@ -153,8 +155,10 @@ def _train(estimator, tasks, fit, alone, trains, pruning, validation):
         networks = [TrainedNetwork(task.initial) for task in tasks]
     else:
         networks = train_together(tasks if pruning is None else list(tasks))
-    if alone is not None:
-        warn_unless_it_pays(estimator, architecture, networks[0], networks.pop(), validation)
+    if without_teacher is not None:
+        warn_unless_teacher_helps(
+            estimator, architecture, networks[0], networks.pop(), validation
+        )
         tasks = tasks[: len(networks)]
     if pruning is not None and not any(isinstance(n, Exception) for n in networks):
         from ..compression.pruning import prune_networks
@@ -205,7 +209,7 @@ def _rows_to_check(estimator, task):
     -------
     validation : (X, targets, weights) or None
         Validation set, if outputs are calibrated on it.
-    farthest : array of shape (n_checked, n_features)
+    extreme_rows : array of shape (n_checked, n_features)
         Training and validation rows with the largest absolute values.
     """
     rows, X, validation = task.train_rows, task.X, None

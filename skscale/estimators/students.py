@@ -108,7 +108,7 @@ def describe_student(estimator, task, fit, X, y, sample_weight):
     )
 
 
-def warn_unless_it_pays(estimator, architecture, student, alone, validation):
+def warn_unless_teacher_helps(estimator, architecture, student, alone, validation):
     """Warn if a student does not gain from its teacher."""
     if isinstance(student, Exception) or isinstance(alone, Exception):
         return

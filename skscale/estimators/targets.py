@@ -1,4 +1,4 @@
-"""Targets: what an estimator asks of its kind of targets; their checks and their scaling."""
+"""Targets: the interface of their two kinds, classes and numbers; checks and scaling."""
 
 from abc import ABC, abstractmethod
 

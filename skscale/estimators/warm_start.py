@@ -49,7 +49,7 @@ def choose_architecture(estimator, fit, fan_in, former, keeps_shape=False):
 def initialize(estimator, task, fit, former):
     """Initialize a task with the fitted networks, reshaped to new depth or widths if needed.
 
-    With a larger `n_estimators` the task is for the added members, which begin anew.
+    With a larger `n_estimators` the task is for the added members, with new weights.
     """
     from ..compression.growth import reshape
 

@@ -9,7 +9,7 @@ _MESSAGES = (
 
 
 def is_out_of_memory(error):
-    """Return whether an exception says that memory is exhausted, on a CPU or a GPU."""
+    """Return whether an exception reports exhausted memory, of a CPU or a GPU."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     # On a CPU torch raises a plain RuntimeError, and so do CUDA's libraries.
