@@ -49,10 +49,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
-from skscale import ScaledMLPClassifier, ScaledMLPRegressor
+from skscale import ScaledMLPClassifier, ScaledMLPRegressor, SmallestWithin, cost_scoring
 from skscale.fusion import last_fused_run
 from skscale.fusion import rendezvous as fusion
 from skscale.fusion.backend import FusedBackend
+from skscale.training.task import TimeBudgetError
 
 pytestmark = pytest.mark.usefixtures("two_threads")
 FAST = {
@@ -654,6 +655,44 @@ def test_a_time_budget_ends_each_member(data):
 
 
 @pytest.mark.alone
+def test_a_time_budget_ends_the_search_and_rules_choose_among_the_finished(data):
+    X, y = data
+    search = GridSearchCV(
+        ScaledMLPClassifier(depth=1, early_stopping=False, random_state=0),
+        [{"width": [2, 4], "max_epochs": [3]}, {"width": [8], "max_epochs": [10**7]}],
+        scoring=cost_scoring(costs=["n_parameters"]),
+        refit=SmallestWithin(score_loss=1.0),
+        cv=3,
+    )
+    start = time.monotonic()
+    with fused(max_seconds=3), pytest.warns((UserWarning, FitFailedWarning)) as caught:
+        search.fit(X, y)
+    assert time.monotonic() - start < 30
+    failed = [w for w in caught if issubclass(w.category, FitFailedWarning)]
+    assert len(failed) == 1
+    assert "The time budget of the search (max_seconds of the backend)" in str(
+        failed[0].message
+    )
+    assert "3 fits failed out of a total of 9" in str(failed[0].message)
+    np.testing.assert_array_equal(np.isnan(search.cv_results_["mean_test_score"]), [0, 0, 1])
+    assert search.best_params_["width"] == 2
+    small = clone(search).set_params(param_grid={"width": [2, 4], "max_epochs": [3]})
+    scores = small.fit(X, y).cv_results_["mean_test_score"]
+    np.testing.assert_allclose(search.cv_results_["mean_test_score"][:2], scores, atol=0.02)
+
+
+def test_the_time_budget_is_one_for_all_calls_and_an_error_where_asked_for(data):
+    network = ScaledMLPClassifier(width=8, max_epochs=10**7, early_stopping=False)
+    with fused(max_seconds=1):
+        start = time.monotonic()
+        for _ in range(3):
+            with pytest.raises(TimeBudgetError, match="Raise it, or search over fewer"):
+                cross_val_score(network, *data, cv=2, error_score="raise")
+        assert time.monotonic() - start < 10
+    with fused():  # another backend has no budget
+        cross_val_score(network.set_params(max_epochs=1), *data, cv=2, error_score="raise")
+
+
 def test_a_job_that_waits_for_another_counts_as_waiting(data):
     X, y = data
     made, started = threading.Event(), threading.Event()

@@ -5,6 +5,7 @@ cross-validations and ensembles. Their jobs meet at the `Rendezvous` of the oute
 `n_jobs` is ignored: memory is the limit.
 """
 
+import time
 import warnings
 from contextlib import contextmanager
 
@@ -19,6 +20,11 @@ from .rendezvous import Call, Rendezvous, _thread, current_job
 _CANCEL_TIMEOUT = 5.0
 
 
+class _Clock:
+    # Start of the first call, shared by the copies of a backend.
+    start = None
+
+
 class FusedBackend(ParallelBackendBase):
     """joblib backend that runs jobs in threads and trains their networks together.
 
@@ -29,6 +35,10 @@ class FusedBackend(ParallelBackendBase):
     max_bytes : int or None, default=None
         Memory in bytes that the jobs in flight may hold together. None is half of the
         free memory at the start of a call.
+    max_seconds : float or None, default=None
+        Time budget in seconds, from the first call under this backend. When it is spent, fits
+        that have not finished fail with a TimeBudgetError: their candidates get `error_score`.
+        Networks of skscale stop within a few training steps; other code runs on.
     nesting_level : int or None
         Nesting level of joblib.
     """
@@ -37,22 +47,26 @@ class FusedBackend(ParallelBackendBase):
     supports_sharedmem = True
     uses_threads = True
 
-    def __init__(self, max_in_flight=512, max_bytes=None, nesting_level=None):
+    def __init__(self, max_in_flight=512, max_bytes=None, max_seconds=None, nesting_level=None):
         super().__init__(nesting_level=nesting_level)
+        if max_seconds is not None and not max_seconds > 0:
+            raise ValueError(f"max_seconds must be positive, got {max_seconds!r}.")
         for name, value in (("max_in_flight", max_in_flight), ("max_bytes", max_bytes)):
             is_int = isinstance(value, int) and not isinstance(value, bool) and value >= 1
             if not (is_int or (name == "max_bytes" and value is None)):
                 raise ValueError(f"{name} must be a positive int, got {value!r}.")
         self.max_in_flight = max_in_flight
         self.max_bytes = max_bytes
+        self.max_seconds = max_seconds
         self.parallel = None
+        self._clock = _Clock()
         self._call = None
         self._guard = None
 
     def configure(self, n_jobs=1, parallel=None, **options):
         """Give each Parallel its own backend, which stores its call for all threads."""
         if self.parallel is None:
-            own = FusedBackend(self.max_in_flight, self.max_bytes, self.nesting_level)
+            own = self._copy(self.nesting_level)
             own.parallel = parallel
             raise FallbackToBackend(own)
         return super().configure(n_jobs, parallel, **options)
@@ -66,10 +80,13 @@ class FusedBackend(ParallelBackendBase):
 
     def get_nested_backend(self):
         """Return a backend with the same rendezvous for calls from within a job."""
-        nested = FusedBackend(
-            self.max_in_flight, self.max_bytes, nesting_level=(self.nesting_level or 0) + 1
-        )
-        return nested, None
+        return self._copy((self.nesting_level or 0) + 1), None
+
+    def _copy(self, nesting_level):
+        settings = (self.max_in_flight, self.max_bytes, self.max_seconds)
+        copy = FusedBackend(*settings, nesting_level)
+        copy._clock = self._clock  # the calls of a halving search share one budget
+        return copy
 
     def start_call(self):
         """Begin a call: its caller counts as running until it collects results."""
@@ -82,6 +99,7 @@ class FusedBackend(ParallelBackendBase):
                 n_threads=torch.get_num_threads() if is_alone else 1,
                 max_in_flight=self.max_in_flight,
                 max_bytes=self.max_bytes,
+                deadline=self._deadline(),
             )
         else:
             rendezvous = parent.call.rendezvous
@@ -93,6 +111,13 @@ class FusedBackend(ParallelBackendBase):
             self._guard.__enter__()
         self._call = call
         rendezvous.open(call)
+
+    def _deadline(self):
+        if self.max_seconds is None:
+            return None
+        if self._clock.start is None:
+            self._clock.start = time.monotonic()
+        return self._clock.start + self.max_seconds
 
     def submit(self, func, callback=None):
         """Queue a job."""

@@ -281,12 +281,15 @@ class Rendezvous:
         Largest number of jobs in flight at once.
     max_bytes : int or None
         Memory that the jobs in flight may hold; None is half of the free memory.
+    deadline : float or None
+        Reading of `time.monotonic` at which fits that have not finished fail.
     """
 
-    def __init__(self, most_running, n_threads, max_in_flight, max_bytes):
+    def __init__(self, most_running, n_threads, max_in_flight, max_bytes, deadline=None):
         self.run = FusedRun()
         self._most_running = most_running
         self._n_threads = n_threads
+        self._deadline = deadline
         self._admission = Admission(max_in_flight, max_bytes)
         self._lock = threading.Lock()
         self._numbers = itertools.count()
@@ -424,6 +427,7 @@ class Rendezvous:
                     tasks,
                     n_threads=self._n_threads,
                     cancel=self._cancel,
+                    deadline=self._deadline,
                     stack_sizes=self.run.stack_sizes,
                 )
             )

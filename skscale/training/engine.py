@@ -2,6 +2,7 @@
 
 import collections
 import threading
+import time
 import warnings
 from contextlib import nullcontext
 
@@ -16,14 +17,22 @@ from .out_of_memory import is_out_of_memory
 from .plan import plan_stacks
 from .quiet import gate
 from .stack import Member, Stack
-from .task import CancelledError
+from .task import CancelledError, TimeBudgetError
 from .threads import choose_threads, limit_threads, threads_allowed
 
 # Most times that the chunk of a single network is halved when memory is short.
 _MAX_HALVINGS = 6
 
 
-def train(tasks, gradient=StepGradient, *, n_threads=None, cancel=None, stack_sizes=None):
+def train(
+    tasks,
+    gradient=StepGradient,
+    *,
+    n_threads=None,
+    cancel=None,
+    deadline=None,
+    stack_sizes=None,
+):
     """Train networks, with those of equal shape in one stack.
 
     Parameters
@@ -36,6 +45,9 @@ def train(tasks, gradient=StepGradient, *, n_threads=None, cancel=None, stack_si
         Number of threads to use at most; None takes the caller's torch setting.
     cancel : threading.Event or None, default=None
         Once set, training ends with a CancelledError.
+    deadline : float or None, default=None
+        Reading of `time.monotonic` at which tasks that have not finished fail with a
+        TimeBudgetError.
     stack_sizes : list or None, default=None
         The number of networks of each stack is appended.
 
@@ -59,10 +71,12 @@ def train(tasks, gradient=StepGradient, *, n_threads=None, cancel=None, stack_si
     stacks = plan_stacks(tasks, n_workers)
     n_workers = min(n_workers, len(stacks))
     cancel = threading.Event() if cancel is None else cancel
-    session = _Session(gradient, allowed // n_workers, n_workers > 1, cancel)
+    session = _Session(gradient, allowed // n_workers, n_workers > 1, cancel, deadline)
 
     results = {}
-    queue = collections.deque(stacks)  # the longest first, so that threads end together
+    # The longest first, so that threads end together; with a deadline the shortest first, so
+    # that many finish.
+    queue = collections.deque(stacks if deadline is None else stacks[::-1])
 
     def work():
         try:
@@ -101,15 +115,18 @@ def train(tasks, gradient=StepGradient, *, n_threads=None, cancel=None, stack_si
 class _Session:
     # State shared by the stacks of one call of `train`.
 
-    def __init__(self, gradient, n_threads, is_concurrent, cancel):
+    def __init__(self, gradient, n_threads, is_concurrent, cancel, deadline):
         self.gradient = gradient
         self.n_threads = n_threads
         self.is_concurrent = is_concurrent
         self.cancel = cancel
+        self.deadline = deadline
         self.stack_sizes = []
 
     def train(self, group, n_halvings=0):
         """Train a list of (index, task) as one stack; return results by index."""
+        if self.deadline is not None and time.monotonic() >= self.deadline:
+            return {index: TimeBudgetError() for index, _ in group}
         try:
             results = self._train_stack(group, n_halvings)
         except Exception as error:
@@ -165,7 +182,7 @@ class _Session:
                 if key not in feeds:
                     feeds[key] = Feed(task, data)
                 members.append(Member(task, index, feeds[key]))
-            stack = Stack(members, device, self.gradient, self.cancel)
+            stack = Stack(members, device, self.gradient, self.cancel, self.deadline)
             stack.chunk_bytes >>= n_halvings
             stack.repeats &= self.is_concurrent or len(members) > 1
             # The dense count also for sparse rows: their products are small, but the optimizer

@@ -16,7 +16,13 @@ from .chunk import CHUNK_BYTES, Chunk, make_graph_capture
 from .early_stopping import EarlyStopping
 from .random import initial_stream
 from .stacked_optimizer import StackedOptimizer
-from .task import CancelledError, DivergedError, OptimizerState, TrainedNetwork
+from .task import (
+    CancelledError,
+    DivergedError,
+    OptimizerState,
+    TimeBudgetError,
+    TrainedNetwork,
+)
 
 # Shortest time between two checkpoints.
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
@@ -139,13 +145,16 @@ class Stack:
         `StepGradient` or `AutogradGradient`.
     cancel : threading.Event or None
         Once set, training ends with a CancelledError.
+    deadline : float or None
+        Reading of `time.monotonic` at which the members that still train fail.
     """
 
-    def __init__(self, members, device, gradient, cancel=None):
+    def __init__(self, members, device, gradient, cancel=None, deadline=None):
         task = members[0].task
         self.members = members
         self.device = device
         self._cancel = cancel
+        self._deadline = deadline
         self.architecture = task.architecture
         self.family = task.architecture.family
         self.precision = task.precision
@@ -315,6 +324,9 @@ class Stack:
         try:
             while self.members:
                 self.check_cancelled()
+                if self._deadline is not None and time.monotonic() >= self._deadline:
+                    self.results.update({m.index: TimeBudgetError() for m in self.members})
+                    break
                 self._advance()
                 now = time.perf_counter()
                 ended = [

@@ -246,6 +246,16 @@ class CancelledError(BaseException):
     """
 
 
+class TimeBudgetError(TimeoutError):
+    """End of the time budget of a search: a fit that has not finished fails."""
+
+    def __init__(self):
+        super().__init__(
+            "The time budget of the search (max_seconds of the backend) was spent before this "
+            "fit finished. Raise it, or search over fewer or smaller networks."
+        )
+
+
 class DivergedError(ValueError):
     """Divergence of a training: a loss, weight or score is not finite."""
 
