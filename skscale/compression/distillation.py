@@ -333,9 +333,15 @@ def _multilabel_logits(fitted, p):
 
 def _align(fitted, logarithms, classes):
     """Return logits of the student's classes from log probabilities of the teacher's."""
-    # Classes unknown to the teacher get the lowest probability; classes unknown to the student
-    # are left out.
+    # A class that the teacher's rows lacked gets the lowest probability.
     known = np.asarray(fitted.classes_)
+    others = [label for label in known.tolist() if label not in set(classes.tolist())]
+    if others:
+        raise ValueError(
+            f"Expected a teacher of the labels of y, {classes.tolist()}, got "
+            f"{type(fitted).__name__} with the labels {known.tolist()}: y lacks {others}. Fit "
+            "the teacher on the labels of the student."
+        )
     inner = fitted.estimator if isinstance(fitted, FrozenEstimator) else fitted
     inner = inner[-1] if hasattr(inner, "steps") else inner
     is_ovo = getattr(inner, "decision_function_shape", None) == "ovo" and len(known) > 2
