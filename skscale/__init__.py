@@ -42,6 +42,7 @@ _EXPORTS = {
     "TrainingCurveDisplay": "skscale.plotting.displays",
     "complexity": "skscale.costs.complexity",
     "cost_scoring": "skscale.costs.scoring",
+    "compare": "skscale.selection.candidates",
     "diagnose": "skscale.selection.diagnosis",
     "fit_compound_coefficients": "skscale.selection.compound",
     "freeze": "skscale.serving.freezing",

@@ -82,7 +82,10 @@ def test_networks_are_counted_at_any_depth(iris, estimator, n_networks):
 
 def test_linear_models_are_counted(iris):
     scores = costs_of(LogisticRegression(max_iter=1000), *iris, "n_parameters", "n_macs")
-    assert scores == {"score": scores["score"], "n_parameters": 4 * 3 + 3, "n_macs": 4 * 3}
+    assert scores == {
+        "score": scores["score"], "n_parameters": 4 * 3 + 3, "n_macs": 4 * 3,
+        "n_test_rows": 150,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -114,6 +117,41 @@ def test_a_search_has_a_column_for_each_cost_of_positive_measurements(iris):
     assert "mean_test_peak_device_bytes" not in results
 
 
+@pytest.mark.parametrize(
+    "backend", ["sequential", pytest.param("loky", marks=pytest.mark.slow), "skscale"]
+)
+def test_a_search_has_the_numbers_of_rows_of_each_split(iris, backend):
+    X, y = iris
+    rng = np.random.default_rng(0)
+    splits = [
+        (rng.permutation(150)[:a], rng.permutation(150)[:b]) for a, b in [(90, 31), (70, 8)]
+    ]
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), NETWORK), {"scaledmlpclassifier__width": [2, 5]},
+        scoring=cost_scoring("accuracy", ["n_parameters"]), cv=splits, refit=False,
+        return_train_score=True,
+    )  # fmt: skip
+    with joblib.parallel_config(backend=backend, n_jobs=2):
+        results = search.fit(X, y).cv_results_
+    for i, (train, test) in enumerate(splits):
+        assert (results[f"split{i}_test_n_train_rows"] == len(train)).all()
+        assert (results[f"split{i}_test_n_test_rows"] == len(test)).all()
+    # Training scores are scored on the training rows.
+    assert (results["split0_train_n_test_rows"] == 90).all()
+    # They are no costs.
+    assert select(search, BestUnder(n_parameters=1e9)).costs.keys() == {"n_parameters"}
+    # Without a search the number of training rows is unknown.
+    scores = cost_scoring("accuracy", ["n_parameters"])(NETWORK.fit(X, y), X[:20], y[:20])
+    assert scores["n_test_rows"] == 20
+    assert "n_train_rows" not in scores
+
+
+def test_cross_validate_has_the_numbers_of_rows(iris):
+    results = cross_validate(NETWORK, *iris, cv=7, scoring=cost_scoring(costs=["n_parameters"]))
+    assert (results["test_n_test_rows"] + results["test_n_train_rows"] == 150).all()
+    assert set(results["test_n_test_rows"]) == {21, 22}  # 150 rows in 7 stratified folds
+
+
 def test_an_unknown_cost_is_left_out_with_one_warning(iris):
     scoring = cost_scoring(costs=["n_parameters", "fit_time", "size_bytes"])
     forest = RandomForestClassifier(3)
@@ -124,7 +162,10 @@ def test_an_unknown_cost_is_left_out_with_one_warning(iris):
     assert len(messages) == 2
     assert "'n_parameters' of RandomForestClassifier is unknown" in messages[0]
     assert "'fit_time' of RandomForestClassifier is unknown" in messages[1]
-    assert set(results) == {"fit_time", "score_time", "test_score", "test_size_bytes"}
+    assert set(results) == {
+        "fit_time", "score_time", "test_score", "test_size_bytes", "test_n_test_rows",
+        "test_n_train_rows",
+    }  # fmt: skip
 
 
 def test_a_candidate_among_others_whose_cost_is_unknown_has_nan(iris):
@@ -151,7 +192,7 @@ def test_an_estimator_that_cannot_be_pickled_has_no_size(iris):
 
     with pytest.warns(UserWarning, match="'size_bytes' of Local is unknown.*be pickled"):
         scores = costs_of(Local(), *iris, "size_bytes", "latency_us")
-    assert set(scores) == {"score", "latency_us"}
+    assert set(scores) == {"score", "latency_us", "n_test_rows"}
 
 
 def test_metadata_reaches_the_scorer(iris):
@@ -294,7 +335,9 @@ class Constant(Cost):
         return self.value
 
 
-@pytest.mark.parametrize("backend", ["sequential", "loky", "skscale"])
+@pytest.mark.parametrize(
+    "backend", ["sequential", pytest.param("loky", marks=pytest.mark.slow), "skscale"]
+)
 def test_a_cost_of_ones_own_is_measured_in_a_search(iris, backend):
     scoring = cost_scoring("accuracy", costs=["n_parameters", Readings(0.5)])
     search = GridSearchCV(
@@ -302,7 +345,11 @@ def test_a_cost_of_ones_own_is_measured_in_a_search(iris, backend):
         {"scaledmlpclassifier__depth": [3, 1, 2]}, scoring=scoring, cv=2,
         refit=SmallestWithin(score_loss=1, cost="readings"),
     )  # fmt: skip
-    with joblib.parallel_config(backend=backend, n_jobs=2):
+    smallest = r"chose the smallest candidate \(readings=0.5\)"
+    with (
+        pytest.warns(UserWarning, match=smallest),
+        joblib.parallel_config(backend=backend, n_jobs=2),
+    ):
         search.fit(*iris)
     np.testing.assert_array_equal(search.cv_results_["mean_test_readings"], [1.5, 0.5, 1.0])
     assert search.best_params_ == {"scaledmlpclassifier__depth": 1}
@@ -372,6 +419,11 @@ class Broken(Cost):
         (["n_macs", Readings(name="n_macs")], ValueError, "'n_macs' twice"),
         ([Readings(name="score")], ValueError, r"other than 'score'.*Rename the cost"),
         ([Readings(name=3)], ValueError, "Expected a str as the name.*name=3"),
+        (
+            [Readings(name="n_test_rows")],
+            ValueError,
+            r"other than 'n_test_rows', which names a number of rows.*Rename the cost",
+        ),
         ([Readings], TypeError, r"got the class .*Pass Readings\(\)"),
         ([3], TypeError, r"name of a cost or an object of a subclass of skscale.Cost.*got 3"),
     ],

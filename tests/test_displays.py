@@ -29,6 +29,9 @@ from skscale import (
 from skscale.plotting.drawing import label_sparsely
 
 FOUR = [[0.80, 0.70, 0.60], [0.87, 0.81, 0.69], [0.88, 0.78, 0.68], [0.90, 0.80, 0.70]]
+# If the pairs of candidates that differ at all have one variance, it is moderated to this times
+# it: log s2 of 2 degrees of freedom lies below log sigma2 by Euler's constant.
+MODERATED = np.exp(np.euler_gamma)
 
 
 @pytest.fixture(autouse=True)
@@ -174,13 +177,14 @@ def test_a_search_without_costs_is_told_how_to_measure_them(Display):
 
 
 def test_the_scale_curve_holds_the_table():
-    """Differences to the best of candidate 1 are .03, -.01, .01."""
+    """Differences to the best of candidate 1 are .03, -.01, .01, of the others constant."""
     display = ScaleCurveDisplay.from_cv_results(table())
     points, _, (bars,) = display.errorbar_
     np.testing.assert_allclose(points.get_xdata(), [10, 20, 40, 80])
     np.testing.assert_allclose(points.get_ydata(), np.mean(FOUR, axis=1))
     lengths = [np.ptp(segment[:, 1]) / 2 for segment in bars.get_segments()]
-    np.testing.assert_allclose(lengths, [0, 0.02 / np.sqrt(3), 0, 0], atol=1e-9)
+    error = 0.02 * np.sqrt(MODERATED / 3)
+    np.testing.assert_allclose(lengths, [error, error, error, 0], atol=1e-9)
     assert display.best_.get_xdata() == [80]
     assert display.chosen_.get_xdata() == [20]
     assert display.ax_.get_xscale() == "log"
@@ -264,14 +268,26 @@ def test_the_compression_frontier_is_the_best_of_each_size():
         {"pruning": 0.5, "width": 8},
         {"width": 4},
     ]
-    scores = [[0.9, 0.9], [0.8, 0.8], [0.88, 0.84], [0.7, 0.7]]
+    scores = [[0.9, 0.9, 0.9], [0.8, 0.8, 0.8], [0.88, 0.84, 0.86], [0.7, 0.7, 0.7]]
     display = CompressionDisplay.from_cv_results(table(scores, (80, 80, 20, 10), params))
     assert display.labels == ["pruning=0", "pruning=0.5", "no pruning"]
-    drawn = [container[0].get_xydata().tolist() for container in display.errorbars_]
-    assert drawn == [[[1, 0.9]], [[4, 0.86]], [[8, 0.7]]]
-    assert display.reference_.get_ydata()[0] == display.reference == 0.9
-    # Differences to the reference are .02 and .06.
-    np.testing.assert_allclose(np.concatenate(display.errors), [0, 0.02, 0], atol=1e-12)
+    drawn = np.concatenate([container[0].get_xydata() for container in display.errorbars_])
+    np.testing.assert_allclose(drawn, [[1, 0.9], [4, 0.86], [8, 0.7]])
+    assert display.reference_.get_ydata()[0] == display.reference == pytest.approx(0.9)
+    # Differences to the reference are .02, .06 and .04.
+    error = 0.02 * np.sqrt(MODERATED / 3)
+    np.testing.assert_allclose(np.concatenate(display.errors), [0, error, error], atol=1e-12)
+
+
+def test_two_splits_have_no_error_bars():
+    splits = np.array(FOUR)[:, :2]
+    display = ScaleCurveDisplay.from_cv_results(table(splits))
+    np.testing.assert_array_equal(np.isnan(display.errors), [True, True, True, False])
+    display.figure_.draw_without_rendering()
+    compressed = [{"pruning": 0.2 * i} for i in range(4)]
+    display = CompressionDisplay.from_cv_results(table(splits, params=compressed))
+    assert np.isnan(np.concatenate(display.errors)).sum() == 3
+    display.figure_.draw_without_rendering()
 
 
 def test_lines_of_teachers_are_named_by_their_class():

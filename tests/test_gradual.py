@@ -1,5 +1,6 @@
 """The gradual search: from rung to rung, grown, and no further than its rule."""
 
+import contextlib
 import copy
 import pickle
 
@@ -12,7 +13,7 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import make_scorer
-from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
+from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
@@ -25,6 +26,7 @@ from skscale import (
     ScaledMLPRegressor,
     ScaledNetworkClassifier,
     SmallestWithin,
+    compare,
     cost_scoring,
     select,
 )
@@ -33,6 +35,10 @@ from tests.test_network import Dense
 
 FAST = {"max_epochs": 4, "random_state": 0, "batch_size": 32}
 WIDTHS = {"width": [2, 4, 8, 16]}
+
+
+# For tests of other subjects than the doubts of the rule about its choice.
+AT_AN_EDGE = pytest.mark.filterwarnings("ignore:SmallestWithin.* chose the:UserWarning")
 
 
 @pytest.fixture(scope="module")
@@ -91,24 +97,41 @@ class Scores:
 
 
 @pytest.mark.parametrize(
-    ("scores", "patience", "n_rungs", "best"),
+    ("scores", "patience", "n_rungs", "best", "edge"),
     [
-        ({2: 0.5, 4: 0.7, 8: 0.8, 16: 0.9}, 1, 4, 16),
-        ({2: 0.5, 4: 0.7, 8: 0.7, 16: 0.9}, 1, 3, 4),
-        ({2: 0.5, 4: 0.7, 8: 0.7, 16: 0.9}, 2, 4, 16),
-        ({2: 0.5, 4: 0.4, 8: 0.3, 16: 0.9}, 2, 3, 2),
+        ({2: 0.5, 4: 0.7, 8: 0.8, 16: 0.9}, 1, 4, 16, "largest"),
+        ({2: 0.5, 4: 0.7, 8: 0.7, 16: 0.9}, 1, 3, 4, None),
+        ({2: 0.5, 4: 0.7, 8: 0.7, 16: 0.9}, 2, 4, 16, "largest"),
+        ({2: 0.5, 4: 0.4, 8: 0.3, 16: 0.9}, 2, 3, 2, "smallest"),
     ],
 )
-def test_the_climb_ends_when_the_rule_passes_rungs_over(iris, scores, patience, n_rungs, best):
+def test_the_climb_ends_when_the_rule_passes_rungs_over(
+    iris, scores, patience, n_rungs, best, edge
+):
     search = GradualScaleSearchCV(
         network(max_epochs=1), WIDTHS, scoring=Scores(scores), patience=patience, cv=3
-    ).fit(*iris)
+    )
+    caveat = contextlib.nullcontext()
+    if edge is not None:
+        caveat = pytest.warns(UserWarning, match=f"chose the {edge} candidate")
+    with caveat:
+        search.fit(*iris)
     assert len(search.cv_results_["params"]) == n_rungs
     assert search.best_params_ == {"width": best}
     assert search.best_estimator_.width == best
     assert search.best_score_ == search.cv_results_["mean_test_score"][search.best_index_]
 
 
+def test_only_the_final_choice_is_doubted(iris):
+    """The newest scale is always the largest so far."""
+    scores = {2: 0.5, 4: 0.7, 8: 0.8, 16: 0.8}
+    model = network(max_epochs=1)
+    search = GradualScaleSearchCV(model, WIDTHS, scoring=Scores(scores), patience=1, cv=3)
+    search.fit(*iris)  # a warning is an error
+    assert search.best_params_ == {"width": 8}
+
+
+@AT_AN_EDGE
 def test_costs_and_rules_and_the_surface_of_scikit_learns_searches(iris):
     X, y = iris
     search = GradualScaleSearchCV(network(max_epochs=15), WIDTHS, cv=3).fit(X, y)
@@ -117,7 +140,8 @@ def test_costs_and_rules_and_the_surface_of_scikit_learns_searches(iris):
         network(max_epochs=15), WIDTHS, scoring=cost_scoring(costs=["n_parameters"]),
         refit=SmallestWithin(), cv=3,
     ).fit(X, y)  # fmt: skip
-    assert set(results) == set(plain.cv_results_)
+    known = {name for name in plain.cv_results_ if "n_train_rows" not in name}
+    assert known <= set(results) <= set(plain.cv_results_)
     assert {name for name in vars(search) if name.endswith("_")} == {
         name for name in vars(plain) if name.endswith("_")
     } | {"scales_"}
@@ -138,6 +162,34 @@ def test_costs_and_rules_and_the_surface_of_scikit_learns_searches(iris):
     assert clone(search).set_params(refit=rule).fit(X, y).best_params_["width"] == 2
 
 
+def test_the_numbers_of_rows_are_those_of_the_splits(iris):
+    splits = ShuffleSplit(3, test_size=0.2, random_state=0)
+    search = GradualScaleSearchCV(network(), {"width": [2, 4]}, cv=splits).fit(*iris)
+    found = compare(search)
+    np.testing.assert_array_equal(found.n_test_rows, [30] * 3)
+    np.testing.assert_array_equal(found.n_train_rows, [120] * 3)
+    assert found.overlap == 0.25
+
+
+@pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
+@pytest.mark.filterwarnings("ignore:Scoring failed")
+def test_a_score_that_is_undefined_in_one_fold_is_nan_there(iris):
+    X, y = iris
+
+    def strict(estimator, X, y):
+        if "setosa" not in y:
+            raise ValueError("no setosa")
+        return float((estimator.predict(X) == y).mean())
+
+    splits = [(np.arange(150), rows) for rows in (np.arange(0, 150, 2), np.arange(50, 150))]
+    search = GradualScaleSearchCV(
+        network(), {"width": [2, 4]}, scoring=cost_scoring(strict), refit=False, cv=splits
+    )
+    results = search.fit(X, y).cv_results_
+    assert np.isnan(results["split1_test_score"]).all()
+    assert (results["split0_test_score"] > 0).all()
+
+
 def test_the_networks_of_a_rung_train_together(iris):
     GradualScaleSearchCV(network(), {"width": [2, 4]}, cv=KFold(5), refit=False).fit(*iris)
     run = last_fused_run()
@@ -145,6 +197,7 @@ def test_the_networks_of_a_rung_train_together(iris):
     assert sum(run.stack_sizes) == 5
 
 
+@AT_AN_EDGE
 def test_several_scores_and_none_to_choose_by(iris):
     X, y = iris
     search = GradualScaleSearchCV(
@@ -161,6 +214,7 @@ def test_several_scores_and_none_to_choose_by(iris):
     assert made.best_params_["width"] in WIDTHS["width"]
 
 
+@AT_AN_EDGE
 def test_pipelines_ladders_of_many_parameters_and_of_none(digits):
     X, y = digits[0][:400], digits[1][:400]
     pipeline = make_pipeline(StandardScaler(), ScaledMLPClassifier(**FAST))
@@ -174,7 +228,7 @@ def test_pipelines_ladders_of_many_parameters_and_of_none(digits):
     # About 30 parameters a row: 64 units have 9,500.
     assert own.scales_ == [{f"{prefix}width": w} for w in (8, 16, 32, 64)]
     regressor = ScaledMLPRegressor(depth=1, **FAST)
-    own = GradualScaleSearchCV(regressor, cv=2).fit(*load_diabetes(return_X_y=True))
+    own = GradualScaleSearchCV(regressor, cv=3).fit(*load_diabetes(return_X_y=True))
     assert own.scales_[-1] == {"width": 1024}
 
 
@@ -277,6 +331,7 @@ def test_searches_without_a_network_or_a_known_scales_are_refused(iris):
         GradualScaleSearchCV(ScaledNetworkClassifier(Dense)).fit(*iris)
 
 
+@AT_AN_EDGE
 def test_the_fitted_scales_are_not_stored(iris):
     search = GradualScaleSearchCV(network(), WIDTHS, cv=2).fit(*iris)
     before = len(pickle.dumps(copy.deepcopy(search)))

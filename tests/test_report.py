@@ -7,6 +7,7 @@ import re
 import joblib
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.metrics import log_loss, mean_squared_error
@@ -17,12 +18,14 @@ from sklearn.preprocessing import StandardScaler
 from skscale import (
     BestUnder,
     GradualScaleSearchCV,
+    ParetoKnee,
     Rule,
     ScaledCNNClassifier,
     ScaledMLPClassifier,
     ScaledMLPRegressor,
     ScalingLaw,
     SmallestWithin,
+    compare,
     cost_scoring,
     scale_report,
 )
@@ -58,8 +61,21 @@ def table(rows, costs, params, **columns):
     return results | {f"mean_test_{k}": np.asarray(v, float) for k, v in columns.items()}
 
 
+# The differences of pairs have the standard deviation .01 over the splits, or none. Moderated,
+# all have the variance .01^2 * exp(Euler's constant), as log s2 of 2 degrees of freedom lies
+# below log sigma2 by that constant.
+ERROR = 0.01 * np.exp(np.euler_gamma / 2) / np.sqrt(3)
+# Training sets of 3 folds share rows: 1 / 3 + 1 / 2 instead of 1 / 3.
+CORRECTED = ERROR * np.sqrt(2.5)
+FREEDOM = 4 * 2  # of five candidates in three splits
 HAND = table(
-    [[0.70, 0.74], [0.80, 0.82], [0.90, 0.94], [0.91, 0.95], [0.60, 0.62]],
+    [
+        [0.70, 0.72, 0.74],
+        [0.80, 0.81, 0.82],
+        [0.90, 0.92, 0.94],
+        [0.91, 0.93, 0.95],
+        [0.60, 0.61, 0.62],
+    ],
     [100, 200, 400, 800, 400],
     [
         {"mlp__depth": 1, "mlp__width": 8},
@@ -81,27 +97,52 @@ def test_the_numbers_are_those_of_the_table():
     report = scale_report(HAND, rule=SmallestWithin(score_loss=0.015))
     assert report.recommended.index == 2
     assert report.recommended.costs == {"n_parameters": 400, "latency_us": 12}
-    difference, error = report.loss
-    assert difference == pytest.approx(0.01)
-    assert error == pytest.approx(0, abs=1e-12)
+    compared = report.recommended.comparison
+    assert (compared.first, compared.second, compared.margin) == (2, 3, 0.015)
+    assert compared.estimate == pytest.approx(-0.01)
+    assert compared.standard_error == pytest.approx(ERROR)
+    # The last of the claims with the best: of two means.
+    half = stats.t.ppf(0.975, FREEDOM) * CORRECTED
+    assert (compared.low, compared.high) == pytest.approx(
+        (-0.01 - half, -0.01 + half), rel=0.02
+    )
     assert report.savings == {"n_parameters": 0.5, "latency_us": 0.5}
-    assert "50% of its parameters, 50% of its latency" in unwrapped(report)
+    text = unwrapped(report)
+    assert "50% of its parameters, 50% of its latency" in text
+    assert (
+        f"The recommended one scores 0.0100 less than the best (95% interval "
+        f"{compared.low:+.4f} to {compared.high:+.4f}: not proven worse)."
+    ) in text
     row = report.table["index"].index(2)
     assert report.best == 3
     assert report.table["difference"][row] == pytest.approx(-0.01)
-    assert report.table["score_error"][row] == pytest.approx(0.02)  # .90 and .94
+    assert report.table["standard_error"][row] == pytest.approx(ERROR)
+    assert report.table["verdict"] == ["worse", "worse", "undecided", "worse", "best"]
+    # Over the splits the candidates have the standard deviations .02 (three) and .01 (two).
+    of_mean = 0.01 * 4 ** (3 / 10) * np.exp(np.euler_gamma / 2) / np.sqrt(3)
+    np.testing.assert_allclose(report.table["score_error"], of_mean)
     assert [a.index for a in report.smaller] == [1, 0]
-    assert report.smaller[0].difference == pytest.approx(-0.11)
-    # The differences of the folds are .10 and .12.
-    assert report.smaller[0].standard_error == pytest.approx(0.01)
+    nearest = report.smaller[0].comparison
+    assert (nearest.first, nearest.second) == (1, 2)
+    assert nearest.estimate == pytest.approx(-0.11)
+    assert nearest.standard_error == pytest.approx(ERROR)
+    half = stats.t.ppf(1 - 0.025 / 2, FREEDOM) * CORRECTED  # of two alternatives
+    assert (nearest.low, nearest.high) == pytest.approx((-0.11 - half, -0.11 + half))
+    assert [a.comparison.verdict for a in report.smaller] == ["worse", "worse"]
     width, depth = report.dimensions
     assert (width.name, width.n_steps) == ("width", 3)
-    assert width.step_gain == pytest.approx((0.09 + 0.11 + 0.01) / 3)
-    # Gains of the folds are .21 and .21.
-    assert width.step_error == pytest.approx(0, abs=1e-12)
-    assert width.doubling_gain == pytest.approx(width.step_gain)
+    assert width.step.estimate == pytest.approx((0.09 + 0.11 + 0.01) / 3)
+    assert (width.least, width.most) == pytest.approx((0.01, 0.11))
+    # A third of the difference of the last and the first.
+    assert width.step.standard_error == pytest.approx(ERROR / 3)
+    half = stats.t.ppf(1 - 0.025 / 2, FREEDOM) * CORRECTED / 3  # of two parameters
+    assert (width.step.low, width.step.high) == pytest.approx((0.07 - half, 0.07 + half))
+    assert width.doubling.estimate == pytest.approx(width.step.estimate)
+    assert width.doubling.standard_error == pytest.approx(width.step.standard_error)
     assert (depth.name, depth.n_steps) == ("depth", 1)
-    assert depth.doubling_gain == pytest.approx(-0.2)
+    assert depth.doubling.estimate == pytest.approx(-0.2)
+    assert f"raises the score by 0.0700 (interval {0.07 - half:+.4f} to" in text
+    assert "One step up in depth lowers the score by 0.2000 (interval -0.23" in text
     assert "It is the largest candidate: larger ones" in report.analysis
     assert "The smallest candidate (depth=1, width=8; 0.12 times the" in report.analysis
     assert report.law.n_parameters[-1] == pytest.approx(800)
@@ -123,22 +164,27 @@ def test_forecasts_are_those_of_the_law():
 def test_a_doubling_is_the_gain_over_all_steps_of_any_size():
     """Half a doubling gains .02, two doublings lose .01: .01 in 2.5 doublings."""
     sizes = [100, 100 * np.sqrt(2), 400 * np.sqrt(2)]
-    results = table(
-        [[0.80, 0.80], [0.82, 0.82], [0.81, 0.81]], sizes, [{"width": w} for w in (1, 2, 3)]
-    )
+    rows = [[0.80, 0.80, 0.80], [0.81, 0.82, 0.83], [0.80, 0.81, 0.82]]
+    results = table(rows, sizes, [{"width": w} for w in (1, 2, 3)])
     (width,) = scale_report(results).dimensions
-    assert width.step_gain == pytest.approx(0.005)
-    assert width.doubling_gain == pytest.approx(0.01 / 2.5)
+    assert width.step.estimate == pytest.approx(0.005)
+    assert width.doubling.estimate == pytest.approx(0.01 / 2.5)
+    assert (width.least, width.most) == pytest.approx((-0.01, 0.02))
+    # Both are multiples of the difference of the last and the first.
+    ratio = width.doubling.standard_error / width.step.standard_error
+    assert ratio == pytest.approx(2 / 2.5)
 
 
 def test_a_dimension_without_parameters_has_a_gain_per_step_and_is_last():
     params = [{"resolution": r, "width": w} for r in (16, 32) for w in (8, 16)]
-    results = table([[0.7, 0.7], [0.71, 0.71], [0.9, 0.8], [0.91, 0.91]], [1, 2, 1, 2], params)
-    width, resolution = scale_report(results).dimensions
+    rows = [[0.7, 0.7, 0.7], [0.71, 0.71, 0.71], [0.9, 0.85, 0.8], [0.91, 0.91, 0.91]]
+    report = scale_report(table(rows, [1, 2, 1, 2], params))
+    width, resolution = report.dimensions
     assert resolution.name == "resolution"
-    assert resolution.step_gain == pytest.approx((0.15 + 0.20) / 2)
-    assert np.isnan(resolution.doubling_gain)
-    assert width.doubling_gain == pytest.approx((0.01 + 0.06) / 2)
+    assert resolution.step.estimate == pytest.approx((0.15 + 0.20) / 2)
+    assert resolution.doubling is None
+    assert width.doubling.estimate == pytest.approx((0.01 + 0.06) / 2)
+    assert re.search(r"^resolution +2 +\+0.1750 ± 0\.\d+$", str(report), re.M)
 
 
 def test_parameters_of_equal_short_names_keep_their_prefix():
@@ -148,49 +194,179 @@ def test_parameters_of_equal_short_names_keep_their_prefix():
     assert sorted(names) == ["a__width", "b__width"]
 
 
-def test_pairs_without_gain_are_reported_as_such():
-    results = table([[0.9, 0.9], [0.8, 0.8]], [1, 2], [{"width": 1}, {"width": 2}])
+def two(differences, sizes=(1, 2), **options):
+    """Report on two candidates, the second better by these differences."""
+    rows = 0.8 + np.array([np.zeros(len(differences)), differences])
+    return scale_report(table(rows, sizes, [{"width": 8}, {"width": 16}]), **options)
+
+
+def interval_of_two(differences):
+    """The 95 % interval of a mean difference, corrected for training sets that overlap."""
+    k = len(differences)
+    error = np.std(differences, ddof=1) * np.sqrt(1 / k + 1 / (k - 1))
+    return stats.t.interval(0.95, k - 1, np.mean(differences), error)
+
+
+@pytest.mark.parametrize(
+    ("differences", "words"),
+    [
+        ([0.09, 0.10, 0.11], "raises the score by 0.1000"),
+        ([-0.11, -0.09, -0.10], "lowers the score by 0.1000"),
+        ([0.05, 0.10, 0.15], "has no proven effect, +0.1000"),
+        ([0.05, 0.00, -0.05], "has no proven effect, +0.0000"),
+        ([-0.15, -0.10, -0.05], "has no proven effect, -0.1000"),
+    ],
+)
+def test_an_effect_is_claimed_if_its_interval_excludes_zero(differences, words):
+    low, high = interval_of_two(differences)
+    assert ("no proven" in words) == (low <= 0 <= high)
+    report = two(differences)
+    text = f"One step up in width {words} (interval {low:+.4f} to {high:+.4f})."
+    assert text in unwrapped(report)
+    assert "Single pairs differ" not in unwrapped(report)
+    short = unwrapped(two(differences[:2]))
+    assert f"width changes the score by {np.mean(differences[:2]):+.4f}; the noise" in short
+
+
+def test_pairs_of_opposite_effect_are_told():
+    """Fault B5: "resolution gains most, +.0156 +- .0011" of pairs of +.041 and -.010."""
+    params = [{"resolution": r, "width": w} for w in (8, 16) for r in (0, 16)]
+    rows = np.array([0.800, 0.841, 0.830, 0.820])[:, None] + 0.0005 * np.array(
+        [-1, 1, 0, 2, -2]
+    )
+    report = scale_report(table(rows, [1, 1, 2, 2], params))
+    resolution = next(d for d in report.dimensions if d.name == "resolution")
+    assert resolution.step.estimate == pytest.approx(0.0155)
+    assert (resolution.least, resolution.most) == pytest.approx((-0.010, 0.041))
+    assert "Single pairs differ: from -0.0100 to +0.0410." in unwrapped(report)
+
+
+def test_a_gain_above_its_error_is_told():
+    """Fault B5: "none gains more than its standard error" stood above +.0073 +- .0009."""
+    noise = (
+        0.0009 * np.sqrt(5) * np.array([-1, 0, 1, -1, 1]) / np.std([-1, 0, 1, -1, 1], ddof=1)
+    )
+    report = two(0.0073 + noise)
+    text = unwrapped(report)
+    assert "width 1 +0.0073 ± 0.0009 +0.0073 ± 0.0009" in text
+    assert "One step up in width raises the score by 0.0073 (interval +0.00" in text
+    for denial in ("no proven", "No parameter", "none gains", "not proven"):
+        assert denial not in text
+
+
+def test_of_equal_sizes_none_is_the_largest_or_smallest():
+    """Fault B5: of candidates of one size, "It is the largest ... It is the smallest"."""
+    rows = [[0.70, 0.72, 0.74], [0.80, 0.81, 0.82], [0.76, 0.75, 0.77]]
+    results = table(rows, [100, 100, 100], [{"alpha": a} for a in (1, 2, 3)])
     text = unwrapped(scale_report(results))
-    assert "No parameter gains more than its standard error" in text
-    assert "gains most" not in text
+    assert "No other size was searched: all have the same parameters." in text
+    assert "No smaller candidate was searched" in text
+    for word in ("largest", "It is the smallest", "Larger", "larger"):
+        assert word not in text.split("5. Recommendation")[0]
+    assert scale_report(results).recommended.caveats == []
+    # An unknown size may be another.
+    results["mean_test_n_parameters"] = np.array([np.nan, 100, 100])
+    text = unwrapped(scale_report(results))
+    assert "No other size (parameters) is known." in text
+    assert "No other size was searched" not in text
+    results["mean_test_n_parameters"] = np.array([100, np.nan, 100])
+    assert "Its size (parameters) is not known." in unwrapped(scale_report(results))
+
+
+@pytest.mark.parametrize(
+    ("losses", "verdict"),
+    [
+        ([0.09, 0.10, 0.11, 0.10, 0.10], "worse"),
+        ([0.00, 0.10, 0.20, 0.05, 0.15], "not proven worse"),
+        ([0.0, 0.0, 0.001, 0.001, 0.0], "not proven worse"),
+    ],
+)
+def test_a_best_at_the_edge_is_reported_with_the_loss_of_the_other_edge(losses, verdict):
+    report = two(-np.array(losses))
+    text = unwrapped(report)
+    assert (
+        "The best candidate is width=8. It is the smallest candidate: smaller ones, which"
+        in text
+    )
+    assert "were not searched, may be as good. The largest candidate" in text
+    found = re.search(
+        r"The largest candidate \(width=16; 2 times the parameters\) scores (\S+) less than "
+        r"the best \(95% interval (\S+) to (\S+): ([a-z ]+)\)", text,
+    )  # fmt: skip
+    assert float(found[1]) == pytest.approx(np.mean(losses), abs=5e-5)
+    low, high = interval_of_two(-np.array(losses))  # the limit of the report is simulated
+    assert float(found[2]) == pytest.approx(low, abs=0.015 * (high - low) + 5e-5)
+    assert float(found[3]) == pytest.approx(high, abs=0.015 * (high - low) + 5e-5)
+    assert found[4] == verdict
+    assert (found[4] == "worse") == (float(found[3]) < 0)
+
+
+def test_an_end_of_an_interval_is_not_rounded_across_zero():
+    # The half width of the interval is 4.3027 * s * sqrt(1 / 3 + 1 / 2).
+    s = 0.1 / 4.302653 / np.sqrt(5 / 6)
+    report = two(0.10001 + s * np.array([-1, 0, 1]))
+    assert re.search(r"raises the score by 0.1000 \(interval \+0.0000[1-9]", unwrapped(report))
+    report = two(0.09999 + s * np.array([-1, 0, 1]))
+    assert re.search(r"no proven effect, \+0.1000 \(interval -0.0000[1-9]", unwrapped(report))
+
+
+def test_a_rounding_error_is_written_as_zero():
+    rows = np.full((8, 3), [0.86, 0.82, 0.82])
+    params = [{"depth": d, "width": w} for d in (1, 2) for w in (1, 2, 4, 8)]
+    text = unwrapped(scale_report(table(rows, np.arange(8) + 1, params)))
+    assert (
+        "One step up in width has no proven effect, +0.0000 (interval +0.0000 to +0.0" in text
+    )
+    assert "0.00000" not in text
+
+
+def test_a_recommended_one_is_compared_by_the_margin_of_the_rule():
+    def compared(loss):
+        report = scale_report(HAND, rule=SmallestWithin(score_loss=loss))
+        found = re.search(r"The recommended one scores [^()]*\(([^()]*)\)", unwrapped(report))
+        return report, found[1].rpartition(": ")[2]
+
+    half = stats.t.ppf(0.975, FREEDOM / 2) * CORRECTED  # .034
+    report, verdict = compared(0.015)
+    assert (report.recommended.index, verdict) == (2, "not proven worse")
+    report, verdict = compared(1.1 * (0.01 + half))
+    assert (report.recommended.index, verdict) == (
+        2,
+        f"equivalent within {1.1 * (0.01 + half):.2g}",
+    )
+    report, verdict = compared(0.22)
+    assert (report.recommended.index, verdict) == (0, "worse, within the margin of 0.22")
+    assert report.recommended.comparison.low < -0.22
+    report = scale_report(HAND, rule=BestUnder(n_parameters=100))
+    assert re.search(r"The recommended one scores 0.2100 .*: worse\)", unwrapped(report))
+
+    class Careless(BestUnder):
+        def margin(self, candidates, position):
+            return 0.1  # less than its choice loses
+
+    report = scale_report(HAND, rule=Careless(n_parameters=100))
+    assert re.search(r"The recommended one scores 0.2100 .*: worse\)", unwrapped(report))
 
 
 def test_a_best_within_the_range_is_reported_with_its_evidence():
-    results = table(
-        [[0.7, 0.7], [0.9, 0.9], [0.8, 0.8]], [1, 2, 4], [{"width": w} for w in "abc"]
-    )
+    rows = [[0.70, 0.70, 0.70], [0.88, 0.90, 0.92], [0.80, 0.80, 0.80]]
+    results = table(rows, [1, 2, 4], [{"width": w} for w in "abc"])
     report = scale_report(results)
     assert "The best candidate is width=b." in report.analysis
-    assert "The largest candidate (width=c; 2 times the parameters) scores" in report.analysis
-    assert "0.1000 ± 0.0000 less, beyond one standard error" in unwrapped(report)
+    assert "The largest candidate (width=c; 2 times the parameters) scores 0.1000 less" in (
+        report.analysis
+    )
+    assert "The smallest candidate (width=a; 0.5 times the parameters) scores 0.2000 less" in (
+        report.analysis
+    )
     assert report.dimensions == []
     assert "no effect is known" in unwrapped(report)
-    smallest = table([[0.9, 0.9], [0.8, 0.8]], [1, 2], [{"width": 1}, {"width": 2}])
-    report = scale_report(smallest)
+    report = two([-0.10, -0.09, -0.11])
     assert "It is the smallest candidate: smaller ones" in report.analysis
     assert report.law is None
     assert "at least 3 sizes" in report.notes["forecast"]
     assert report.smaller == []
     assert "the score of a smaller network is unknown" in unwrapped(report)
-
-
-def test_within_noise_is_within_one_standard_error():
-    """Differences to the best are .00 and .02: .01 with an error of .01."""
-    results = table([[0.90, 0.92], [0.90, 0.90]], [1, 2], [{"width": 1}, {"width": 2}])
-    text = unwrapped(scale_report(results))
-    assert "scores 0.0100 ± 0.0100 less, within one standard error" in text
-    results = table([[0.90, 0.92], [0.89, 0.90]], [1, 2], [{"width": 1}, {"width": 2}])
-    text = unwrapped(scale_report(results))  # .01 and .02: .015 with an error of .005
-    assert "scores 0.0150 ± 0.0050 less, beyond one standard error" in text
-    results = table([[0.900, 0.920], [0.901, 0.901]], [1, 2], [{"width": 1}, {"width": 2}])
-    text = unwrapped(scale_report(results))  # -.001 and .019: .009 with an error of .01
-    assert "scores 0.0090 ± 0.0100 less, within one standard error" in text
-    results = table([[0.90, 0.92], [0.90, 0.895]], [1, 2], [{"width": 1}, {"width": 2}])
-    text = unwrapped(scale_report(results))  # 0 and .025: equal to its error
-    assert "within one standard error" in text
-    results = table([[0.90, 0.93], [0.895, 0.90]], [1, 2], [{"width": 1}, {"width": 2}])
-    text = unwrapped(scale_report(results))  # .005 and .03: 1.4 errors
-    assert "beyond one standard error" in text
 
 
 def test_the_gap_to_the_training_rows_is_that_of_the_best():
@@ -201,24 +377,47 @@ def test_the_gap_to_the_training_rows_is_that_of_the_best():
 
 
 def test_of_equal_candidates_the_smallest_is_the_best_and_alone():
-    results = table([[0.9, 0.9], [0.9, 0.9]], [400, 100], [{"width": 32}, {"width": 8}])
-    report = scale_report(results)
-    assert report.best == report.recommended.index == 1
-    assert "It is the best candidate." in unwrapped(report)
-    assert re.findall(r"width=32 .*", str(report))[-1].split()[1:4] == [
-        "0.9000",
-        "0.0000",
-        "+0.0000",
-    ]
-    assert len(re.findall(r"^[* ] width.* best", str(report), re.M)) == 1
+    params = [{"width": 32}, {"width": 8}]
+    # The second differs in its splits, and its mean by a rounding error.
+    for rows in ([[0.9] * 3, [0.9] * 3], [[0.9, 0.8, 0.7], [0.7, 0.8, 0.9]]):
+        report = scale_report(table(rows, [400, 100], params))
+        mean = f"{np.mean(rows[0]):.4f}"
+        assert report.best == report.recommended.index == 1
+        text = unwrapped(report)
+        assert "It is the best candidate." in text
+        assert "(width=32; 4 times the parameters) scores the same as the best (95%" in text
+        row = re.findall(r"width=32 .*", str(report))[-1].split()
+        assert row[1] == mean
+        assert row[3:5] + row[6:] == ["+0.0000", "±", "undecided", "400"]
+        assert len(re.findall(r"^[* ] width.* best", str(report), re.M)) == 1
 
 
-def test_one_split_has_no_standard_errors():
-    report = scale_report(table([[0.7], [0.9]], [1, 2], [{"width": 1}, {"width": 2}]))
-    assert np.isnan(report.table["standard_error"]).all()
-    assert np.isnan(report.loss[1])
-    assert "±" not in str(report)
-    assert "nan" not in str(report)
+def test_of_several_best_candidates_the_recommended_is_compared_with_the_shown():
+    rows = [[0.9, 0.8, 0.7], [0.7, 0.8, 0.9], [0.7, 0.7, 0.71]]
+    results = table(rows, [400, 200, 100], [{"width": w} for w in (32, 16, 8)])
+    report = scale_report(results, rule=BestUnder(n_parameters=100))
+    assert report.best == report.recommended.comparison.second == 1
+    row = report.table["index"].index(2)
+    assert report.recommended.comparison.estimate == pytest.approx(
+        report.table["difference"][row]
+    )
+    assert report.recommended.comparison.verdict == report.table["verdict"][row]
+    report = scale_report(results, rule=BestUnder(n_parameters=400))
+    assert "The best is width=16. The recommended one scores" in unwrapped(report) or (
+        report.recommended.index == report.best
+    )
+
+
+def test_few_splits_have_no_standard_errors():
+    for rows in ([[0.7], [0.9]], [[0.7, 0.72], [0.9, 0.94]]):
+        report = scale_report(table(rows, [1, 2], [{"width": 1}, {"width": 2}]))
+        np.testing.assert_array_equal(np.isnan(report.table["standard_error"]), [True, False])
+        assert np.isnan(report.table["score_error"]).all()
+        assert report.table["verdict"] == ["undecided", "best"]
+        text = unwrapped(report)
+        assert "the noise is not known" in text
+        for absent in ("±", "nan", "interval", "verdict 1", "proven"):
+            assert absent not in text
 
 
 def test_an_unknown_size_is_a_question_mark_and_neither_small_nor_large():
@@ -233,12 +432,11 @@ def test_an_unknown_size_is_a_question_mark_and_neither_small_nor_large():
 
 def test_digits_are_those_of_the_magnitude_of_the_score():
     params = [{"width": 1}, {"width": 2}]
-    assert "-2,705 ± 5" in str(
-        scale_report(table([[-3456, -3400], [-2700, -2710]], [1, 2], params))
-    )
-    assert "0.001234 ± 0.000004" in str(
-        scale_report(table([[0.001, 0.001], [0.00123, 0.001238]], [1, 2], params))
-    )
+    # The standard deviations are 5 and .000004, over three splits.
+    rows = [[-3456, -3400, -3428], [-2700, -2710, -2705]]
+    assert "score -2,705 ± 3." in unwrapped(scale_report(table(rows, [1, 2], params)))
+    rows = [[0.001, 0.001, 0.001], [0.00123, 0.001238, 0.001234]]
+    assert "score 0.001234 ± 0.000002." in unwrapped(scale_report(table(rows, [1, 2], params)))
 
 
 def test_failed_candidates_are_excluded_and_counted():
@@ -348,6 +546,15 @@ def test_the_network_is_diagnosed_by_the_chosen_score(iris, monkeypatch, scoring
     assert report.rule == rule
 
 
+def test_groups_and_params_are_those_of_the_diagnosis(iris, search, monkeypatch):
+    asked = {}
+    monkeypatch.setattr(
+        "skscale.plotting.report.diagnose", lambda *args, **kwargs: asked.update(kwargs)
+    )
+    scale_report(search, *iris, cv=7, groups="groups", params="params")
+    assert asked == {"scoring": "accuracy", "cv": 7, "groups": "groups", "params": "params"}
+
+
 def random_search(estimator, grid):
     return RandomizedSearchCV(
         estimator, grid, n_iter=3, random_state=0, scoring=cost_scoring(costs=COSTS),
@@ -362,9 +569,12 @@ def halving_search(estimator, grid):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "make", [random_search, halving_search, lambda e, g: GradualScaleSearchCV(e, g, cv=3)]
-)
+def gradual_search(estimator, grid):
+    # A choice among two sizes is at no edge.
+    return GradualScaleSearchCV(estimator, {"width": grid["width"][:2]}, cv=3)
+
+
+@pytest.mark.parametrize("make", [random_search, halving_search, gradual_search])
 def test_every_search_of_scikit_learns_kind_is_read(iris, make):
     found = make(network(), GRID).fit(*iris)
     report = scale_report(found)
@@ -486,6 +696,10 @@ def test_the_frame_has_all_candidates(search):
         frame["score"], search.cv_results_["mean_test_score"][frame.index]
     )
     assert frame["n_parameters"].is_monotonic_increasing
+    assert list(frame.columns[:6]) == [
+        "label", "params", "score", "score_error", "difference", "standard_error",
+    ]  # fmt: skip
+    assert (frame["verdict"] == "best").sum() == 1
 
 
 def test_without_pandas_or_matplotlib_an_error_names_them(search, monkeypatch, tmp_path):
@@ -591,3 +805,335 @@ def test_the_figure_has_a_heat_map_of_two_dimensions_and_the_training(search):
     figure = scale_report(one).plot()
     assert len(figure.axes) == 2
     plt.close(figure)
+
+
+# Reports of random tables, read as a reader would
+
+
+def draw_table(rng):
+    """A table of scores with ties, equal, unknown and missing sizes, and failed candidates."""
+    n, k = int(rng.integers(2, 9)), int(rng.integers(1, 7))
+    shapes = rng.permutation([(d, w) for d in (1, 2, 3) for w in (4, 8, 16)])[:n]
+    means = rng.choice([0.0, 0.01, 0.1]) * rng.standard_normal((n, 1))
+    noise = rng.choice([0.001, 0.02]) * rng.standard_normal((n, k))
+    splits = 0.8 + means + 0.02 * rng.standard_normal(k) + noise
+    is_accuracy = rng.random() < 0.3
+    if is_accuracy:
+        splits = np.clip((50 * splits).round() / 50, 0, 1)
+    else:
+        splits *= 10.0 ** rng.integers(-3, 4) * rng.choice([-1, 1])
+    if rng.random() < 0.5:
+        splits[rng.integers(n)] = splits[rng.integers(n)]
+    if rng.random() < 0.2:  # equal means of other splits
+        splits[rng.integers(n)] = rng.permutation(splits[rng.integers(n)])
+    if rng.random() < 0.3:
+        splits[rng.integers(n)] = np.nan
+    sizes = shapes[:, 0] * shapes[:, 1] ** 2.0
+    if rng.random() < 0.2:
+        sizes[:] = 100
+    if rng.random() < 0.2:
+        sizes[rng.integers(n)] = np.nan
+    params = [{"mlp__depth": int(d), "mlp__width": int(w)} for d, w in shapes]
+    results = table(splits, sizes, params)
+    if rng.random() < 0.2:
+        del results["mean_test_n_parameters"]
+    if is_accuracy:
+        for i in range(k):
+            results[f"split{i}_test_n_test_rows"] = np.full(n, 50)
+            results[f"split{i}_test_n_train_rows"] = np.full(n, 50 * max(1, k - 1))
+    return results
+
+
+def draw_rule(rng, results):
+    cost = "n_parameters"
+    if "mean_test_n_parameters" not in results:
+        return Best()
+    sizes = np.asarray(results["mean_test_n_parameters"])[
+        np.isfinite(results["mean_test_score"])
+    ]
+    if np.isnan(sizes).all():
+        return Best()
+    least = np.nanmin(sizes)
+    rules = [
+        SmallestWithin(), SmallestWithin(3), SmallestWithin(score_loss=0.03), ParetoKnee(cost),
+        BestUnder(n_parameters=max(least, 300)), Best(),
+    ]  # fmt: skip
+    return rules[rng.integers(len(rules))]
+
+
+class Reading:
+    """Facts of a table by plain arithmetic, and a report on it as text."""
+
+    def __init__(self, results, report):
+        self.means = np.asarray(results["mean_test_score"])
+        self.rows = np.flatnonzero(np.isfinite(self.means))
+        sizes = results.get("mean_test_n_parameters", np.full(len(self.means), np.nan))
+        self.sizes = np.asarray(sizes)
+        self.params = results["params"]
+        self.label = dict(zip(report.table["label"], report.table["index"], strict=True))
+        assert len(self.label) == len(self.rows)
+        for label, row in self.label.items():
+            for name, value in re.findall(r"(\w+)=(\d+)", label):
+                assert self.params[row][f"mlp__{name}"] == int(value)
+        self.report = report
+        self.text = unwrapped(report)
+        self.analysis, self.effects, _, self.comparison, self.advice = re.split(
+            r"\d\. (?:Dimension to scale|Candidates|Comparison|Recommendation) -+ ", self.text
+        )
+
+    def size_of(self, label):
+        return self.sizes[self.label[label]]
+
+
+def number(text):
+    return float(text.replace(",", ""))
+
+
+def is_rounded(text, value):
+    """Return whether a text is a number, up to one in its last digit."""
+    n_decimals = len(text.partition(".")[2])
+    return abs(number(text) - value) <= 1.01 * 10.0**-n_decimals
+
+
+NUMBER = r"([+-]?[\d,]+(?:\.\d+)?)"
+
+
+def check_verdict(low, high, words):
+    """A claim of a difference needs an interval without zero, and a denial one with it."""
+    low, high = number(low), number(high)
+    assert low <= high
+    if "not proven" in words or "no proven" in words:
+        assert low <= 0 <= high
+    elif words.startswith(("worse", "lowers")):
+        assert high < 0
+    elif words.startswith(("better", "raises")):
+        assert low > 0
+    else:
+        within = float(re.fullmatch(r"equivalent within (\S+)", words)[1])
+        assert max(-low, high) <= 1.05 * within  # the margin has two digits
+
+
+def check_compared(words, loss):
+    """Check "0.0100 less than the best (95% interval ...: worse)"."""
+    found = re.fullmatch(
+        rf"(?:(the same as)|{NUMBER} less than) the best(?:; the noise is not known| \(95% "
+        rf"interval {NUMBER} to {NUMBER}: (.*)\))",
+        words,
+    )
+    assert found, words
+    if found[1]:
+        assert abs(loss) < 1e-12 * 1e4
+    else:
+        assert is_rounded(found[2], loss)
+        assert not found[2].startswith("-")
+    if found[5]:
+        check_verdict(found[3], found[4], found[5].partition(", within")[0])
+
+
+def check_analysis(read):
+    best = re.search(r"The best candidate is ([^.]*)\.", read.analysis)
+    sizes = read.sizes[read.rows]
+    if len(read.rows) == 1:
+        assert "A single candidate" in read.analysis
+        assert best is None
+        return
+    if not np.isfinite(sizes).any():
+        assert "No cost was measured" in read.analysis
+        return
+    row = read.label[best[1]]
+    top = read.means[read.rows].max()
+    is_top = read.rows[np.isclose(read.means[read.rows], top, rtol=1e-14, atol=0)]
+    assert row in is_top
+    assert not (read.sizes[is_top] < read.sizes[row]).any()
+    at_edge = {
+        "It is the largest candidate: larger ones, which were not searched, may be better.":
+            read.sizes[row] == np.nanmax(sizes),
+        "It is the smallest candidate: smaller ones, which were not searched, may be as good.":
+            read.sizes[row] == np.nanmin(sizes),
+    }  # fmt: skip
+    is_one_size = np.nanmax(sizes) == np.nanmin(sizes) or np.isnan(read.sizes[row])
+    for words, is_there in at_edge.items():
+        assert (words in read.analysis) == (is_there and not is_one_size)
+    is_equal = bool((sizes == sizes[0]).all())
+    assert ("No other size was searched" in read.analysis) == is_equal
+    for edge, limit in (("largest", np.nanmax(sizes)), ("smallest", np.nanmin(sizes))):
+        found = re.search(
+            rf"The {edge} candidate \(([^;]*); (\S+) times the parameters\) scores (.*?)\."
+            r"(?= [A-Z]| diagnose|$)", read.analysis,
+        )  # fmt: skip
+        is_there = not is_one_size and limit != read.sizes[row]
+        assert (found is not None) == is_there
+        if found:
+            assert read.size_of(found[1]) == limit
+            assert float(found[2]) == pytest.approx(limit / read.sizes[row], rel=0.05)
+            check_compared(found[3], top - read.means[read.label[found[1]]])
+
+
+def gains_of(read, name):
+    """Gains of steps between neighbors that differ in one parameter only."""
+    gains = []
+    for i in read.rows:
+        own = read.params[i]
+        larger = [
+            j for j in read.rows
+            if read.params[j] | {name: own[name]} == own and read.params[j][name] > own[name]
+        ]  # fmt: skip
+        if larger:
+            nearest = min(larger, key=lambda j: read.params[j][name])
+            gains.append(read.means[nearest] - read.means[i])
+    return gains
+
+
+def check_effects(read):
+    n_effects = 0
+    for name in ("mlp__depth", "mlp__width"):
+        short = name.removeprefix("mlp__")
+        found = re.search(
+            rf"One step up in {short} (\w.*?)(?:; the noise is not known| \(interval {NUMBER} "
+            rf"to {NUMBER}\))\.(?: Single pairs differ: from {NUMBER} to {NUMBER}\.)?",
+            read.effects,
+        )
+        gains = gains_of(read, name)
+        assert (found is not None) == bool(gains)
+        if not gains:
+            continue
+        n_effects += 1
+        words, written = re.fullmatch(rf"(.*) (?:by )?{NUMBER}", found[1]).groups()
+        gain = np.mean(gains)
+        if words.startswith(("raises", "lowers")):
+            written = ("+" if words.startswith("raises") else "-") + written
+        assert is_rounded(written, gain)
+        if found[2]:
+            check_verdict(found[2], found[3], words.removeprefix("has "))
+            assert number(found[2]) <= number(written) + 1e-4 * abs(gain) + 1e-12
+        else:
+            assert words.startswith("changes the score")
+        is_mixed = min(gains) < 0 < max(gains)
+        assert (found[4] is not None) == is_mixed
+        if is_mixed:
+            assert is_rounded(found[4], min(gains))
+            assert is_rounded(found[5], max(gains))
+        row = re.search(rf"^{short} +(\d+) +{NUMBER}", str(read.report), re.M)
+        assert int(row[1]) == len(gains)
+        assert is_rounded(row[2], gain)
+    assert len(re.findall("One step up", read.text)) == n_effects
+    assert ("no effect is known" in read.effects) == (n_effects == 0)
+
+
+def check_table(read, results):
+    compared = {one.first: one for one in compare(results).with_best(best=read.report.best)}
+    label = r"(single candidate|(?:depth|width)=\S+(?: \S+=\d+)?)"
+    error = r"(?: +\d[\d,.]*)?"  # of the score
+    difference = r"(?:(best)|([+-]\d[\d,.]*)(?: ± [\d,.]+)?)"
+    verdict, size = r"(?: +(worse|undecided|equivalent))?", rf"(?: +({NUMBER[1:-1]}|\?))?"
+    lines = re.findall(
+        rf"^[* ] {label} +{NUMBER}{error} +{difference}{verdict}{size}$",
+        str(read.report).split("4. Comparison")[1], re.M,
+    )  # fmt: skip
+    assert len(lines) == len(read.rows)
+    top = read.means[read.rows].max()
+    for label, score, best, difference, verdict, size in lines:
+        row = read.label[label]
+        assert is_rounded(score, read.means[row])
+        assert bool(best) == (row == read.report.best)
+        if not best:
+            assert is_rounded(difference, read.means[row] - top)
+            # Both printed means are rounded.
+            n_decimals = len(score.partition(".")[2])
+            shown = number(score) - number(next(line for line in lines if line[2])[1])
+            assert number(difference) == pytest.approx(shown, abs=1.01 * 10.0**-n_decimals)
+        if verdict:
+            assert verdict == compared[row].verdict
+            assert (verdict == "worse") == (compared[row].high < 0)
+        if size:
+            assert size == "?" or is_rounded(size, read.sizes[row])
+            assert (size == "?") == np.isnan(read.sizes[row])
+
+
+def check_recommendation(read, results):
+    found = re.match(
+        rf"(.*?) recommends candidate (\d+) \((.*?)\): score {NUMBER}(?: ± {NUMBER})?\. (.*)",
+        read.advice,
+    )
+    rule, row, rest = found[1], int(found[2]), found[6]
+    assert rule == repr(read.report.rule)
+    assert read.label[found[3]] == row == read.report.recommended.index
+    assert is_rounded(found[4], read.means[row])
+    top = read.means[read.rows].max()
+    if row == read.report.best:
+        assert rest.startswith("It is the best candidate.")
+    else:
+        pattern = r"The best is ([^.]*)\. The recommended one scores (.*?)\.(?= [A-Z]|$)"
+        best, compared = re.match(pattern, rest).groups()
+        assert read.label[best] == read.report.best
+        check_compared(compared, top - read.means[row])
+        # The table has no other verdict, unless the rule has a margin.
+        place = read.report.table["index"].index(row)
+        if read.report.recommended.comparison.margin is None:
+            verdict = read.report.table["verdict"][place]
+            assert (": worse)" in compared) == (verdict == "worse")
+    smaller = read.rows[read.sizes[read.rows] < read.sizes[row]]
+    is_known = np.isfinite(read.sizes[row])
+    unknown = "No smaller candidate was searched: the score of a smaller network is unknown."
+    assert (unknown in rest) == (is_known and not smaller.size)
+    lines = str(read.report).partition("smaller candidate ")[2].splitlines()[1:]
+    assert bool(lines) == bool(smaller.size)
+    level = 1 - 0.05 / max(1, len(lines))
+    for line in lines:
+        label, size, difference, verdict = re.fullmatch(
+            rf"(\S.*?) +{NUMBER} +{NUMBER}(?: ± [\d.,]+)? +(\w+)", line
+        ).groups()
+        other = read.label[label]
+        assert other in smaller
+        assert is_rounded(size, read.sizes[other])
+        assert is_rounded(difference, read.means[other] - read.means[row])
+        expected = compare(results).between(other, row, level=level)
+        if row == read.report.best:  # the table above has the same pair
+            expected = compare(results).with_best(best=row)[list(read.rows).index(other)]
+        assert verdict == expected.verdict
+        assert (verdict == "worse") == (expected.high < 0)
+
+
+def check_report(results, rule):
+    report = scale_report(results, rule=rule)
+    read = Reading(results, report)
+    for absent in ("nan", "inf", "None"):
+        assert not re.search(rf"\b{absent}\b", read.text)
+    assert not re.search(r"[^\d.]-0(?:\.0+)?(?![\d.])", read.text)
+    # Networks that were not searched are no evidence.
+    for sentence in re.split(r"(?<=[a-z)])\. ", read.text):
+        if re.search(r"not searched|(?:larger|smaller) (?:ones|networks?)\b", sentence):
+            assert "may be" in sentence or "is unknown" in sentence
+    check_analysis(read)
+    check_effects(read)
+    check_table(read, results)
+    check_recommendation(read, results)
+    return read.text
+
+
+@pytest.mark.parametrize(
+    "seeds",
+    [
+        pytest.param(range(30), id="few"),
+        pytest.param(range(30, 2000), id="many", marks=pytest.mark.slow),
+    ],
+)
+def test_no_sentence_of_a_report_contradicts_its_table(seeds):
+    texts = []
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        results = draw_table(rng)
+        try:
+            texts.append(check_report(results, draw_rule(rng, results)))
+        except Exception as error:
+            error.add_note(f"seed {seed}")
+            raise
+    # The tables are of all kinds.
+    for words in (
+        "raises the score", "lowers the score", "no proven effect", "the noise is not known",
+        "It is the largest candidate", "It is the smallest candidate", "The largest candidate",
+        "The smallest candidate", "No other size was searched", "the same as the best",
+        ": worse)", ": not proven worse)", "Single pairs differ", "No smaller candidate",
+        "without a finite score", "No cost was measured", "It is the best candidate",
+    ):  # fmt: skip
+        assert any(words in text for text in texts), words

@@ -1,6 +1,7 @@
 """Rules, on tables written by hand and in searches."""
 
 import pickle
+import re
 import warnings
 
 import joblib
@@ -41,19 +42,24 @@ def table(splits, cost=None, score="score", **columns):
 
 
 # Best: candidate 3. Differences to it in the splits: 0 has (.10, .10, .10), 1 has
-# (.03, -.01, .01): mean .01, standard error .02 / sqrt(3) = .0115, 2 has (.02, .02, .02).
+# (.03, -.01, .01): mean .01, 2 has (.02, .02, .02). Pairs that differ have a variance of .02^2;
+# moderated, all have .02^2 * exp(Euler's constant), as log s2 of 2 degrees of freedom lies
+# below log sigma2 by that constant. The error of each difference is .0154.
 FOUR = [[0.80, 0.70, 0.60], [0.87, 0.81, 0.69], [0.88, 0.78, 0.68], [0.90, 0.80, 0.70]]
 COSTS = [10, 20, 30, 40]
+ERROR = 0.02 * np.exp(np.euler_gamma / 2) / np.sqrt(3)
 
 
 @pytest.mark.parametrize(
     ("rule", "chosen"),
     [
-        (SmallestWithin(), 1),  # .01 is within .0115
+        (SmallestWithin(), 1),  # .01 is within .0154, .10 is not
         (SmallestWithin(1), 1),
-        (SmallestWithin(0.8), 3),  # .01 is not within .0092
+        (SmallestWithin(0.01 / ERROR + 1e-3), 1),
+        (SmallestWithin(0.01 / ERROR - 1e-3), 3),
         (SmallestWithin(0), 3),
-        (SmallestWithin(100), 1),  # constant differences have no error
+        (SmallestWithin(0.10 / ERROR - 1e-3), 1),
+        (SmallestWithin(0.10 / ERROR + 1e-3), 0),
         (SmallestWithin(score_loss=0.005), 3),
         (SmallestWithin(score_loss=0.01), 1),
         (SmallestWithin(score_loss=0.02), 1),
@@ -67,7 +73,7 @@ COSTS = [10, 20, 30, 40]
     ],
 )
 def test_choices_of_each_rule_among_four(rule, chosen):
-    assert rule(table(FOUR, COSTS)) == chosen
+    assert rule.select(table(FOUR, COSTS)).index == chosen
 
 
 def test_equal_costs_are_ordered_by_score_then_by_position():
@@ -80,21 +86,116 @@ def test_equal_costs_are_ordered_by_score_then_by_position():
 def test_equal_scores_are_ordered_by_cost_then_by_position():
     results = table([[0.9], [0.9], [0.9]], [40, 10, 10])
     for rule in (SmallestWithin(), SmallestWithin(score_loss=0), BestUnder(n_parameters=50)):
-        assert rule(results) == 1
+        assert rule.select(results).index == 1
     assert ParetoKnee()(results) == 1
 
 
-def test_one_split_has_no_error_and_rounding_is_no_loss():
-    results = table([[0.1 + 0.2], [0.3]], [40, 10])
+def test_rounding_is_no_loss():
+    results = table([[0.1 + 0.2] * 3, [0.3] * 3], [40, 10])
     assert SmallestWithin()(results) == 1
-    assert SmallestWithin()(table([[0.31], [0.3]], [40, 10])) == 0
+    assert SmallestWithin(0)(results) == 1
+    assert SmallestWithin()(table([[0.31] * 3, [0.3] * 3], [40, 10])) == 0
+
+
+@pytest.mark.parametrize(("n_splits", "words"), [(1, "1 split does"), (2, "2 splits do")])
+def test_without_an_error_the_best_is_chosen_with_a_warning(n_splits, words):
+    results = table([[0.90, 0.80], [0.89, 0.80], [0.7, 0.7]], [40, 20, 10])
+    if n_splits == 1:
+        del results["split1_test_score"]
+    with pytest.warns(UserWarning, match="chose the largest"), pytest.warns(
+        UserWarning, match=rf"SmallestWithin\(\) takes the best candidate, because {words} not "
+        r"show the noise of the score. Search with at least 3 splits.*or pass score_loss=",
+    ):  # fmt: skip
+        assert SmallestWithin()(results) == 0
+    # A loss in units of the score needs no error.
+    assert SmallestWithin(score_loss=0.05)(results) == 1
+    assert np.isnan(SmallestWithin(score_loss=0.05).select(results).comparison.low)
+
+
+def test_an_accuracy_of_known_rows_has_an_error_in_two_splits():
+    """A difference of 3 in 200 rows has at least the variance .015 * .985 / 200."""
+    results = table([[0.90, 0.80], [0.87, 0.80]], [40, 20])
+    results |= {f"split{i}_test_n_test_rows": np.full(2, 100.0) for i in range(2)}
+    assert SmallestWithin()(results) == 0
+    assert SmallestWithin(2)(results) == 1
+    margin = SmallestWithin(2).select(results).comparison.margin
+    assert margin == pytest.approx(2 * np.sqrt(0.015 * 0.985 / 200))
+
+
+@pytest.mark.parametrize(
+    ("rule", "edge", "words"),
+    [
+        (SmallestWithin(score_loss=0.005), 3, r"largest candidate \(n_parameters=40,000\). "
+         "Larger ones, which were not searched, may be better: extend the grid"),
+        (SmallestWithin(score_loss=0.5), 0, r"smallest candidate \(n_parameters=10,000\). "
+         "Smaller ones, which were not searched, may be as good: extend the grid"),
+    ],
+)  # fmt: skip
+def test_a_choice_at_the_edge_of_the_grid_warns(rule, edge, words):
+    costs = 1000 * np.array(COSTS)
+    with pytest.warns(UserWarning, match=rf"{re.escape(repr(rule))} chose the {words}"):
+        assert rule(table(FOUR, costs)) == edge
+    with pytest.warns(UserWarning, match=words):
+        assert select(table(FOUR, costs), rule).index == edge
+    assert re.search(words, *rule.select(table(FOUR, costs)).caveats)
+    # Two sizes are both at an edge, and a size without a cost is none.
+    assert rule.select(table(FOUR, [10, 10, 40, 40])).caveats == []
+    assert rule.select(table(FOUR, [10, np.nan, np.nan, 40])).caveats == []
+
+
+def test_a_choice_within_the_grid_warns_of_nothing():
+    assert SmallestWithin()(table(FOUR, COSTS)) == 1
+    assert SmallestWithin().select(table(FOUR, COSTS)).caveats == []
+    for rule in (BestUnder(n_parameters=40), ParetoKnee(), Worst()):
+        assert rule.select(table(FOUR, COSTS)).caveats == []
+
+
+def test_no_network_is_smaller_than_a_linear_model():
+    results = table(FOUR, COSTS)
+    results["params"] = [{"mlp__depth": depth} for depth in range(4)]
+    assert SmallestWithin(score_loss=0.5)(results) == 0
+    results["params"] = [{"mlp__depth": depth} for depth in range(1, 5)]
+    with pytest.warns(UserWarning, match="chose the smallest candidate"):
+        SmallestWithin(score_loss=0.5)(results)
+
+
+def test_a_selection_is_compared_with_the_best():
+    results = table(FOUR, COSTS)
+    found = SmallestWithin().select(results).comparison
+    assert (found.first, found.second) == (1, 3)
+    assert found.estimate == pytest.approx(-0.01)
+    assert found.margin == found.standard_error == pytest.approx(ERROR)
+    # Training sets of 3 folds share rows: the correction is 1 + 3 * 1 / 2.
+    assert found.corrected_error == pytest.approx(ERROR * np.sqrt(2.5))
+    assert found.verdict == "undecided"
+    assert SmallestWithin(2).select(results).comparison.margin == pytest.approx(2 * ERROR)
+    assert SmallestWithin(score_loss=0.5).select(results).comparison.margin == 0.5
+    assert SmallestWithin(score_loss=0.5).select(results).comparison.verdict == "equivalent"
+    least = BestUnder(n_parameters=10).select(results).comparison
+    assert (least.first, least.second, least.margin, least.verdict) == (0, 3, None, "worse")
+    best = BestUnder(n_parameters=40).select(results).comparison
+    assert (best.first, best.second, best.estimate, best.verdict) == (3, 3, 0, "equivalent")
+    assert select(results, lambda results: 2).comparison is None
+
+
+def test_of_several_best_candidates_the_cheapest_is_compared_with():
+    results = table([[0.9, 0.8, 0.7], [0.7, 0.8, 0.9], [0.7, 0.7, 0.7]], [40, 20, 10])
+    assert BestUnder(n_parameters=10).select(results).comparison.second == 0
+    found = SmallestWithin(score_loss=0.5).select(results)
+    assert (found.index, found.comparison.second) == (2, 1)
+    assert Best().select(results).comparison.second == 0
 
 
 def test_negative_scores_are_scores():
-    results = table([[-1.0, -1.2], [-1.1, -1.15], [-9.0, -9.0]], [40, 10, 1])
-    assert SmallestWithin()(results) == 1
+    """Two candidates have the paired error of their differences, .10, -.05 and .05."""
+    results = table([[-1.0, -1.2, -1.1], [-1.1, -1.15, -1.15]], [40, 10])
+    relative = (0.1 / 3) / (np.std([0.10, -0.05, 0.05], ddof=1) / np.sqrt(3))
+    assert SmallestWithin(relative + 1e-6)(results) == 1
+    assert SmallestWithin(relative - 1e-6)(results) == 0
     assert SmallestWithin(score_loss=0.01)(results) == 0
-    assert SmallestWithin(score_loss=10)(results) == 2
+    results = table([[-1.0, -1.2, -1.1], [-9.0, -9.0, -9.0]], [40, 10])
+    assert SmallestWithin(score_loss=7)(results) == 0
+    assert SmallestWithin(score_loss=8)(results) == 1
 
 
 def test_failed_candidates_are_never_chosen():
@@ -117,7 +218,9 @@ def test_a_candidate_of_unknown_cost_is_chosen_only_if_no_other_is_good_enough()
 
 def test_only_the_last_iteration_of_a_halving_search_is_considered():
     results = table([[0.99], [0.8], [0.85], [0.9]], [1, 10, 20, 30], iter=[0, 1, 1, 1])
-    assert SmallestWithin(score_loss=1)(results) == 1
+    assert SmallestWithin(score_loss=1).select(results).index == 1
+    assert SmallestWithin(score_loss=0.07)(results) == 2
+    assert SmallestWithin(score_loss=0.07).select(results).comparison.second == 3
     assert BestUnder(n_parameters=25)(results) == 2
     assert ParetoKnee()(results) in (1, 2, 3)
 
@@ -126,7 +229,8 @@ def test_other_scores_and_costs_by_name():
     results = table(FOUR, COSTS, score="auc")
     results["mean_test_latency_us"] = np.array([4, 3, 2, 1])
     assert SmallestWithin(score="auc")(results) == 1
-    assert SmallestWithin(score_loss=1, cost="latency_us", score="auc")(results) == 3
+    rule = SmallestWithin(score_loss=1, cost="latency_us", score="auc")
+    assert rule.select(results).index == 3
     assert BestUnder(score="auc", latency_us=3, n_parameters=30)(results) == 1
     with pytest.raises(ValueError, match=r"the score 'score' in.*\['auc', 'n_.*as score="):
         SmallestWithin()(results)
@@ -203,7 +307,7 @@ def test_a_search_refits_the_candidate_that_its_rule_chooses(rows, backend, kind
     with joblib.parallel_config(backend=backend):
         search.fit(*rows)
     results = search.cv_results_
-    assert search.best_index_ == rule.select(results)
+    assert search.best_index_ == rule.select(results).index
     assert search.best_score_ == results["mean_test_score"][search.best_index_]
     assert search.best_score_ > results["mean_test_score"].max() - 0.1
     assert search.best_params_ == results["params"][search.best_index_]
@@ -224,7 +328,8 @@ def test_a_rule_chooses_by_a_score_and_a_cost_of_a_dict_of_scorers(rows):
         return estimator[-1].complexity_.widths[0]
 
     search = GridSearchCV(
-        MODEL, GRID, cv=2, scoring={"accuracy": "accuracy", "n_units": n_units},
+        MODEL, {"scaledmlpclassifier__width": [2, 16]}, cv=2,
+        scoring={"accuracy": "accuracy", "n_units": n_units},
         refit=SmallestWithin(score_loss=1, cost="n_units", score="accuracy"),
     ).fit(*rows)  # fmt: skip
     assert search.best_params_ == {"scaledmlpclassifier__width": 2}
@@ -242,8 +347,9 @@ def test_select_chooses_from_a_halving_search_with_costs(rows, backend):
         search.fit(*rows)
     results = search.cv_results_
     assert results["iter"].max() > 0
-    chosen = select(search, SmallestWithin(score_loss=1))
+    chosen = SmallestWithin(score_loss=1).select(results)
     assert results["iter"][chosen.index] == results["iter"].max()
+    assert chosen.costs == select(search, SmallestWithin(score_loss=1)).costs
     last = results["mean_test_n_parameters"][results["iter"] == results["iter"].max()]
     assert chosen.costs["n_parameters"] == last.min()
 
@@ -262,7 +368,8 @@ def test_select_applies_a_rule_to_a_search_of_optuna(rows):
     for backend in ("threading", "skscale"):
         with joblib.parallel_config(backend=backend):
             search.fit(*rows)
-        chosen[backend] = select(search, SmallestWithin(score_loss=1))
+        with pytest.warns(UserWarning, match="chose the smallest candidate"):
+            chosen[backend] = select(search, SmallestWithin(score_loss=1))
     widths = [trial.params["scaledmlpclassifier__width"] for trial in search.trials_]
     assert len(set(widths)) > 1
     assert chosen["skscale"].params == {"scaledmlpclassifier__width": min(widths)}
@@ -303,7 +410,22 @@ class Worst(Rule):
         return int(candidates.mean.argmin())
 
 
-@pytest.mark.parametrize("backend", ["sequential", "loky", "skscale"])
+class Best(Rule):
+    def choose(self, candidates):
+        return int(candidates.mean.argmax())
+
+
+class Doubtful(Worst):
+    def margin(self, candidates, position):
+        return 0.25
+
+    def caveats(self, candidates, position):
+        return [f"candidate {position} of {len(candidates.index)} is doubtful"]
+
+
+@pytest.mark.parametrize(
+    "backend", ["sequential", pytest.param("loky", marks=pytest.mark.slow), "skscale"]
+)
 def test_a_rule_of_ones_own_is_the_refit_of_a_search(rows, backend):
     rule = MedianUnder(2000)
     search = GridSearchCV(MODEL, GRID, scoring=SCORING, refit=rule, cv=3)
@@ -337,6 +459,24 @@ def test_a_rule_of_ones_own_needs_only_choose(rows):
     assert repr(rule) == "MedianUnder(limit=5, cost='n_macs', score='auc')"
     assert rule == MedianUnder(5, cost="n_macs", score="auc") != MedianUnder(6)
     assert {"auc": 1}[rule] == 1
+
+
+def test_a_rule_of_ones_own_has_a_margin_and_caveats():
+    results = table(FOUR, COSTS)
+    assert Worst().select(results).comparison.margin is None
+    assert Doubtful().select(results).comparison.margin == 0.25
+    assert Doubtful().select(results).comparison.verdict == "equivalent"
+    for choose in (Doubtful(), lambda results: select(results, Doubtful()).index):
+        with pytest.warns(UserWarning, match="candidate 0 of 4 is doubtful") as caught:
+            assert choose(results) == 0
+        assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_a_search_warns_of_the_caveats_of_its_rule(rows):
+    search = GridSearchCV(MODEL, GRID, scoring=SCORING, refit=Doubtful(), cv=3)
+    with pytest.warns(UserWarning, match="candidate 0 of 3 is doubtful"):
+        search.fit(*rows)
+    assert search.best_index_ == 0
 
 
 @pytest.mark.parametrize("position", [4, -1, 0.5, None, np.array([1])], ids=repr)

@@ -2,6 +2,7 @@ import joblib
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.datasets import make_classification
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -183,3 +184,21 @@ def test_compound_coefficients_are_those_of_the_best_of_twice_the_cost(digits, i
 def test_a_linear_network_has_no_compound_coefficients(digits):
     with pytest.raises(ValueError, match="scaled to twice its multiply-accumulates"):
         fit_compound_coefficients(ScaledMLPClassifier(0), *digits)
+
+
+def test_groups_and_fit_parameters_reach_the_folds_and_the_fits():
+    from sklearn.model_selection import GroupKFold
+
+    X, y = make_classification(200, random_state=0)
+    groups = np.repeat(np.arange(10), 20)
+    weights = np.random.default_rng(0).uniform(0.1, 3, len(y))
+    network = ScaledMLPClassifier(
+        depth=1, width=8, max_epochs=3, precision="float64", random_state=0
+    )
+    options = {"groups": groups, "params": {"sample_weight": weights}}
+    found = fit_compound_coefficients(network, X, y, cv=GroupKFold(2), **options)
+    expected = [
+        network.fit(X[a], y[a], sample_weight=weights[a]).score(X[b], y[b], weights[b])
+        for a, b in GroupKFold(2).split(X, y, groups)
+    ]
+    assert found.table["score"][0] == pytest.approx(np.mean(expected))

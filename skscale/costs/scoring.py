@@ -4,15 +4,19 @@ import sys
 import warnings
 from inspect import signature
 from numbers import Integral, Real
+from typing import NamedTuple
 
 import joblib
 import numpy as np
 from sklearn.metrics import check_scoring, get_scorer
 from sklearn.model_selection import GridSearchCV
 
+from .._sklearn_private import _num_samples
 from .measures import COSTS, Cost, NotPicklableError, ScoredEstimator, cost_of
 
 _SCORE = "score"
+# Numbers of rows of a split, beside the costs: the comparison of candidates needs them.
+N_ROWS = ("n_test_rows", "n_train_rows")
 # Types of a scoring with several metrics.
 _SEVERAL = (list, tuple, set, dict)
 
@@ -49,31 +53,42 @@ class _Scores(_SeveralNumbers, dict):
         return np.nan
 
 
-def _error_score():
-    """Return the `error_score` of the search that calls the scoring, "raise" without one.
+class Caller(NamedTuple):
+    """The function of scikit-learn that calls the scoring.
 
-    scikit-learn passes it to its own multimetric scorers only. It is an argument of `_score`,
-    which calls the scoring.
+    It passes only the scored rows. The rest is read from the call frames of its `_score` and
+    `_fit_and_score`; other callers leave it unknown.
+
+    Attributes
+    ----------
+    error_score : float or "raise"
+        The `error_score` of the search, which scikit-learn passes to its own scorers only.
+    n_train_rows : int or None
+        Number of training rows of the split.
+    is_curve : bool
+        Whether `learning_curve` or `validation_curve` calls, which fail on several numbers with
+        an unrelated error.
     """
-    caller = sys._getframe(2)
-    is_search = caller.f_code.co_name == "_score"
-    return caller.f_locals.get("error_score", "raise") if is_search else "raise"
 
+    error_score: object = "raise"
+    n_train_rows: int | None = None
+    is_curve: bool = False
 
-def _is_for_a_curve():
-    """Return whether `learning_curve` or `validation_curve` calls the scoring.
-
-    They fail on several numbers with an unrelated error. Only the arguments of scikit-learn's
-    `_fit_and_score`, two frames above the scoring's own, distinguish them from a search.
-    """
-    caller = sys._getframe(2)
-    above = caller.f_back
-    if caller.f_code.co_name != "_score" or above is None:
-        return False
-    name = above.f_code.co_name
-    if name == "_fit_and_score":  # cross_validate and the searches always return times
-        return not above.f_locals.get("return_times", True)
-    return name == "_incremental_fit_estimator"
+    @classmethod
+    def find(cls):
+        """Describe the caller of the function that calls this one."""
+        caller = sys._getframe(2)
+        above = caller.f_back
+        if caller.f_code.co_name != "_score" or above is None:
+            return cls()
+        error_score = caller.f_locals.get("error_score", "raise")
+        name, arguments = above.f_code.co_name, above.f_locals
+        if name != "_fit_and_score":
+            return cls(error_score, is_curve=name == "_incremental_fit_estimator")
+        # cross_validate and the searches always return times.
+        is_curve = not arguments.get("return_times", True)
+        train = arguments.get("train")
+        return cls(error_score, None if train is None else len(train), is_curve)
 
 
 class CostScoring:
@@ -124,14 +139,33 @@ class CostScoring:
         Returns
         -------
         dict of str to float
-            "score", or a score for each metric, and the known costs.
+            "score", or a score for each metric, the known costs, "n_test_rows" and, in a
+            search, "n_train_rows".
+        """
+        return self.score_for(Caller.find(), estimator, X, y, **score_params)
+
+    def score_for(self, caller, estimator, X, y, **score_params):
+        """Score an estimator, as `__call__`, for a caller that another scorer found.
+
+        Parameters
+        ----------
+        caller : Caller
+        estimator, X, y, **score_params
+            As in `__call__`.
+
+        Returns
+        -------
+        dict of str to float
         """
         text = repr(self), repr(self.scoring)
-        if _is_for_a_curve():
+        if caller.is_curve:
             return _SeveralNumbers(*text)
         # The scores come first: if they raise, no cost is measured.
         scores = _Scores(*text)
-        scores.update(self._score(estimator, X, y, score_params, _error_score()))
+        scores.update(self._score(estimator, X, y, score_params, caller.error_score))
+        scores["n_test_rows"] = _num_samples(X)
+        if caller.n_train_rows is not None:
+            scores["n_train_rows"] = caller.n_train_rows
         sample_weight = score_params.get("sample_weight")
         scored = ScoredEstimator(estimator, X, y, sample_weight, self.n_rows)
         for cost in map(cost_of, self.costs):
@@ -218,7 +252,9 @@ def cost_scoring(
 
     It works in any search of scikit-learn, with estimators of any library. `cv_results_` then
     has `mean_test_score`, `mean_test_n_parameters` and so on; costs are positive, not negated.
-    Set `refit` to a rule, such as `SmallestWithin()`, or to "score".
+    The numbers of rows, `mean_test_n_test_rows` and `mean_test_n_train_rows`, are for the
+    comparison of candidates: see `compare`. Set `refit` to a rule, such as `SmallestWithin()`,
+    or to "score".
 
     Parameters
     ----------
@@ -299,9 +335,10 @@ def _check_names(names, scores):
     for position, name in enumerate(names):
         if not isinstance(name, str) or not name:
             raise ValueError(f"Expected a str as the name of a cost, got name={name!r}.")
-        if name in scores:
+        if name in (*scores, *N_ROWS):
+            kind = "a number of rows" if name in N_ROWS else "a score"
             raise ValueError(
-                f"Expected names of costs other than {name!r}, which names a score in "
+                f"Expected names of costs other than {name!r}, which names {kind} in "
                 "cv_results_. Rename the cost."
             )
         if name in names[:position]:
@@ -329,7 +366,9 @@ def costs_of(search):
     return COSTS | {cost.name: cost for cost in map(cost_of, scoring.costs)}
 
 
-def score_together(estimator, grid, X, y, *, scoring, costs, splits, with_train_score=False):
+def score_together(
+    estimator, grid, X, y, *, scoring, costs, splits, with_train_score=False, params=None
+):
     """Fit the candidates of a grid on the same folds, all networks together.
 
     Parameters
@@ -342,6 +381,9 @@ def score_together(estimator, grid, X, y, *, scoring, costs, splits, with_train_
         Training and test rows of each fold.
     with_train_score : bool, default=False
         Whether to score the training rows, too.
+    params : dict or None, default=None
+        Parameters of `fit` and of the scoring, such as `sample_weight`, as in
+        `cross_validate`.
 
     Returns
     -------
@@ -358,4 +400,4 @@ def score_together(estimator, grid, X, y, *, scoring, costs, splits, with_train_
         error_score="raise",
     )
     with joblib.parallel_config(backend="skscale"):
-        return search.fit(X, y).cv_results_
+        return search.fit(X, y, **(params or {})).cv_results_

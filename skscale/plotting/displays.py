@@ -17,8 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..costs.complexity import fitted_network
+from ..selection.candidates import Candidates, results_of
 from ..selection.law import ScalingLaw
-from ..selection.rules import Candidates, Rule, SmallestWithin, pareto_front, results_of
+from ..selection.rules import Rule, SmallestWithin, pareto_front
 from .drawing import (
     MARKERS,
     colors_on,
@@ -162,13 +163,13 @@ class ScaleCurveDisplay(_Display):
             # A rule that names no costs is drawn against any.
             is_about_it = is_about_it and (not own.costs or cost in own.costs)
             rule = own if is_about_it else SmallestWithin(cost=cost, score=score)
-        best = int(np.lexsort((costs, -candidates.mean))[0])
+        best = int(np.lexsort((costs, ~candidates.is_best))[0])
         return cls(
             costs=costs,
             scores=candidates.mean,
             errors=candidates.errors_to(best),
             best=best,
-            chosen=int(np.flatnonzero(candidates.index == rule.select(results))[0]),
+            chosen=int(np.flatnonzero(candidates.index == rule.select(results).index)[0]),
             rule=repr(rule),
             law=law,
             cost_label=cost_label(search, cost),

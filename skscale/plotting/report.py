@@ -9,6 +9,7 @@ import base64
 import io
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from numbers import Real
 from typing import NamedTuple
@@ -20,19 +21,12 @@ from sklearn.exceptions import NotFittedError
 from ..costs.measures import COSTS
 from ..costs.scoring import CostScoring, costs_of
 from ..estimators.mlp import ScaledMLP
+from ..selection.candidates import Candidates, results_of
+from ..selection.comparison import Comparison
 from ..selection.diagnosis import Diagnosis, diagnose
 from ..selection.grids import find_network
 from ..selection.law import ScalingLaw
-from ..selection.rules import (
-    Candidates,
-    Rule,
-    Selection,
-    SmallestWithin,
-    error_of_mean,
-    pareto_front,
-    results_of,
-    select,
-)
+from ..selection.rules import Rule, Selection, SmallestWithin, pareto_front
 from ..storage.container import write_whole
 from .drawing import format_params, score_label, values_of
 from .report_page import ScoreWriter, as_fragment, as_page, as_text, sections
@@ -53,21 +47,23 @@ class Dimension(NamedTuple):
         The parameter, without its prefix if that is unambiguous.
     n_steps : int
         Number of pairs of neighboring candidates that differ only in this parameter.
-    step_gain, step_error : float
-        Mean gain in score of a step up, and its standard error, paired by split; the error is
-        NaN with one split.
-    doubling_gain, doubling_error : float
+    step : Comparison
+        Mean gain in score of a step up, over these pairs. The intervals of all dimensions hold
+        at once with 95 % (Bonferroni).
+    doubling : Comparison or None
         The same for a doubling of the number of parameters: sum of the gains over sum of the
-        doublings. NaN if parameters were not counted or their number does not change
+        doublings. None if parameters were not counted or their number does not change
         (`resolution` of images, dropout).
+    least, most : float
+        Smallest and largest gain of a single pair.
     """
 
     name: str
     n_steps: int
-    step_gain: float
-    step_error: float
-    doubling_gain: float
-    doubling_error: float
+    step: Comparison
+    doubling: Comparison | None
+    least: float
+    most: float
 
 
 class Alternative(NamedTuple):
@@ -81,15 +77,14 @@ class Alternative(NamedTuple):
         Its varying parameters.
     size : float
         Its cost `size_name` of the report.
-    difference, standard_error : float
-        Difference of its score to that of the recommended one, paired by split.
+    comparison : Comparison
+        With the recommended one. The intervals of all alternatives hold at once with 95 %.
     """
 
     index: int
     label: str
     size: float
-    difference: float
-    standard_error: float
+    comparison: Comparison
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,8 +102,8 @@ class ScaleReport:
         Effect of each numeric parameter that varied, the largest gain first.
     table : dict of str to list
         Columns of the candidates, from small to large: index, label, params, score,
-        score_error (standard error of the mean), difference to the best and its paired
-        standard_error, and the measured costs (NaN where unknown).
+        score_error (standard error of the mean), difference to the best, its standard_error
+        and verdict (see `compare`), and the measured costs (NaN where unknown).
     best : int
         Row of `cv_results_` of the best candidate, the smallest one in a tie.
     n_splits, n_failed, n_earlier : int
@@ -116,10 +111,7 @@ class ScaleReport:
         search that did not reach its last iteration. The last two groups are excluded.
     rule : Rule
     recommended : Selection
-        The candidate chosen by the rule.
-    loss : (float, float)
-        Score of the best minus that of the recommended candidate, and the paired standard
-        error (NaN with one split).
+        The candidate chosen by the rule, with its comparison with the best.
     savings : dict of str to float
         Ratio of each cost of the recommended candidate to that of the best.
     size_name : str or None
@@ -146,7 +138,6 @@ class ScaleReport:
     n_earlier: int
     rule: Rule
     recommended: Selection
-    loss: tuple
     savings: dict
     size_name: str | None
     law: ScalingLaw | None
@@ -292,7 +283,9 @@ class ScaleReport:
         return panels
 
 
-def scale_report(search, X=None, y=None, *, rule=None, score="score", cv=5):
+def scale_report(
+    search, X=None, y=None, *, rule=None, score="score", cv=5, groups=None, params=None
+):
     """Report on a search over scales: see `ScaleReport`.
 
     Parameters
@@ -302,7 +295,7 @@ def scale_report(search, X=None, y=None, *, rule=None, score="score", cv=5):
         `GradualScaleSearchCV`), or its `cv_results_`. Of a halving search only the last
         iteration is used.
     X : array-like of shape (n_samples, n_features) or None, default=None
-        With X and y, `diagnose` is run on the recommended network. This fits it and five
+        With X and y, `diagnose` is run on the recommended network. This fits it and up to six
         variants on each fold.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs) or None, default=None
     rule : Rule or None, default=None
@@ -312,6 +305,10 @@ def scale_report(search, X=None, y=None, *, rule=None, score="score", cv=5):
         Name of the score, for a search with several scores. A given `rule` has its own.
     cv : int or splitter, default=5
         Folds of the diagnosis.
+    groups : array-like of shape (n_samples,) or None, default=None
+        Groups of the rows, for the folds of the diagnosis.
+    params : dict or None, default=None
+        Parameters of `fit` and of the scoring, of the diagnosis: see `diagnose`.
 
     Returns
     -------
@@ -341,8 +338,13 @@ def scale_report(search, X=None, y=None, *, rule=None, score="score", cv=5):
     results = results_of(search)
     rule = _rule_for(search, rule, score)
     found = _Found(results, rule.score, costs_of(search))
-    chosen = select(results, rule)
+    chosen = rule.select(results)
     place = int(np.flatnonzero(found.index == chosen.index)[0])
+    # Of several best candidates, the rule may have compared it with another.
+    compared = found.comparisons.with_best(
+        best=found.index[found.best], margin=chosen.comparison.margin
+    )
+    chosen = chosen._replace(comparison=compared[place])
     notes = {}
     table = found.compare()
     expected = [name for name, cost in COSTS.items() if cost.heading]
@@ -353,7 +355,8 @@ def scale_report(search, X=None, y=None, *, rule=None, score="score", cv=5):
             f"scoring=cost_scoring(scoring, costs={expected})."
         )
     law, doublings = _forecast(found, place, notes)
-    diagnosis = _diagnose(search, chosen.params, X, y, cv, rule.score, notes)
+    of_fit = {"cv": cv, "groups": groups, "params": params}
+    diagnosis = _diagnose(search, chosen.params, X, y, rule.score, notes, **of_fit)
     costs = {
         name: np.array(table[name])
         for name, cost in found.known_costs.items()
@@ -363,7 +366,7 @@ def scale_report(search, X=None, y=None, *, rule=None, score="score", cv=5):
     return ScaleReport(
         analysis=_analyze(found, results.get(f"mean_train_{rule.score}"), diagnosis),
         diagnosis=diagnosis,
-        dimensions=_dimensions(found.params, found.splits, found.n_parameters),
+        dimensions=_dimensions(found),
         table={name: [column[k] for k in order] for name, column in table.items()},
         best=int(found.index[found.best]),
         n_splits=found.splits.shape[1],
@@ -371,10 +374,6 @@ def scale_report(search, X=None, y=None, *, rule=None, score="score", cv=5):
         n_earlier=found.n_earlier,
         rule=rule,
         recommended=chosen,
-        loss=(
-            float(found.mean[found.best] - found.mean[place]),
-            float(found.errors_to(found.best)[place]),
-        ),
         savings={n: float(c[place] / c[found.best]) for n, c in costs.items() if c[found.best]},
         size_name=found.size_name,
         law=law,
@@ -405,14 +404,15 @@ class _Found(Candidates):
         self.n_parameters = self.costs.get("n_parameters")
         size = self.known_costs.get(self.size_name)
         self.share_name = size and (size.share_name or size.name)
-        self.best = int(np.lexsort((self.sizes, -self.mean))[0])
+        self.best = int(np.lexsort((self.sizes, ~self.is_best))[0])
         means = np.asarray(results[f"mean_test_{score}"], dtype=float)
         self.n_failed = int((~np.isfinite(means)).sum())
         self.n_earlier = len(means) - self.n_failed - len(self.index)
 
-    def errors_to(self, position):
-        """Return the paired standard errors, NaN with one split."""
-        return error_of_mean(self.splits - self.splits[position])
+    @cached_property
+    def versus_best(self):
+        """list of Comparison: each candidate, compared with the best."""
+        return self.comparisons.with_best(best=self.index[self.best])
 
     def compare(self):
         """Return the columns of the comparison."""
@@ -422,9 +422,13 @@ class _Found(Candidates):
             "label": self.labels,
             "params": self.params,
             "score": self.mean.tolist(),
-            "score_error": error_of_mean(self.splits).tolist(),
+            "score_error": self.comparisons.errors.tolist(),
             "difference": (self.mean - self.mean[self.best]).tolist(),
             "standard_error": self.errors_to(self.best).tolist(),
+            "verdict": [
+                "best" if k == self.best else one.verdict
+                for k, one in enumerate(self.versus_best)
+            ],
             **{n: np.where(np.isfinite(c), c, np.nan).tolist() for n, c in known.items()},
         }
 
@@ -447,17 +451,26 @@ def _rule_for(search, rule, score):
     return rule
 
 
-def _dimensions(params, splits, sizes):
+def _dimensions(found):
     """Return the effect of each numeric parameter, the largest gain first."""
+    params, sizes = found.params, found.n_parameters
     names = list(dict.fromkeys(name for one in params for name in one))
     shorts = [name.rsplit("__", 1)[-1] for name in names]
-    found = []
-    for name, short in zip(names, shorts, strict=True):
-        low, high = np.array(_steps_along(name, params), dtype=int).reshape(-1, 2).T
-        if not low.size:
-            continue
-        gains = splits[high] - splits[low]  # (n_steps, n_splits)
-        per_doubling = np.full(splits.shape[1], np.nan)
+    pairs = {name: np.array(_steps_along(name, params), dtype=int) for name in names}
+    pairs = {name: steps for name, steps in pairs.items() if steps.size}
+    level = 1 - 0.05 / max(1, len(pairs))
+    effects = []
+    for name, steps in pairs.items():
+        low, high = steps.T
+
+        def effect(chosen, n_units, low=low, high=high):
+            # The mean gain of a unit is a weighted sum of the candidates' scores.
+            weights = np.zeros(len(params))
+            np.add.at(weights, high[chosen], 1 / n_units)
+            np.add.at(weights, low[chosen], -1 / n_units)
+            return found.comparisons.contrast(weights, level=level)
+
+        doubling = None
         if sizes is not None:
             with np.errstate(invalid="ignore"):
                 doublings = np.log2(sizes[high]) - np.log2(sizes[low])
@@ -465,25 +478,23 @@ def _dimensions(params, splits, sizes):
             # A ratio of sums, because a single gain divided by a tiny doubling is mere noise.
             total = doublings[known].sum()
             if abs(total) >= _NO_DOUBLING * max(1, known.sum()):
-                per_doubling = gains[known].sum(axis=0) / total
+                doubling = effect(known, total)
+        step = effect(np.full(len(low), True), len(low))
+        gains = found.mean[high] - found.mean[low]
+        short = name.rsplit("__", 1)[-1]
         words = short if shorts.count(short) == 1 else name
-        found.append(
-            Dimension(words, low.size, *_mean_and_error(gains.mean(axis=0)),
-                      *_mean_and_error(per_doubling))
-        )  # fmt: skip
+        effects.append(
+            Dimension(words, len(low), step, doubling, float(gains.min()), float(gains.max()))
+        )
     # Gains per doubling are comparable; parameters that change no size come last.
     return sorted(
-        found,
+        effects,
         key=lambda d: (
-            np.isnan(d.doubling_gain),
-            -np.nan_to_num(d.doubling_gain),
-            -d.step_gain,
+            d.doubling is None,
+            -d.doubling.estimate if d.doubling else 0.0,
+            -d.step.estimate,
         ),
     )
-
-
-def _mean_and_error(of_splits):
-    return float(of_splits.mean()), float(error_of_mean(of_splits))
 
 
 def _steps_along(name, params):
@@ -538,20 +549,24 @@ def _find_smaller(found, place):
         return []
     front = pareto_front(found.mean, found.sizes)
     front = [k for k in front if found.sizes[k] < found.sizes[place]]
-    errors = found.errors_to(place)
+    smaller = front[::-1][:_MAX_SMALLER]
+    level = 1 - 0.05 / max(1, len(smaller))
+    between = found.comparisons.between
     return [
         Alternative(
             int(found.index[k]),
             found.labels[k],
             float(found.sizes[k]),
-            float(found.mean[k] - found.mean[place]),
-            float(errors[k]),
+            # The best was chosen by the same scores, and the table of candidates has these.
+            found.versus_best[k]
+            if place == found.best
+            else between(found.index[k], found.index[place], level=level),
         )
-        for k in front[::-1][:_MAX_SMALLER]
+        for k in smaller
     ]
 
 
-def _diagnose(search, params, X, y, cv, score, notes):
+def _diagnose(search, chosen, X, y, score, notes, **options):
     if X is None or y is None:
         notes["analysis"] = (
             "diagnose was not run. To diagnose the recommended network, pass the data: "
@@ -564,13 +579,13 @@ def _diagnose(search, params, X, y, cv, score, notes):
             "recommended network, pass the search."
         )
         return None
-    estimator = clone(search.estimator).set_params(**params)
+    estimator = clone(search.estimator).set_params(**chosen)
     try:
         find_network(estimator, ScaledMLP)
     except TypeError as error:
         notes["analysis"] = f"diagnose was not run. {error}"
         return None
-    return diagnose(estimator, X, y, scoring=_scorer_of(search, score), cv=cv)
+    return diagnose(estimator, X, y, scoring=_scorer_of(search, score), **options)
 
 
 def _scorer_of(search, score):
@@ -590,7 +605,7 @@ def _analyze(found, train, diagnosis):
     """Describe the diagnosis, if any, and the best candidate's place in the range."""
     words = []
     if diagnosis is not None:
-        words.append(f"The recommended network is {diagnosis.state}: {diagnosis.advice}")
+        words.append(f"Diagnosis of the recommended network: {diagnosis}".split("\n")[0])
     if len(found.index) == 1:
         words.append("A single candidate gives no information about scale.")
     elif found.size_name is None:
@@ -609,33 +624,31 @@ def _analyze(found, train, diagnosis):
 def _analyze_range(found):
     """Return sentences that compare the largest and the smallest candidate with the best."""
     best = found.best
-    largest = int(np.argmax(np.where(np.isfinite(found.sizes), found.sizes, -np.inf)))
-    smallest = int(np.argmin(found.sizes))
+    known = np.isfinite(found.sizes)
     words = [f"The best candidate is {found.labels[best]}."]
+    if not known[best]:
+        return [*words, f"Its size ({found.share_name}) is not known."]
+    largest = int(np.argmax(np.where(known, found.sizes, -np.inf)))
+    smallest = int(np.argmin(found.sizes))
+    if found.sizes[largest] == found.sizes[smallest]:
+        if not known.all():
+            return [*words, f"No other size ({found.share_name}) is known."]
+        return [*words, f"No other size was searched: all have the same {found.share_name}."]
+    edges, others = [], []
     for place, name, advice in (
         (largest, "largest", "larger ones, which were not searched, may be better."),
         (smallest, "smallest", "smaller ones, which were not searched, may be as good."),
     ):
         if found.sizes[place] == found.sizes[best]:
-            words.append(f"It is the {name} candidate: {advice}")
+            edges.append(f"It is the {name} candidate: {advice}")
         else:
-            words.append(_compare_with_best(found, place, name))
-    return words
-
-
-def _compare_with_best(found, place, name):
-    loss = found.mean[found.best] - found.mean[place]
-    error = found.errors_to(found.best)[place]
-    size = ""
-    if np.isfinite(found.sizes[found.best]):
-        share = found.sizes[place] / found.sizes[found.best]
-        size = f"; {share:.2g} times the {found.share_name}"
-    # As in SmallestWithin, a rounding error of the mean is not a loss.
-    rounding = 8 * np.finfo(float).eps * abs(found.mean[found.best])
-    verdict = "within" if loss <= error + rounding else "beyond"
-    noise = "" if np.isnan(error) else f", {verdict} one standard error"
-    less = ScoreWriter(found.mean[found.best]).score(loss, error)
-    return f"The {name} candidate ({found.labels[place]}{size}) scores {less} less{noise}."
+            share = found.sizes[place] / found.sizes[best]
+            size = f"{share:.2g} times the {found.share_name}"
+            difference = ScoreWriter(found.mean[best]).compared(found.versus_best[place])
+            others.append(
+                f"The {name} candidate ({found.labels[place]}; {size}) scores {difference}."
+            )
+    return words + edges + others  # "It" is the best one
 
 
 def _has_fitted(search, params):

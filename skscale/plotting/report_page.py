@@ -86,6 +86,8 @@ class ScoreWriter:
     def __init__(self, best):
         magnitude = int(np.ceil(np.log10(abs(best)))) if best else 0
         self.n_decimals = min(12, max(0, 4 - magnitude))
+        # Differences up to this are rounding errors of the means.
+        self.rounding = 8 * np.finfo(float).eps * abs(best)
 
     def score(self, value, error=np.nan):
         """Format a score, with its standard error unless that is NaN."""
@@ -96,6 +98,41 @@ class ScoreWriter:
         # Adding 0.0 turns a rounded -0.0 into 0.0.
         value = round(value, self.n_decimals) + 0.0
         return self._with_error(f"{value:+,.{self.n_decimals}f}", error)
+
+    def compared(self, comparison):
+        """Write a difference from the best, with its interval and the verdict.
+
+        Parameters
+        ----------
+        comparison : Comparison
+            Of a candidate with the best one.
+        """
+        size = f"{self.score(-comparison.estimate)} less than the best"
+        if abs(comparison.estimate) <= self.rounding:
+            size = "the same as the best"
+        if np.isnan(comparison.low):
+            return f"{size}; the noise is not known"
+        verdict = {
+            "better": "better",
+            "worse": "worse",
+            "undecided": "not proven worse",
+            "equivalent": f"equivalent within {comparison.margin or 0:.2g}",
+        }[comparison.verdict]
+        within = (comparison.margin or 0) + self.rounding
+        if comparison.verdict == "worse" and -comparison.estimate <= within:
+            verdict = f"worse, within the margin of {comparison.margin:.2g}"
+        return f"{size} ({self.interval(comparison)}: {verdict})"
+
+    def interval(self, comparison):
+        """Write the interval of a comparison; an end is not rounded across zero."""
+        ends = []
+        for end in (comparison.low, comparison.high):
+            n_decimals = self.n_decimals
+            is_zero = abs(end) <= self.rounding
+            while round(end, n_decimals) == 0 and not is_zero and n_decimals < 12:
+                n_decimals += 1
+            ends.append(f"{round(end, n_decimals) + 0.0:+,.{n_decimals}f}")
+        return f"95% interval {ends[0]} to {ends[1]}"
 
     def _with_error(self, text, error):
         return text if np.isnan(error) else f"{text}{_PLUS_MINUS}{error:,.{self.n_decimals}f}"
@@ -155,13 +192,19 @@ def _dimension(report, write):
         [
             d.name,
             str(d.n_steps),
-            write.difference(d.step_gain, d.step_error),
-            "" if np.isnan(d.doubling_gain)
-            else write.difference(d.doubling_gain, d.doubling_error),
+            write.difference(d.step.estimate, d.step.standard_error),
+            ""
+            if d.doubling is None
+            else write.difference(d.doubling.estimate, d.doubling.standard_error),
         ]
         for d in report.dimensions
-    ]  # fmt: skip
-    return [*_diagnosed_dimension(report), _most_gaining(report, write), Table(rows)]
+    ]
+    effects = " ".join(_effect(d, write) for d in report.dimensions)
+    text = (
+        "Means over all pairs of candidates that differ in one parameter only, including small "
+        "networks."
+    )
+    return [*_diagnosed_dimension(report), effects, text, Table(rows)]
 
 
 def _diagnosed_dimension(report):
@@ -169,29 +212,32 @@ def _diagnosed_dimension(report):
     if found is None:
         return []
     if found.dimension is None:
-        return ["Diagnosis of the recommended network: no dimension, it is well sized."]
+        return [f"Diagnosis of the recommended network: no dimension, it is {found.state}."]
     return [
         f"Diagnosis of the recommended network: {found.dimension}, {found.direction}. Section "
         "1 shows the trials."
     ]
 
 
-def _most_gaining(report, write):
-    first = report.dimensions[0]
-    gain, error = first.doubling_gain, first.doubling_error
-    change = f"doubling the number of network parameters by {first.name}"
-    if np.isnan(gain):
-        gain, error, change = first.step_gain, first.step_error, f"one step up in {first.name}"
-    if gain <= (0 if np.isnan(error) else error):
-        return (
-            "No parameter gains more than its standard error, over all pairs of candidates "
-            "that differ in one parameter only."
+def _effect(dimension, write):
+    """Write a sentence about a step up in a parameter."""
+    step = dimension.step
+    change = write.difference(step.estimate)
+    if np.isnan(step.low):
+        words = f"changes the score by {change}; the noise is not known"
+    else:
+        verb = {"better": "raises", "worse": "lowers"}.get(step.verdict)
+        words = f"{verb} the score by {write.score(abs(step.estimate))}"
+        if verb is None:
+            words = f"has no proven effect, {change}"
+        words += f" ({write.interval(step).removeprefix('95% ')})"
+    spread = ""
+    if dimension.least < 0 < dimension.most:
+        spread = (
+            f" Single pairs differ: from {write.difference(dimension.least)} to "
+            f"{write.difference(dimension.most)}."
         )
-    return (
-        f"The parameter {first.name} gains most over the whole search: {change} changes the "
-        f"score by {write.difference(gain, error)}. This is the mean over pairs of candidates "
-        "that differ in this parameter only, including small networks."
-    )
+    return f"One step up in {dimension.name} {words}.{spread}"
 
 
 def _candidates(report):
@@ -245,16 +291,18 @@ def _comparison(report, write):
     table = report.table
     costs = [name for name in report._costs if name in table]
     decimals = {name: _decimals_of(table[name]) for name in costs}
-    has_error = report.n_splits > 1
-    errors = ["±"] if has_error else []
+    has_error = np.isfinite(table["score_error"]).all()
+    errors, verdicts = (["±"], ["verdict"]) if has_error else ([], [])
     headings = [report._costs[name].heading for name in costs]
-    rows = [["candidate", "score", *errors, "difference", *headings]]
+    rows = [["candidate", "score", *errors, "difference", *verdicts, *headings]]
     shown, marked = _shown_rows(report), None
     for k in shown:
         if table["index"][k] == report.recommended.index:
             marked = len(rows)
         is_best = table["index"][k] == report.best
-        errors = [write.score(table["score_error"][k])] if has_error else []
+        if has_error:
+            errors = [write.score(table["score_error"][k])]
+            verdicts = ["" if is_best else table["verdict"][k]]
         rows.append(
             [
                 table["label"][k],
@@ -262,13 +310,17 @@ def _comparison(report, write):
                 *errors,
                 "best" if is_best
                 else write.difference(table["difference"][k], table["standard_error"][k]),
+                *verdicts,
                 *(_cell(table[c][k], decimals[c]) for c in costs),
             ]
         )  # fmt: skip
     n_left = len(table["index"]) - len(shown)
     text = "* marks the recommended candidate. Differences are to the best one."
     if has_error:
-        text += " ± is one standard error over the splits, paired by split for differences."
+        text += (
+            " ± is one standard error over the splits, paired by split for differences. The "
+            "verdict also holds for other training sets: see compare."
+        )
     if report.score_label != "score":
         text = f"The score is {report.score_label}. {text}"
     if n_left:
@@ -325,15 +377,16 @@ def _compare_with_best(report, write):
     if report.recommended.index == report.best:
         return "It is the best candidate."
     row = report.table["index"].index(report.best)
-    loss, error = report.loss
-    less = "as much as" if loss == 0 else f"{write.score(loss, error)} less than"
     shares = [
         f"{share:.{0 if share >= 0.1 else 1}%} of its {report._costs[name].share_name}"
         for name, share in report.savings.items()
         if np.isfinite(share) and share > 0
     ]  # fmt: skip
-    saved = f", with {', '.join(shares)}" if shares else ""
-    return f"It scores {less} the best ({report.table['label'][row]}){saved}."
+    saved = f" It has {', '.join(shares)}." if shares else ""
+    return (
+        f"The best is {report.table['label'][row]}. The recommended one scores "
+        f"{write.compared(report.recommended.comparison)}.{saved}"
+    )
 
 
 def _forecast(report, write):
@@ -356,12 +409,20 @@ def _forecast(report, write):
 def _compare_smaller(report, write):
     if report.size_name is None:
         return []
+    row = report.table["index"].index(report.recommended.index)
+    if not np.isfinite(report.table[report.size_name][row]):
+        return []
     if not report.smaller:
-        return ["It is the smallest candidate: the score of a smaller network is unknown."]
+        return ["No smaller candidate was searched: the score of a smaller network is unknown."]
     heading = report._costs[report.size_name].heading
-    rows = [["smaller candidate", heading, "score difference"]]
+    rows = [["smaller candidate", heading, "score difference", "verdict"]]
     rows += [
-        [a.label, format_number(a.size), write.difference(a.difference, a.standard_error)]
+        [
+            a.label,
+            format_number(a.size),
+            write.difference(a.comparison.estimate, a.comparison.standard_error),
+            a.comparison.verdict,
+        ]
         for a in report.smaller
     ]
     return ["Smaller candidates, compared with the recommended one:", Table(rows)]

@@ -10,8 +10,8 @@ from sklearn.model_selection import check_cv
 from ..costs.scoring import score_together
 from ..estimators.mlp import ScaledMLP
 from ..networks.dense.architecture import DenseArchitecture
+from .comparison import Comparisons
 from .grids import count_inputs, count_outputs, find_network, sample_before
-from .rules import error_of_mean
 
 # Target ratio of the multiply-accumulates (MACs) to those at phi = 0; its relative tolerance.
 _TIMES, _TOLERANCE = 2.0, 0.1
@@ -35,7 +35,7 @@ class CompoundCoefficients:
         A row for each network, the base (phi = 0) first: "phi", the coefficients, "depth",
         "width", "resolution" (as built), "n_parameters", "n_macs" (measured),
         "macs_ratio" (to the base), "score" (mean over the folds), "difference" (to the base,
-        paired by fold) and its "standard_error". `pandas.DataFrame` accepts it.
+        paired by fold) and its "standard_error" (see `compare`). `pandas.DataFrame` accepts it.
     """
 
     depth: float
@@ -67,7 +67,9 @@ class CompoundCoefficients:
         return "\n".join(lines)
 
 
-def fit_compound_coefficients(estimator, X, y, *, scoring=None, cv=5, random_state=0):
+def fit_compound_coefficients(
+    estimator, X, y, *, scoring=None, cv=5, groups=None, params=None, random_state=0
+):
     """Fit the coefficients that share more computation among depth, width and resolution.
 
     This follows Tan and Le (2019, section 3.3, step 1). The candidates have `phi` = 1 and
@@ -87,6 +89,11 @@ def fit_compound_coefficients(estimator, X, y, *, scoring=None, cv=5, random_sta
         Metric, more is better; None uses the estimator's `score`.
     cv : int or splitter, default=5
         Cross-validation folds.
+    groups : array-like of shape (n_samples,) or None, default=None
+        Groups of the rows, passed to the splitter.
+    params : dict or None, default=None
+        Parameters of `fit` and of the scoring, such as `sample_weight`, as in
+        `cross_validate`.
     random_state : int, default=0
         Seed of the networks. They share it, and so their batches.
 
@@ -129,11 +136,14 @@ def fit_compound_coefficients(estimator, X, y, *, scoring=None, cv=5, random_sta
         {f"{prefix}phi": [phi], f"{prefix}phi_coefficients": [tuple(coefficients)]}
         for phi, *coefficients in candidates
     ]
-    splits = list(check_cv(cv, y, classifier=is_classifier(estimator)).split(X, y))
+    splits = list(check_cv(cv, y, classifier=is_classifier(estimator)).split(X, y, groups))
     costs = ["n_parameters", "n_macs"]
-    results = score_together(estimator, grid, X, y, scoring=scoring, costs=costs, splits=splits)
+    results = score_together(
+        estimator, grid, X, y, scoring=scoring, costs=costs, splits=splits, params=params
+    )
     folds = np.column_stack([results[f"split{k}_test_score"] for k in range(len(splits))])
-    differences = folds - folds[0]
+    n_train, n_test = zip(*((len(a), len(b)) for a, b in splits), strict=True)
+    comparisons = Comparisons(folds, n_test_rows=n_test, n_train_rows=n_train)
     names = ("phi", "phi_depth", "phi_width", "phi_resolution")  # columns of the table
     macs = results["mean_test_n_macs"]
     scales = zip(*(counter.scale(*candidate) for candidate in candidates), strict=True)
@@ -144,8 +154,8 @@ def fit_compound_coefficients(estimator, X, y, *, scoring=None, cv=5, random_sta
         "n_macs": macs,
         "macs_ratio": macs / macs[0],
         "score": folds.mean(1),
-        "difference": differences.mean(1),
-        "standard_error": error_of_mean(differences),
+        "difference": comparisons.mean - comparisons.mean[0],
+        "standard_error": comparisons.errors_to(0),
     }
     # Check the measured ratios: the candidates were counted on a sample, and the number of
     # categories differs by fold.

@@ -13,7 +13,7 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import get_routing_for_object
 
-from ..costs.scoring import accepts_weights, cost_scoring
+from ..costs.scoring import Caller, CostScoring, accepts_weights, cost_scoring
 from ..estimators.cnn import ScaledCNN
 from ..estimators.mlp import ScaledMLP
 from ..estimators.targets import refuse_mixed_labels
@@ -139,6 +139,8 @@ class _OfFitted:
         self.scorer = scorer
 
     def __call__(self, grown, X, y=None, **params):
+        if isinstance(self.scorer, CostScoring):
+            return self.scorer.score_for(Caller.find(), grown.fitted_, X, y, **params)
         return self.scorer(grown.fitted_, X, y, **params)
 
     def _accept_sample_weight(self):
@@ -380,6 +382,8 @@ class _ScaleSearch(GradualScaleSearchCV):
         self.estimator.fitted_scales.is_over = True
 
     def _choose(self, results):
+        if isinstance(self.refit, Rule):
+            return self.refit.select(results).index  # without warnings, which suit the end
         if callable(self.refit):
             return int(self.refit(results))
         score = self.refit if isinstance(self.refit, str) else "score"

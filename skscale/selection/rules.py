@@ -1,11 +1,12 @@
 """Rules that choose a candidate by score and cost, for `refit=` of any search.
 
 The search calls a rule with its `cv_results_`; the rule returns the index of the chosen
-candidate. Costs are the columns `mean_test_<cost>`: see `cost_scoring`. Of a halving search
-only the last iteration is considered. A rule of your own is a subclass of `Rule`.
+candidate. `select` also returns the comparison of the choice with the best candidate. Costs
+are the columns `mean_test_<cost>`: see `cost_scoring`. Of a halving search only the last
+iteration is considered. A rule of your own is a subclass of `Rule`.
 """
 
-import re
+import warnings
 from abc import ABC, abstractmethod
 from inspect import signature
 from numbers import Integral
@@ -14,110 +15,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ..by_value import ByValue
+from ..costs.scoring import N_ROWS
 from ._search_private import publish_best_score
+from .candidates import Candidates, results_of
+from .comparison import Comparison
 
-
-class Candidates:
-    """Candidates of a search that a rule may choose from.
-
-    Parameters
-    ----------
-    cv_results : dict
-        `cv_results_` of a search.
-    score : str
-        Name of the score; more is better.
-
-    Attributes
-    ----------
-    index : ndarray of int
-        Rows of `cv_results`: those of the last iteration with a finite score.
-    mean : ndarray of shape (n_candidates,)
-        Mean score over the splits.
-    splits : ndarray of shape (n_candidates, n_splits)
-        Score of each split.
-    """
-
-    def __init__(self, cv_results, score):
-        self._results = cv_results
-        mean = np.asarray(self._column("score", score), dtype=float)
-        is_eligible = np.isfinite(mean)
-        if "iter" in cv_results:
-            iteration = np.asarray(cv_results["iter"])
-            is_eligible &= iteration == iteration.max()
-        if not is_eligible.any():
-            raise ValueError(
-                f"Expected at least one candidate with a finite score {score!r}, got none. Run "
-                'the search with error_score="raise" to see why the fits failed.'
-            )
-        self.index = np.flatnonzero(is_eligible)
-        self.mean = mean[self.index]
-        names = [
-            name
-            for name in cv_results
-            if re.fullmatch(rf"split\d+_test_{re.escape(score)}", name)
-        ]
-        columns = [np.asarray(cv_results[name], dtype=float)[self.index] for name in names]
-        self.splits = np.column_stack(columns) if columns else self.mean[:, None]
-
-    @property
-    def params(self):
-        """list of dict: the parameters of each candidate."""
-        return [self._results["params"][position] for position in self.index]
-
-    def errors_to(self, position):
-        """Compute the standard errors of the mean differences to one candidate.
-
-        The differences are paired by split, because the difficulty of a split does not
-        distinguish candidates. `SmallestWithin` uses these errors.
-
-        Parameters
-        ----------
-        position : int
-            Position of that candidate among the candidates.
-
-        Returns
-        -------
-        ndarray of shape (n_candidates,)
-            Zero for that candidate, and for all if there is only one split.
-        """
-        return error_of_mean(self.splits - self.splits[position], of_one=0.0)
-
-    def cost(self, name):
-        """Return the mean cost of each candidate, infinite where it is unknown."""
-        column = self._column("cost", name)
-        cost = np.asarray(column, dtype=float)[self.index]
-        return np.where(np.isnan(cost), np.inf, cost)
-
-    def _column(self, kind, name):
-        column = f"mean_test_{name}"
-        if column not in self._results:
-            known = [n.removeprefix("mean_test_") for n in self._results if "mean_test" in n]
-            remedy = f"Pass one of these as {kind}="
-            if kind == "cost":
-                remedy = "Search with scoring=skscale.cost_scoring(scoring, costs=[...])"
-            raise ValueError(
-                f"Expected the {kind} {name!r} in cv_results_, got {known}. {remedy}."
-            )
-        return self._results[column]
-
-
-def error_of_mean(of_splits, of_one=np.nan):
-    """Compute the standard error of a mean over splits.
-
-    Parameters
-    ----------
-    of_splits : ndarray of shape (..., n_splits)
-    of_one : float, default=nan
-        The error for a single split, which does not show the noise.
-
-    Returns
-    -------
-    float or ndarray of shape (...)
-    """
-    n_splits = of_splits.shape[-1]
-    if n_splits < 2:
-        return np.full(of_splits.shape[:-1], of_one)
-    return of_splits.std(axis=-1, ddof=1) / np.sqrt(n_splits)
+# A choice among fewer sizes always stands at an edge of the grid.
+_MIN_SIZES = 3
 
 
 def pareto_front(mean, cost):
@@ -145,10 +49,10 @@ def pareto_front(mean, cost):
 class Rule(ByValue, ABC):
     """A rule that chooses a candidate of a search, passed as `refit=`.
 
-    A subclass defines `choose`. Parameters of its `__init__` are stored under their names. Of
-    one type, rules with equal attributes are equal. A rule is also equal to the name of its
-    score, because `search.score` looks up the score under the key `search.refit`; a dataclass
-    must therefore be declared with `eq=False`.
+    A subclass defines `choose`, and may define `margin` and `caveats`. Parameters of its
+    `__init__` are stored under their names. Of one type, rules with equal attributes are equal.
+    A rule is also equal to the name of its score, because `search.score` looks up the score
+    under the key `search.refit`; a dataclass must therefore be declared with `eq=False`.
 
     Attributes
     ----------
@@ -196,6 +100,36 @@ class Rule(ByValue, ABC):
             Position of the chosen one among them, from 0.
         """
 
+    def margin(self, candidates, position):
+        """Return the difference from the best score that the rule allows, None for any.
+
+        Parameters
+        ----------
+        candidates : Candidates
+        position : int
+            Position of the chosen candidate.
+
+        Returns
+        -------
+        float or None
+        """
+        return None
+
+    def caveats(self, candidates, position):
+        """Return reasons to doubt a choice. The search and `select` warn of each.
+
+        Parameters
+        ----------
+        candidates : Candidates
+        position : int
+            Position of the chosen candidate.
+
+        Returns
+        -------
+        list of str
+        """
+        return []
+
     def __eq__(self, other):
         return other == self.score if isinstance(other, str) else super().__eq__(other)
 
@@ -224,12 +158,13 @@ class Rule(ByValue, ABC):
         int
             Index of the chosen candidate.
         """
-        index = self.select(cv_results)
-        publish_best_score(self, cv_results, index, self.score)
-        return index
+        selection = self.select(cv_results)
+        _warn_of(selection.caveats)
+        publish_best_score(self, cv_results, selection.index, self.score)
+        return selection.index
 
     def select(self, cv_results):
-        """Choose a candidate outside a search.
+        """Choose a candidate outside a search, without warnings.
 
         Parameters
         ----------
@@ -237,8 +172,7 @@ class Rule(ByValue, ABC):
 
         Returns
         -------
-        int
-            Index of the chosen candidate.
+        Selection
 
         Raises
         ------
@@ -254,7 +188,23 @@ class Rule(ByValue, ABC):
                 f"{type(self).__name__}.choose must return the position of a candidate, an int "
                 f"from 0 to {n - 1}, got {position!r}."
             )
-        return int(candidates.index[position])
+        best = position if candidates.is_best[position] else self._best(candidates)
+        compared = candidates.comparisons.with_best(
+            best=candidates.index[best], margin=self.margin(candidates, position)
+        )
+        selection = _describe(cv_results, int(candidates.index[position]), self.score)
+        return selection._replace(
+            comparison=compared[position], caveats=self.caveats(candidates, position)
+        )
+
+    def _best(self, candidates):
+        # The position to compare with, where several have the best mean score.
+        return int(candidates.is_best.argmax())
+
+
+def _warn_of(caveats):
+    for caveat in caveats:
+        warnings.warn(caveat, UserWarning, stacklevel=3)
 
 
 def _first(*keys):
@@ -265,10 +215,13 @@ def _first(*keys):
 class SmallestWithin(Rule):
     """Rule that chooses the smallest candidate that is about as good as the best.
 
-    By default its score is within one standard error of the best (Breiman et al. 1984,
-    "Classification and regression trees", section 3.4.3). The error is that of the differences
-    to the best, paired by split, because the difficulty of a split does not distinguish
-    candidates.
+    By default its estimated loss is within one standard error of the difference to the best
+    (Breiman et al. 1984, "Classification and regression trees", section 3.4.3). The error is
+    paired by split, because the difficulty of a split does not distinguish candidates, and
+    moderated by the other candidates, because a few splits cannot estimate it: see
+    `Comparisons`. With fewer than three splits there is no error, unless the score is a mean of
+    zeros and ones over a known number of rows; then the best candidate is chosen, with a
+    warning.
 
     Parameters
     ----------
@@ -287,19 +240,25 @@ class SmallestWithin(Rule):
     ValueError
         If both `standard_errors` and `score_loss` are given, or one is negative.
 
+    Warns
+    -----
+    UserWarning
+        If there is no error, or the choice is the largest or smallest of at least three sizes.
+
     Examples
     --------
     >>> cv_results = {
-    ...     "params": [{"width": 8}, {"width": 16}, {"width": 64}],
-    ...     "split0_test_score": [0.70, 0.88, 0.90],
-    ...     "split1_test_score": [0.75, 0.92, 0.91],
-    ...     "mean_test_score": [0.725, 0.90, 0.905],
-    ...     "mean_test_n_parameters": [50, 100, 400],
+    ...     "params": [{"width": 8}, {"width": 16}, {"width": 32}, {"width": 64}],
+    ...     "split0_test_score": [0.70, 0.88, 0.90, 0.91],
+    ...     "split1_test_score": [0.75, 0.91, 0.92, 0.91],
+    ...     "split2_test_score": [0.74, 0.92, 0.91, 0.90],
+    ...     "mean_test_score": [0.73, 0.9033, 0.91, 0.9067],
+    ...     "mean_test_n_parameters": [50, 100, 200, 400],
     ... }
     >>> SmallestWithin()(cv_results)
     1
-    >>> SmallestWithin(score_loss=0.2)(cv_results)
-    0
+    >>> SmallestWithin(score_loss=0.005)(cv_results)
+    2
     """
 
     def __init__(
@@ -330,17 +289,53 @@ class SmallestWithin(Rule):
 
     def choose(self, candidates):
         mean, cost = candidates.mean, candidates.cost(self.cost)
-        best = _first(-mean, cost)
-        loss = mean[best] - mean
-        if self.score_loss is not None:
-            allowed = np.full(len(mean), self.score_loss)
-        else:
-            n_errors = 1 if self.standard_errors is None else self.standard_errors
-            allowed = n_errors * candidates.errors_to(best)
+        best = self._best(candidates)
         # A rounding error of the mean is not a loss.
         rounding = 8 * np.finfo(float).eps * np.abs(mean[best])
-        is_within = loss <= allowed + rounding
+        is_within = mean[best] - mean <= self._margins(candidates) + rounding
         return _first(np.where(is_within, cost, np.inf), ~is_within, -mean)
+
+    def margin(self, candidates, position):
+        return float(self._margins(candidates)[position])
+
+    def caveats(self, candidates, position):
+        found = []
+        errors = candidates.errors_to(self._best(candidates))
+        if self.score_loss is None and np.isnan(errors).any():
+            n = candidates.splits.shape[1]
+            found.append(
+                f"{self!r} takes the best candidate, because {n} "
+                f"{'split does' if n == 1 else 'splits do'} not show the noise of the score. "
+                "Search with at least 3 splits, such as cv=5, or pass score_loss=."
+            )
+        cost = candidates.cost(self.cost)
+        sizes = np.unique(cost[np.isfinite(cost)])
+        if len(sizes) >= _MIN_SIZES and cost[position] == sizes[-1]:
+            found.append(
+                f"{self!r} chose the largest candidate ({self.cost}={sizes[-1]:,.6g}). Larger "
+                "ones, which were not searched, may be better: extend the grid."
+            )
+        # Nothing is smaller than a linear model.
+        is_linear = any(
+            name.split("__")[-1] == "depth" and value == 0
+            for name, value in candidates.params[position].items()
+        )
+        if len(sizes) >= _MIN_SIZES and cost[position] == sizes[0] and not is_linear:
+            found.append(
+                f"{self!r} chose the smallest candidate ({self.cost}={sizes[0]:,.6g}). Smaller "
+                "ones, which were not searched, may be as good: extend the grid."
+            )
+        return found
+
+    def _best(self, candidates):
+        return _first(~candidates.is_best, candidates.cost(self.cost))
+
+    def _margins(self, candidates):
+        """Return the allowed loss of each candidate."""
+        if self.score_loss is not None:
+            return np.full(len(candidates.mean), self.score_loss)
+        n_errors = 1 if self.standard_errors is None else self.standard_errors
+        return n_errors * np.nan_to_num(candidates.errors_to(self._best(candidates)))
 
 
 class BestUnder(Rule):
@@ -461,12 +456,19 @@ class Selection(NamedTuple):
         Its mean score.
     costs : dict of str to float
         Its other mean test columns.
+    comparison : Comparison or None
+        Comparison with the best candidate, by the rule's score and margin; None for a callable
+        that is not a Rule.
+    caveats : list of str
+        Reasons to doubt the choice.
     """
 
     index: int
     params: dict
     score: float
     costs: dict
+    comparison: Comparison | None = None
+    caveats: list = []
 
 
 def select(search, rule):
@@ -496,60 +498,31 @@ def select(search, rule):
     --------
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.model_selection import GridSearchCV
-    >>> from skscale import ScaledMLPClassifier, SmallestWithin, cost_scoring, select
+    >>> from skscale import BestUnder, ScaledMLPClassifier, SmallestWithin, cost_scoring, select
     >>> network = ScaledMLPClassifier(depth=1, max_epochs=30, random_state=0)
     >>> scoring = cost_scoring(costs=["n_parameters"])
-    >>> search = GridSearchCV(network, {"width": [2, 16, 32]}, scoring=scoring, refit="score")
-    >>> select(search.fit(*load_iris(return_X_y=True)), SmallestWithin(score_loss=0.05)).params
+    >>> search = GridSearchCV(network, {"width": [1, 16, 32]}, scoring=scoring, refit="score")
+    >>> search.fit(*load_iris(return_X_y=True)).best_params_["width"] > 1
+    True
+    >>> select(search, SmallestWithin(score_loss=0.05)).params
     {'width': 16}
+    >>> select(search, BestUnder(n_parameters=50)).comparison.verdict
+    'worse'
     """
     results = results_of(search)
-    index = rule.select(results) if isinstance(rule, Rule) else int(rule(results))
-    score = rule.score if isinstance(rule, Rule) else "score"
+    if not isinstance(rule, Rule):
+        return _describe(results, int(rule(results)), "score")
+    selection = rule.select(results)
+    _warn_of(selection.caveats)
+    return selection
+
+
+def _describe(results, index, score):
     means = {
         name.removeprefix("mean_test_"): float(np.asarray(column, dtype=float)[index])
         for name, column in results.items()
         if name.startswith("mean_test_")
     }
     value = means.pop(score, np.nan)
-    return Selection(index, results["params"][index], value, means)
-
-
-def results_of(search):
-    """Return the results table of a fitted search.
-
-    Parameters
-    ----------
-    search : search or dict
-        Any object with `cv_results_`, Optuna's `OptunaSearchCV`, or the table itself.
-
-    Returns
-    -------
-    dict
-        "params" and the columns of the scores.
-
-    Raises
-    ------
-    TypeError
-        If `search` has no results.
-    """
-    if isinstance(search, dict):
-        return search
-    # The cv_results_ of Optuna's search lacks parameters, and raises if any trial failed.
-    if hasattr(search, "trials_"):
-        return _table_of_trials(search.trials_)
-    if hasattr(search, "cv_results_"):
-        return search.cv_results_
-    raise TypeError(
-        f"Expected a fitted search, with cv_results_ or trials_, got {type(search).__name__}. "
-        "Fit it first."
-    )
-
-
-def _table_of_trials(trials):
-    names = dict.fromkeys(name for trial in trials for name in trial.user_attrs)
-    table = {
-        name: np.array([trial.user_attrs.get(name, np.nan) for trial in trials])
-        for name in names
-    }
-    return {"params": [trial.params for trial in trials], **table}
+    costs = {name: mean for name, mean in means.items() if name not in N_ROWS}
+    return Selection(index, results["params"][index], value, costs)
