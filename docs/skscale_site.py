@@ -22,6 +22,7 @@ PAGES = {"index": "README.md", "benchmarks": "benchmarks/README.md", "changes": 
 EXAMPLES = (
     "plot_quickstart.py",
     "plot_trade.py",
+    "plot_optuna.py",
     "plot_gradual.py",
     "plot_compound.py",
     "plot_images.py",
