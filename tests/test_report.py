@@ -144,7 +144,7 @@ def test_the_numbers_are_those_of_the_table():
     assert f"raises the score by 0.0700 (interval {0.07 - half:+.4f} to" in text
     assert "One step up in depth lowers the score by 0.2000 (interval -0.23" in text
     assert "It is the largest candidate: larger ones" in report.analysis
-    assert "The smallest candidate (depth=1, width=8; 0.12 times the" in report.analysis
+    assert "The smallest candidate (depth=1, width=8; 0.125 times the" in report.analysis
     assert report.law.n_parameters[-1] == pytest.approx(800)
 
 

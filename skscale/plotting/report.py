@@ -643,7 +643,7 @@ def _analyze_range(found):
             edges.append(f"It is the {name} candidate: {advice}")
         else:
             share = found.sizes[place] / found.sizes[best]
-            size = f"{share:.2g} times the {found.share_name}"
+            size = f"{share:.3g} times the {found.share_name}"
             difference = ScoreWriter(found.mean[best]).compared(found.versus_best[place])
             others.append(
                 f"The {name} candidate ({found.labels[place]}; {size}) scores {difference}."
