@@ -122,6 +122,8 @@ def run_case(seed):
         "n_splits": found.n_splits,
         "seconds": seconds,
         "estimates": {t.name: t.difference for t in found.trials[1:]},
+        "standard_errors": {t.name: t.standard_error for t in found.trials[1:]},
+        "corrected_errors": {t.name: t.comparison.corrected_error for t in found.trials[1:]},
         "effects": effects,
         "errors": errors,
         "rest": time.perf_counter() - start - seconds,

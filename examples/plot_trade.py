@@ -47,7 +47,7 @@ def search(model, grid):
 # data passed, it also diagnoses the recommended network.
 
 model = ScaledMLPClassifier(max_epochs=15, random_state=0)
-found = search(model, {"depth": [1, 2, 3], "width": [2, 4, 8, 16, 32, 64]})
+found = search(model, {"depth": [1, 2, 3], "width": [2, 4, 8, 16, 32, 64, 128]})
 report = scale_report(found, X, y, cv=3)
 print(report)
 
