@@ -284,19 +284,28 @@ def test_repeated_folds_count_each_row_once():
     assert unknown.corrected_error == pytest.approx(np.sqrt(0.1 * 0.9 / 180 * (1 + 6 / 5)))
 
 
-def test_variances_over_rows_are_the_lowest():
+def test_variances_over_rows_are_the_lowest_and_not_corrected():
+    """Different splits test different rows; only the training sets are the same."""
     lowest = np.array([[0, 0.01], [0.01, 0]])
     found = Comparisons(TWO, row_variances=lowest).between(0, 1)
-    assert found.standard_error == pytest.approx(0.1)
-    assert found.corrected_error == pytest.approx(0.1 * np.sqrt(1 + 5 / 4))
+    assert found.standard_error == found.corrected_error == pytest.approx(0.1)
     # Rows are many: the limit is that of a normal distribution.
     assert found.high - found.estimate == pytest.approx(1.959964 * found.corrected_error)
-    tiny = Comparisons(TWO, row_variances=1e-9 * lowest).between(0, 1)
-    assert tiny == Comparisons(TWO).between(0, 1)
+    # The part beyond the rows is corrected.
+    variance = (TWO[0] - TWO[1]).var(ddof=1) / 5
+    half = lowest / 0.01 * variance / 2
+    found = Comparisons(TWO, row_variances=half).between(0, 1)
+    assert found.standard_error**2 == pytest.approx(variance)
+    assert found.corrected_error**2 == pytest.approx(variance / 2 * (1 + 1 + 5 / 4))
     # Repetitions test the same rows again, here twice two folds of 50 rows.
     rows = {"n_test_rows": 50, "n_train_rows": 50}
-    repeated = Comparisons(TWO[:, :4] - 1, row_variances=lowest, **rows).between(0, 1)
-    assert repeated.corrected_error == pytest.approx(0.1 * np.sqrt(1 + 2))
+    four = TWO[:, :4] - 1
+    variance = (four[0] - four[1]).var(ddof=1) / 4
+    half = lowest / 0.01 * variance / 2
+    repeated = Comparisons(four, row_variances=half, **rows).between(0, 1)
+    beyond = variance - variance / 2 * 2 / 4
+    expected = variance / 2 + beyond * (1 + 4)
+    assert repeated.corrected_error**2 == pytest.approx(expected)
 
 
 # Verdicts

@@ -139,8 +139,9 @@ class Comparisons:
 
     The standard error is sqrt(s2 / k). Training sets of different splits share rows, so that
     the splits are correlated; the corrected error is sqrt(s2 * (1 / k + n_test / n_train)),
-    Nadeau and Bengio (2003, eq. 9). For variances over rows, k is the number of splits that
-    test each row once.
+    Nadeau and Bengio (2003, eq. 9). For the least variance below, k is the number of splits
+    that test each row once. If the variance over rows is known, only the part of s2 beyond it
+    is corrected: different splits test different rows.
 
     If each score is a mean of zeros and ones over n test rows in all, as accuracy is, at least
     n * abs(d) rows are scored differently. The variance of d is then at least
@@ -389,9 +390,11 @@ class Comparisons:
         once = 1 + self._n_splits_once * self.overlap
         if self._row_variances is not None:
             of_rows = self._row_variances[first, second]
-            freedom[~(corrected > of_rows * once)] = np.inf  # rows are many
+            of_training = np.fmax(squared - of_rows * self._n_splits_once / self.n_splits, 0.0)
+            freedom[~(of_training > of_rows)] = np.inf  # rows are many
             squared = np.fmax(squared, of_rows)
-            corrected = np.fmax(corrected, of_rows * once)
+            corrected = of_rows + of_training * (1 + self.n_splits * self.overlap)
+            once = 1.0
         if self.is_zero_one:
             n = self._n_distinct
             least = np.maximum(size * (1 - size), 1 / n) / n

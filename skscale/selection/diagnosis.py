@@ -83,8 +83,8 @@ class Diagnosis:
           regularized one is better, or the gap between training and test score is much larger
           than the smaller one's;
         - "saturated": a smaller one is as good, within the margin, and nothing more is known;
-        - "well sized": no larger network that was tried gains more than the margin, and the
-          smaller one is worse;
+        - "well sized": no larger network that was tried gains more than the margin, by the
+          estimate, or twice the margin, by the interval, and the smaller one is worse;
         - "undecided": none of these is certain.
     direction : {"up", "down", "stay"} or None
         Direction of scaling; None if undecided.
@@ -472,10 +472,14 @@ def _judge(trials, margin, n_splits):
             f"{margin:g}. Scale the width down."
         )
         return found("over-fitted" if is_over else "saturated", "down", "width", advice)
-    no_gain = all(trial.comparison.high <= margin for trial in larger)
+    # Near zero, an interval within the margin needs four times the rows.
+    no_gain = all(
+        trial.difference <= margin and trial.comparison.high <= 2 * margin for trial in larger
+    )
     if no_gain and (smaller is None or smaller.comparison.verdict == "worse"):
         names = " and ".join(trial.name for trial in larger)
-        advice = f"no larger network that was tried ({names}) gains more than {margin:g}"
+        most = max(trial.comparison.high for trial in larger)
+        advice = f"no larger network that was tried ({names}) gains more than {most:.4f}"
         if smaller is None:
             advice += "; a smaller one does not exist."
         else:
