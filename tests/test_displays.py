@@ -8,6 +8,7 @@ import numpy as np
 import optuna
 import optuna_integration
 import pytest
+from scipy.special import digamma
 from sklearn.datasets import load_iris
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
@@ -29,9 +30,16 @@ from skscale import (
 from skscale.plotting.drawing import label_sparsely
 
 FOUR = [[0.80, 0.70, 0.60], [0.87, 0.81, 0.69], [0.88, 0.78, 0.68], [0.90, 0.80, 0.70]]
-# If the pairs of candidates that differ at all have one variance, it is moderated to this times
-# it: log s2 of 2 degrees of freedom lies below log sigma2 by Euler's constant.
-MODERATED = np.exp(np.euler_gamma)
+
+
+def moderated(own, of_pairs):
+    """Moderated variance in three splits, if the pairs that differ have one variance.
+
+    The prior, of 10 degrees of freedom, is exp of the mean of log s2, corrected for the bias of
+    the logarithm: s2 of 2 degrees of freedom lies below by Euler's constant (Smyth 2004).
+    """
+    prior = of_pairs * np.exp(np.euler_gamma + digamma(5) - np.log(5))
+    return (10 * prior + 2 * own) / 12
 
 
 @pytest.fixture(autouse=True)
@@ -183,8 +191,8 @@ def test_the_scale_curve_holds_the_table():
     np.testing.assert_allclose(points.get_xdata(), [10, 20, 40, 80])
     np.testing.assert_allclose(points.get_ydata(), np.mean(FOUR, axis=1))
     lengths = [np.ptp(segment[:, 1]) / 2 for segment in bars.get_segments()]
-    error = 0.02 * np.sqrt(MODERATED / 3)
-    np.testing.assert_allclose(lengths, [error, error, error, 0], atol=1e-9)
+    errors = np.sqrt(moderated(np.array([0, 0.02**2, 0]), 0.02**2) / 3)
+    np.testing.assert_allclose(lengths, [*errors, 0], atol=1e-9)
     assert display.best_.get_xdata() == [80]
     assert display.chosen_.get_xdata() == [20]
     assert display.ax_.get_xscale() == "log"
@@ -275,8 +283,8 @@ def test_the_compression_frontier_is_the_best_of_each_size():
     np.testing.assert_allclose(drawn, [[1, 0.9], [4, 0.86], [8, 0.7]])
     assert display.reference_.get_ydata()[0] == display.reference == pytest.approx(0.9)
     # Differences to the reference are .02, .06 and .04.
-    error = 0.02 * np.sqrt(MODERATED / 3)
-    np.testing.assert_allclose(np.concatenate(display.errors), [0, error, error], atol=1e-12)
+    errors = np.sqrt(moderated(np.array([0.02**2, 0]), 0.02**2) / 3)
+    np.testing.assert_allclose(np.concatenate(display.errors), [0, *errors], atol=1e-12)
 
 
 def test_two_splits_have_no_error_bars():

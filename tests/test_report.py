@@ -8,6 +8,7 @@ import joblib
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.special import digamma
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.metrics import log_loss, mean_squared_error
@@ -61,21 +62,31 @@ def table(rows, costs, params, **columns):
     return results | {f"mean_test_{k}": np.asarray(v, float) for k, v in columns.items()}
 
 
-# The differences of pairs have the standard deviation .01 over the splits, or none. Moderated,
-# all have the variance .01^2 * exp(Euler's constant), as log s2 of 2 degrees of freedom lies
-# below log sigma2 by that constant.
-ERROR = 0.01 * np.exp(np.euler_gamma / 2) / np.sqrt(3)
+def moderated(own, of_pairs):
+    """Moderated variance in three splits, if the pairs that differ have one variance.
+
+    The prior, of 10 degrees of freedom, is exp of the mean of log s2, corrected for the bias of
+    the logarithm: s2 of 2 degrees of freedom lies below by Euler's constant (Smyth 2004).
+    """
+    prior = of_pairs * np.exp(np.euler_gamma + digamma(5) - np.log(5))
+    return (10 * prior + 2 * own) / 12
+
+
+# The differences of pairs have the standard deviation .01 over the splits, or none.
+ERROR = np.sqrt(moderated(0.01**2, 0.01**2) / 3)
+CONSTANT = np.sqrt(moderated(0, 0.01**2) / 3)
 # Training sets of 3 folds share rows: 1 / 3 + 1 / 2 instead of 1 / 3.
-CORRECTED = ERROR * np.sqrt(2.5)
+SHARED = np.sqrt(2.5)
 FREEDOM = 4 * 2  # of five candidates in three splits
+HAND_SCORES = [
+    [0.70, 0.72, 0.74],
+    [0.80, 0.81, 0.82],
+    [0.90, 0.92, 0.94],
+    [0.91, 0.93, 0.95],
+    [0.60, 0.61, 0.62],
+]
 HAND = table(
-    [
-        [0.70, 0.72, 0.74],
-        [0.80, 0.81, 0.82],
-        [0.90, 0.92, 0.94],
-        [0.91, 0.93, 0.95],
-        [0.60, 0.61, 0.62],
-    ],
+    HAND_SCORES,
     [100, 200, 400, 800, 400],
     [
         {"mlp__depth": 1, "mlp__width": 8},
@@ -100,9 +111,9 @@ def test_the_numbers_are_those_of_the_table():
     compared = report.recommended.comparison
     assert (compared.first, compared.second, compared.margin) == (2, 3, 0.015)
     assert compared.estimate == pytest.approx(-0.01)
-    assert compared.standard_error == pytest.approx(ERROR)
+    assert compared.standard_error == pytest.approx(CONSTANT)
     # The last of the claims with the best: of two means.
-    half = stats.t.ppf(0.975, FREEDOM) * CORRECTED
+    half = stats.t.ppf(0.975, FREEDOM) * CONSTANT * SHARED
     assert (compared.low, compared.high) == pytest.approx(
         (-0.01 - half, -0.01 + half), rel=0.02
     )
@@ -116,17 +127,18 @@ def test_the_numbers_are_those_of_the_table():
     row = report.table["index"].index(2)
     assert report.best == 3
     assert report.table["difference"][row] == pytest.approx(-0.01)
-    assert report.table["standard_error"][row] == pytest.approx(ERROR)
+    assert report.table["standard_error"][row] == pytest.approx(CONSTANT)
     assert report.table["verdict"] == ["worse", "worse", "undecided", "worse", "best"]
     # Over the splits the candidates have the standard deviations .02 (three) and .01 (two).
-    of_mean = 0.01 * 4 ** (3 / 10) * np.exp(np.euler_gamma / 2) / np.sqrt(3)
+    own = np.var(HAND_SCORES, axis=1, ddof=1)[report.table["index"]]
+    of_mean = np.sqrt(moderated(own, 0.01**2 * 4 ** (3 / 5)) / 3)
     np.testing.assert_allclose(report.table["score_error"], of_mean)
     assert [a.index for a in report.smaller] == [1, 0]
     nearest = report.smaller[0].comparison
     assert (nearest.first, nearest.second) == (1, 2)
     assert nearest.estimate == pytest.approx(-0.11)
     assert nearest.standard_error == pytest.approx(ERROR)
-    half = stats.t.ppf(1 - 0.025 / 2, FREEDOM) * CORRECTED  # of two alternatives
+    half = stats.t.ppf(1 - 0.025 / 2, FREEDOM) * ERROR * SHARED  # of two alternatives
     assert (nearest.low, nearest.high) == pytest.approx((-0.11 - half, -0.11 + half))
     assert [a.comparison.verdict for a in report.smaller] == ["worse", "worse"]
     width, depth = report.dimensions
@@ -134,15 +146,16 @@ def test_the_numbers_are_those_of_the_table():
     assert width.step.estimate == pytest.approx((0.09 + 0.11 + 0.01) / 3)
     assert (width.least, width.most) == pytest.approx((0.01, 0.11))
     # A third of the difference of the last and the first.
-    assert width.step.standard_error == pytest.approx(ERROR / 3)
-    half = stats.t.ppf(1 - 0.025 / 2, FREEDOM) * CORRECTED / 3  # of two parameters
+    assert width.step.standard_error == pytest.approx(CONSTANT / 3)
+    half = stats.t.ppf(1 - 0.025 / 2, FREEDOM) * CONSTANT * SHARED / 3  # of two parameters
     assert (width.step.low, width.step.high) == pytest.approx((0.07 - half, 0.07 + half))
     assert width.doubling.estimate == pytest.approx(width.step.estimate)
     assert width.doubling.standard_error == pytest.approx(width.step.standard_error)
     assert (depth.name, depth.n_steps) == ("depth", 1)
     assert depth.doubling.estimate == pytest.approx(-0.2)
     assert f"raises the score by 0.0700 (interval {0.07 - half:+.4f} to" in text
-    assert "One step up in depth lowers the score by 0.2000 (interval -0.23" in text
+    half *= 3  # a single pair, whose differences are constant, too
+    assert f"depth lowers the score by 0.2000 (interval {-0.2 - half:+.4f} to" in text
     assert "It is the largest candidate: larger ones" in report.analysis
     assert "The smallest candidate (depth=1, width=8; 0.125 times the" in report.analysis
     assert report.law.n_parameters[-1] == pytest.approx(800)
@@ -326,7 +339,7 @@ def test_a_recommended_one_is_compared_by_the_margin_of_the_rule():
         found = re.search(r"The recommended one scores [^()]*\(([^()]*)\)", unwrapped(report))
         return report, found[1].rpartition(": ")[2]
 
-    half = stats.t.ppf(0.975, FREEDOM / 2) * CORRECTED  # .034
+    half = stats.t.ppf(0.975, FREEDOM) * CONSTANT * SHARED
     report, verdict = compared(0.015)
     assert (report.recommended.index, verdict) == (2, "not proven worse")
     report, verdict = compared(1.1 * (0.01 + half))

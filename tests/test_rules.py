@@ -10,6 +10,7 @@ import numpy as np
 import optuna
 import optuna_integration
 import pytest
+from scipy.special import digamma
 from scipy.stats import loguniform
 from sklearn.base import clone
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
@@ -42,24 +43,35 @@ def table(splits, cost=None, score="score", **columns):
 
 
 # Best: candidate 3. Differences to it in the splits: 0 has (.10, .10, .10), 1 has
-# (.03, -.01, .01): mean .01, 2 has (.02, .02, .02). Pairs that differ have a variance of .02^2;
-# moderated, all have .02^2 * exp(Euler's constant), as log s2 of 2 degrees of freedom lies
-# below log sigma2 by that constant. The error of each difference is .0154.
+# (.03, -.01, .01): mean .01, 2 has (.02, .02, .02). Pairs that differ have a variance of .02^2.
 FOUR = [[0.80, 0.70, 0.60], [0.87, 0.81, 0.69], [0.88, 0.78, 0.68], [0.90, 0.80, 0.70]]
 COSTS = [10, 20, 30, 40]
-ERROR = 0.02 * np.exp(np.euler_gamma / 2) / np.sqrt(3)
+
+
+def moderated(own, of_pairs):
+    """Moderated variance in three splits, if the pairs that differ have one variance.
+
+    The prior, of 10 degrees of freedom, is exp of the mean of log s2, corrected for the bias of
+    the logarithm: s2 of 2 degrees of freedom lies below by Euler's constant (Smyth 2004).
+    """
+    prior = of_pairs * np.exp(np.euler_gamma + digamma(5) - np.log(5))
+    return (10 * prior + 2 * own) / 12
+
+
+ERROR = np.sqrt(moderated(0.02**2, 0.02**2) / 3)  # .0150, of candidate 1
+CONSTANT = np.sqrt(moderated(0, 0.02**2) / 3)  # .0146, of 0 and 2
 
 
 @pytest.mark.parametrize(
     ("rule", "chosen"),
     [
-        (SmallestWithin(), 1),  # .01 is within .0154, .10 is not
+        (SmallestWithin(), 1),  # .01 is within .0150, .10 is not
         (SmallestWithin(1), 1),
         (SmallestWithin(0.01 / ERROR + 1e-3), 1),
         (SmallestWithin(0.01 / ERROR - 1e-3), 3),
         (SmallestWithin(0), 3),
-        (SmallestWithin(0.10 / ERROR - 1e-3), 1),
-        (SmallestWithin(0.10 / ERROR + 1e-3), 0),
+        (SmallestWithin(0.10 / CONSTANT - 1e-3), 1),
+        (SmallestWithin(0.10 / CONSTANT + 1e-3), 0),
         (SmallestWithin(score_loss=0.005), 3),
         (SmallestWithin(score_loss=0.01), 1),
         (SmallestWithin(score_loss=0.02), 1),

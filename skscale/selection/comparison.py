@@ -17,10 +17,10 @@ _MIN_SPLITS = 3
 _MIN_FOR_TREND = 5
 # The trend is fitted to the pairs of at most so many candidates, spread over all.
 _MAX_FOR_TREND = 200
-# Largest degrees of freedom that the prior adds: variances vary by a third. Networks differ in
+# Largest degrees of freedom of the prior: variances vary by nearly a half. Networks differ in
 # their noise, even where few splits do not show it. With more freedom, the extremes of many
 # candidates, often those of large variance, are claimed too often (`bench_comparison`).
-_MOST_FREEDOM = 16.0
+_MOST_FREEDOM = 10.0
 # Relative differences below this are rounding errors.
 _ROUNDING = 1e-12
 # Draws of the studentized range: its 95 % quantile is exact to about 0.5 %, to 1 % with 4
@@ -460,8 +460,7 @@ class _Prior:
         is_used = variances > 1e-20 * variances.max(initial=0)
         if n_candidates > 2 and is_used.sum() > 2:
             self._fit(variances[is_used], sizes[is_used], n_candidates)
-        known = min(self.own, _MOST_FREEDOM)
-        self.total = min(freedom + known, max(1, n_candidates - 1) * freedom)
+        self.total = min(freedom + self.own, max(1, n_candidates - 1) * freedom)
 
     def _fit(self, variances, sizes, n_candidates):
         half = self.freedom / 2
@@ -477,7 +476,9 @@ class _Prior:
             slope = max(0.0, np.cov(x, logs)[0, 1] / x.var(ddof=1))  # it cannot fall
         self._line = slope, (logs - slope * x).mean()
         spread = (logs - slope * x - self._line[1]).var(ddof=2) - special.polygamma(1, half)
-        self.own = 2 * _inverse_trigamma(spread) if spread > 0 else np.inf
+        self.own = _MOST_FREEDOM
+        if spread > 0:
+            self.own = min(self.own, 2 * _inverse_trigamma(spread))
 
     def moderate(self, variances, sizes):
         """Return the moderated variances."""
@@ -485,8 +486,6 @@ class _Prior:
             return variances
         slope, intercept = self._line
         log_prior = intercept + slope * np.log(np.maximum(sizes, self._least))
-        if np.isinf(self.own):
-            return np.exp(log_prior)
         half = self.own / 2
         prior = np.exp(log_prior + special.digamma(half) - np.log(half))
         return (self.own * prior + self.freedom * variances) / (self.own + self.freedom)
