@@ -100,20 +100,22 @@ def test_the_score_is_that_of_scikit_learn(iris, scoring):
     assert cost_scoring(scoring)(fitted, *iris)["score"] == pytest.approx(expected)
 
 
-def test_a_search_has_a_column_for_each_cost_of_positive_measurements(iris):
+@pytest.mark.parametrize(
+    "backend", ["sequential", "skscale", pytest.param("loky", marks=pytest.mark.slow)]
+)
+def test_a_search_has_a_column_for_each_cost_of_positive_measurements(iris, backend):
     names = ("n_parameters", "n_macs", "size_bytes", "latency_us", "fit_time")
     search = GridSearchCV(
         NETWORK, {"width": [5, 50]}, scoring=cost_scoring("accuracy", names), refit="score"
     )
-    for backend in ("sequential", "skscale", "loky"):
-        with joblib.parallel_config(backend=backend, n_jobs=2):
-            results = search.fit(*iris).cv_results_
-        np.testing.assert_array_equal(
-            results["mean_test_n_parameters"], [N_PARAMETERS, 4 * 50 + 50 + 50 * 3 + 3]
-        )
-        for name in names:
-            assert (results[f"mean_test_{name}"] > 0).all()
-        assert np.diff(results["mean_test_size_bytes"]) > 4 * 300
+    with joblib.parallel_config(backend=backend, n_jobs=2):
+        results = search.fit(*iris).cv_results_
+    np.testing.assert_array_equal(
+        results["mean_test_n_parameters"], [N_PARAMETERS, 4 * 50 + 50 + 50 * 3 + 3]
+    )
+    for name in names:
+        assert (results[f"mean_test_{name}"] > 0).all()
+    assert np.diff(results["mean_test_size_bytes"]) > 4 * 300
     assert "mean_test_peak_device_bytes" not in results
 
 

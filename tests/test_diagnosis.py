@@ -71,7 +71,9 @@ def test_the_wrong_side_is_rare_among_cases_drawn_now():
     assert n_undecided <= 30, f"seed {seed}: {n_undecided} undecided"
 
 
-@pytest.mark.parametrize("kind", ["too small", "too large"])
+@pytest.mark.parametrize(
+    "kind", ["too small", pytest.param("too large", marks=pytest.mark.slow)]
+)
 def test_a_plain_case_is_told_with_its_evidence(kind):
     network, X, y = draw_case(kind, np.random.default_rng(0))
     options = {"too small": {"cv": 5}, "too large": {"cv": 3, "margin": 0.05}}

@@ -72,10 +72,10 @@ def test_a_forecast_does_not_contradict_larger_candidates():
 
 @pytest.mark.parametrize("n_known", [4, 6])
 def test_eighty_percent_intervals_hold_about_so_often(n_known):
-    """Of the gain that a next network finds, 80 % within the error of 300 trials."""
+    """Of the gain that a next network finds, 80 % within the error of 150 trials."""
     sizes = 100.0 * 2 ** np.arange(n_known + 1)
     held = []
-    for seed in range(300):
+    for seed in range(150):
         table = drawn(seed, noise=0.01, sizes=sizes, c=0.5, b=-1.0)
         law = ScalingLaw.from_scores(sizes[:-1], table[:-1])
         found = table[-1].mean() - table[-2].mean()
