@@ -94,8 +94,11 @@ def record(name, X, y, seed, n_rows):
     start = time.perf_counter()
     with joblib.parallel_config(backend="skscale"):
         results = search.fit(take(both), y[both]).cv_results_
-    column = {name: np.asarray(results[name], dtype=float).tolist() for name in results
-              if name.startswith("split")}  # fmt: skip
+    column = {
+        name: np.round(np.asarray(results[name], dtype=float), 10).tolist()
+        for name in results
+        if name.startswith("split")
+    }
     return {
         "seconds": time.perf_counter() - start,
         "params": [{k.split("__")[1]: v for k, v in p.items()} for p in results["params"]],

@@ -198,6 +198,14 @@ def test_of_several_best_candidates_the_cheapest_is_compared_with():
     assert Best().select(results).comparison.second == 0
 
 
+@pytest.mark.parametrize("limit", [0, -1, np.nan, "200"])
+def test_a_limit_is_a_positive_number(limit):
+    with pytest.raises(
+        ValueError, match="Expected a positive number as limit, got latency_us="
+    ):
+        BestUnder(latency_us=limit)
+
+
 def test_negative_scores_are_scores():
     """Two candidates have the paired error of their differences, .10, -.05 and .05."""
     results = table([[-1.0, -1.2, -1.1], [-1.1, -1.15, -1.15]], [40, 10])

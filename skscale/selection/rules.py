@@ -9,7 +9,7 @@ iteration is considered. A rule of your own is a subclass of `Rule`.
 import warnings
 from abc import ABC, abstractmethod
 from inspect import signature
-from numbers import Integral
+from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
@@ -351,7 +351,8 @@ class BestUnder(Rule):
     Raises
     ------
     ValueError
-        If there are no limits. When the rule is applied, if no candidate meets them.
+        If there are no limits, or one is no positive number. When the rule is applied, if no
+        candidate meets them.
 
     Examples
     --------
@@ -369,6 +370,9 @@ class BestUnder(Rule):
             raise ValueError(
                 "Expected at least one limit, got none. Pass one, as BestUnder(latency_us=200)."
             )
+        for name, limit in limits.items():
+            if not isinstance(limit, Real) or not limit > 0:
+                raise ValueError(f"Expected a positive number as limit, got {name}={limit!r}.")
         self.score = score
         self.limits = limits
 
