@@ -188,6 +188,21 @@ def test_groups_and_fit_parameters_are_those_of_cross_validate():
     assert len(expected) == found.n_splits == 3  # a splitter is not repeated
 
 
+def test_a_splitter_sees_the_rows():
+    class ByFirstColumn:
+        def get_n_splits(self, X=None, y=None, groups=None):
+            return 3
+
+        def split(self, X, y=None, groups=None):
+            parts = np.array_split(np.argsort(X[:, 0]), 3)
+            for k in range(3):
+                yield np.concatenate(parts[:k] + parts[k + 1 :]), parts[k]
+
+    X, y = make_classification(120, random_state=0)
+    network = ScaledMLPClassifier(depth=1, width=2, max_epochs=2)
+    assert diagnose(network, X, y, cv=ByFirstColumn()).n_splits == 3
+
+
 def test_the_variance_over_rows_bounds_that_over_folds():
     """Three folds may agree by luck; 300 rows of which a tenth differ cannot."""
     X, y = make_classification(300, flip_y=0.2, random_state=1)

@@ -568,6 +568,12 @@ def test_settings_are_checked(settings):
         FusedBackend(nesting_level=0).effective_n_jobs(0)
 
 
+@pytest.mark.parametrize("seconds", [0, -1.0, np.nan, "60"])
+def test_a_time_budget_is_a_positive_number(seconds):
+    with pytest.raises(ValueError, match="max_seconds must be a positive number or None, got"):
+        fused(max_seconds=seconds)
+
+
 def test_two_searches_in_two_threads_do_not_mix(data):
     outcomes = {}
 

@@ -8,6 +8,7 @@ cross-validations and ensembles. Their jobs meet at the `Rendezvous` of the oute
 import time
 import warnings
 from contextlib import contextmanager
+from numbers import Real
 
 import torch
 from joblib import cpu_count
@@ -38,7 +39,8 @@ class FusedBackend(ParallelBackendBase):
     max_seconds : float or None, default=None
         Time budget in seconds, from the first call under this backend. When it is spent, fits
         that have not finished fail with a TimeBudgetError: their candidates get `error_score`.
-        Networks of skscale stop within a few training steps; other code runs on.
+        Networks of skscale stop within a few training steps; networks with skorch callbacks
+        and other code run on.
     nesting_level : int or None
         Nesting level of joblib.
     """
@@ -49,8 +51,10 @@ class FusedBackend(ParallelBackendBase):
 
     def __init__(self, max_in_flight=512, max_bytes=None, max_seconds=None, nesting_level=None):
         super().__init__(nesting_level=nesting_level)
-        if max_seconds is not None and not max_seconds > 0:
-            raise ValueError(f"max_seconds must be positive, got {max_seconds!r}.")
+        if max_seconds is not None and not (isinstance(max_seconds, Real) and max_seconds > 0):
+            raise ValueError(
+                f"max_seconds must be a positive number or None, got {max_seconds!r}."
+            )
         for name, value in (("max_in_flight", max_in_flight), ("max_bytes", max_bytes)):
             is_int = isinstance(value, int) and not isinstance(value, bool) and value >= 1
             if not (is_int or (name == "max_bytes" and value is None)):

@@ -134,8 +134,8 @@ class Comparisons:
     which is the usual variance for equal splits. The variances of all pairs are moderated by
     Smyth (2004, section 6.2): log s2 is regressed on log abs(d), because the variance grows
     with the distance of the candidates, and each s2 is drawn towards the regression by its
-    degrees of freedom. These are at most those of all candidates together, as pairs share
-    candidates.
+    degrees of freedom. Those of the regression are at most 10, and both together at most those
+    of all candidates, as pairs share candidates.
 
     The standard error is sqrt(s2 / k). Training sets of different splits share rows, so that
     the splits are correlated; the corrected error is sqrt(s2 * (1 / k + n_test / n_train)),

@@ -207,7 +207,7 @@ def diagnose(
     if "finer" in changes and not _can_be_finer(estimator, X, y, prefix, network):
         del changes["finer"]
     trainer = _Trainer(estimator, prefix, changes, X, y, scoring, params)
-    for splits, seed in _repeats(estimator, y, cv, groups, max_repeats, random_state):
+    for splits, seed in _repeats(estimator, X, y, cv, groups, max_repeats, random_state):
         trainer.train(splits, seed)
         trials = trainer.compare(margin)
         found = _judge(trials, margin, trainer.n_splits)
@@ -216,17 +216,16 @@ def diagnose(
     return found
 
 
-def _repeats(estimator, y, cv, groups, max_repeats, random_state):
+def _repeats(estimator, X, y, cv, groups, max_repeats, random_state):
     """Yield the folds of each repetition, and a seed for its networks."""
     checked = check_cv(cv, y, classifier=is_classifier(estimator))
-    n = len(y)
-    yield list(checked.split(np.zeros(n), y, groups)), random_state
+    yield list(checked.split(X, y, groups)), random_state
     if not isinstance(cv, Integral):
         return
     for seed in range(random_state + 1, random_state + 1 + max_repeats):
         splitter = StratifiedKFold if isinstance(checked, StratifiedKFold) else KFold
         shuffled = splitter(cv, shuffle=True, random_state=seed)
-        yield list(shuffled.split(np.zeros(n), y)), seed
+        yield list(shuffled.split(X, y)), seed
 
 
 class _Outcomes(Cost):
