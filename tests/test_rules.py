@@ -206,6 +206,13 @@ def test_a_limit_is_a_positive_number(limit):
         BestUnder(latency_us=limit)
 
 
+def test_a_study_without_columns_is_refused_with_the_remedy():
+    study = optuna.create_study()
+    study.tell(study.ask(), 0.5)
+    with pytest.raises(ValueError, match=r"'score' in cv_results_, got \[\]\. .* user attrib"):
+        select(study, SmallestWithin())
+
+
 def test_negative_scores_are_scores():
     """Two candidates have the paired error of their differences, .10, -.05 and .05."""
     results = table([[-1.0, -1.2, -1.1], [-1.1, -1.15, -1.15]], [40, 10])

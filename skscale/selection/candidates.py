@@ -108,8 +108,7 @@ class Candidates:
     def _rows_of_splits(self, name):
         # The splits are the same for all candidates; a failed fit has no number.
         columns = self._of_splits(name)
-        n_rows = np.array([c[np.isfinite(c)][0] if np.isfinite(c).any() else np.nan
-                           for c in columns])  # fmt: skip
+        n_rows = np.array([np.append(c[np.isfinite(c)], np.nan)[0] for c in columns])
         is_known = len(columns) == self.splits.shape[1] and np.isfinite(n_rows).all()
         return n_rows if is_known else None
 
@@ -120,6 +119,11 @@ class Candidates:
             remedy = f"Pass one of these as {kind}="
             if kind == "cost":
                 remedy = "Search with scoring=skscale.cost_scoring(scoring, costs=[...])"
+            elif not known:
+                remedy = (
+                    "Pass a fitted search, or an Optuna study whose trials have the columns of "
+                    "cv_results_ as user attributes"
+                )
             raise ValueError(
                 f"Expected the {kind} {name!r} in cv_results_, got {known}. {remedy}."
             )

@@ -511,9 +511,7 @@ def _range_limits(n_candidates, freedom, level):
     that of a difference. SciPy computes each in 0.1 s; one simulation has all.
     """
     rng = np.random.default_rng(0)
-    scale = np.sqrt(2.0)
-    if np.isfinite(freedom):
-        scale = scale * np.sqrt(rng.chisquare(freedom, _N_DRAWS) / freedom)
+    scale = np.sqrt(2 * rng.chisquare(freedom, _N_DRAWS) / freedom)
     low = high = rng.standard_normal(_N_DRAWS)
     limits = []
     for _ in range(n_candidates - 1):
