@@ -1,6 +1,10 @@
 import numpy as np
+import pandas as pd
 import pytest
+import torch
+from scipy.sparse import csr_array, csr_matrix
 
+from skscale import ScaledCNNClassifier, ScaledMLPClassifier, ScaledNetworkClassifier
 from skscale.estimators.targets import standardize
 from skscale.estimators.validation_set import split_rows
 
@@ -76,3 +80,94 @@ def test_extreme_targets_do_not_overflow():
     values, _, scale = standardize(y, np.arange(3), None, np.float32)
     assert np.isfinite(values).all()
     assert np.isfinite(scale).all()
+
+
+class _Linear(torch.nn.Linear):
+    def __init__(self, n_features, n_outputs):
+        super().__init__(n_features, n_outputs)
+
+
+def _indicators(n=60):
+    X = np.random.RandomState(0).randn(n, 3)
+    return X, (X > 0).astype(int)
+
+
+def _makers():
+    settings = {"max_epochs": 2, "random_state": 0}
+    return {
+        "dense": lambda: ScaledMLPClassifier(**settings),
+        "convolutional": lambda: ScaledCNNClassifier(image_shape=(1, 3), **settings),
+        "own": lambda: ScaledNetworkClassifier(_Linear, **settings),
+    }
+
+
+OTHER_INDICATORS = {
+    r"\[-1, 1\].*\(y == 1\)": lambda y: np.where(y > 0, 1, -1),
+    r"\[1, 2\].*\(y == 2\)": lambda y: y + 1,
+    r"\[-1.0, 1.0\]": lambda y: np.where(y > 0, 1.0, -1.0),
+    r"\[0, 255\]": lambda y: (255 * y).astype(np.uint8),
+    r"\[0, 2\]": lambda y: csr_matrix(2 * y),
+    r"\[2\]. Expected .*Convert it to": lambda y: np.full_like(y, 2),
+    r"\[0, 1, 2\]": lambda y: y.cumsum(axis=0) % 3,
+    r"\['a', 'b'\]": lambda y: np.where(y > 0, "a", "b"),
+}
+
+
+@pytest.mark.parametrize("family", _makers())
+@pytest.mark.parametrize("values", OTHER_INDICATORS)
+def test_indicators_other_than_0_and_1_are_refused_with_their_values(values, family):
+    X, y = _indicators()
+    with pytest.raises(ValueError, match=values):
+        _makers()[family]().fit(X, OTHER_INDICATORS[values](y))
+
+
+@pytest.mark.parametrize("family", _makers())
+def test_a_stream_and_a_validation_set_refuse_other_indicators_too(family):
+    X, y = _indicators()
+    other = np.where(y > 0, 1, -1)
+    make = _makers()[family]
+    with pytest.raises(ValueError, match=r"\[-1, 1\]"):
+        make().partial_fit(X, other, classes=range(3))
+    network = make().partial_fit(X, y, classes=range(3))
+    with pytest.raises(ValueError, match=r"\[-1, 1\]"):
+        network.partial_fit(X, other)
+    with pytest.raises(ValueError, match=r"y_val has 3 columns with the values \[-1, 1\]"):
+        make().fit(X, y, X_val=X, y_val=other)
+    with pytest.raises(ValueError, match=r"y_val .* \[0, 1, 2\]"):
+        make().fit(X, y, X_val=X, y_val=y.cumsum(axis=0) % 3)
+    with pytest.raises(ValueError, match=r"\[-1, 1\]"):
+        network.set_params(warm_start=True).fit(X, other)
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda y: y == 1,
+        lambda y: y.astype(float),
+        lambda y: y.astype(np.uint8),
+        lambda y: y.tolist(),
+        csr_matrix,
+        csr_array,
+        lambda y: y.astype(object),
+        lambda y: (y == 1).astype(object),
+        lambda y: pd.DataFrame(y == 1).astype({0: int}),
+        lambda y: pd.DataFrame(y == 1).astype("boolean"),
+    ],
+)
+def test_zeros_and_ones_of_any_type_are_indicators(convert):
+    X, y = _indicators()
+    make = _makers()["dense"]
+    expected = make().fit(X, y)
+    found = make().fit(X, convert(y))
+    np.testing.assert_array_equal(found.predict_proba(X), expected.predict_proba(X))
+
+
+@pytest.mark.parametrize("constant", [0, 1])
+def test_a_constant_column_of_indicators_is_predicted(constant):
+    X, y = _indicators()
+    y[:, 1] = constant
+    network = _makers()["dense"]().fit(X, y)
+    assert (network.predict(X)[:, 1] == constant).all()
+    # A single column holds the labels of two classes, whatever these are.
+    column = np.where(y[:, 0] > 0, 1, -1)
+    assert _makers()["dense"]().fit(X, column).classes_.tolist() == [-1, 1]

@@ -1,6 +1,7 @@
 """Targets: the interface of their two kinds, classes and numbers; checks and scaling."""
 
 from abc import ABC, abstractmethod
+from numbers import Real
 
 import numpy as np
 from sklearn.utils import check_array
@@ -170,11 +171,13 @@ def read_labels(y, owner, head=None, name="y"):
     Raises
     ------
     ValueError
-        If y is not a classification target, has only one class, or has unknown classes.
+        If y is not a classification target, has only one class or unknown classes, or is an
+        indicator matrix of other values than 0 and 1.
     """
     y = check_targets(y, owner, name)
     if y.dtype == object:
         refuse_mixed_labels(y, name)
+        y = _as_numbers(y)
     kind = type_of_target(y, input_name=name)
     if kind not in ("binary", "multiclass"):  # the check would compute the kind again
         check_classification_targets(y)
@@ -183,17 +186,21 @@ def read_labels(y, owner, head=None, name="y"):
         n, expected = len(head.classes), "one column of labels"
         if head.is_multilabel:
             expected = f"an indicator matrix of {n} columns"
+            if kind == "multiclass-multioutput":
+                refuse_other_indicators(y, name)
         if head.is_multilabel != is_multilabel or (is_multilabel and y.shape[1] != n):
             raise ValueError(
                 f"Expected {name} to be {expected}, got {kind} {name} of shape {y.shape}."
             )
     elif kind == "multiclass-multioutput":
+        values = _few(np.unique(y))
         raise ValueError(
-            "Unknown label type: y has several columns with several classes each. Expected "
-            "one column of labels or a binary indicator matrix. Use "
-            "sklearn.multioutput.MultiOutputClassifier to fit one network a column."
+            "Unknown label type: y has several columns with several classes each, with the "
+            f"values {values}. Expected one column of labels, or an indicator matrix of 0 and "
+            "1. Use sklearn.multioutput.MultiOutputClassifier to fit one network a column."
         )
     if is_multilabel:
+        refuse_other_indicators(y, name)
         return y, head or Labels(np.arange(y.shape[1]), True)
     y = column_or_1d(y, warn=True)
     classes = np.unique(y)
@@ -263,6 +270,50 @@ def refuse_mixed_labels(y, name="y"):
             "labels to be of one type, and none to be missing: convert them, by "
             f"{name}.astype(str) for example."
         )
+
+
+def refuse_other_indicators(y, name="y"):
+    """Raise an error for an indicator matrix of other values than 0 and 1.
+
+    scikit-learn's `type_of_target` takes any two integers for indicators, such as -1 and 1, of
+    which the log loss has no minimum.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_rows, n_labels)
+    name : str, default="y"
+
+    Raises
+    ------
+    ValueError
+        If y has a value other than 0 and 1, or False and True.
+    """
+    if y.dtype.kind == "b" or (y.dtype.kind in "iuf" and ((y == 0) | (y == 1)).all()):
+        return
+    values = np.unique(y)
+    remedy = "Convert it to such a matrix"
+    if len(values) == 2:
+        # Of {-1, 1}, {1, 2} or {0, 255} the larger one says that a row has the label.
+        remedy = f"Convert it, by ({name} == {values[1]}).astype(int) for example"
+    raise ValueError(
+        f"{name} has {y.shape[1]} columns with the values {_few(values)}. Expected an "
+        "indicator matrix of 0 and 1, where 1 says that a row has the label of a column. "
+        f"{remedy}; for columns that are targets of their own, use "
+        "sklearn.multioutput.MultiOutputClassifier."
+    )
+
+
+def _few(values, n_most=5):
+    """Return the first of some distinct values as text."""
+    others = f" and {len(values) - n_most} others" if len(values) > n_most else ""
+    return f"{values[:n_most].tolist()}{others}"
+
+
+def _as_numbers(y):
+    """Convert columns of objects that are all numbers or booleans, as in a mixed frame."""
+    if y.ndim == 2 and all(isinstance(value, (Real, np.bool_)) for value in y.flat):
+        return y.astype(np.float64)
+    return y
 
 
 def read_numbers(y, owner, loss, name="y"):
