@@ -1,23 +1,27 @@
 """Losses: against torch's criteria, in a stack, and what estimators predict by them."""
 
 import pickle
+import warnings
 from dataclasses import replace
+from functools import partial
 
 import joblib
 import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression, PoissonRegressor
 from sklearn.metrics import d2_pinball_score, log_loss, mean_poisson_deviance
 from sklearn.model_selection import GridSearchCV
+from skorch.callbacks import Callback
 
-from skscale import ScaledMLPClassifier, ScaledMLPRegressor
+from skscale import ScaledMLPClassifier, ScaledMLPRegressor, prune
 from skscale.fusion import last_fused_run
 from skscale.fusion.sharing import SharedArrays
 from skscale.training.engine import train
 from skscale.training.gradient import AutogradGradient
-from skscale.training.losses import Loss, LossGradient
+from skscale.training.losses import Huber, Loss, LossGradient, SquaredError
 from tests.test_engine import LOSS_CLASSES, assert_equal_networks, make_task
 
 
@@ -159,15 +163,92 @@ def test_huber_is_hardly_moved_by_outliers_and_large_delta_is_the_squared_error(
     y = 3 * X[:, 0] + rng.normal(0, 0.1, 1000)
     far = y.copy()
     far[::20] += 50
+    # The outliers are 20 units of the robust scale away, which takes more epochs to follow.
+    long = {"max_epochs": 200, "precision": "float64"}
     errors = {
-        delta: np.abs(fit(X, far, loss="huber", huber_delta=delta).predict(X) - y).mean()
-        for delta in (0.01, 100.0)
+        delta: np.abs(fit(X, far, loss="huber", huber_delta=delta, **long).predict(X) - y)
+        for delta in (0.01, 1.0, 100.0)
     }
-    assert errors[0.01] < 0.2 < 2 < errors[100.0]
+    assert errors[0.01].mean() < 0.1
+    assert errors[1.0].mean() < 0.2 < 2 < errors[100.0].mean()
     # Half the squared error: Adam's steps do not depend on the size of a gradient.
-    squared = fit(X, far, precision="float64").predict(X)
-    wide = fit(X, far, loss="huber", huber_delta=1e6, precision="float64").predict(X)
-    np.testing.assert_allclose(wide, squared, atol=1e-2)
+    squared = fit(X, far, **long).predict(X)
+    wide = fit(X, far, loss="huber", huber_delta=1e6, **long).predict(X)
+    np.testing.assert_allclose(wide, squared, atol=0.05)
+
+
+def _with_outliers(value, share=100):
+    """Rows with 1 % of targets at a value, and the targets without it."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((1000, 5))
+    y = X[:, 0] + 0.1 * rng.standard_normal(1000)
+    far = y.copy()
+    far[::share] = value
+    return X, y, far
+
+
+ROBUST = ["absolute_error", "huber", "quantile"]
+
+
+@pytest.mark.parametrize("value", [1e3, 999_999, -999_999, 1e30, 1e150])
+@pytest.mark.parametrize("loss", ROBUST)
+def test_outliers_of_any_size_leave_robust_losses_as_accurate(loss, value):
+    X, y, far = _with_outliers(value)
+    network = ScaledMLPRegressor(loss=loss, random_state=0).fit(X, far)
+    # The error of the targets alone is 0.08.
+    assert np.abs(network.predict(X) - y).mean() < 0.12
+    assert network.best_epoch_ > 3  # the validation loss told epochs apart
+    # A given validation set with outliers does, too.
+    network = ScaledMLPRegressor(loss=loss, random_state=0)
+    network.fit(X[:700], far[:700], X_val=X[700:], y_val=far[700:])
+    assert np.abs(network.predict(X) - y).mean() < 0.12
+
+
+@pytest.mark.parametrize("loss", ROBUST)
+def test_robust_losses_withstand_outliers_in_all_kinds_of_fits(loss):
+    X, y, far = _with_outliers(999_999)
+    both = np.column_stack([far, 1e6 * y])
+    make = partial(ScaledMLPRegressor, loss=loss, random_state=0)
+    error = np.abs(make().fit(X, both).predict(X) - np.column_stack([y, 1e6 * y])).mean(axis=0)
+    assert (error < [0.15, 0.15e6]).all()
+    network = make(max_epochs=20).fit(X, far)
+    network.set_params(warm_start=True).fit(X, far)
+    assert np.abs(network.predict(X) - y).mean() < 0.12
+    assert np.abs(prune(network, X, far, amount=0.5).predict(X) - y).mean() < 0.15
+    teacher = HistGradientBoostingRegressor(loss="absolute_error", max_iter=50)
+    with warnings.catch_warnings():  # of a student that does not gain
+        warnings.simplefilter("ignore", UserWarning)
+        student = make(teacher=teacher).fit(X, far)
+    assert np.abs(student.predict(X) - y).mean() < 0.3
+    # Outliers without weight have no influence at all.
+    weights = (far == y).astype(float)
+    weighted = make(max_epochs=5).fit(X, far, weights)
+    rows = weights > 0
+    np.testing.assert_allclose(weighted.target_scale_, make(max_epochs=5).fit(
+        X[rows], y[rows]).target_scale_, rtol=0.1)  # fmt: skip
+    stream = make()
+    for part in np.array_split(np.arange(1000), 20) * 3:
+        stream.partial_fit(X[part], far[part])
+    assert np.abs(stream.predict(X) - y).mean() < 0.3
+
+
+@pytest.mark.parametrize("callbacks", [None, [("nothing", Callback())]])
+def test_an_own_loss_declares_a_robust_scale(callbacks):
+    X, y, far = _with_outliers(1e5)
+    errors = []
+    for is_robust in (False, True):
+        loss = OwnAbsolute()
+        loss.has_robust_scale = is_robust
+        network = ScaledMLPRegressor(loss=loss, callbacks=callbacks, random_state=0)
+        errors.append(np.abs(network.fit(X, far).predict(X) - y).mean())
+    assert errors[1] < 0.12 < errors[0]
+
+
+def test_huber_with_a_large_delta_still_sees_the_targets_below_it():
+    loss = Huber(1e6)
+    assert loss.largest_target >= 1e6
+    assert Huber(1.0).largest_target == 1e4
+    assert SquaredError().largest_target == 1e15
 
 
 def test_poisson_predicts_rates_as_poisson_regression_does():
@@ -279,6 +360,11 @@ class LogCosh(Loss):
 
     def value(self, outputs, targets):
         return torch.log(torch.cosh(outputs - targets)).mean(-1)
+
+
+class OwnAbsolute(Loss):
+    def value(self, outputs, targets):
+        return (targets - outputs).abs().mean(-1)
 
 
 class OwnSquares(Loss):

@@ -4,7 +4,12 @@ import pytest
 import torch
 from scipy.sparse import csr_array, csr_matrix
 
-from skscale import ScaledCNNClassifier, ScaledMLPClassifier, ScaledNetworkClassifier
+from skscale import (
+    ScaledCNNClassifier,
+    ScaledMLPClassifier,
+    ScaledMLPRegressor,
+    ScaledNetworkClassifier,
+)
 from skscale.estimators.targets import standardize
 from skscale.estimators.validation_set import split_rows
 
@@ -171,3 +176,91 @@ def test_a_constant_column_of_indicators_is_predicted(constant):
     # A single column holds the labels of two classes, whatever these are.
     column = np.where(y[:, 0] > 0, 1, -1)
     assert _makers()["dense"]().fit(X, column).classes_.tolist() == [-1, 1]
+
+
+def _standardize_robustly(y, weights=None):
+    y = np.asarray(y, dtype=float)
+    return standardize(y, np.arange(len(y)), weights, np.float64, is_robust=True)
+
+
+def test_a_robust_scale_is_the_standard_deviation_of_normal_targets_and_ignores_outliers():
+    rng = np.random.default_rng(0)
+    y = rng.normal([5, -1e7], [3, 1e5], (20_000, 2))
+    far = y.copy()
+    far[::50] = 1e30
+    for targets, tolerance in ((y, 0.02), (far, 0.06)):
+        values, center, scale = _standardize_robustly(targets)
+        np.testing.assert_allclose((center - [5, -1e7]) / [3, 1e5], 0, atol=0.06)
+        np.testing.assert_allclose(scale, [3, 1e5], rtol=tolerance)
+        is_near = targets[:, 0] < 1e30
+        restored = (values * scale + center)[is_near]
+        np.testing.assert_allclose(restored, targets[is_near], rtol=1e-9, atol=1e-6)
+    lower, median, upper = np.quantile(y[:, 0], [0.25, 0.5, 0.75])
+    _, center, scale = _standardize_robustly(y[:, 0])
+    np.testing.assert_allclose(center, median, atol=1e-3)
+    np.testing.assert_allclose(scale, (upper - lower) / 1.3489795, rtol=1e-3)
+
+
+def test_robust_moments_count_a_weight_as_repeated_rows():
+    rng = np.random.default_rng(0)
+    y = rng.standard_normal((60, 2))
+    weights = rng.integers(1, 4, 60)
+    _, center, scale = _standardize_robustly(y, weights.astype(float))
+    _, expected_center, expected_scale = _standardize_robustly(y.repeat(weights, axis=0))
+    np.testing.assert_allclose(center, expected_center, rtol=1e-14)
+    np.testing.assert_allclose(scale, expected_scale, rtol=1e-14)
+
+
+@pytest.mark.parametrize("n_equal", [600, 850, 950, 985, 995, 1000])
+def test_mostly_equal_targets_have_the_scale_of_the_next_wider_range(n_equal):
+    y = np.r_[np.full(n_equal, 4.0), 4 + np.linspace(1, 2, 1000 - n_equal)]
+    values, center, scale = _standardize_robustly(y)
+    assert center == 4
+    if n_equal == 1000:
+        assert scale == 0
+        assert not values.any()
+    elif n_equal < 990:
+        assert 0.2 < scale < 2
+    else:
+        np.testing.assert_allclose(scale, y.std())
+
+
+@pytest.mark.parametrize("loss", ["absolute_error", "huber", "quantile"])
+def test_a_stream_has_the_robust_scale_of_all_its_rows(loss):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((9000, 2)), rng.normal(50, 2, 9000)
+    y[::100] = 999_999
+    # Of drifting pieces, each has far smaller ranges than the whole.
+    y[np.argsort(y)] += np.linspace(0, 1, 9000)
+    order = np.argsort(y + rng.normal(0, 1, 9000))
+    network = ScaledMLPRegressor(loss=loss, random_state=0)
+    for rows in np.array_split(order, 45):
+        network.partial_fit(X[rows], y[rows])
+    _, center, scale = _standardize_robustly(y)
+    np.testing.assert_allclose(network.target_mean_, center, atol=0.2)
+    np.testing.assert_allclose(network.target_scale_, scale, rtol=0.1)
+
+
+def test_a_stream_after_a_fit_changes_its_robust_scale_by_the_share_of_its_rows():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((4000, 2)), rng.normal(50, 2, 4000)
+    network = ScaledMLPRegressor(loss="huber", max_epochs=1, random_state=0).fit(X, y)
+    before = network.predict(X[:50])
+    moved = y[:1000] + 4
+    network.set_params(learning_rate=1e-12).partial_fit(X[:1000], moved)
+    _, center, scale = _standardize_robustly(np.r_[y, moved])
+    np.testing.assert_allclose(network.target_mean_, center, atol=0.2)
+    np.testing.assert_allclose(network.target_scale_, scale, rtol=0.1)
+    # The output layer follows the scale, so that predictions change by training only.
+    np.testing.assert_allclose(network.predict(X[:50]), before, rtol=1e-5)
+
+
+def test_a_stream_recovers_from_outliers_among_its_first_rows():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((3000, 2))
+    y = X[:, 0] + rng.normal(0, 0.1, 3000)
+    y[[0, 2]] = 999_999
+    network = ScaledMLPRegressor(loss="absolute_error", random_state=0)
+    for rows in [np.arange(4), *np.array_split(np.arange(4, 3000), 30)]:
+        network.partial_fit(X[rows], y[rows])
+    assert np.abs(network.predict(X[4:]) - y[4:]).mean() < 0.3

@@ -193,7 +193,7 @@ class ClassTargets(Targets):
         return rows.head, rows.targets, None
 
     def follow(self, rows, used, weights, n_weighed, former):
-        return rows.head, rows.targets, None, None
+        return rows.head, rows.targets, {}, None
 
     def teach(self, task, head, predictions, predictions_new):
         # Columns: true targets as probabilities, then the teacher's logits.

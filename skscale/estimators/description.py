@@ -134,7 +134,9 @@ def describe_fit(estimator, X, y, sample_weight, validation_data, former, keeps_
         head=head,
         targets=targets,
         n_samples_seen=len(used),
-        continuation=replace(continuation, mean_weight=None, optimizer_states=None),
+        continuation=replace(
+            continuation, mean_weight=None, target_sample=None, optimizer_states=None
+        ),
         keeps_shape=keeps_shape,
         valid_rows=valid_rows,
         seed=seed,
@@ -142,7 +144,7 @@ def describe_fit(estimator, X, y, sample_weight, validation_data, former, keeps_
         store=_choose_store(estimator),
     )
     if validation is not None:
-        task.validation = encode_validation(fit, dtype, *validation)
+        task.validation = encode_validation(estimator, fit, *validation)
     task.validation_scorer = _make_scorer(
         estimator, task, head, rows.y if validation is None else validation[2]
     )

@@ -247,7 +247,8 @@ REGRESSOR = {
 """,
     "huber_delta": """
     huber_delta : float, default=1.0
-        Residual above which loss="huber" is linear, in standard deviations of the target.
+        Residual above which loss="huber" is linear, in units of `target_scale_`: in standard
+        deviations of a normally distributed target, whatever its outliers.
 """,
 }
 ATTRIBUTES = {
@@ -355,7 +356,10 @@ REGRESSOR_ATTRIBUTES = {
     "target_mean_, target_scale_": """
     target_mean_, target_scale_ : ndarrays of shape (n_outputs,)
         Mean and standard deviation of the targets over the training rows. The network predicts
-        `(y - target_mean_) / target_scale_`, and `history_` is in these units. For a constant
+        `(y - target_mean_) / target_scale_`, and `history_` is in these units. With
+        loss="absolute_error", "huber" or "quantile" they are the median, and the interquartile
+        range divided by 1.349, that of a normal distribution (a wider range if it is zero), and
+        `history_` clips scaled targets at 10,000, so that outliers set neither. For a constant
         target the scale is 0 and its mean is predicted. With loss="poisson" the network
         predicts `log(y / target_scale_)`, `target_scale_` is the mean, and `target_mean_` is 0.
 """,

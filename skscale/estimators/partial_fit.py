@@ -46,7 +46,7 @@ def describe_pass(estimator, X, y, sample_weight, former, head):
             "No row has a positive weight, class weights included. Expected at least one."
         )
     weights, mean, n_weighed = weigh_stream(weights, used, n_rows, n_before, before)
-    head, targets, rate, rescale = estimator._targets.follow(
+    head, targets, changes, rescale = estimator._targets.follow(
         rows, used, weights, n_weighed, former
     )
     task, fit = make_task(
@@ -58,12 +58,7 @@ def describe_pass(estimator, X, y, sample_weight, former, head):
         head=head,
         targets=targets,
         n_samples_seen=n_before + len(used),
-        continuation=replace(
-            before,
-            mean_weight=mean,
-            optimizer_states=None,
-            rate=before.rate if rate is None else rate,
-        ),
+        continuation=replace(before, mean_weight=mean, optimizer_states=None, **changes),
         is_stream=True,
         valid_rows=None,
         seed=seed,

@@ -1,5 +1,6 @@
 """Regression part of the estimators, for all families of networks."""
 
+from dataclasses import replace
 from numbers import Real
 
 import numpy as np
@@ -11,7 +12,19 @@ from ..inference.heads import Numbers, scale_targets
 from ..training.losses import LOSSES, Loss
 from . import fitting
 from .base import view
-from .targets import Targets, find_rate, merge_moments, read_numbers, standardize
+from .targets import (
+    Targets,
+    TargetSample,
+    find_rate,
+    merge_moments,
+    read_numbers,
+    standardize,
+)
+
+# Most by which the scale of a stream shrinks with equal predictions. A scale that shrinks more
+# was set by outliers among the first rows; the network would have to unlearn outputs that are
+# as large as they were.
+_LARGEST_SHRINKAGE = 10.0
 
 
 class Regresses(RegressorMixin):
@@ -67,7 +80,9 @@ class Regresses(RegressorMixin):
         `learning_rate`. There is no early stopping, and `max_seconds` has no effect. The mean
         and scale of the targets cover all rows so far; when they change, the output layer is
         rescaled so that predictions do not (van Hasselt et al. 2016, "Learning values across
-        many orders of magnitude", eq. 3).
+        many orders of magnitude", eq. 3). The median and interquartile range of
+        loss="absolute_error", "huber" and "quantile" are those of up to 2048 of these rows,
+        whose targets a pickle includes.
 
         Parameters
         ----------
@@ -91,8 +106,8 @@ class Regresses(RegressorMixin):
         """
         return fitting.partial_fit(self, X, y, sample_weight)
 
-    target_mean_ = view(lambda p: p.head.mean, "Mean of the targets of the training rows.")
-    target_scale_ = view(lambda p: p.head.scale, "Standard deviation of these targets.")
+    target_mean_ = view(lambda p: p.head.mean, "Center of the targets of the training rows.")
+    target_scale_ = view(lambda p: p.head.scale, "Scale of these targets.")
 
     @property
     def _targets(self):
@@ -105,7 +120,7 @@ class Regresses(RegressorMixin):
 
 
 class NumberTargets(Targets):
-    """Handling of numbers: standardized, or with a log link divided by their mean."""
+    """Handling of numbers: standardized as the loss declares."""
 
     def loss(self, head=None):
         estimator = self.estimator
@@ -124,8 +139,11 @@ class NumberTargets(Targets):
         if head is None:
             y = _as_fitted(y)
         self._check_same_outputs(former.head, _count_outputs(y))
-        targets, _ = former.head.encode(y, self.estimator._network_dtype)
-        return y, former.head, targets, None, None
+        return y, former.head, self.encode(former.head, y), None, None
+
+    def encode(self, head, y):
+        bound = self.loss().largest_target
+        return np.clip(super().encode(head, y), -bound, bound)
 
     def read_validation(self, y, rows):
         y = read_numbers(y, self.estimator, self.loss(), "y_val")
@@ -137,41 +155,70 @@ class NumberTargets(Targets):
         return y
 
     def fit_head(self, rows, train_rows, weights):
-        is_log, dtype = self.loss().has_log_link, self.estimator._network_dtype
-        find = find_rate if is_log else standardize
-        values, mean, scale = find(rows.y, train_rows, weights, dtype)
-        head = Numbers(mean, scale, is_log, rows.y.ndim == 1)
-        return head, values, scale if is_log else None
+        loss, dtype = self.loss(), self.estimator._network_dtype
+        if loss.has_log_link:
+            values, mean, scale = find_rate(rows.y, train_rows, weights, dtype)
+        else:
+            is_robust = loss.has_robust_scale
+            values, mean, scale = standardize(rows.y, train_rows, weights, dtype, is_robust)
+        np.clip(values, -loss.largest_target, loss.largest_target, out=values)
+        head = Numbers(mean, scale, loss.has_log_link, rows.y.ndim == 1)
+        return head, values, scale if loss.has_log_link else None
 
     def follow(self, rows, used, weights, n_weighed, former):
-        estimator, is_log = self.estimator, self.loss().has_log_link
-        dtype = estimator._network_dtype
-        if former is None and not is_log:
-            return *self.fit_head(rows, used, weights), None
+        loss, is_column = self.loss(), rows.y.ndim == 1
         if former is not None and not _can_rescale(former):
-            return rows.head, rows.targets, None, None
+            return rows.head, rows.targets, {}, None
         y = rows.y.reshape(len(rows.y), -1)[used].astype(np.float64)
         w = None if weights is None else weights[used]
-        n_new, rate = len(used) if w is None else w.sum(), None
-        if is_log:
-            rate = np.average(y, axis=0, weights=w)
-            if former is None:
-                # While all counts are zero, their scale is unknown.
-                scale = np.where(rate > 0, rate, 1.0)
-                head = Numbers(np.zeros(len(rate)), scale, True, rows.y.ndim == 1)
-                return head, head.encode(rows.y, dtype)[0], rate, None
-            share = n_new / (n_weighed + n_new)
-            rate = estimator._continuation.rate * (1 - share) + rate * share
-            mean, scale = former.head.mean, np.where(rate > 0, rate, former.head.scale)
-            factor, shift = 1.0, np.log(former.head.scale / scale)
-        else:
-            _, mean, scale = standardize(y, np.arange(len(y)), w, np.float64)
-            before = former.head.mean, former.head.scale
-            mean, scale = merge_moments(n_weighed, *before, n_new, mean, scale)
-            divisor = np.where(scale == 0, 1.0, scale)
-            factor, shift = before[1] / divisor, (before[0] - mean) / divisor
-        head = Numbers(mean, scale, is_log, former.head.is_column)
-        return head, head.encode(rows.y, dtype)[0], rate, (factor, shift)
+        if former is None and not loss.has_log_link:
+            changes = {}
+            if loss.has_robust_scale:
+                changes["target_sample"] = TargetSample.of_rows(y, w, 0).smallest
+            return *self.fit_head(rows, used, weights)[:2], changes, None
+        find = self._follow_moments
+        if loss.has_log_link:
+            find = self._follow_rate
+        elif loss.has_robust_scale:
+            find = self._follow_quantiles
+        mean, scale, changes, rescale = find(y, w, n_weighed, former)
+        head = Numbers(mean, scale, loss.has_log_link, is_column)
+        if former is not None:
+            head = replace(head, is_column=former.head.is_column)
+        return head, self.encode(head, rows.y), changes, rescale
+
+    def _follow_rate(self, y, weights, n_weighed, former):
+        rate = np.average(y, axis=0, weights=weights)
+        mean = np.zeros(len(rate))
+        if former is None:
+            # While all counts are zero, their scale is unknown.
+            return mean, np.where(rate > 0, rate, 1.0), {"rate": rate}, None
+        share = _share(y, weights, n_weighed)
+        rate = self.estimator._continuation.rate * (1 - share) + rate * share
+        scale = np.where(rate > 0, rate, former.head.scale)
+        return mean, scale, {"rate": rate}, (1.0, np.log(former.head.scale / scale))
+
+    def _follow_moments(self, y, weights, n_weighed, former):
+        _, mean, scale = standardize(y, np.arange(len(y)), weights, np.float64)
+        n_new = len(y) if weights is None else weights.sum()
+        before = former.head.mean, former.head.scale
+        mean, scale = merge_moments(n_weighed, *before, n_new, mean, scale)
+        changes = {"target_sample": None}  # it would miss these rows
+        return mean, scale, changes, _rescaling(former.head, mean, scale)
+
+    def _follow_quantiles(self, y, weights, n_weighed, former):
+        n_before = self.estimator.n_samples_seen_
+        sample = self.estimator._continuation.target_sample
+        if sample is None:  # after a fit, or another loss
+            sample = TargetSample.of_head(former.head, n_before)
+        new = TargetSample.of_rows(y, weights, n_before)
+        sample = sample.join(new, n_weighed / n_before).smallest
+        places = np.arange(len(sample.y))
+        _, mean, scale = standardize(sample.y, places, sample.weights, np.float64, True)
+        factor, shift = _rescaling(former.head, mean, scale)
+        is_far = factor > _LARGEST_SHRINKAGE
+        rescale = np.where(is_far, 1.0, factor), np.where(is_far, 0.0, shift)
+        return mean, scale, {"target_sample": sample}, rescale
 
     def teach(self, task, head, predictions, predictions_new):
         estimator = self.estimator
@@ -188,7 +235,8 @@ class NumberTargets(Targets):
         if predictions_new is not None:
             new = scale_targets(predictions_new, head.mean, head.scale, dtype)
             targets = np.concatenate([targets, new])
-        return {"targets": targets.astype(dtype, copy=False)}
+        bound = self.loss().largest_target
+        return {"targets": np.clip(targets, -bound, bound).astype(dtype, copy=False)}
 
     def _check_same_outputs(self, head, n_outputs):
         if n_outputs != head.n_outputs:
@@ -204,6 +252,18 @@ class NumberTargets(Targets):
                 f"loss={self.estimator.loss!r} is for {other}. Set warm_start=False and call "
                 "fit to train a new network."
             )
+
+
+def _share(y, weights, n_weighed):
+    """Return the share of some rows in the total weight of a stream."""
+    n_new = len(y) if weights is None else weights.sum()
+    return n_new / (n_weighed + n_new)
+
+
+def _rescaling(head, mean, scale):
+    """Return the (factor, shift) of outputs from the scale of a head to another one."""
+    divisor = np.where(scale == 0, 1.0, scale)
+    return head.scale / divisor, (head.mean - mean) / divisor
 
 
 def _can_rescale(former):

@@ -1,9 +1,11 @@
 """Targets: the interface of their two kinds, classes and numbers; checks and scaling."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from numbers import Real
 
 import numpy as np
+from scipy.special import ndtri
 from sklearn.utils import check_array
 from sklearn.utils.multiclass import (
     check_classification_targets,
@@ -12,10 +14,17 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import assert_all_finite, column_or_1d
 
+from ..inference.encoding import find_quantiles
 from ..inference.heads import LARGEST_STANDARDIZED, Labels, scale_targets
 
 # The squared error of a larger target would overflow.
 _LARGEST_TARGET = np.sqrt(np.finfo(np.float64).max)
+# Lower quantile of a range, and the width of the range for a standard normal distribution. The
+# first range that is not zero sets a robust scale: for normal targets their standard deviation.
+_RANGES = [(p, 2 * ndtri(1 - p)) for p in (0.25, 0.1, 0.05, 0.01)]
+# Rows of a stream whose targets are stored for its quantiles. The standard error of a quartile
+# is 1 % of the rows.
+_N_SAMPLED = 2048
 
 
 class Targets(ABC):
@@ -71,6 +80,10 @@ class Targets(ABC):
     def fit_head(self, rows, train_rows, weights):
         """Return the head, the targets of the loss, and the mean of counts (or None)."""
 
+    def encode(self, head, y):
+        """Return the targets of the loss for checked y."""
+        return head.encode(y, self.estimator._network_dtype)[0]
+
     @abstractmethod
     def follow(self, rows, used, weights, n_weighed, former):
         """Update the head of a stream.
@@ -89,8 +102,8 @@ class Targets(ABC):
         -------
         head : Labels or Numbers
         targets : ndarray of shape (n_rows, n_outputs) or (n_rows,)
-        rate : ndarray of shape (n_outputs,) or None
-            Mean of the counts so far, with a log link.
+        changes : dict
+            Changed fields of the Continuation.
         rescale : (factor, shift) or None
             Changes the outputs of the fitted network to the new scale, with equal predictions.
         """
@@ -361,8 +374,8 @@ def read_numbers(y, owner, loss, name="y"):
     return y
 
 
-def standardize(y, rows, weights, dtype):
-    """Standardize regression targets by the moments of the training rows.
+def standardize(y, rows, weights, dtype, is_robust=False):
+    """Standardize regression targets by the moments of the training rows, or robustly.
 
     Parameters
     ----------
@@ -370,6 +383,11 @@ def standardize(y, rows, weights, dtype):
     rows : ndarray of int64
     weights : ndarray of shape (n_rows,) or None
     dtype : numpy dtype
+    is_robust : bool, default=False
+        Whether the returned mean is the median, and the scale the interquartile range, divided
+        by that of a standard normal distribution. If more than half of the targets are equal
+        this range is zero: then the 10 % to 90 % range, the 5 % to 95 % range, the 1 % to 99 %
+        range, or the standard deviation.
 
     Returns
     -------
@@ -386,15 +404,37 @@ def standardize(y, rows, weights, dtype):
     with np.errstate(over="ignore"):  # in rows without weight, which are not used
         values = y / largest
     mean = np.average(values[rows], axis=0, weights=w)
-    values -= mean
-    scale = np.sqrt(np.average(values[rows] ** 2, axis=0, weights=w))
+    if is_robust:
+        median, ranges = _find_ranges(values[rows], w)
+        deviations = values[rows] - mean
+        values -= median
+    else:
+        values -= mean
+        deviations, ranges = values[rows], []
+    scale = np.sqrt(np.average(deviations**2, axis=0, weights=w))
     # A spread within the rounding error is set to zero.
+    mean = median if is_robust else mean
     rounding = 10 * np.finfo(np.float64).eps * np.abs(mean)
     values[np.abs(values) <= rounding] = 0.0
     scale[scale <= rounding] = 0.0
+    for wide in reversed(ranges):
+        scale = np.where(wide > rounding, wide, scale)
     values /= np.where(scale == 0, 1.0, scale)
     np.clip(values, -LARGEST_STANDARDIZED, LARGEST_STANDARDIZED, out=values)
     return values.astype(dtype), mean * largest, scale * largest
+
+
+def _find_ranges(values, weights):
+    """Return medians, and the ranges of `_RANGES` as standard deviations, of each column."""
+    below = [p for p, _ in _RANGES]
+    wanted = np.array([0.5, *below, *(1 - p for p in below)])
+    n_missing = np.zeros(values.shape[1], dtype=np.intp)
+    median, *found = find_quantiles(np.ascontiguousarray(values.T), wanted, weights, n_missing)
+    pairs = zip(found[: len(below)], found[len(below) :], strict=True)
+    widths = [width for _, width in _RANGES]
+    return median, [
+        (upper - lower) / width for (lower, upper), width in zip(pairs, widths, strict=True)
+    ]
 
 
 def find_rate(y, rows, weights, dtype):
@@ -441,3 +481,53 @@ def merge_moments(n, mean, scale, n_other, mean_other, scale_other):
     within = np.hypot(np.sqrt(1 - share) * scale, np.sqrt(share) * scale_other)
     between = np.sqrt(share * (1 - share)) * np.abs(difference)
     return mean + share * difference, np.hypot(within, between)
+
+
+@dataclass(frozen=True)
+class TargetSample:
+    """Targets of some rows of a stream, drawn with equal probabilities.
+
+    Quantiles of a stream cannot be computed from those of its parts.
+
+    Parameters
+    ----------
+    keys : ndarray of shape (n_sampled,)
+        A random number for each row; the rows with the smallest of the stream are sampled.
+    y : float64 ndarray of shape (n_sampled, n_outputs)
+    weights : ndarray of shape (n_sampled,)
+        Sample weights, in the scale of the last call.
+    """
+
+    keys: np.ndarray
+    y: np.ndarray
+    weights: np.ndarray
+
+    @classmethod
+    def of_head(cls, head, n_rows):
+        """Return a sample that stands for the rows of an earlier fit: normally distributed."""
+        n = min(n_rows, _N_SAMPLED)
+        normal = ndtri((np.arange(n) + 0.5) / n)
+        # As large as the smallest of one key per row.
+        keys = np.random.default_rng(0).permutation(n) / n * (n / n_rows)
+        return cls(keys, head.mean + normal[:, None] * head.scale, np.ones(n))
+
+    @classmethod
+    def of_rows(cls, y, weights, n_before):
+        """Return the sample of all rows of a call, after `n_before` earlier rows."""
+        keys = np.random.default_rng(n_before).random(len(y))
+        return cls(keys, y, np.ones(len(y)) if weights is None else weights)
+
+    def join(self, other, factor):
+        """Return the sample of both parts of a stream; `factor` rescales the own weights."""
+        weights = np.concatenate([self.weights * factor, other.weights])
+        return TargetSample(
+            np.concatenate([self.keys, other.keys]), np.concatenate([self.y, other.y]), weights
+        )
+
+    @property
+    def smallest(self):
+        """TargetSample: the rows to store."""
+        if len(self.keys) <= _N_SAMPLED:
+            return self
+        chosen = np.sort(np.argpartition(self.keys, _N_SAMPLED)[:_N_SAMPLED])
+        return TargetSample(self.keys[chosen], self.y[chosen], self.weights[chosen])

@@ -116,9 +116,10 @@ def read_validation(estimator, rows, X_val, y_val, sample_weight_val):
     return numbers, is_complete, y, weights
 
 
-def encode_validation(fit, dtype, numbers, is_complete, y, weights):
+def encode_validation(estimator, fit, numbers, is_complete, y, weights):
     """Encode the returns of `read_validation` as a ValidationSet."""
-    targets, _ = fit.head.encode(y, dtype)
+    dtype = estimator._network_dtype
+    targets = estimator._targets.encode(fit.head, y)
     if weights is not None:
         weights = weights.astype(dtype)
     return ValidationSet(fit.inputs.encode(numbers, dtype, is_complete), targets, weights)

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..networks.weights import Weights
 from ..training.task import TrainedNetwork
+from .targets import TargetSample
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,8 @@ class Continuation:
         Mean sample weight of a stream; None after `fit`.
     rate : ndarray of shape (n_outputs,) or None
         Mean of the counts so far, for loss="poisson".
+    target_sample : TargetSample or None
+        Targets of a stream, for a loss with a robust scale.
     full_widths : tuple of int or None
         Widths before pruning, if the network was pruned.
     has_masks : bool
@@ -28,6 +31,7 @@ class Continuation:
 
     mean_weight: float | None = None
     rate: np.ndarray | None = None
+    target_sample: TargetSample | None = None
     full_widths: tuple | None = None
     has_masks: bool = False
     optimizer_states: list | None = None
