@@ -307,9 +307,11 @@ class ScaledEstimator(HasCosts, CallbackSupportMixin, BaseEstimator):
             raise AttributeError(
                 f"net_ is one network, and this estimator holds {n_members} (n_estimators)."
             )
+        from ..networks.surroundings import neutral_surroundings
         from ..training.skorch_surface import make_fitted_net
 
-        return make_fitted_net(self, self._targets.loss(self._fitted.head))
+        with neutral_surroundings():
+            return make_fitted_net(self, self._targets.loss(self._fitted.head))
 
     def __dir__(self):
         # scikit-learn calls `hasattr` on every listed name, and its HTML shows the values:

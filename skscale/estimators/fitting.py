@@ -5,6 +5,7 @@ callbacks, so a failed fit leaves the estimator unchanged. A RandomState passed 
 `random_state` advances even then, as in scikit-learn.
 """
 
+import contextlib
 from dataclasses import replace
 
 import numpy as np
@@ -26,56 +27,59 @@ _N_CHECKED = 64
 
 def fit(estimator, X, y, sample_weight, *validation_data):
     """Fit an estimator; see the public classes."""
-    estimator._check_combinations()
-    if estimator._has_teacher:
-        check_student(estimator)
-    former = vars(estimator).get("predictor_") if estimator.warm_start else None
-    n_fitted = 0 if former is None else former.network.n_members
-    task, described = describe_fit(estimator, X, y, sample_weight, validation_data, former)
-    without_teacher = None
-    if estimator._has_teacher:
-        without_teacher = task
-        task = describe_student(estimator, task, described, X, y, sample_weight)
-    # A warm start without reshaping continues from a network that is already pruned.
-    is_new = task.initial is None or described.is_reshaped
-    return _train_and_set(
-        estimator,
-        task,
-        described,
-        (X, y, sample_weight),
-        without_teacher=without_teacher,
-        prunes=estimator._pruning.amount > 0 and is_new,
-        added_to=fitted_members(estimator) if 0 < n_fitted < estimator.n_estimators else [],
-    )
+    with _neutral_surroundings():
+        estimator._check_combinations()
+        if estimator._has_teacher:
+            check_student(estimator)
+        former = vars(estimator).get("predictor_") if estimator.warm_start else None
+        n_fitted = 0 if former is None else former.network.n_members
+        task, described = describe_fit(estimator, X, y, sample_weight, validation_data, former)
+        without_teacher = None
+        if estimator._has_teacher:
+            without_teacher = task
+            task = describe_student(estimator, task, described, X, y, sample_weight)
+        # A warm start without reshaping continues from a network that is already pruned.
+        is_new = task.initial is None or described.is_reshaped
+        return _train_and_set(
+            estimator,
+            task,
+            described,
+            (X, y, sample_weight),
+            without_teacher=without_teacher,
+            prunes=estimator._pruning.amount > 0 and is_new,
+            added_to=fitted_members(estimator) if 0 < n_fitted < estimator.n_estimators else [],
+        )
 
 
 def prune(estimator, X, y, sample_weight):
     """Prune the fitted networks of an estimator; see `skscale.prune`."""
-    estimator._validate_params()
-    estimator._check_combinations()
-    if estimator._has_teacher:
-        check_student(estimator)
-    task, described = describe_fit(
-        estimator, X, y, sample_weight, (None,) * 3, estimator.predictor_, keeps_shape=True
-    )
-    if estimator._has_teacher:
-        task = describe_student(estimator, task, described, X, y, sample_weight)
-    rows = (X, y, sample_weight)
-    return _train_and_set(estimator, task, described, rows, trains=False, prunes=True)
+    with _neutral_surroundings():
+        estimator._validate_params()
+        estimator._check_combinations()
+        if estimator._has_teacher:
+            check_student(estimator)
+        task, described = describe_fit(
+            estimator, X, y, sample_weight, (None,) * 3, estimator.predictor_, keeps_shape=True
+        )
+        if estimator._has_teacher:
+            task = describe_student(estimator, task, described, X, y, sample_weight)
+        rows = (X, y, sample_weight)
+        return _train_and_set(estimator, task, described, rows, trains=False, prunes=True)
 
 
 def partial_fit(estimator, X, y, sample_weight, head=None):
     """Train an estimator for one epoch on the next rows; see the public classes."""
-    estimator._validate_params()  # scikit-learn does so in the first call only
-    estimator._check_combinations()
-    if estimator.callbacks:
-        raise ValueError(
-            "partial_fit runs no skorch callbacks, which expect a training from its "
-            "beginning to its end. Set callbacks=None, or use fit."
-        )
-    former = vars(estimator).get("predictor_")
-    task, described = describe_pass(estimator, X, y, sample_weight, former, head)
-    return _train_and_set(estimator, task, described, (X, y, sample_weight))
+    with _neutral_surroundings():
+        estimator._validate_params()  # scikit-learn does so in the first call only
+        estimator._check_combinations()
+        if estimator.callbacks:
+            raise ValueError(
+                "partial_fit runs no skorch callbacks, which expect a training from its "
+                "beginning to its end. Set callbacks=None, or use fit."
+            )
+        former = vars(estimator).get("predictor_")
+        task, described = describe_pass(estimator, X, y, sample_weight, former, head)
+        return _train_and_set(estimator, task, described, (X, y, sample_weight))
 
 
 def _train_and_set(
@@ -263,3 +267,12 @@ def _set_fitted_attributes(estimator, architecture, networks, fit):
         ),
     }
     vars(estimator).update(found)
+
+
+def _neutral_surroundings():
+    """Return a context in which torch's settings around a fit have no effect on it."""
+    try:
+        from ..networks.surroundings import neutral_surroundings
+    except ImportError:  # an error with the remedy follows: see `resolve_device`
+        return contextlib.nullcontext()
+    return neutral_surroundings()

@@ -13,7 +13,8 @@
 - `sparse`: batches of sparse rows.
 - `decoding`: predictions from the outputs of a plain module.
 - `constants`: constants of the function of a network.
-- `device`: the torch device of a `device` hyperparameter.
+- `device`: the torch device of a `device` hyperparameter; `surroundings`: independence of
+  torch's settings around a call.
 
 `interface`, `torch_architecture`, `torch_family`, `torch_forward`, `weights`, `namespace`,
 `unit_selection`, `dense.forward`, and the files `architecture` and `family` of each family

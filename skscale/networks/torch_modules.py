@@ -13,6 +13,7 @@ import torch
 from ..forks import hold_while_forking
 from .decoding import DecodingModule
 from .parameters import ParameterShapes
+from .surroundings import neutral_surroundings
 from .weights import Weights
 
 # Held by one thread at a time: the process has one default generator. After a fork, a child
@@ -62,7 +63,7 @@ def temporary_random_state(state, device="cpu"):
 
 def build(architecture, seed=0):
     """Construct the module of an architecture, with random numbers from the seed."""
-    with temporary_random_state(seed):
+    with neutral_surroundings(), temporary_random_state(seed):
         return architecture.build()
 
 
@@ -115,10 +116,10 @@ def weights_of(module, dtype=None):
 
 def load_weights_(module, weights):
     """Load Weights into a module's parameters and buffers, in their dtype; return it."""
-    if weights.coefs:
-        module.to(torch.from_numpy(weights.coefs[0][:0]).dtype)
-    tensors = [tensor for part in split(module) for tensor in part.values()]
-    with torch.no_grad():
+    with neutral_surroundings(), torch.no_grad():
+        if weights.coefs:
+            module.to(torch.from_numpy(weights.coefs[0][:0]).dtype)
+        tensors = [tensor for part in split(module) for tensor in part.values()]
         for own, value in zip(tensors, [*weights.trained, *weights.buffers], strict=True):
             own.copy_(torch.as_tensor(value).view(own.shape))
     return module
@@ -218,14 +219,16 @@ def compute(architecture, network, x, device="cpu"):
     -------
     ndarray of shape (n_rows, n_outputs)
     """
-    if next(iter(network.parameters()), torch.zeros(0)).device != torch.device(device):
-        network.to(device)
+    parameter = next(network.parameters(), None)
+    if parameter is None or parameter.device != torch.device(device):
+        with neutral_surroundings():
+            network.to(device)
     n_block = max(1, _PREDICTION_BYTES // (4 * architecture.widest))
     found = []
     random_state = (
         temporary_random_state(0, device) if architecture.draws else contextlib.nullcontext()
     )
-    with torch.inference_mode(), random_state:
+    with neutral_surroundings(), torch.inference_mode(), random_state:
         for start in range(0, max(1, len(x)), n_block):
             # torch does not support negative strides.
             block = np.ascontiguousarray(x[start : start + n_block])

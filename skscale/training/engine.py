@@ -8,6 +8,7 @@ from contextlib import nullcontext
 
 import torch
 
+from ..networks.surroundings import neutral_surroundings
 from ..workers import end_with_parent
 from .checkpoints import look_up_again
 from .data import DeviceData
@@ -85,7 +86,8 @@ def train(
                     group = queue.popleft()
                 except IndexError:
                     return
-                results.update(session.train(group))
+                with neutral_surroundings():
+                    results.update(session.train(group))
         except CancelledError as error:
             queue.clear()
             cancelled.append(error)

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
+from ..surroundings import neutral_surroundings
 from ..torch_modules import build, in_shape, temporary_random_state
 from .architecture import ModuleArchitecture
 
@@ -38,11 +39,16 @@ def describe(module, arguments, input_shape, n_outputs, takes_integers):
     trial = ModuleArchitecture(
         module, arguments, tuple(input_shape), n_outputs, takes_integers, False, 0, 0, 0, False
     )
-    network = build(trial)
+    with neutral_surroundings():
+        return _describe(trial)
+
+
+def _describe(trial):
+    network, module, n_outputs = build(trial), trial.module, trial.n_outputs
     if not isinstance(network, nn.Module):
         raise TypeError(f"Expected a module that is a subclass of nn.Module, got {module!r}.")
-    x = torch.zeros(2, *input_shape)
-    if takes_integers:
+    x = torch.zeros(2, *trial.input_shape)
+    if trial.takes_integers:
         x = x.long()
     with temporary_random_state(0), torch.no_grad():
         before = torch.default_generator.get_state()
