@@ -17,7 +17,12 @@ from ..storage.store import Store
 from ..training.random import draw_seed, split_random_state
 from ..training.task import Task
 from .auto import count_active_inputs
-from .sample_weights import check_weights, rescale_weights
+from .sample_weights import (
+    check_weights,
+    combine_weights,
+    multiply_weights,
+    rescale_weights,
+)
 from .validation_scoring import ValidationScorer
 from .validation_set import encode_validation, read_validation, split_rows
 from .warm_start import Continuation, choose_architecture, initialize
@@ -102,9 +107,13 @@ def describe_fit(estimator, X, y, sample_weight, validation_data, former, keeps_
     used = np.arange(n_rows) if weights is None else np.flatnonzero(weights > 0)
     n_classes = None if rows.codes is None else len(np.unique(rows.codes[used]))
     if n_classes is not None and n_classes < 2:
+        by_class = ""
+        if rows.of_class is not None:
+            by_class = f" times class_weight={estimator.class_weight!r}"
         raise ValueError(
-            f"Rows of {n_classes} class only have a positive sample_weight. A classifier "
-            "needs at least two classes with weight."
+            f"Rows of {n_classes} class only have a positive sample_weight{by_class}; weights "
+            "below 1e-30 of the largest count as zero. A classifier needs at least two classes "
+            "with weight."
         )
     seed = draw_seed(estimator.random_state)
     train_rows, valid_rows, validation = used, None, None
@@ -185,7 +194,8 @@ def read_rows(estimator, X, y, sample_weight, former, head=None, is_stream=False
     y, head, targets, codes, of_class = estimator._targets.read(y, weights, former, head)
     check_consistent_length(numbers, y)
     if of_class is not None:
-        weights = of_class[codes] * (1.0 if weights is None else weights)
+        join = multiply_weights if is_stream else combine_weights
+        weights = join(of_class[codes], weights)
     return Rows(inputs, numbers, is_complete, weights, y, head, targets, codes, of_class)
 
 

@@ -105,18 +105,23 @@ def weigh_stream(weights, used, n_rows, n_before, before):
     n_weighed : float
         Total weight of the earlier rows, in the new scale.
     """
-    own = 1.0
+    largest = 1.0 if weights is None else weights.max()
+    has_mean = n_before > 0 and before.mean_weight is not None
+    # In a unit of the size of the weights, since their sum may overflow or underflow. A power
+    # of two changes no digit.
+    exponent = np.frexp(max(largest, before.mean_weight) if has_mean else largest)[1]
+    own = np.ldexp(largest, -exponent)
     if weights is not None:
-        largest = weights.max()
-        own = largest * (weights[used] / largest).mean()  # their sum may overflow
+        own *= (weights[used] / largest).mean()
     mean = of_before = own
-    if n_before and before.mean_weight is not None:
+    if has_mean:
         n_seen = n_before + len(used)
-        of_before = before.mean_weight
+        of_before = np.ldexp(before.mean_weight, -exponent)
         mean = of_before * (n_before / n_seen) + own * (len(used) / n_seen)
-    if weights is not None or mean != 1.0:
+    mean_weight = float(np.ldexp(mean, exponent))
+    if weights is not None or mean_weight != 1.0:
         weights = np.ones(n_rows) if weights is None else weights
-        weights = weights / mean
+        weights = np.ldexp(weights, -exponent) / mean
         # Rows with tiny weights relative to earlier rows still count as rows.
         weights[used] = np.maximum(weights[used], SMALLEST_WEIGHT)
-    return weights, mean, n_before * (of_before / mean)
+    return weights, mean_weight, n_before * float(of_before / mean)

@@ -43,6 +43,58 @@ def rescale_weights(weights):
     return weights
 
 
+def combine_weights(of_class, weights):
+    """Multiply class weights by sample weights, in a unit in which no product overflows.
+
+    Parameters
+    ----------
+    of_class : ndarray of shape (n_rows,)
+        Weight of the class of each row.
+    weights : ndarray of shape (n_rows,) or None
+        Sample weights.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,)
+        The largest is near one; those too small for float32 are zero.
+    """
+    digits, exponents = np.frexp(of_class)
+    if weights is not None:
+        others, more = np.frexp(weights)
+        digits, exponents = digits * others, exponents + more
+    if not digits.any():
+        return digits
+    # A power of two as unit changes no digit.
+    weights = np.ldexp(digits, exponents - exponents[digits > 0].max())
+    weights[weights < SMALLEST_WEIGHT * weights.max()] = 0
+    return weights
+
+
+def multiply_weights(of_class, weights):
+    """Multiply class weights by the sample weights of a stream, which keep their unit.
+
+    Parameters and returns are as in `combine_weights`.
+
+    Raises
+    ------
+    ValueError
+        If a product is too large or too small for float64.
+    """
+    if weights is None:
+        return of_class
+    with np.errstate(over="ignore", under="ignore"):
+        product = of_class * weights
+    is_lost = ~np.isfinite(product) | ((product == 0) & (of_class > 0) & (weights > 0))
+    if is_lost.any():
+        row = is_lost.argmax()
+        raise ValueError(
+            f"The product of sample_weight and class_weight must fit float64, got "
+            f"{weights[row]:g} times {of_class[row]:g} in row {row}. Multiply the sample "
+            "weights of all calls, or the class weights, by a constant."
+        )
+    return product
+
+
 def weigh_classes(class_weight, classes, codes, weights):
     """Return the weight of each class, by its code.
 
@@ -66,7 +118,10 @@ def weigh_classes(class_weight, classes, codes, weights):
             "Pass sample_weight instead."
         )
     if class_weight != "balanced":
-        given = np.array(list(class_weight.values()), dtype=np.float64)
+        try:
+            given = np.array(list(class_weight.values()), dtype=np.float64)
+        except OverflowError:  # an int beyond float64
+            given = np.array([np.inf])
         if not (np.isfinite(given) & (given >= 0)).all():
             raise ValueError(
                 f"class_weight must hold finite, non-negative numbers, got {class_weight!r}."

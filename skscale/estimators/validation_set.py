@@ -5,7 +5,7 @@ from scipy.sparse import csr_array, issparse
 from sklearn.utils import check_consistent_length
 
 from ..training.task import ValidationSet
-from .sample_weights import check_weights, rescale_weights
+from .sample_weights import check_weights, combine_weights, rescale_weights
 
 
 def split_rows(rows, strata, fraction, random_state):
@@ -107,7 +107,7 @@ def read_validation(estimator, rows, X_val, y_val, sample_weight_val):
     weights = rescale_weights(check_weights(len(y), sample_weight_val))
     if rows.of_class is not None:
         of_row = rows.of_class[rows.head.encode(y, estimator._network_dtype)[1]]
-        weights = of_row * (1.0 if weights is None else weights)
+        weights = combine_weights(of_row, weights)
         if not weights.any():
             raise ValueError(
                 "No row of X_val has a positive weight, class weights included. Expected "
