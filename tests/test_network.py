@@ -18,6 +18,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from torch import nn
 
 from skscale import (
+    SGD,
     ScaledNetworkClassifier,
     ScaledNetworkRegressor,
     SmallestWithin,
@@ -170,6 +171,34 @@ def test_parameters_of_the_module_are_parameters():
         ScaledNetworkClassifier(Dense(4, 1)).fit(X, y)
     with pytest.raises(ValueError, match=r'Normalized has buffers .* Set precision="float32"'):
         ScaledNetworkClassifier(Normalized, precision="bfloat16").fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"lr": 0.1}, "Did you mean 'learning_rate'"),
+        ({"optimizer__lr": 0.1}, "Did you mean 'learning_rate'"),
+        ({"criterion": nn.CrossEntropyLoss}, "Did you mean 'loss'"),
+        ({"widht": 3}, "Did you mean 'width'"),
+        ({"module_dropout": 0.1}, "Did you mean 'module__dropout'"),
+        ({"n_features": 3}, "passed with a prefix: module__n_features=3"),
+        ({"optimizer__momentum": 0.5}, r"optimizer=SGD\(momentum=0.5\)"),
+        ({"callbacks__es__patience": 3}, r"callbacks=\[EarlyStopping"),
+        ({"colour": "red"}, r"Dense takes no argument 'colour'.*module__width"),
+    ],
+)
+def test_an_unknown_parameter_is_answered_with_the_right_one(wrong, message):
+    with pytest.raises(TypeError, match=message):
+        ScaledNetworkClassifier(Dense, **wrong)
+
+
+def test_an_optimizer_class_is_refused_with_the_remedy():
+    X, y = make_regression(30, 3, random_state=0)
+    for optimizer in (torch.optim.SGD, SGD):
+        with pytest.raises(ValueError, match=r"optimizer must .*SGD\(momentum.*got the class"):
+            ScaledNetworkRegressor(Dense, optimizer=optimizer).fit(X, y)
+    # The advice works.
+    ScaledNetworkRegressor(Dense, optimizer=SGD(momentum=0.5), **FAST).fit(X, y)
 
 
 def test_a_fit_is_that_of_a_plain_loop():

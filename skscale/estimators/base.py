@@ -236,6 +236,15 @@ class ScaledEstimator(HasCosts, CallbackSupportMixin, BaseEstimator):
 
     def _validate_params(self):
         """Check each parameter by itself, including those of groups."""
+        if isinstance(self.optimizer, type):
+            # The constraint would name the type only, and a class of torch.optim is the usual
+            # value in other libraries.
+            raise ValueError(
+                'optimizer must be "adamw", "sgd" or an object such as AdamW() or '
+                f"SGD(momentum=0.5) of skscale, got the class {self.optimizer.__module__}."
+                f"{self.optimizer.__qualname__}. Pass an object of skscale; to use another "
+                "rule, subclass skscale.Optimizer."
+            )
         super()._validate_params()
         for group in (self.pruning, self.distillation, self.optimizer):
             if isinstance(group, BaseEstimator):

@@ -1,5 +1,6 @@
 """Arguments of a user's module, from the parameters of its estimator."""
 
+import difflib
 import inspect
 from numbers import Real
 
@@ -7,6 +8,25 @@ from ..scaling import compound_dropout, scale_number
 
 PREFIX = "module__"
 _SCALE = ("depth", "width", "resolution")
+# Names of other libraries (skorch, Lightning, Keras, scikit-learn) for parameters of skscale.
+_NAMES_ELSEWHERE = {
+    "lr": "learning_rate",
+    "optimizer__lr": "learning_rate",
+    "optimizer__weight_decay": "weight_decay",
+    "alpha": "weight_decay",
+    "l2": "weight_decay",
+    "criterion": "loss",
+    "epochs": "max_epochs",
+    "n_epochs": "max_epochs",
+    "num_epochs": "max_epochs",
+    "max_iter": "max_epochs",
+    "iterator_train__batch_size": "batch_size",
+    "train_split": "validation_fraction",
+    "patience": "n_iter_no_change",
+    "scheduler": "lr_schedule",
+    "lr_scheduler": "lr_schedule",
+    "seed": "random_state",
+}
 
 
 class ModuleArguments:
@@ -35,11 +55,7 @@ class ModuleArguments:
                 f"one, each with the prefix {PREFIX}."
             )
         self.own = {name[len(PREFIX) :]: value for name, value in known.items()}
-        module = estimator.module
-        constructor = module.__init__ if isinstance(module, type) else module
-        parameters = inspect.signature(constructor).parameters.values()
-        self.named = {p.name: p.default for p in parameters if p.kind is not p.VAR_KEYWORD}
-        self.takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+        self.named, self.takes_any = _read_signature(estimator.module)
         parameters = estimator.get_params(deep=False)
         names = (*_SCALE, "dropout")
         self._set = {n: parameters[n] for n in names if parameters[n] is not None}
@@ -123,6 +139,57 @@ class ModuleArguments:
         if value is None:
             value = self.named.get(name)
         return value if isinstance(value, Real) and not isinstance(value, bool) else None
+
+
+def _read_signature(module):
+    """Return the named arguments of a module with their defaults, and if it takes others."""
+    constructor = module.__init__ if isinstance(module, type) else module
+    parameters = inspect.signature(constructor).parameters.values()
+    named = {p.name: p.default for p in parameters if p.kind is not p.VAR_KEYWORD}
+    return named, any(p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+def describe_unknown(estimator, module, name, value):
+    """Return the message for an unknown parameter, which names the right one if it can.
+
+    Parameters
+    ----------
+    estimator : type
+        Class of the estimator.
+    module : type or callable
+        As passed to the estimator, and not checked yet.
+    name : str
+    value : anything
+    """
+    try:
+        named, takes_any = _read_signature(module)
+    except (TypeError, ValueError):
+        named, takes_any = {}, True
+    message = f"{estimator.__name__} has no parameter {name!r}"
+    prefixed = f"{message}. Arguments of the module are passed with a prefix: {PREFIX}{name}={value!r}."
+    if name in named:
+        return prefixed
+    own = sorted(set(estimator._parameter_constraints) | {"module"})
+    arguments = [f"{PREFIX}{n}" for n in named if n != "self"]
+    group, _, inner = name.partition("__")
+    known = _NAMES_ELSEWHERE.get(name)
+    close = (
+        [known] if known in own else difflib.get_close_matches(name, own + arguments, 1, 0.7)
+    )
+    if inner and group in own and known is None:
+        return (
+            f"{message}. Set {inner!r} on the object passed as {group}, as in "
+            "optimizer=SGD(momentum=0.5) or callbacks=[EarlyStopping(patience=5)]."
+        )
+    if close:
+        return f"{message}. Did you mean {close[0]!r}?"
+    if takes_any:
+        return prefixed
+    return (
+        f"{message}, and {name_of(module)} takes no argument {name!r} (which would be passed "
+        f"with the prefix: {PREFIX}{name}={value!r}). Expected one of {', '.join(own)}, or an "
+        f"argument of the module: {', '.join(arguments)}."
+    )
 
 
 def name_of(module):

@@ -16,7 +16,7 @@ from .docstrings import (
     REGRESSOR_ATTRIBUTES,
     document,
 )
-from .module_arguments import PREFIX, ModuleArguments, name_of
+from .module_arguments import PREFIX, ModuleArguments, describe_unknown, name_of
 from .module_networks import ScaledModule
 from .regression import Regresses
 
@@ -46,10 +46,8 @@ class ScaledNetwork(ScaledModule):
         for name, value in parameters["module_parameters"].items():
             # scikit-learn's checks pass `module_parameters` by its name: see `_own`.
             if not name.startswith(PREFIX) and name != "module_parameters":
-                raise TypeError(
-                    f"{type(self).__name__} has no parameter {name!r}. Arguments of the module "
-                    f"are passed with a prefix: {PREFIX}{name}={value!r}."
-                )
+                module = parameters["module"]
+                raise TypeError(describe_unknown(type(self), module, name, value))
         # Stored only if not empty: a constructor should set the parameters that its signature
         # names, and these names are not in it.
         given = {n: v for n, v in parameters.items() if n != "module_parameters"}
