@@ -1,3 +1,6 @@
+import copy
+
+import numpy as np
 import pytest
 import torch
 from sklearn.exceptions import NotFittedError
@@ -7,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch.utils.flop_counter import FlopCounterMode
 
-from skscale import ScaledMLPClassifier, complexity
+from skscale import ScaledMLPClassifier, ScaledNetworkRegressor, complexity
 
 
 @pytest.mark.parametrize(
@@ -27,6 +30,70 @@ def test_each_count_equals_an_independent_one(Estimator, small, shape):
     assert counted.depth == len(counted.widths)
     assert counted.n_parameters == fitted.architecture_.n_parameters
     assert counted.n_macs == fitted.architecture_.n_macs
+
+
+class Attending(torch.nn.Module):
+    """A sequence through one layer of any kind, and a mean over its steps."""
+
+    def __init__(self, input_shape, n_outputs, kind="transformer", width=8):
+        super().__init__()
+        self.first = torch.nn.Linear(input_shape[1], width)
+        self.layer = {
+            "transformer": lambda: torch.nn.TransformerEncoderLayer(
+                width, 2, 2 * width, batch_first=True
+            ),
+            "attention": lambda: torch.nn.MultiheadAttention(width, 2, batch_first=True),
+            "gru": lambda: torch.nn.GRU(width, width, batch_first=True),
+            "lstm": lambda: torch.nn.LSTM(width, 4, batch_first=True, bidirectional=True),
+            "convolution": lambda: torch.nn.Conv1d(7, 7, 3, padding=1),
+        }[kind]()
+        self.output = torch.nn.Linear(width, n_outputs)
+
+    def forward(self, x):
+        h = self.first(x)
+        if isinstance(self.layer, torch.nn.MultiheadAttention):
+            h = self.layer(h, h, h)
+        else:
+            h = self.layer(h)
+        return self.output((h[0] if isinstance(h, tuple) else h).mean(1))
+
+
+class OfDepth(Attending):
+    def __init__(self, input_shape, n_outputs, depth=3):
+        super().__init__(input_shape, n_outputs)
+        layers = [copy.deepcopy(self.layer) for _ in range(depth)]
+        self.layer = torch.nn.Sequential(*layers)
+
+
+@pytest.mark.parametrize(
+    ("kind", "n_macs"),
+    [
+        # Of each of 7 steps: four projections and two products of the feedforward part; scores
+        # and sums over 7 steps.
+        ("transformer", 7 * (4 * 8 * 8 + 2 * 8 * 16 + 2 * 7 * 8)),
+        ("attention", 7 * (4 * 8 * 8 + 2 * 7 * 8)),
+        ("gru", 7 * 3 * 8 * (8 + 8)),
+        ("lstm", 7 * 2 * 4 * 4 * (8 + 4)),  # in two directions
+        ("convolution", 8 * 7 * 7 * 3),
+    ],
+)
+def test_the_depth_of_a_module_is_unknown_and_its_products_are_counted(kind, n_macs):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((20, 7, 3)), rng.standard_normal(20)
+    network = ScaledNetworkRegressor(
+        Attending, module__kind=kind, max_epochs=1, random_state=0
+    ).fit(X, y)
+    counted = complexity(network)
+    assert (counted.depth, counted.widths) == (None, None)
+    assert counted.n_macs == 7 * 3 * 8 + n_macs + 8
+
+
+def test_the_depth_of_a_module_is_the_one_it_declares():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((20, 7, 3)), rng.standard_normal(20)
+    for given, depth in (({}, 3), ({"depth": 2}, 2), ({"module__depth": 1}, 1)):
+        network = ScaledNetworkRegressor(OfDepth, max_epochs=1, random_state=0, **given)
+        assert network.fit(X, y).complexity_.depth == depth
 
 
 def test_zeros_are_stored_values(digits):

@@ -17,17 +17,21 @@ class Complexity(NamedTuple):
         Weights and biases that are not zero.
     n_macs : int
         Multiply-accumulates of the matrix products, per row.
-    depth : int
-        Number of hidden layers.
-    widths : tuple of int
-        Units of each hidden layer.
+    depth : int or None
+        Number of hidden layers; of a convolutional network, of its blocks. The layers of a
+        user-defined module are not counted, since a transformer, say, has several products in
+        what its author counts as one layer: its depth is its argument `depth`, or None if it
+        has no such argument.
+    widths : tuple of int or None
+        Units of each hidden layer, or channels inside each block; None for a user-defined
+        module.
     """
 
     n_parameters: int
     n_nonzero: int
     n_macs: int
-    depth: int
-    widths: tuple
+    depth: int | None
+    widths: tuple | None
 
 
 class HasCosts(ABC):

@@ -571,6 +571,11 @@ MODULE_ATTRIBUTES = {
     buffers_ : list of ndarray
         Arrays that are not trained, such as running means.
 """,
+    "complexity_": """
+    complexity_ : Complexity
+        `n_parameters`, `n_nonzero`, `n_macs` (multiply-accumulates per row) and `depth`, which
+        is `depth_`; `widths` is None.
+""",
     "encoding_": None,
 }
 

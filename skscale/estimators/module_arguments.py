@@ -166,7 +166,8 @@ def describe_unknown(estimator, module, name, value):
     except (TypeError, ValueError):
         named, takes_any = {}, True
     message = f"{estimator.__name__} has no parameter {name!r}"
-    prefixed = f"{message}. Arguments of the module are passed with a prefix: {PREFIX}{name}={value!r}."
+    assigned = f"{PREFIX}{name}={value!r}"
+    prefixed = f"{message}. Arguments of the module are passed with a prefix: {assigned}."
     if name in named:
         return prefixed
     own = sorted(set(estimator._parameter_constraints) | {"module"})
@@ -187,7 +188,7 @@ def describe_unknown(estimator, module, name, value):
         return prefixed
     return (
         f"{message}, and {name_of(module)} takes no argument {name!r} (which would be passed "
-        f"with the prefix: {PREFIX}{name}={value!r}). Expected one of {', '.join(own)}, or an "
+        f"with the prefix: {assigned}). Expected one of {', '.join(own)}, or an "
         f"argument of the module: {', '.join(arguments)}."
     )
 

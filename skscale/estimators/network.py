@@ -40,6 +40,11 @@ class ScaledNetwork(ScaledModule):
     # The units of an arbitrary module are unknown: no pruning.
     pruning = 0.0
 
+    @property
+    def complexity_(self):
+        """Parameters and multiply-accumulates per row; the depth that the module declares."""
+        return super().complexity_._replace(depth=self.depth_, widths=None)
+
     input_shape_ = view(lambda p: p.inputs.shape, "Shape of a sample.")
 
     def _assign(self, parameters):
