@@ -19,6 +19,7 @@ from torch import nn
 
 from skscale import (
     SGD,
+    Loss,
     ScaledNetworkClassifier,
     ScaledNetworkRegressor,
     SmallestWithin,
@@ -257,6 +258,243 @@ def test_temporary_random_state_restores_the_generator():
             drawn.append(torch.rand(3))
     with temporary_random_state(5):
         assert torch.equal(torch.cat(drawn), torch.rand(6)[[0, 1, 2, 3, 4, 5]])
+
+
+class Ending(nn.Module):
+    """Two layers and any function of their outputs."""
+
+    def __init__(self, n_features, n_outputs, end, starts_at_zero=False, width=8):
+        super().__init__()
+        self.hidden = nn.Linear(n_features, width)
+        self.output = nn.Linear(width, n_outputs)
+        self.end = end
+        if starts_at_zero:
+            nn.init.zeros_(self.output.weight)
+            nn.init.zeros_(self.output.bias)
+
+    def forward(self, x):
+        return self.end(self.output(torch.relu(self.hidden(x))))
+
+
+class Offset(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.offset = nn.Parameter(torch.tensor(5.0))
+
+    def forward(self, x):
+        return x + self.offset
+
+
+def softmax(x):
+    return x.softmax(-1)
+
+
+def ends(x, n_classes):
+    """Return targets of a number of classes; 0 gives two labels that do not exclude."""
+    return (x[:, :2] > 0) * 1 if not n_classes else np.arange(len(x)) % n_classes
+
+
+@pytest.mark.parametrize("starts_at_zero", [False, True])
+@pytest.mark.parametrize(
+    ("end", "n_classes", "message"),
+    [
+        (
+            nn.Softmax(-1),
+            2,
+            r"shape \(n_rows, 1\), one for two classes.*got 1 for every row.*Rem",
+        ),
+        (
+            nn.Softmax(-1),
+            3,
+            r"probabilities that sum to one in each row\. Remove the softmax",
+        ),
+        (nn.Softmax(-1), 0, "got probabilities that sum to one"),
+        (softmax, 2, "as after a softmax over one output"),
+        (softmax, 3, "Remove the softmax"),
+        (nn.LogSoftmax(-1), 2, "got 0 for every row, as after a log-softmax over one output"),
+        (nn.LogSoftmax(-1), 0, "got logarithms of probabilities that sum to one"),
+        (nn.Softmax(0), 2, "each column sums to one over the rows"),
+        (nn.Sigmoid(), 2, "got outputs between 0 and 1 for all.* Remove the sigmoid"),
+        (nn.Sigmoid(), 3, "Remove the sigmoid"),
+        (nn.Sigmoid(), 0, "Remove the sigmoid"),
+        (nn.Softplus(), 2, "outputs that are never negative"),
+        (nn.LogSigmoid(), 2, "outputs that are never positive"),
+        (torch.zeros_like, 3, "have no gradient"),
+        (torch.detach, 2, "have no gradient"),
+        (
+            lambda x: x.mean(0, keepdim=True).expand(x.shape),
+            3,
+            "do not depend on the rows of X",
+        ),
+    ],
+)
+def test_outputs_that_cannot_be_scores_are_refused(end, n_classes, message, starts_at_zero):
+    X = np.random.default_rng(0).standard_normal((40, 5))
+    network = ScaledNetworkClassifier(
+        Ending, module__end=end, module__starts_at_zero=starts_at_zero, **FAST
+    )
+    with pytest.raises(ValueError, match=message):
+        network.fit(X, ends(X, n_classes))
+
+
+@pytest.mark.parametrize("starts_at_zero", [False, True])
+@pytest.mark.parametrize(
+    ("end", "n_classes"),
+    [
+        *((nn.Identity(), n) for n in (0, 2, 3)),
+        *((nn.Tanh(), n) for n in (0, 2, 3)),
+        *((nn.Dropout(0.9), n) for n in (0, 2, 3)),
+        *((Offset(), n) for n in (0, 2, 3)),
+        *((lambda x: x * 1e-12, n) for n in (0, 2, 3)),
+        # The softmax of a log-softmax is the softmax.
+        (nn.LogSoftmax(-1), 3),
+        # Scores of exclusive classes are compared with one another.
+        (nn.Softplus(), 3),
+    ],
+)
+def test_outputs_that_can_be_scores_are_accepted(end, n_classes, starts_at_zero):
+    X = np.random.default_rng(0).standard_normal((40, 5))
+    network = ScaledNetworkClassifier(
+        Ending, module__end=end, module__starts_at_zero=starts_at_zero, max_epochs=1,
+        random_state=0,
+    )  # fmt: skip
+    assert network.fit(X, ends(X, n_classes)).n_iter_ == 1
+
+
+def test_narrow_networks_and_rare_features_are_no_constants():
+    X = np.zeros((300, 100))
+    X[:, 0], X[7, 99] = np.arange(300), 1
+    for depth in (1, 4):
+        network = ScaledNetworkClassifier(Dense, depth=depth, width=1, **FAST)
+        network.fit(np.random.default_rng(0).standard_normal((300, 2)), np.arange(300) % 2)
+
+    class Rare(nn.Linear):
+        def __init__(self, n_outputs):
+            super().__init__(1, n_outputs)
+
+        def forward(self, x):
+            return super().forward(x[:, -1:])
+
+    network = ScaledNetworkClassifier(Rare, **FAST)
+    network.fit(X[:, 1:][:, -30:], np.arange(300) % 2)
+    with pytest.raises(ValueError, match="do not depend on the rows"):
+        network.fit(np.c_[X, np.zeros(300)], np.arange(300) % 2)
+    # Equal rows do not tell.
+    network.fit(np.ones((30, 3)), np.arange(30) % 2)
+
+
+def test_regression_outputs_must_take_both_signs():
+    X, y = make_regression(40, 5, random_state=0)
+    for end in (nn.ReLU(), nn.Softplus(), nn.Sigmoid()):
+        network = ScaledNetworkRegressor(Ending, module__end=end, **FAST)
+        with pytest.raises(ValueError, match=r"never negative.* Remove the act"):
+            network.fit(X, y)
+        with pytest.raises(ValueError, match="never negative"):
+            network.partial_fit(X, y)
+    for end in (nn.Identity(), nn.Tanh(), Offset()):
+        ScaledNetworkRegressor(Ending, module__end=end, **FAST).fit(X, y)
+
+
+class Both(nn.Module):
+    """Probabilities, for a loss that takes them."""
+
+    def __init__(self, n_features, n_outputs):
+        super().__init__()
+        self.output = nn.Linear(n_features, n_outputs)
+
+    def forward(self, x):
+        return self.output(x).softmax(-1)
+
+
+def test_a_loss_of_the_users_own_may_take_probabilities():
+    class OfProbabilities(Loss):
+        def value(self, outputs, targets):
+            return -outputs.gather(-1, targets[..., None])[..., 0].log()
+
+    X = np.random.default_rng(0).standard_normal((60, 3))
+    y = X.argmax(axis=1)
+    network = ScaledNetworkClassifier(
+        Both, loss=OfProbabilities(), calibrate=False, learning_rate=0.05, random_state=0
+    )
+    assert network.fit(X, y).score(X, y) > 0.9
+
+
+class Embedding(nn.Module):
+    def __init__(self, n_outputs, n_words=20):
+        super().__init__()
+        self.embed = nn.Embedding(n_words, 8)
+        self.output = nn.Linear(8, n_outputs)
+
+    def forward(self, x):
+        return self.output(self.embed(x).mean(1))
+
+
+def test_the_input_dtype_that_a_module_expects_is_named():
+    X = np.random.default_rng(0).integers(0, 20, (60, 6))
+    y = X[:, 0] % 2
+    with pytest.raises(ValueError, match=r'expects integers .*Set input_dtype="int"') as caught:
+        ScaledNetworkClassifier(Embedding, **FAST).fit(X, y)
+    assert "indices" in str(caught.value.__cause__)
+    with pytest.raises(ValueError, match=r'expects floats .*Set input_dtype="float"'):
+        ScaledNetworkClassifier(Dense, input_dtype="int", **FAST).fit(X, y)
+    ScaledNetworkClassifier(Embedding, input_dtype="int", **FAST).fit(X, y)
+
+
+def test_an_index_out_of_range_is_named():
+    X = np.random.default_rng(0).integers(0, 20, (60, 6))
+    X[0, 0] = 19
+    y = np.arange(60) % 2
+    network = ScaledNetworkClassifier(Embedding, input_dtype="int", **FAST)
+    too_large, negative = X.copy(), X.copy()
+    too_large[-1, 3], negative[-1, 3] = 25, -1
+    largest = r"shape \(n_rows, 6\), int64.*range from 0 to 25.*at least 26"
+    for rows in (too_large, np.tile(too_large, (1, 20))):
+        with pytest.raises(ValueError, match=r"range from 0 to 25.*at least 26") as caught:
+            network.fit(rows, y)
+    assert isinstance(caught.value.__cause__, IndexError)
+    with pytest.raises(ValueError, match="range from -1 to 19"):
+        network.fit(negative, y)
+    with pytest.raises(ValueError, match=largest):
+        network.fit(X, y, X_val=too_large, y_val=y)
+    with pytest.raises(ValueError, match=largest):
+        network.partial_fit(X, y, classes=[0, 1]).partial_fit(too_large, y)
+    network.fit(X, y)
+    with pytest.raises(ValueError, match=largest) as caught:
+        network.predict(too_large)
+    assert isinstance(caught.value.__cause__, IndexError)
+    with pytest.raises(ValueError, match="range from -1 to 19"):
+        network.set_params(warm_start=True).fit(negative, y)
+
+
+def test_an_error_of_a_module_names_the_shape_of_its_input():
+    X, y = make_regression(30, 5, random_state=0)
+    network = ScaledNetworkRegressor(Dense, module__n_features=4, **FAST)
+    with pytest.raises(ValueError, match=r"Dense failed .*\(n_rows, 5\), float") as caught:
+        network.fit(X, y)
+    assert isinstance(caught.value.__cause__, RuntimeError)
+    with pytest.raises(ValueError, match=r"Reader failed on an input of shape \(n_rows, 5\)"):
+        ScaledNetworkRegressor(Reader, module__input_shape=(5, 2), **FAST).fit(X, y)
+
+    class Positive(Dense):
+        def forward(self, x):
+            assert (x >= 0).all(), "expected positive numbers"
+            return super().forward(x)
+
+    network = ScaledNetworkRegressor(Positive, **FAST)
+    with pytest.raises(ValueError, match=r"shape \(n_rows, 5\), float32: expected positive"):
+        network.fit(X, y)
+    with pytest.raises(ValueError, match=r"\(n_rows, 5\), float(32|64): expected"):
+        network.fit(np.abs(X), y).predict(X)
+
+
+def test_scores_are_numbers_and_two_classes_have_one():
+    X = np.random.default_rng(0).standard_normal((40, 5))
+    network = ScaledNetworkClassifier(Dense, module__n_outputs=2, **FAST)
+    with pytest.raises(ValueError, match=r"got \(2, 2\).* Two classes have one output"):
+        network.fit(X, ends(X, 2))
+    network = ScaledNetworkClassifier(Ending, module__end=lambda x: x.argmax(-1), **FAST)
+    with pytest.raises(TypeError, match=r"floating-point numbers, got torch\.int64"):
+        network.fit(X, ends(X, 2))
 
 
 class Attending(nn.Module):

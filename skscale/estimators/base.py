@@ -167,6 +167,9 @@ class ScaledEstimator(HasCosts, CallbackSupportMixin, BaseEstimator):
     def _check_continues(self, inputs, is_sparse):
         """Raise an error for rows that a fitted network cannot continue training on."""
 
+    def _check_task(self, task, is_new):
+        """Raise an error for a network that cannot be trained on the rows of a task."""
+
     def _resolve_dropout(self, n_rows, n_columns):
         """Return the dropout rate for a number of training rows and of columns of X."""
         return resolve_dropout(self.dropout, n_rows, n_columns)

@@ -154,6 +154,7 @@ def describe_fit(estimator, X, y, sample_weight, validation_data, former, keeps_
     )
     if validation is not None:
         task.validation = encode_validation(estimator, fit, *validation)
+    estimator._check_task(task, former is None)
     task.validation_scorer = _make_scorer(
         estimator, task, head, rows.y if validation is None else validation[2]
     )

@@ -5,6 +5,7 @@ from numbers import Integral, Real
 
 from .._sklearn_private import Interval, StrOptions
 from ..inference.inputs import SampleInputs
+from ..training.losses import CrossEntropy
 from .base import ScaledEstimator, view
 from .classification import Classifies
 from .docstrings import (
@@ -133,6 +134,22 @@ class ScaledNetwork(ScaledModule):
                 'normalization), which would stay in float32. Set precision="float32".'
             )
         return architecture
+
+    def _check_task(self, task, is_new):
+        from ..networks.module.checks import check_indices, check_outputs
+
+        architecture = task.architecture
+        if architecture.takes_integers:
+            check_indices(architecture, task.X)
+            if task.validation is not None:
+                check_indices(architecture, task.validation.X)
+        # A loss of the user's own may use other outputs.
+        if is_new and isinstance(self.loss, str):
+            kind = "numbers"
+            if isinstance(self, Classifies):
+                is_exclusive = isinstance(task.loss, CrossEntropy)
+                kind = "scores" if is_exclusive else "logits"
+            check_outputs(architecture, task.X, task.train_rows, kind)
 
     def _describe_recipe(self, n_rows, dropout):
         recipe = super()._describe_recipe(n_rows, dropout)

@@ -65,6 +65,7 @@ def describe_pass(estimator, X, y, sample_weight, former, head):
         device=device,
         keeps_optimizer=True,
     )
+    estimator._check_task(task, former is None)
     # A stream has no end to decay the rate towards, and each call is one full pass.
     task.recipe = replace(
         task.recipe,

@@ -145,14 +145,61 @@ def in_shape(out, module, n_outputs):
             f"{name} must return a tensor of shape (n_rows, n_outputs), got a "
             f"{type(out).__name__}."
         )
+    if not out.is_floating_point():
+        raise TypeError(
+            f"{name} must return floating-point numbers, got {out.dtype}. Return scores, "
+            "without argmax or a comparison."
+        )
     if out.dim() == 1 and n_outputs == 1:
         out = out[:, None]
     if out.dim() != 2 or out.shape[1] != n_outputs:
+        hint = ""
+        if n_outputs == 1 and out.dim() == 2 and out.shape[1] == 2:
+            hint = " Two classes have one output."
         raise ValueError(
             f"{name} must return a tensor of shape (n_rows, n_outputs), here (n_rows, "
             f"{n_outputs}), got {tuple(out.shape)}. Let its last layer have n_outputs units."
+            + hint
         )
     return out
+
+
+@contextlib.contextmanager
+def explained_errors(network, x):
+    """Turn the error of a module into a ValueError that describes its input.
+
+    Parameters
+    ----------
+    network : nn.Module
+    x : ndarray or tensor of shape (n_rows, ...)
+        Its input, or all rows of which it gets some.
+    """
+    try:
+        yield
+    except (RuntimeError, IndexError, ValueError, AssertionError) as error:
+        # Exhausted memory is no fault of the input, and handled elsewhere.
+        words = str(error).lower()
+        reports_memory = "memory" in words or "alloc" in words
+        if reports_memory or isinstance(error, NotImplementedError):
+            raise
+        raise ValueError(describe_error(network, x, error)) from error
+
+
+def describe_error(network, x, error):
+    """Return the message for an error of a module on some input."""
+    dtype = str(x.dtype).removeprefix("torch.")
+    message = (
+        f"{type(network).__name__} failed on an input of shape {('n_rows', *x.shape[1:])}, "
+        f"{dtype}: {str(error).rstrip('.')}.".replace("'n_rows'", "n_rows")
+    )
+    if dtype != "int64":
+        return f"{message} Pass samples of the shape that it expects, or change the module."
+    smallest, largest = int(x.min()), int(x.max())
+    return (
+        f"{message} The integers in X range from {smallest} to {largest}. Expected indices "
+        "from 0 to one less than num_embeddings of nn.Embedding: set it to at least "
+        f"{largest + 1}, or replace unknown indices in X by a known one."
+    )
 
 
 class FittedModule(DecodingModule):
@@ -233,6 +280,7 @@ def compute(architecture, network, x, device="cpu"):
             # torch does not support negative strides.
             block = np.ascontiguousarray(x[start : start + n_block])
             rows = torch.tensor(block, device=device)
-            out = outputs_of(architecture, network, rows)
+            with explained_errors(network, x.reshape(-1, *architecture.input_shape)):
+                out = outputs_of(architecture, network, rows)
             found.append(out.to("cpu", torch.promote_types(out.dtype, torch.float32)).numpy())
     return found[0] if len(found) == 1 else np.concatenate(found)

@@ -34,7 +34,8 @@ def describe(module, arguments, input_shape, n_outputs, takes_integers):
     Raises
     ------
     TypeError, ValueError
-        If it is not a network for such input and output; also any error of the module.
+        If it is not a network for such input and output. An error of the module is a
+        ValueError that describes its input, with the error as its cause.
     """
     trial = ModuleArchitecture(
         module, arguments, tuple(input_shape), n_outputs, takes_integers, False, 0, 0, 0, False
@@ -47,12 +48,16 @@ def _describe(trial):
     network, module, n_outputs = build(trial), trial.module, trial.n_outputs
     if not isinstance(network, nn.Module):
         raise TypeError(f"Expected a module that is a subclass of nn.Module, got {module!r}.")
-    x = torch.zeros(2, *trial.input_shape)
-    if trial.takes_integers:
-        x = x.long()
+    x = _zeros(trial.input_shape, trial.takes_integers)
     with temporary_random_state(0), torch.no_grad():
         before = torch.default_generator.get_state()
-        in_shape(network.train()(x), network, n_outputs)
+        try:
+            out = network.train()(x)
+        except NotImplementedError:
+            raise
+        except (RuntimeError, IndexError, ValueError, AssertionError) as error:
+            raise ValueError(_describe_error(trial, x, error)) from error
+        in_shape(out, network, n_outputs)
         draws = not torch.equal(before, torch.default_generator.get_state())
         n_macs, widest = _measure(network, x)
     parameters = [p.numel() for p in network.parameters()]
@@ -63,6 +68,33 @@ def _describe(trial):
         n_macs=n_macs,
         widest=max(widest, trial.n_features),
         has_buffers=any(True for _ in network.buffers()),
+    )
+
+
+def _zeros(input_shape, takes_integers):
+    return torch.zeros(2, *input_shape, dtype=torch.int64 if takes_integers else None)
+
+
+def _describe_error(trial, x, error):
+    """Return the message for an error; if the other dtype works, that is the remedy."""
+    network, others = build(trial), not trial.takes_integers
+    name = type(network).__name__
+    try:
+        network.train()(_zeros(trial.input_shape, others))
+    except Exception:
+        shape = f"(n_rows, {', '.join(map(str, trial.input_shape))})"
+        dtype = "int64" if trial.takes_integers else "float"
+        return (
+            f"{name} failed on an input of shape {shape}, {dtype}: {str(error).rstrip('.')}. "
+            "Pass samples of the shape that it expects, or change the module. Its constructor "
+            "gets n_features and input_shape if it accepts them."
+        )
+    wanted, got = ("integers", "floats") if others else ("floats", "integers")
+    value = "int" if others else "float"
+    return (
+        f"{name} expects {wanted} (nn.Embedding, for example, takes indices), and got {got}: "
+        f'{str(error).rstrip(".")}. Set input_dtype="{value}"'
+        + (", with integers in X." if others else ".")
     )
 
 
