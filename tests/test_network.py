@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
@@ -20,6 +21,8 @@ from torch import nn
 from skscale import (
     SGD,
     Loss,
+    ScaledCNNRegressor,
+    ScaledMLPRegressor,
     ScaledNetworkClassifier,
     ScaledNetworkRegressor,
     SmallestWithin,
@@ -485,6 +488,43 @@ def test_an_error_of_a_module_names_the_shape_of_its_input():
         network.fit(X, y)
     with pytest.raises(ValueError, match=r"\(n_rows, 5\), float(32|64): expected"):
         network.fit(np.abs(X), y).predict(X)
+
+
+def test_digits_that_float32_loses_are_reported_once(recwarn):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 3))
+    y = X[:, 1].copy()
+    X[:, 1] = 1.7e9 + 10 * X[:, 1]
+    X_float32 = X.astype(np.float32)
+    X_float32[:, 1] += (1000 * y).astype(np.float32)
+    settings = {"max_epochs": 1, "random_state": 0}
+    network = ScaledNetworkRegressor(Dense, **settings)
+    message = r"Column 1 of X has a median of over 10,000 times its spread, here 1.7e\+09, and "
+    remedy = r'Subtract .* StandardScaler .*set precision="float64"'
+    with pytest.warns(UserWarning, match=f"{message}the network gets it in float32.*{remedy}"):
+        network.fit(X, y)
+    with pytest.warns(UserWarning, match=f"{message}X is float32"):
+        network.fit(X_float32, y)
+    frame = pd.DataFrame(X, columns=["a", "seconds", "c"])
+    with pytest.warns(UserWarning, match="Column 'seconds' of X"):
+        network.fit(frame, y)
+    with pytest.warns(UserWarning, match=r"Column 1 of X .* StandardScaler"):
+        ScaledMLPRegressor(preprocessing=None, **settings).fit(X, y)
+    steps = np.stack([X, X], axis=1)
+    with pytest.warns(UserWarning, match=r"The value at \(0, 1\) of .* \(like 1 other\)"):
+        ScaledNetworkRegressor(Reader, **settings).fit(steps, y)
+    with pytest.warns(UserWarning, match=r"The value at \(0, 1, 0\) of the samples in X"):
+        ScaledCNNRegressor(width=8, **settings).fit(steps, y)
+    # No warning: the remedies, other large values, few rows and constant columns.
+    recwarn.clear()
+    network.fit(X - np.median(X, axis=0), y)
+    make_pipeline(StandardScaler(), network).fit(X, y)
+    ScaledNetworkRegressor(Dense, precision="float64", **settings).fit(X, y)
+    X[:, 1] = 1e6 * X[:, 0]
+    X[:, 2] = 5e8
+    network.fit(X, y)
+    network.fit(X[:2], y[:2])
+    assert not recwarn.list
 
 
 def test_scores_are_numbers_and_two_classes_have_one():

@@ -38,6 +38,7 @@ class ImageInputs(SampleInputs):
 
     def fit_encoding(self, numbers, is_complete, rows, weights, dtype):
         """Return these inputs with the moments of the pixels: see `Inputs.fit_encoding`."""
+        super().fit_encoding(numbers, is_complete, rows, weights, dtype)
         moments = pixel_moments(numbers, self.shape, self.channels_first, rows, weights, dtype)
         return replace(self, mean=moments[0], scale=moments[1])
 

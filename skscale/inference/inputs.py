@@ -41,6 +41,10 @@ _MAX_COLUMNS = 1 << 22
 # float32 has 24 significant bits. At a distance from zero of this many times the spread,
 # fewer than 11 bits remain for the variation.
 LOST_IN_FLOAT32 = 10_000
+# Rows that tell which columns may be of that kind, at a tenth of the limit, and the most of
+# these that are then looked at with all rows: images and sequences have very many columns.
+_N_TELLING = 32
+_MAX_SUSPECTED = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +133,72 @@ class Inputs(Part, abc.ABC):
             Options of the family of networks.
         """
         return self
+
+    def _warn_of_lost_digits(self, columns, center, scale, dtype=None):
+        """Warn if the variation of a column has few digits in float32.
+
+        Parameters
+        ----------
+        columns : ndarray of int
+        center, scale : ndarrays of shape (n_columns,)
+            Their medians, and the inverse of their spreads.
+        dtype : numpy dtype or None, default=None
+            Dtype of the network, if it gets the numbers as they are; None if they are centered
+            first, in the dtype of X.
+        """
+        with np.errstate(over="ignore"):
+            is_lost = np.abs(center) * scale > LOST_IN_FLOAT32
+        if not is_lost.any():
+            return
+        first, n_others = is_lost.argmax(), int(is_lost.sum()) - 1
+        label = self._label_of(int(columns[first]))
+        if n_others:
+            label += f" (like {n_others} other{'s' if n_others > 1 else ''})"
+        computing = "X is float32"
+        remedy = "Pass X as float64, or subtract the median first."
+        if dtype is not None:
+            remedy = (
+                "Subtract the median from float64 values, as a StandardScaler before the "
+                "network does"
+            )
+            if dtype == FLOAT64:
+                remedy += "."
+            else:
+                computing = "the network gets it in float32"
+                remedy += ', or set precision="float64".'
+        warnings.warn(
+            f"{label} has a median of over {LOST_IN_FLOAT32:,} times its spread, here "
+            f"{center[first]:g}, and {computing}, which has few digits left for the variation. "
+            + remedy,
+            UserWarning,
+            stacklevel=4,
+        )
+
+    def _check_digits(self, numbers, rows, weights, dtype):
+        """Warn of lost digits in numbers that the network gets as they are."""
+        is_float32 = numbers.dtype == np.float32
+        if hasattr(numbers, "tocsr") or numbers.dtype.kind != "f":
+            return
+        if not is_float32 and dtype == FLOAT64:
+            return
+        telling = rows[np.linspace(0, len(rows) - 1, min(_N_TELLING, len(rows))).astype(int)]
+        low, median, high = np.sort(numbers[telling], axis=0)[
+            [len(telling) // 4, len(telling) // 2, 3 * len(telling) // 4]
+        ]
+        with np.errstate(over="ignore", invalid="ignore"):
+            is_suspected = np.abs(median) * (10 / LOST_IN_FLOAT32) > high - low
+        columns = np.setdiff1d(np.flatnonzero(is_suspected), self.coded)[:_MAX_SUSPECTED]
+        if not len(columns):
+            return
+        found = fit_encoding(
+            numbers[:, columns], {}, rows, weights, preprocessing="auto", n_bins=0
+        )
+        self._warn_of_lost_digits(
+            columns, found.center, found.scale, FLOAT64 if is_float32 else dtype
+        )
+
+    def _label_of(self, place):
+        return f"Column {place if self.names is None else self.names[place]!r} of X"
 
     @abc.abstractmethod
     def encode(self, numbers, dtype, is_complete=False):
@@ -327,25 +397,11 @@ class TableInputs(Inputs):
             n_bins=n_bins,
             is_complete=is_complete,
         )
-        if encoding is not None and numbers.dtype == np.float32:
-            self._warn_of_lost_digits(encoding)
+        if encoding is None or not encoding.clips:
+            self._check_digits(numbers, rows, weights, dtype)
+        elif numbers.dtype == np.float32:
+            self._warn_of_lost_digits(encoding.numbers, encoding.center, encoding.scale)
         return replace(self, encoding=encoding)
-
-    def _warn_of_lost_digits(self, encoding):
-        with np.errstate(over="ignore"):
-            is_lost = np.abs(encoding.center) * encoding.scale > LOST_IN_FLOAT32
-        if is_lost.any():
-            column = int(encoding.numbers[is_lost.argmax()])
-            warnings.warn(
-                f"{self._label_of(column)} has a median of over {LOST_IN_FLOAT32:,} times its "
-                "spread, and X is float32, which has few digits left for the variation. Pass X "
-                "as float64, or subtract the median first.",
-                UserWarning,
-                stacklevel=3,
-            )
-
-    def _label_of(self, place):
-        return f"Column {place if self.names is None else self.names[place]!r} of X"
 
     @property
     def coded(self):
@@ -582,6 +638,17 @@ class SampleInputs(Inputs):
         check_first_rows(samples.shape, owner, least)
         inputs = cls(owner, prod(shape), names, shape, **options)
         return inputs, inputs._numbers(samples), True
+
+    def fit_encoding(self, numbers, is_complete, rows, weights, dtype, **options):
+        """Return these inputs; warn of digits lost in float32: see `Inputs.fit_encoding`."""
+        self._check_digits(numbers, rows, weights, dtype)
+        return self
+
+    def _label_of(self, place):
+        if len(self.shape) == 1:
+            return super()._label_of(place)
+        index = tuple(int(k) for k in np.unravel_index(place, self.shape))
+        return f"The value at {index} of the samples in X"
 
     @staticmethod
     def _find_shape(X_shape, **options):
