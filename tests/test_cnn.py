@@ -1,6 +1,7 @@
 """Images: convolutional networks as estimators."""
 
 import pickle
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -133,6 +134,40 @@ def test_the_image_shape_is_required_and_not_guessed(images, colour):
         ScaledCNNClassifier(image_shape=(3, 4)).fit(X, y)
     with pytest.raises(ValueError, match="Expected X of shape"):
         ScaledCNNClassifier().fit(X[..., None], y)
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28), (4, 12, 30)])
+def test_images_that_look_like_channels_first_are_not_guessed(shape):
+    X, y = np.random.default_rng(0).random((20, *shape), dtype=np.float32), np.arange(20) % 2
+    network = ScaledCNNClassifier(depth=1, width=(4,), max_epochs=1, random_state=0)
+    message = re.escape(f"height {shape[1]}, width {shape[2]} and {shape[0]} channel")
+    with pytest.raises(ValueError, match=f'Set channels="first" for images of {message}'):
+        network.fit(X, y)
+    with pytest.raises(ValueError, match="looks like channels first"):
+        network.partial_fit(X, y, classes=[0, 1])
+    rows = X.reshape(20, -1)
+    with pytest.raises(ValueError, match="looks like channels first"):
+        clone(network).set_params(image_shape=shape).fit(rows, y)
+    # Either position is taken at its word.
+    assert network.set_params(channels="first").fit(X, y).image_shape_ == shape
+    assert network.architecture_.n_channels == shape[0]
+    assert network.predict(X).shape == (20,)
+    assert network.set_params(channels="last").fit(X, y).image_shape_ == shape
+    assert network.architecture_.n_channels == shape[2]
+    # The advice of "auto" fits.
+    moved = X.transpose(0, 2, 3, 1)
+    network.set_params(channels="auto").fit(moved, y)
+    assert network.architecture_.n_channels == shape[0]
+    with pytest.warns(UserWarning, match='looks like channels last.* Set channels="last"'):
+        network.set_params(channels="first").fit(moved, y)
+
+
+def test_other_shapes_have_channels_last():
+    y = np.arange(20) % 2
+    for shape in ((8, 8), (3, 8), (8, 8, 16), (1, 100, 8), (3, 4, 4), (2, 8, 8), (32, 32, 3)):
+        network = ScaledCNNClassifier(depth=1, width=(4,), max_epochs=1, random_state=0)
+        network.fit(np.random.default_rng(0).random((20, *shape)), y)
+        assert network.image_shape_ == (*shape, 1)[:3]
 
 
 def test_rows_that_are_no_square_are_one_row_of_pixels():

@@ -400,9 +400,10 @@ CONVOLUTIONAL = {
         square, else one row of gray pixels. Not needed for images of shape (n, height, width).
 """,
     "channels": """
-    channels : {"first", "last"}, default="last"
-        Position of the channels: images of shape (n, height, width, channels) or (n, channels,
-        height, width). It is never guessed.
+    channels : {"auto", "first", "last"}, default="auto"
+        Position of the channels: "last" for images of shape (n, height, width, channels),
+        "first" for (n, channels, height, width). It is never guessed: "auto" is "last", but
+        raises an error if the shape looks like channels first, as (n, 3, 32, 32) does.
 """,
     "augmentation": """
     augmentation : {"shift", "flip", "crop", "erase"}, tuple of these or None, default=None

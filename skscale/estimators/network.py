@@ -185,6 +185,8 @@ class ScaledNetworkClassifier(Classifies, ScaledNetwork):
     Its constructor gets every `module__*`, and those of `n_features`, `input_shape` (of a
     sample), `n_outputs`, `depth`, `width`, `resolution` and `dropout` that it accepts. The
     module returns logits of shape (n_rows, n_outputs): one for two classes, else one per class.
+    It does not end in a softmax or sigmoid, which the loss applies. Before training its outputs
+    for a few rows are checked.
     {parameters}
     {attributes}
     See Also

@@ -1,5 +1,6 @@
 """Image inputs: image shapes and pixel moments."""
 
+import warnings
 from dataclasses import dataclass, replace
 from math import isqrt, prod
 
@@ -8,6 +9,11 @@ import numpy as np
 from ..storage.tree import expect, expect_floats
 from .inputs import SampleInputs
 
+# Numbers of channels that images usually have.
+_USUAL_CHANNELS = (1, 3, 4)
+# Sides of an image differ by at most this factor, in doubt: a signal of 8 values at 100 times
+# is no image of 100x8.
+_MOST_OBLONG = 3
 # Number of values per block when computing means and deviations.
 _BLOCK = 1 << 22
 
@@ -60,7 +66,7 @@ class ImageInputs(SampleInputs):
         if len(shape) == 2:
             self.check_rows(shape, names)
             return
-        found = find_image_shape(shape, None, "first" if self.channels_first else "last")
+        found = _find_shape(shape, None, "first" if self.channels_first else "last")
         if found != self.shape:
             raise ValueError(
                 f"X has images of shape {found}, but {self.owner} was fitted on images of "
@@ -80,7 +86,8 @@ def find_image_shape(X_shape, image_shape, channels):
     image_shape : tuple of int or None
         Image shape of rows: (height, width) or all three. None gives a square if the number
         of features is a perfect square, else one row of gray pixels.
-    channels : {"first", "last"}
+    channels : {"auto", "first", "last"}
+        "auto" is "last", checked.
 
     Returns
     -------
@@ -90,7 +97,12 @@ def find_image_shape(X_shape, image_shape, channels):
     Raises
     ------
     ValueError
-        If X cannot hold such images.
+        If X cannot hold such images, or channels="auto" and the channels seem to come first.
+
+    Warns
+    -----
+    UserWarning
+        If channels="first" and the channels seem to come last.
 
     Examples
     --------
@@ -99,6 +111,44 @@ def find_image_shape(X_shape, image_shape, channels):
     >>> find_image_shape((5, 3072), (3, 32, 32), "first")
     (3, 32, 32)
     """
+    found = _find_shape(X_shape, image_shape, channels)
+    if channels == "auto" and seem_first(*found):
+        raise ValueError(
+            f"Expected images of shape (height, width, channels), got {found}, which looks "
+            'like channels first. Set channels="first" for images of height '
+            f'{found[1]}, width {found[2]} and {_count(found[0])}, or channels="last" for '
+            f"images of height {found[0]}, width {found[1]} and {_count(found[2])}."
+        )
+    if channels == "first" and seem_first(*found[::-1]):
+        warnings.warn(
+            f'Expected images of shape (channels, height, width) with channels="first", got '
+            f"{found}, which looks like channels last: it is read as height {found[1]}, width "
+            f'{found[2]} and {_count(found[0])}. Set channels="last" if the last axis holds '
+            "the channels.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return found
+
+
+def seem_first(first, second, third):
+    """Return whether a shape is (channels, height, width), by usual numbers.
+
+    Examples
+    --------
+    >>> seem_first(3, 32, 32), seem_first(32, 32, 3), seem_first(1, 100, 8)
+    (True, False, False)
+    """
+    sides = sorted((second, third))
+    is_image = sides[0] > max(_USUAL_CHANNELS) and sides[1] <= _MOST_OBLONG * sides[0]
+    return first in _USUAL_CHANNELS and is_image
+
+
+def _count(n_channels):
+    return f"{n_channels} channel{'' if n_channels == 1 else 's'}"
+
+
+def _find_shape(X_shape, image_shape, channels):
     wanted = None
     if image_shape is not None:
         wanted = tuple(int(n) for n in image_shape)
