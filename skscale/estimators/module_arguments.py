@@ -149,12 +149,12 @@ def _read_signature(module):
     return named, any(p.kind is p.VAR_KEYWORD for p in parameters)
 
 
-def describe_unknown(estimator, module, name, value):
+def describe_unknown(kind, module, name, value):
     """Return the message for an unknown parameter, which names the right one if it can.
 
     Parameters
     ----------
-    estimator : type
+    kind : type
         Class of the estimator.
     module : type or callable
         As passed to the estimator, and not checked yet.
@@ -165,12 +165,12 @@ def describe_unknown(estimator, module, name, value):
         named, takes_any = _read_signature(module)
     except (TypeError, ValueError):
         named, takes_any = {}, True
-    message = f"{estimator.__name__} has no parameter {name!r}"
+    message = f"{kind.__name__} has no parameter {name!r}"
     assigned = f"{PREFIX}{name}={value!r}"
     prefixed = f"{message}. Arguments of the module are passed with a prefix: {assigned}."
     if name in named:
         return prefixed
-    own = sorted(set(estimator._parameter_constraints) | {"module"})
+    own = sorted(set(kind._parameter_constraints) | {"module"})
     arguments = [f"{PREFIX}{n}" for n in named if n != "self"]
     group, _, inner = name.partition("__")
     known = _NAMES_ELSEWHERE.get(name)

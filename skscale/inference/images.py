@@ -66,7 +66,7 @@ class ImageInputs(SampleInputs):
         if len(shape) == 2:
             self.check_rows(shape, names)
             return
-        found = _find_shape(shape, None, "first" if self.channels_first else "last")
+        found = read_image_shape(shape, None, "first" if self.channels_first else "last")
         if found != self.shape:
             raise ValueError(
                 f"X has images of shape {found}, but {self.owner} was fitted on images of "
@@ -111,7 +111,7 @@ def find_image_shape(X_shape, image_shape, channels):
     >>> find_image_shape((5, 3072), (3, 32, 32), "first")
     (3, 32, 32)
     """
-    found = _find_shape(X_shape, image_shape, channels)
+    found = read_image_shape(X_shape, image_shape, channels)
     if channels == "auto" and seem_first(*found):
         raise ValueError(
             f"Expected images of shape (height, width, channels), got {found}, which looks "
@@ -148,7 +148,8 @@ def _count(n_channels):
     return f"{n_channels} channel{'' if n_channels == 1 else 's'}"
 
 
-def _find_shape(X_shape, image_shape, channels):
+def read_image_shape(X_shape, image_shape, channels):
+    """Return the image shape as `find_image_shape`, without a check for the other position."""
     wanted = None
     if image_shape is not None:
         wanted = tuple(int(n) for n in image_shape)

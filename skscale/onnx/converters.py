@@ -24,7 +24,7 @@ from ..estimators.classification import Classifies
 from ..estimators.cnn import ScaledCNNClassifier, ScaledCNNRegressor
 from ..estimators.mlp import ScaledMLPClassifier, ScaledMLPRegressor
 from ..estimators.network import ScaledNetworkClassifier, ScaledNetworkRegressor
-from ..inference.images import ImageInputs, find_image_shape
+from ..inference.images import ImageInputs, read_image_shape
 from .graph import Graph
 from .outputs import add_joined, add_labels, add_numbers, add_probabilities, add_scores
 from .table_encoding import add_inputs
@@ -219,7 +219,8 @@ def _check_images(model, inputs):
     if len(shape) == 2:
         fits = shape[1] == model.n_features_in_
     else:
-        fits = find_image_shape(shape, None, model.channels) == model.image_shape_
+        channels = "first" if model.predictor_.inputs.channels_first else "last"
+        fits = read_image_shape(shape, None, channels) == model.image_shape_
     if not fits:
         raise ValueError(
             f"The input has shape {list(shape)}. Expected images of shape "
