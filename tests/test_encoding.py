@@ -356,7 +356,7 @@ def test_tensors_are_encoded_by_the_same_code(preprocessing, resolution):
 @pytest.mark.parametrize(
     ("column", "named"),
     [
-        (pd.period_range("2020", periods=40, freq="D"), "values of type Period"),
+        (pd.period_range("2020", periods=40, freq="D"), r"dates or times .*\.dt\.to_timestamp"),
         ([(1, 2), (3, 4)] * 20, "values of type tuple"),
         (pl.Series([[1, 2], [3]] * 20), "unhashable"),
         (pl.Series([{"a": 1}] * 40), "unhashable"),

@@ -424,7 +424,7 @@ def fits(draw, subject):
 # What must hold
 
 EXPECTED_WARNINGS = (
-    "A network learns nothing|few digits left for the variation|beyond 2..53|"
+    "A network learns little|few digits left for the variation|beyond 2..53|"
     "column-vector y was passed|"
     "The student does not gain|The least populated class in y has only|"
     "takes no sample_weight|The number of unique classes is greater than 50%"

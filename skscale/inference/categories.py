@@ -8,7 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from ..storage.tree import Part, expect
-from .columns import is_missing
+from .advice import advise, join
+from .columns import TIMES, is_missing, no_numbers
 
 # Categories with fewer rows are infrequent: they share one code with unknown categories.
 _MIN_ROWS = 5
@@ -111,7 +112,7 @@ class Lookup(Part):
         return len(set(self.codes.tolist()))
 
 
-def learn_categories(column, label):
+def learn_categories(column, label, is_declared=False):
     """Learn the categories of a column.
 
     Parameters
@@ -119,6 +120,8 @@ def learn_categories(column, label):
     column : list
     label : str
         Name of the column in messages.
+    is_declared : bool, default=False
+        Whether the user declared the column as categorical.
 
     Returns
     -------
@@ -126,8 +129,8 @@ def learn_categories(column, label):
         Codes count from 0, in the order of the categories. Infrequent categories share the
         last code with unknown ones. Without infrequent categories, unknown ones get -1. A
         missing value gets NaN, or the unknown code if the column had no missing value.
-    counts : list of int
-        Number of rows of each category if all are infrequent, else empty.
+    advice : str or None
+        Advice if a network learns little from the column; see `advise`.
 
     Raises
     ------
@@ -143,6 +146,9 @@ def learn_categories(column, label):
         ) from None
     counts = {_plain(value): n for value, n in counts.items()}
     kinds = {type(value) for value in counts}
+    times = [k for k in kinds if issubclass(k, TIMES) or k.__name__ == "Period"]
+    if times:
+        raise no_numbers(label, times[0].__name__)
     if not kinds <= {str, bool, int, float}:
         names = ", ".join(sorted(kind.__name__ for kind in kinds))
         raise TypeError(
@@ -160,32 +166,22 @@ def learn_categories(column, label):
     unknown = float(n_frequent) if is_rare.any() else -1.0
     has_missing = sum(counts.values()) < len(column)
     lookup = Lookup(known, codes, unknown, np.nan if has_missing else unknown)
-    return lookup, rows.tolist() if len(rows) > 1 and not n_frequent else []
+    is_infrequent = dict(zip(known, is_rare.tolist(), strict=True))
+    advice = advise(counts, map(is_infrequent.get, counts), is_declared)
+    return lookup, advice
 
 
 def _plain(value):
     return value.item() if isinstance(value, np.generic) else value
 
 
-def warn_of_silent_columns(silent):
-    """Warn about columns from which a network learns nothing.
+def warn_of_silent_columns(advice):
+    """Warn about columns from which a network learns little.
 
     Parameters
     ----------
-    silent : dict of str to list of int
-        Number of rows of each category, by the label of the column.
+    advice : dict of str to str
+        By the label of the column; see `advise`.
     """
-    if not silent:
-        return
-    columns = "; ".join(
-        f"{label} ({len(rows)} different values, {min(rows)} to {max(rows)} rows each)"
-        for label, rows in silent.items()
-    )
-    warnings.warn(
-        f"A network learns nothing from columns whose categories all have fewer than "
-        f"{_MIN_ROWS} rows: {columns}. Expected frequent categories, or numbers. Convert "
-        "dates in text with pandas.to_datetime and take differences, decimal commas with "
-        '.str.replace(",", "."), and free text with a vectorizer. Drop identifiers.',
-        UserWarning,
-        stacklevel=2,
-    )
+    if advice:
+        warnings.warn(join(advice), UserWarning, stacklevel=2)

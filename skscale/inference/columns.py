@@ -21,10 +21,15 @@ _PLAIN_FLOATS = (FLOAT64, np.dtype(np.float32))
 _LARGEST_FLOAT32 = np.finfo(np.float32).max
 # If the sum of squares is below, all numbers are finite and fit float32.
 _LARGEST_SQUARES = 1e76
-_TIMES = (
+TIMES = (
     datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64,
 )  # fmt: skip
 _CATEGORY_DTYPES = ("category", "categorical", "enum", "dictionary")
+_TIME_DTYPES = ("date", "duration", "time", "period")
+# The remedy for dates and text, in messages.
+VECTORIZER = (
+    "put skrub.TableVectorizer() before the estimator, with sklearn.pipeline.make_pipeline"
+)
 
 
 class Columns:
@@ -173,7 +178,7 @@ def read_table(X, known=None, *, is_exact=False, keeps_types=False, n_dims=2):
     if is_list and array.dtype.kind in "US":  # numbers among words stay numbers
         array = np.asarray(X, dtype=object)
     if array.dtype.kind == "V":
-        raise _no_numbers("X", array.dtype)
+        raise no_numbers("X", array.dtype)
     if isinstance(X, (str, bytes)):
         raise ValueError(f"could not convert string to float: {X!r}. Expected a 2D array.")
     if array.ndim < 2:
@@ -198,7 +203,7 @@ def _read_sparse(X):
             "X.reshape(1, -1) if it is a single sample."
         )
     if X.dtype.kind in "cmMVO":
-        raise _no_numbers("X", X.dtype)
+        raise no_numbers("X", X.dtype)
     from scipy.sparse import csr_array  # a caller with a sparse matrix has SciPy
 
     X = csr_array(X)
@@ -340,20 +345,26 @@ def find_categories(table):
     """
     found = np.zeros(table.shape[1], dtype=bool)
     for place, (column, dtype) in enumerate(zip(table.columns, table.dtypes, strict=True)):
-        if dtype.startswith(_CATEGORY_DTYPES):
+        if is_declared(table, place):
             found[place] = True
-        elif column.dtype.kind in "mM" or dtype.startswith(("date", "duration", "time")):
-            raise _no_numbers(label_of(table, place), dtype)
+        elif column.dtype.kind in "mM" or dtype.startswith(_TIME_DTYPES):
+            raise no_numbers(label_of(table, place), dtype)
         elif column.dtype.kind not in "biufc":
             found[place] = not _are_numbers(column_of(table, place), label_of(table, place))
     return found
 
 
+def is_declared(table, place):
+    """Return whether a column has a categorical dtype."""
+    dtypes = table.dtypes if isinstance(table, Columns) else None
+    return dtypes is not None and dtypes[place].startswith(_CATEGORY_DTYPES)
+
+
 def _are_numbers(values, label):
     there = [value for value in values if not is_missing(value)]
     for value in there:
-        if isinstance(value, _TIMES):
-            raise _no_numbers(label, type(value).__name__)
+        if isinstance(value, TIMES):
+            raise no_numbers(label, type(value).__name__)
     try:
         for value in there:
             number_of(value)
@@ -361,11 +372,12 @@ def _are_numbers(values, label):
         return False
     # "007" is an identifier written in digits.
     return bool(there) and not any(
-        isinstance(value, str) and _has_leading_zero(value) for value in there
+        isinstance(value, str) and has_leading_zero(value) for value in there
     )
 
 
-def _has_leading_zero(text):
+def has_leading_zero(text):
+    """Return whether digits begin with a zero, as those of identifiers do."""
     digits = text.strip().lstrip("+-")
     return len(digits) > 1 and digits[0] == "0" and digits[1].isdigit()
 
@@ -398,7 +410,7 @@ def number_of(value):
         return np.nan
     if isinstance(value, str) and "_" in value:
         raise ValueError(f"could not convert string to float: {value!r}")
-    if isinstance(value, _TIMES):
+    if isinstance(value, TIMES):
         raise TypeError("expected a number, got a date or time")
     return float(value)
 
@@ -467,7 +479,7 @@ def numbers_of(table, lookups=None, has_missing=True):
     else:
         if array.dtype.kind in "mM" and np.isnat(array).any():
             raise ValueError("X contains missing times (NaT). Expected numbers.")
-        raise _no_numbers("X", array.dtype)
+        raise no_numbers("X", array.dtype)
     is_complete = check_finite(
         numbers,
         has_missing and (bool(lookups) or not is_sparse),
@@ -489,7 +501,7 @@ def _numbers_in(table, place):
             _warn_of_large_integers(column, label_of(table, place))
         return column
     if column.dtype.kind == "c":
-        raise _no_numbers(label_of(table, place), column.dtype)
+        raise no_numbers(label_of(table, place), column.dtype)
     values = column_of(table, place)
     try:
         return np.array([v if type(v) is float else number_of(v) for v in values])
@@ -503,8 +515,8 @@ def _explain(values, label):
         try:
             number_of(value)
         except (TypeError, ValueError, OverflowError) as error:
-            if isinstance(value, _TIMES):
-                return _no_numbers(label, type(value).__name__)
+            if isinstance(value, TIMES):
+                return no_numbers(label, type(value).__name__)
             kind = TypeError if isinstance(error, TypeError) else ValueError
             if isinstance(value, complex):
                 return ValueError(
@@ -519,7 +531,19 @@ def _explain(values, label):
     raise AssertionError
 
 
-def _no_numbers(label, dtype):
+def no_numbers(label, dtype):
+    """Return an error for a column of dates, or of another dtype that holds no numbers.
+
+    Parameters
+    ----------
+    label : str
+    dtype : dtype or str
+        Of the column, or the name of the type of a value.
+
+    Returns
+    -------
+    TypeError or ValueError
+    """
     kind = dtype.kind if isinstance(dtype, np.dtype) else ""
     if kind == "c":
         return ValueError(
@@ -531,8 +555,24 @@ def _no_numbers(label, dtype):
             "(n_samples, n_features)."
         )
     return TypeError(
-        f"{label} contains dates or times ({dtype}). Expected numbers: convert them, for "
-        "example to seconds or days since a date, or to parts such as hour and weekday."
+        f"{label} contains dates or times ({dtype}). Expected numbers: {_convert(str(dtype))}."
+    )
+
+
+def _convert(dtype):
+    """Return the remedy for a dtype of times, or for the name of a type of values."""
+    kind = dtype.lower()
+    if kind.startswith("period"):
+        return f"convert periods with .dt.to_timestamp(), and {VECTORIZER}"
+    if kind.startswith(("timedelta", "duration")):
+        return "convert durations to seconds, for example with .dt.total_seconds()"
+    if kind.startswith("time") and not kind.startswith("timestamp"):
+        return "convert times of day to hours or seconds since midnight"
+    # skrub reads objects of these types as text.
+    is_object = dtype in ("Timestamp", "datetime", "datetime64")
+    return (
+        f"{'apply pandas.to_datetime, and ' * is_object}{VECTORIZER}, or convert dates to "
+        "numbers, such as days since a date, month, weekday and hour"
     )
 
 

@@ -22,6 +22,7 @@ from .columns import (
     check_finite,
     column_of,
     find_categories,
+    is_declared,
     join,
     label_of,
     numbers_of,
@@ -370,15 +371,16 @@ class TableInputs(Inputs):
             places = np.flatnonzero(places)
         elif categorical_features is not None and isinstance(table, Columns):
             places = np.flatnonzero(find_categories(table))
-        lookups, silent = [], {}
+        lookups, advice_on = [], {}
         for place in places.tolist():
             label, column = label_of(table, place), column_of(table, place)
             learned = column if rows is None else [column[row] for row in rows.tolist()]
-            lookup, counts = learn_categories(learned, label)
+            declared = by_place is not None or is_declared(table, place)
+            lookup, advice = learn_categories(learned, label, declared)
             lookups.append(lookup)
-            if counts:
-                silent[label] = counts
-        warn_of_silent_columns(silent)
+            if advice is not None:
+                advice_on[label] = advice
+        warn_of_silent_columns(advice_on)
         inputs = cls(owner, table.shape[1], names, places, lookups)
         return inputs, *numbers_of(table, inputs.lookup_of)
 
