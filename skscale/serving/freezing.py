@@ -24,6 +24,9 @@ from ..inference.predictor import make_predictor
 from ..inference.steps import Arithmetic, Branches, Chain, Impute, OneHot, Ordinal
 
 _NETWORKS = (ScaledMLPClassifier, ScaledMLPRegressor)
+# Steps of these modules can be removed; vectorizers of text and dates can not.
+_DONE_BY_NETWORKS = ("sklearn.preprocessing", "sklearn.impute")
+_REMOVE = " Or remove the step: the networks scale, encode and impute by themselves."
 
 
 def freeze(estimator):
@@ -127,8 +130,9 @@ def _convert(step):
         known = ", ".join(kind.__name__ for kind in _CONVERTERS)
         raise TypeError(
             f"{_name(step)} cannot be frozen. Expected only these steps: Pipeline, {known}. "
-            "Save the whole pipeline with skscale.save or pickle, or remove the step: the "
-            "networks scale, encode and impute by themselves."
+            "Freeze the network alone, skscale.freeze(pipeline[-1]), which predicts from "
+            "pipeline[:-1].transform(X), or save the whole pipeline: skscale.save, pickle."
+            f"{_REMOVE * type(step).__module__.startswith(_DONE_BY_NETWORKS)}"
         )
     check_is_fitted(step)
     return _CONVERTERS[type(step)](step)
