@@ -29,6 +29,7 @@ EXAMPLES = (
     "plot_sequences.py",
     "plot_mixed_columns.py",
     "plot_text.py",
+    "plot_dates_and_text.py",
     "plot_stream_from_disk.py",
     "plot_compress.py",
 )
