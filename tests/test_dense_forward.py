@@ -13,16 +13,23 @@ from skscale.networks.weights import Weights
 
 def _make(widths=(12, 12, 7), dtype=np.float64, **options):
     architecture = DenseArchitecture(5, widths, 3, **options)
-    return architecture, initial_parameters(architecture, np.random.default_rng(0), dtype)
+    rng = np.random.default_rng(0)
+    weights = initial_parameters(architecture, rng, dtype)
+    # The output layer starts at zero, which would hide the hidden layers.
+    weights.coefs[-1][:] = rng.standard_normal(weights.coefs[-1].shape)
+    return architecture, weights
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("normalization", [None, "layer"])
-@pytest.mark.parametrize("residual", [False, True])
-def test_the_numpy_forward_pass_equals_the_torch_module(activation, normalization, residual):
+@pytest.mark.parametrize(("residual", "n_direct"), [(False, 0), (True, 0), (True, 2)])
+def test_the_numpy_forward_pass_equals_the_torch_module(
+    activation, normalization, residual, n_direct
+):
     architecture, weights = _make(
-        activation=activation, normalization=normalization, residual=residual
-    )
+        activation=activation, normalization=normalization, residual=residual,
+        n_direct=n_direct,
+    )  # fmt: skip
     X = np.random.default_rng(1).standard_normal((40, 5)) * 3
     expected = DenseNetwork(architecture, weights).eval()(torch.from_numpy(X))
     out = Dense(architecture, weights).outputs(X)
@@ -65,12 +72,10 @@ def test_log_links_do_not_underflow():
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("normalization", [None, "layer"])
-@pytest.mark.parametrize("n_members", [None, 3])
-def test_tensors_are_computed_by_the_same_code(activation, normalization, n_members):
-    members = [
-        _make(activation=activation, normalization=normalization, residual=True)
-        for _ in range(n_members or 1)
-    ]
+@pytest.mark.parametrize(("n_members", "n_direct"), [(None, 0), (3, 0), (None, 2), (3, 2)])
+def test_tensors_are_computed_by_the_same_code(activation, normalization, n_members, n_direct):
+    options = {"activation": activation, "normalization": normalization, "n_direct": n_direct}
+    members = [_make(residual=True, **options) for _ in range(n_members or 1)]
     architecture = members[0][0]
     weights = Weights.stack([own for _, own in members])
     assert weights.n_members == n_members

@@ -90,6 +90,8 @@ SHAPES = [
     {"widths": (8, 8, 5, 5), "normalization": "layer", "residual": True},
     {"widths": (8, 8), "normalization": "layer"},
     {"widths": (8, 8, 8), "residual": True},
+    {"widths": (8, 8), "normalization": "layer", "n_direct": 2},
+    {"widths": (8,), "scales_inputs": True, "n_direct": 1},
 ]
 
 

@@ -18,6 +18,7 @@ ARCHITECTURES = [
     DenseArchitecture(5, (8,), 1, "tanh"),
     DenseArchitecture(5, (8, 8, 6), 4, "relu", "layer", True),
     DenseArchitecture(5, (8, 8), 2, "silu", scales_inputs=True),
+    DenseArchitecture(5, (8, 6), 2, "silu", "layer", scales_inputs=True, n_direct=2),
 ]
 
 
@@ -51,7 +52,7 @@ def test_a_member_of_a_stack_computes_the_same_as_its_module(architecture):
     weights = [draw(architecture, k) for k in range(3)]
     stack = make_stack(architecture, 3, torch.float64)
     for k in range(3):
-        scales = np.arange(1.0, 6.0) if k else None
+        scales = np.arange(1.0, architecture.n_hidden_inputs + 1) if k else None
         trained = TrainedNumbers.of(architecture, weights[k], scales)
         stack.set_member_(k, trained)
     x = torch.randn(3, 10, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -85,7 +86,7 @@ def test_parameters_round_trip_through_a_stack_and_its_selection(architecture):
         got = chosen.get_member(member).weights(architecture)
         for a, b in zip(got.trained, expected.trained, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-14)
-    n_scales = 5 if architecture.scales_inputs else 0
+    n_scales = architecture.n_hidden_inputs if architecture.scales_inputs else 0
     assert stack.flat.numel() == 4 * (architecture.n_parameters + n_scales)
     assert not np.shares_memory(chosen.get_member(0).coefs[0], chosen.flat.numpy())
 

@@ -209,7 +209,7 @@ class TrainedNumbers(NamedTuple):
         trained = [c / c.dtype.type(g) for c, g in zip(coefs, architecture.gains, strict=True)]
         if architecture.scales_inputs:
             if scales is None:
-                scales = np.full(architecture.n_features, 1 / SCALE_GAIN, coefs[0].dtype)
+                scales = np.full(architecture.n_hidden_inputs, 1 / SCALE_GAIN, coefs[0].dtype)
             # A zero scale has made its weights zero: the trained weights are lost.
             scales = np.where(np.abs(scales) > _SMALLEST_SCALE, scales, _SMALLEST_SCALE)
             scales = scales.astype(coefs[0].dtype)

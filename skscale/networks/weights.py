@@ -125,15 +125,12 @@ class Weights:
         expect(
             members == wanted and 0 not in members, "n_members as the first axis of all arrays"
         )
-        n_inputs = self.coefs[0].shape[-2]
         for coef, intercept in zip(self.coefs, self.intercepts, strict=True):
             expect(
-                coef.shape[:-1] == (*members, n_inputs),
-                f"coefs with {n_inputs} inputs, the units of the layer before, "
-                f"got shape {coef.shape}",
+                coef.ndim == len(members) + 2 and coef.shape[:-2] == members,
+                f"coefs of {len(members) + 2} axes, members first, got shape {coef.shape}",
             )
             expect(
                 intercept.shape == (*members, coef.shape[-1]),
                 f"one intercept per unit, {coef.shape[-1]}, got shape {intercept.shape}",
             )
-            n_inputs = coef.shape[-1]

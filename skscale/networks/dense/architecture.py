@@ -23,6 +23,11 @@ class DenseArchitecture(Architecture):
                    a             otherwise
         output = norm(h[depth]) @ W[depth] + b[depth]
 
+    The last `n_direct` inputs skip the hidden layers: the output layer reads them beside
+    `norm(h[depth])`, so the output is linear in them (the direct links of Pao, Park and Sobajic
+    1994, "Learning and generalization characteristics of the random vector functional-link
+    net", figure 1).
+
     The trained parameters are not these weights: see `gains`.
 
     The residual form with normalization inside the branch is that of He et al. (2016,
@@ -48,7 +53,9 @@ class DenseArchitecture(Architecture):
     scales_inputs : bool
         Whether each input has a trained scale, folded into the first layer's weights.
     fan_in : int or None
-        Number of inputs in the first layer's gain; None is `n_features`.
+        Number of inputs in the first layer's gain; None is its number of inputs.
+    n_direct : int
+        Number of inputs that skip the hidden layers; 0 without hidden layers.
     """
 
     n_features: int
@@ -59,6 +66,7 @@ class DenseArchitecture(Architecture):
     residual: bool = False
     scales_inputs: bool = False
     fan_in: int | None = None
+    n_direct: int = 0
 
     draws = False
     takes_integers = False
@@ -84,8 +92,14 @@ class DenseArchitecture(Architecture):
     @property
     def layer_shapes(self):
         """list of (int, int): inputs and outputs of each layer, output layer last."""
-        sizes = (self.n_features, *self.widths, self.n_outputs)
-        return list(pairwise(sizes))
+        shapes = list(pairwise((self.n_hidden_inputs, *self.widths, self.n_outputs)))
+        n_in, n_out = shapes[-1]
+        return [*shapes[:-1], (n_in + self.n_direct, n_out)]
+
+    @property
+    def n_hidden_inputs(self):
+        """int: inputs of the first layer."""
+        return self.n_features - self.n_direct
 
     @property
     def gains(self):
@@ -95,7 +109,7 @@ class DenseArchitecture(Architecture):
         parametrization (Jacot et al. 2018, section 2). All trained weights are of order one,
         so one step size serves every width.
         """
-        first = self.n_features if self.fan_in is None else self.fan_in
+        first = self.n_hidden_inputs if self.fan_in is None else self.fan_in
         return tuple(1 / sqrt(fan) for fan in (first, *self.widths))
 
     @property
@@ -133,11 +147,15 @@ class DenseArchitecture(Architecture):
         )
         is_number = type(self.fan_in) is int and self.fan_in > 0
         expect(self.fan_in is None or is_number, "fan_in to be a positive int or None")
-        sizes = (self.n_features, *self.widths, self.n_outputs)
+        sizes = (self.n_features, *self.widths, self.n_outputs, self.n_direct)
         expect(
             all(isinstance(n, int) for n in sizes),
-            "integers as n_features, widths and n_outputs",
+            "integers as n_features, widths, n_outputs and n_direct",
         )
+        is_possible = 0 <= self.n_direct < self.n_features and (
+            self.widths or not self.n_direct
+        )
+        expect(is_possible, "hidden layers, and inputs for them, beside direct ones")
 
     def is_normalized(self, layer):
         """Return whether the input of `layer` (the output layer is the last) is normalized.

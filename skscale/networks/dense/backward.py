@@ -11,6 +11,9 @@ trained parameters, without the gains `g` (`DenseArchitecture.gains`)::
     dW = g n.T @ dz      db = 0.1 1.T @ dz    dn = g dz @ W.T
     dh[l] = norm'(dn) (+ dh if residual)
 
+Direct inputs `v` add `g v @ V` to the outputs, and `dV = g v.T @ dz`, with `V` the last rows of
+the output layer's weights.
+
 If inputs have scales `s`, the first layer's `W` is `s * V`: `dV = s * dW`, and `ds` is the sum
 of `V * dW` over the outputs.
 """
@@ -20,7 +23,7 @@ import torch
 from ..activations import activation_of
 from ..constants import BIAS_GAIN, NORM_EPS
 from ..interface import NetworkGradient
-from .torch_network import product_gains, share_batches
+from .torch_network import product_gains, share_batches, split_direct
 
 _aten = torch.ops.aten
 
@@ -67,11 +70,22 @@ class DenseGradient(NetworkGradient):
         self.h = [buffer(w) for w in architecture.widths]
         self.dz = [buffer(w) for w in architecture.widths]
         self.dh = [buffer(w) for w in architecture.widths]
-        self.transposed = [w.transpose(1, 2) for w in parameters.weights]
+        # Weights and gradients of the products with hidden units, and with direct inputs.
+        depth, n_direct = architecture.depth, architecture.n_direct
+        self.weights, self.d_weights = [*parameters.weights], [*gradients.weights]
+        if n_direct:
+            width = architecture.widths[-1]
+            self.weights[depth], self.of_direct = parameters.weights[depth].split(
+                [width, n_direct], dim=1
+            )
+            self.d_weights[depth], self.d_of_direct = gradients.weights[depth].split(
+                [width, n_direct], dim=1
+            )
+        self.transposed = [w.transpose(1, 2) for w in self.weights]
         # A product with ones sums rows faster than a sum over the middle axis. Ones with a
         # stride of zero would be copied for each member.
         self.ones = flat.new_full((parameters.n_members, 1, n_rows), BIAS_GAIN)
-        sizes = sizes or [1] * parameters.n_members
+        self.sizes = sizes = sizes or [1] * parameters.n_members
         self.batch_of_member = [b for b, n in enumerate(sizes) for _ in range(n)]
         # Parts of the first layer that share a batch: (batches, members, number of
         # members, bias, weights, gradient of the weights).
@@ -112,7 +126,7 @@ class DenseGradient(NetworkGradient):
         self.inputs = []
         if self.parameters.scales is not None:
             torch.mul(self.parameters.weights[0], self.parameters.scales, out=self.scaled)
-        h = x
+        h, self.direct = split_direct(architecture, x, self.sizes)
         for layer in range(architecture.depth):
             z = self._product(layer, h, self.z[layer])
             if activation.in_place is not None:
@@ -129,10 +143,13 @@ class DenseGradient(NetworkGradient):
             else:
                 h = torch.mul(a, masks[layer], out=self.h[layer])
         self._product(architecture.depth, h, outputs)
+        if self.direct is not None:
+            gain = self.gains[architecture.depth]
+            outputs.baddbmm_(self.direct, self.of_direct, alpha=gain)
 
     def _product(self, layer, h, out):
         n = self._normalize(layer, h)
-        weights, biases = self.parameters.weights, self.parameters.biases
+        weights, biases = self.weights, self.parameters.biases
         if layer > 0:
             return torch.baddbmm(
                 biases[layer], n, weights[layer],
@@ -173,8 +190,12 @@ class DenseGradient(NetworkGradient):
         """
         architecture, activation = self.architecture, self.activation
         saved = self.z if activation.saves == "input" else self.a
-        d_weights, d_biases = self.gradients.weights, self.gradients.biases
+        d_weights, d_biases = self.d_weights, self.gradients.biases
         dz, dh = d_outputs, None
+        if self.direct is not None:
+            self.d_of_direct.baddbmm_(
+                self.direct.transpose(1, 2), dz, beta=0, alpha=self.gains[architecture.depth]
+            )
         for layer in range(architecture.depth, -1, -1):
             n, h, mean, rstd = self.inputs[layer]
             torch.bmm(self.ones, dz, out=d_biases[layer])

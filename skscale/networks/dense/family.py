@@ -50,7 +50,8 @@ class DenseFamily(Family):
 
     def unit_weights(self, architecture, weights, layer):
         """Return the incoming and the outgoing weights of the units of a hidden layer."""
-        return weights.coefs[layer].T, weights.coefs[layer + 1]
+        outgoing = weights.coefs[layer + 1][: architecture.widths[layer]]
+        return weights.coefs[layer].T, outgoing
 
     def unit_passes(self, architecture, networks, rows, loss=None):
         """Return the passes over the activations of all hidden units: see `Family`."""

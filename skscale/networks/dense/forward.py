@@ -65,7 +65,7 @@ class Dense(FittedNetwork):
     @property
     def n_inputs(self):
         """int: width of the input."""
-        return self.weights.coefs[0].shape[-2]
+        return self.weights.coefs[0].shape[-2] + self.architecture.n_direct
 
     @property
     def n_outputs(self):
@@ -118,12 +118,19 @@ class Dense(FittedNetwork):
         is_vector = is_dense and n_rows == 1 and architecture.normalization is None
         is_vector &= weights.n_members is None
         h = x[0] if is_vector else x
+        n_direct, direct = architecture.n_direct, None
+        if n_direct:
+            h, direct = h[..., :-n_direct], h[..., -n_direct:]
         activation = architecture.activation
         activate = _FORWARD.get(activation) or activation.forward
         normalization, residual = architecture.normalization, architecture.residual
         last = len(coefs) - 1
         for layer, coef in enumerate(coefs):
             n_inputs, n_outputs = coef.shape[-2:]
+            is_last = layer == last
+            if direct is not None and is_last:
+                n_inputs -= n_direct
+                coef, of_direct = coef[..., :n_inputs, :], coef[..., n_inputs:, :]
             # A single unit is not normalized: it would always be zero.
             x = _layer_norm(xp, h) if normalization and layer and n_inputs > 1 else h
             if buffers is None or not (layer or is_dense):
@@ -133,7 +140,9 @@ class Dense(FittedNetwork):
                 z = buffers[layer % 2, : n_rows * n_outputs].reshape(n_rows, n_outputs)
                 np.matmul(x, coef, out=z)
             z += intercepts[layer]
-            if layer == last:
+            if is_last:
+                if direct is not None:
+                    z += direct @ of_direct
                 return z[None] if is_vector else z
             a = activate(xp, z)
             if residual and layer and n_inputs == n_outputs:
@@ -174,5 +183,5 @@ class Dense(FittedNetwork):
             isinstance(a.widths, tuple) and len(a.widths) == len(coefs) - 1,
             "one width per hidden layer",
         )
-        expect(shapes == a.layer_shapes, f"coefs of shapes {a.layer_shapes}, got {shapes}")
         a.check()
+        expect(shapes == a.layer_shapes, f"coefs of shapes {a.layer_shapes}, got {shapes}")

@@ -24,13 +24,21 @@ def add_network(graph, h, network, dtype):
         Name of its outputs, of shape (n, n_outputs) or (n_members, n, n_outputs).
     """
     architecture, (coefs, intercepts, _) = network.architecture, network.weights.parts
-    last = len(coefs) - 1
+    last, n_direct = len(coefs) - 1, architecture.n_direct
+    if n_direct:
+        places = np.arange(architecture.n_features)
+        direct = graph.take(h, places[-n_direct:])
+        h = graph.take(h, places[:-n_direct])
     for layer, (coef, intercept) in enumerate(zip(coefs, intercepts, strict=True)):
         x = _add_layer_norm(graph, h, dtype) if architecture.is_normalized(layer) else h
         bias = intercept if intercept.ndim == 1 else intercept[:, None]
-        z = graph.add("MatMul", x, graph.weights(coef, dtype))
+        n_inputs = coef.shape[-2] - (n_direct if layer == last else 0)
+        z = graph.add("MatMul", x, graph.weights(coef[..., :n_inputs, :], dtype))
         z = graph.add("Add", z, graph.weights(bias, dtype))
         if layer == last:
+            if n_direct:
+                linear = graph.weights(coef[..., n_inputs:, :], dtype)
+                z = graph.add("Add", z, graph.add("MatMul", direct, linear))
             return z
         a = activation_of(architecture.activation).add_to_graph(graph, z, dtype)
         if architecture.is_residual(layer):

@@ -123,7 +123,7 @@ class DenseReshaping:
             intercepts.append(np.full(width, bias, output.dtype))
             constant = float(activation.forward(np, np.array([bias]))[0])
             if constant and not new.is_normalized(new.depth):
-                shift = shift - constant * output.sum(axis=0)
+                shift = shift - constant * output[:width].sum(axis=0)
         return Weights([*coefs, output], [*intercepts, shift])
 
     def _first_layer(self, linear, generator):

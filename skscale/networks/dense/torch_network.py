@@ -94,13 +94,14 @@ def stacked_forward(
     tensor of shape (n_members, n_rows, n_outputs)
     """
     hidden, inputs = ([] if part is None else part for part in (hidden, inputs))
+    sizes = sizes or [1] * len(x)
+    x, direct = split_direct(architecture, x, sizes)
     inputs.append(x)
     activate = activation_of(architecture.activation).differentiable
     weights, biases = parameters.weights, parameters.biases
     gains = product_gains(architecture)
     if parameters.scales is not None:
         weights = [weights[0] * parameters.scales, *weights[1:]]
-    sizes = sizes or [1] * len(x)
     if isinstance(x, list):
         batches = [batch for batch, n in zip(x, sizes, strict=True) for _ in range(n)]
         products = [b.product(w) for b, w in zip(batches, weights[0], strict=True)]
@@ -124,7 +125,10 @@ def stacked_forward(
             a = a * masks[layer]
         hidden.append(a)
         h = h + a if architecture.is_residual(layer) else a
-        inputs.append(_normalize(architecture, layer + 1, h))
+        n = _normalize(architecture, layer + 1, h)
+        if direct is not None and layer + 1 == architecture.depth:
+            n = torch.cat([n, direct], dim=-1)
+        inputs.append(n)
         z = torch.baddbmm(
             biases[layer + 1],
             inputs[-1],
@@ -133,6 +137,28 @@ def stacked_forward(
             alpha=gains[layer + 1],
         )
     return z
+
+
+def split_direct(architecture, x, sizes):
+    """Split the inputs of a stack into those of the first layer and direct ones.
+
+    Parameters
+    ----------
+    architecture : DenseArchitecture
+    x : tensor of shape (n_batches, n_rows, n_features), or list of SparseBatch
+    sizes : list of int
+        Number of members that share each batch.
+
+    Returns
+    -------
+    x : tensor of shape (n_batches, n_rows, n_hidden_inputs), or list of SparseBatch
+    direct : tensor of shape (n_members, n_rows, n_direct) or None
+    """
+    if not architecture.n_direct:
+        return x, None
+    x, direct = x.split([architecture.n_hidden_inputs, architecture.n_direct], dim=-1)
+    parts = [direct[b].expand(n, -1, -1) for b, _, n in share_batches(sizes)]
+    return x, parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def product_gains(architecture):
@@ -216,12 +242,15 @@ class DenseNetwork(DecodingModule):
         if self.encoding is not None:
             x = torch.from_numpy(self.encoding.encode(x.cpu().numpy(), np.float64)).to(x.device)
         h = x.to(self.layers[0].weight.dtype)
+        direct = h[..., architecture.n_hidden_inputs :]
+        h = h[..., : architecture.n_hidden_inputs]
         for layer in range(architecture.depth):
             a = activate(self._product(layer, _normalize(architecture, layer, h)))
             a = self.dropout(a) if masks is None else a * masks[layer]
             h = h + a if architecture.is_residual(layer) else a
         depth = architecture.depth
-        return self.decode(self._product(depth, _normalize(architecture, depth, h)))
+        h = torch.cat([_normalize(architecture, depth, h), direct], dim=-1)
+        return self.decode(self._product(depth, h))
 
     def _product(self, layer, h):
         linear = self.layers[layer]

@@ -116,7 +116,9 @@ def select_units(weights, shares, generator=None):
     for layer, share in enumerate(shares):
         coefs[layer] = np.ascontiguousarray(coefs[layer][:, share.units])
         intercepts[layer] = intercepts[layer][share.units]
-        coefs[layer + 1] = share.apply(coefs[layer + 1], generator)
+        # Rows of direct inputs follow those of the units.
+        of_units, of_direct = np.split(coefs[layer + 1], [len(share.counts)])
+        coefs[layer + 1] = np.concatenate([share.apply(of_units, generator), of_direct])
     return Weights(coefs, intercepts)
 
 
