@@ -49,7 +49,9 @@ def draw_case(kind, rng):
     else:
         X = rows(50, 150)
         y = side_of_a_plane(X, 0.5)
-    return ScaledMLPClassifier(depth=depth, width=width, max_epochs=60), X, y
+    # Bins would make an additive function of a ball, whatever the size of the network.
+    options = {"max_epochs": 60, "resolution": 0}
+    return ScaledMLPClassifier(depth=depth, width=width, **options), X, y
 
 
 @pytest.mark.slow
@@ -234,7 +236,8 @@ def test_a_finer_resolution_is_a_direction_where_columns_are_numeric():
     rng = np.random.default_rng(0)
     X = rng.uniform(-1, 1, (1500, 3))
     y = (np.sin(12 * X[:, 0]) > 0).astype(int)
-    found = diagnose(ScaledMLPClassifier(depth=1, width=32, max_epochs=20), X, y, cv=3)
+    network = ScaledMLPClassifier(depth=1, width=32, max_epochs=20, resolution=0)
+    found = diagnose(network, X, y, cv=3)
     assert (found.state, found.dimension) == ("under-fitted", "resolution")
     assert "a finer network scores" in found.advice
     assert "Raise the resolution" in found.advice

@@ -550,7 +550,8 @@ def test_a_frozen_predictor_holds_no_row_and_can_be_pickled(digits, tmp_path):
     again = pickle.loads(pickle.dumps(predictor))
     np.testing.assert_array_equal(again.predict(X), fitted.predict(X))
     predictor.save(tmp_path / "digits")
-    n_bytes = 4 * fitted.complexity_.n_parameters + 3 * 8 * X.shape[1]
+    # Center, scale, fill and range of each column.
+    n_bytes = 4 * fitted.complexity_.n_parameters + 5 * 8 * X.shape[1]
     assert (tmp_path / "digits").stat().st_size <= n_bytes + 2_500
 
 
@@ -779,7 +780,7 @@ HOSTILE_PARTS = [
     ("ensemble", "network.architecture", {"widths": (1 << 40,)}, "one width per hidden layer"),
     ("ensemble", "network.architecture", {"activation": "sin"}, "a known activation"),
     ("ensemble", "network.architecture", {"fan_in": 0}, "fan_in to be"),
-    ("ensemble", "network.architecture", {"n_features": 13.0}, "coefs of shapes"),
+    ("ensemble", "network.architecture", {"n_features": 13.0}, "integers as n_features"),
     ("ensemble", "head", {"classes": np.array(["a", "b"], "U5000000")}, "at most 65536 bytes"),
     ("ensemble", "head", {"classes": np.array(["b", "a"])}, "classes in ascending order"),
     ("ensemble", "head", {"is_multilabel": True}, "a network of 2 outputs"),
@@ -906,12 +907,12 @@ def test_types_of_strings_take_room_in_proportion_to_the_file(tmp_path):
 
 
 def test_another_format_is_refused_by_name_and_another_kind_too(a_file, tmp_path):
-    content, version = container.read(a_file[0], "frozen", 2)
-    assert version == PREDICTOR_FORMAT == 2
+    content, version = container.read(a_file[0], "frozen", 3)
+    assert version == PREDICTOR_FORMAT == 3
     with pytest.raises(
-        InvalidFileError, match=r"format 3, and skscale .* up to 2.*install that"
+        InvalidFileError, match=r"format 4, and skscale .* up to 3.*install that"
     ):
-        load_frozen(_rehash(tmp_path, content, version=3))
+        load_frozen(_rehash(tmp_path, content, version=4))
     with pytest.raises(
         InvalidFileError, match=r"expected 'frozen', got 'estimator'.*skscale\.load\."
     ):

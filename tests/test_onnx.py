@@ -175,6 +175,16 @@ def test_a_graph_predicts_as_its_network(network, kind):
         assert_agrees(model, X.astype(dtype))
 
 
+@pytest.mark.parametrize("network", ["as it is", "deep", "members with all", "pruned"])
+def test_direct_inputs_and_bins_of_some_columns_agree(network):
+    X = np.exp(np.random.default_rng(0).normal(size=(1000, 3)))
+    options = NETWORKS[network] | {"resolution": "auto"}
+    model = quick("number", **options).fit(X, X[:, 0] + 3 * (X[:, 1] > 2))
+    assert model.architecture_.n_direct
+    assert 0 < len(model.encoding_.binned) < 3
+    assert_agrees(model, X, 10 * X, -X)
+
+
 def test_networks_with_a_past_agree():
     X = make_table()
     y = make_target(X, "classes")

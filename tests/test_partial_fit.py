@@ -206,7 +206,9 @@ def test_multilabel_and_balanced_and_callbacks(digits):
 
 def test_the_target_is_followed_and_predictions_stay(diabetes):
     X, y = diabetes
-    network = ScaledMLPRegressor(random_state=0, precision="float64")
+    # Without preprocessing, whose training range grows with the stream.
+    options = {"preprocessing": None, "precision": "float64", "random_state": 0}
+    network = ScaledMLPRegressor(**options)
     constant = np.full(100, 7.0)
     network.partial_fit(X[:100], constant)
     np.testing.assert_array_equal(network.predict(X), 7.0)
@@ -225,7 +227,8 @@ def test_the_target_is_followed_and_predictions_stay(diabetes):
 
 def test_rates_are_followed_and_predictions_stay(diabetes):
     X, y = diabetes
-    network = ScaledMLPRegressor(random_state=0, precision="float64", loss="poisson")
+    options = {"preprocessing": None, "precision": "float64", "random_state": 0}
+    network = ScaledMLPRegressor(loss="poisson", **options)
     network.partial_fit(X[:100], y[:100])
     still = copy.deepcopy(network).set_params(learning_rate=1e-300)
     before = still.predict(X)
@@ -342,3 +345,50 @@ def test_weights_near_the_end_of_float64(Estimator, network, small):
             X, y, sample_weight=np.full(len(X), weight), **first_call(Estimator, y)
         )
     assert np.isfinite(network.coefs_[0]).all()
+
+
+def _stream(first, n_rows=2000):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n_rows + 1000, 5)) * [1, 100, 0.01, 1, 1] + [0, 5000, 0, 0, 3]
+    y = ((X - [0, 5000, 0, 0, 3]) / [1, 100, 0.01, 1, 1]).sum(axis=1) > 0
+    seen = X[:n_rows].copy()
+    seen[:first] = seen[0]
+    return seen, X, y
+
+
+@pytest.mark.parametrize("first", [1, 10, 100])
+def test_columns_that_are_constant_at_first_are_learned_later(first):
+    seen, X, y = _stream(first)
+    network = ScaledMLPClassifier(random_state=0)
+    network.partial_fit(seen[:first], y[:first], classes=[False, True])
+    for start in range(first, 1900, 100):
+        network.partial_fit(seen[start : start + 100], y[start : start + 100])
+    assert network.score(X[2000:], y[2000:]) > 0.93
+
+
+@pytest.mark.parametrize("continues", ["partial_fit", "warm_start"])
+def test_a_column_that_is_constant_in_fit_is_learned_later(continues):
+    seen, X, y = _stream(0)
+    seen[:1000, 0] = 0
+    network = ScaledMLPClassifier(warm_start=continues == "warm_start", random_state=0)
+    network.fit(seen[:1000], y[:1000])
+    before = network.score(X[2000:], y[2000:])
+    if continues == "warm_start":
+        network.fit(X[:2000], y[:2000])
+    else:
+        for start in range(1000, 2000, 100):
+            network.partial_fit(seen[start : start + 100], y[start : start + 100])
+    assert network.score(X[2000:], y[2000:]) > before + 0.04
+
+
+def test_centers_and_scales_follow_the_first_rows_of_a_stream():
+    rng = np.random.default_rng(0)
+    X = rng.normal(50, 2, (1000, 1))
+    network = ScaledMLPRegressor(random_state=0)
+    for start in range(0, 1000, 20):
+        network.partial_fit(X[start : start + 20], X[start : start + 20, 0])
+    encoding = network.encoding_
+    assert abs(encoding.center[0] - 50) < 1
+    assert 0.8 < 1 / encoding.scale[0] / (1.349 * 2) < 1.25
+    ends = encoding.center + np.array([encoding.low[0], encoding.high[0]]) / encoding.scale
+    np.testing.assert_allclose(ends, [X.min(), X.max()])

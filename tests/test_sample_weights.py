@@ -24,7 +24,8 @@ def _assert_equal(network, other):
 @pytest.mark.parametrize("size", EXTREME)
 @pytest.mark.parametrize("kind", [ScaledMLPClassifier, ScaledCNNClassifier])
 def test_only_ratios_of_class_weights_matter_at_any_size(kind, size):
-    own = {"image_shape": (2, 2)} if kind is ScaledCNNClassifier else {"max_epochs": 3}
+    own = {"image_shape": (2, 2)} if kind is ScaledCNNClassifier else {}
+    own["max_epochs"] = 3
     plain = kind(class_weight=dict.fromkeys(range(3), 1), random_state=0, **own)
     large = kind(class_weight=dict.fromkeys(range(3), size), random_state=0, **own)
     _assert_equal(large.fit(X, y), plain.fit(X, y))

@@ -98,6 +98,7 @@ def test_freeze_refuses_the_vectorizer_and_its_remedy_works(fitted):
     np.testing.assert_allclose(frozen.predict_proba(inputs), fitted.predict_proba(X), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_grids_costs_and_reports_take_it(fitted):
     grid = scale_grid(fitted, X, Y)
     assert {name for part in grid for name in part} == {

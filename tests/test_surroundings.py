@@ -156,7 +156,15 @@ def _read_settings():
     )
 
 
-@pytest.mark.parametrize("around", SURROUNDINGS)
+@pytest.mark.parametrize(
+    "around",
+    [
+        pytest.param(
+            name, marks=[] if name in ("grad disabled", "float64") else pytest.mark.slow
+        )
+        for name in SURROUNDINGS
+    ],
+)
 def test_a_fused_search_and_a_diagnosis_do_not_depend_on_them(around):
     def run():
         search = GridSearchCV(ESTIMATORS["own"], {"learning_rate": [0.01, 0.02]}, cv=2)

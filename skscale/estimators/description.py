@@ -237,8 +237,16 @@ def make_task(
     inputs, dtype = rows.inputs, estimator._network_dtype
     if former is None:
         inputs = inputs.fit_encoding(
-            rows.numbers, rows.is_complete, train_rows, weights, dtype, **estimator._encoding
+            rows.numbers,
+            rows.is_complete,
+            train_rows,
+            weights,
+            dtype,
+            targets,
+            **estimator._encoding,
         )
+    else:
+        inputs = inputs.follow(rows.numbers, train_rows, estimator.n_samples_seen_)
     # A call of a stream has few rows, but sees each once: "auto" needs no dropout.
     n_rows = np.inf if is_stream else len(train_rows)
     dropout = estimator._resolve_dropout(n_rows, inputs.n_features)

@@ -23,10 +23,12 @@ PARAMETERS = {
         (Lakshminarayanan et al. 2017). `complexity_` counts all of them.
 """,
     "resolution": """
-    resolution : int, default=0
+    resolution : int or "auto", default="auto"
         Number of bins in a piecewise-linear encoding of each numeric feature, between quantiles
         of the training rows (Gorishniy et al. 2022, eq. 1). The feature itself remains an
-        input; 0 means no encoding. For targets that jump or oscillate with a feature.
+        input; 0 means no encoding. For targets that jump or oscillate with a feature: "auto"
+        gives 24 bins to the features where the training rows show it (a score test), and none
+        without hidden layers, without `preprocessing`, and for a sparse X.
 """,
     "phi": """
     phi : float, default=0
@@ -45,8 +47,11 @@ PARAMETERS = {
     "preprocessing": """
     preprocessing : {"auto"} or None, default="auto"
         "auto" centers each numeric feature by its median, divides it by its interquartile
-        range, and clips it smoothly to (-3, 3) (Holzmueller et al. 2024, section 3.1). None
-        uses the numbers unchanged: scale them beforehand. Sparse X is not preprocessed.
+        range, and clips it smoothly to (-3, 3) (Holzmueller et al. 2024, section 3.1). A
+        feature with a heavy tail, in which the targets of the training rows are linear (a score
+        test), is also an input of the output layer, without clipping. A network without hidden
+        layers gets all features without clipping. None uses the numbers unchanged: scale them
+        beforehand. Sparse X is not preprocessed.
 """,
     "categorical_features": """
     categorical_features : "from_dtype", array-like of {bool, int, str} or None, \
@@ -263,7 +268,7 @@ ATTRIBUTES = {
 """,
     "resolution_": """
     resolution_ : int
-        Requested number of bins, after scaling by `phi`.
+        Number of bins of the encoded features, after scaling by `phi`; 0 without any.
 """,
     "dropout_": """
     dropout_ : float

@@ -19,6 +19,9 @@ from .docstrings import (
 )
 from .regression import Regresses
 
+# Bins of the columns that `resolution="auto"` chooses.
+AUTO_BINS = 24
+
 
 class ScaledMLP(ScaledEstimator):
     """Base class of the dense estimators."""
@@ -29,7 +32,7 @@ class ScaledMLP(ScaledEstimator):
         **ScaledEstimator._parameter_constraints,
         "depth": [Interval(Integral, 0, None, closed="left"), None],
         "width": [Interval(Integral, 1, None, closed="left"), tuple, list],
-        "resolution": [Interval(Integral, 0, None, closed="left")],
+        "resolution": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
         "preprocessing": [StrOptions({"auto"}), None],
         "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
         "activation": [StrOptions(set(ACTIVATIONS)), Activation],
@@ -53,7 +56,7 @@ class ScaledMLP(ScaledEstimator):
         return compound_scale(
             self.depth,
             self.width,
-            self.resolution,
+            AUTO_BINS if self.resolution == "auto" else self.resolution,
             self.phi,
             self.phi_coefficients,
         )
@@ -64,7 +67,7 @@ class ScaledMLP(ScaledEstimator):
         return {
             "depth_": len(widths),
             "width_": widths[0] if is_one else widths,
-            "resolution_": self._scale.resolution,
+            "resolution_": 0 if inputs.encoding is None else inputs.encoding.n_bins,
         }
 
     encoding_ = view(
@@ -110,7 +113,12 @@ class ScaledMLP(ScaledEstimator):
 
     @property
     def _encoding(self):
-        return {"preprocessing": self.preprocessing, "n_bins": self._scale.resolution}
+        n_bins = self._scale.resolution
+        return {
+            "preprocessing": self.preprocessing,
+            "n_bins": (n_bins,) if self.resolution == "auto" else n_bins,
+            "clips": bool(self._scale.widths),
+        }
 
     def _check_continues(self, inputs, is_sparse):
         if is_sparse and inputs.encoding is not None:
@@ -122,6 +130,9 @@ class ScaledMLP(ScaledEstimator):
             )
 
     def _build_architecture(self, inputs, n_outputs, fan_in):
+        encoding = inputs.encoding
+        if encoding is not None and encoding.n_bins:
+            fan_in = encoding.fan_in
         return DenseArchitecture(
             inputs.n_inputs,
             self._scale.widths,
@@ -131,6 +142,7 @@ class ScaledMLP(ScaledEstimator):
             bool(self.residual),
             scales_inputs=inputs.scales,
             fan_in=fan_in,
+            n_direct=inputs.n_direct,
         )
 
 
@@ -192,7 +204,7 @@ class ScaledMLPClassifier(Classifies, ScaledMLP):
         width=128,
         *,
         n_estimators=1,
-        resolution=0,
+        resolution="auto",
         phi=0,
         phi_coefficients=(1.2, 1.1, 1.15),
         preprocessing="auto",
@@ -278,7 +290,7 @@ class ScaledMLPRegressor(Regresses, ScaledMLP):
         width=128,
         *,
         n_estimators=1,
-        resolution=0,
+        resolution="auto",
         phi=0,
         phi_coefficients=(1.2, 1.1, 1.15),
         preprocessing="auto",

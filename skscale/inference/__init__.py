@@ -3,7 +3,8 @@
 - `predictor`: `Predictor`, the fitted state of an estimator: inputs, network and head.
 - `inputs`: conversion of rows (tables, samples, pipelines) to the network's arrays; `images`:
   the same for images.
-- `columns`: containers of rows; `categories`: codes of categories; `encoding`: numbers and
-  codes as network inputs; `steps`: fitted pipeline steps.
+- `columns`: containers of rows; `categories`: codes of categories; `advice`: messages about
+  columns that tell little; `encoding`: numbers and codes as network inputs; `column_choice`:
+  columns that get piecewise-linear or direct inputs; `steps`: fitted pipeline steps.
 - `heads`: network outputs as labels, probabilities and numbers.
 """

@@ -42,7 +42,7 @@ class ImageInputs(SampleInputs):
         shape = find_image_shape(X_shape, image_shape, channels)
         return shape, {"channels_first": channels == "first"}
 
-    def fit_encoding(self, numbers, is_complete, rows, weights, dtype):
+    def fit_encoding(self, numbers, is_complete, rows, weights, dtype, targets=None):
         """Return these inputs with the moments of the pixels: see `Inputs.fit_encoding`."""
         super().fit_encoding(numbers, is_complete, rows, weights, dtype)
         moments = pixel_moments(numbers, self.shape, self.channels_first, rows, weights, dtype)

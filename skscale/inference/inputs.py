@@ -118,7 +118,7 @@ class Inputs(Part, abc.ABC):
             dtype = FLOAT64
         return self.encode(numbers, dtype, is_complete)
 
-    def fit_encoding(self, numbers, is_complete, rows, weights, dtype, **options):
+    def fit_encoding(self, numbers, is_complete, rows, weights, dtype, targets=None, **options):
         """Return inputs with a fitted encoding, if there is anything to fit.
 
         Parameters
@@ -130,6 +130,8 @@ class Inputs(Part, abc.ABC):
         weights : ndarray of shape (n_rows,) or None
         dtype : numpy dtype
             Dtype of the network.
+        targets : ndarray of shape (n_rows,) or (n_rows, n_outputs), default=None
+            Class codes if integers, else numbers.
         **options
             Options of the family of networks.
         """
@@ -200,6 +202,20 @@ class Inputs(Part, abc.ABC):
 
     def _label_of(self, place):
         return f"Column {place if self.names is None else self.names[place]!r} of X"
+
+    def follow(self, numbers, rows, n_before):
+        """Return the inputs after further training rows of a fitted network.
+
+        Parameters
+        ----------
+        numbers
+            As returned by `read`.
+        rows : ndarray of int
+            Rows to learn from.
+        n_before : int
+            Number of training rows before.
+        """
+        return self
 
     @abc.abstractmethod
     def encode(self, numbers, dtype, is_complete=False):
@@ -384,9 +400,16 @@ class TableInputs(Inputs):
         inputs = cls(owner, table.shape[1], names, places, lookups)
         return inputs, *numbers_of(table, inputs.lookup_of)
 
+    def follow(self, numbers, rows, n_before):
+        """Return the inputs after further rows of a stream: see `TableEncoding.follow`."""
+        if self.encoding is None or hasattr(numbers, "tocsr"):
+            return self
+        return replace(self, encoding=self.encoding.follow(numbers, rows, n_before))
+
     def fit_encoding(
-        self, numbers, is_complete, rows, weights, dtype, *, preprocessing, n_bins
-    ):
+        self, numbers, is_complete, rows, weights, dtype, targets=None, *,
+        preprocessing, n_bins, clips=True,
+    ):  # fmt: skip
         """Return these inputs with a TableEncoding: see `Inputs.fit_encoding`."""
         if hasattr(numbers, "tocsr"):
             return self
@@ -397,6 +420,8 @@ class TableInputs(Inputs):
             weights,
             preprocessing=preprocessing,
             n_bins=n_bins,
+            clips=clips,
+            targets=targets,
             is_complete=is_complete,
         )
         if encoding is None or not encoding.clips:
@@ -413,7 +438,12 @@ class TableInputs(Inputs):
     @property
     def scales(self):
         """bool: whether a network multiplies each input by a trained scale."""
-        return self.encoding is not None and self.encoding.clips
+        return self.encoding is not None and self.encoding.standardizes
+
+    @property
+    def n_direct(self):
+        """int: number of inputs, the last ones, that skip the hidden layers."""
+        return 0 if self.encoding is None else self.encoding.n_direct
 
     @cached_property
     def lookup_of(self):
@@ -641,7 +671,7 @@ class SampleInputs(Inputs):
         inputs = cls(owner, prod(shape), names, shape, **options)
         return inputs, inputs._numbers(samples), True
 
-    def fit_encoding(self, numbers, is_complete, rows, weights, dtype, **options):
+    def fit_encoding(self, numbers, is_complete, rows, weights, dtype, targets=None, **options):
         """Return these inputs; warn of digits lost in float32: see `Inputs.fit_encoding`."""
         self._check_digits(numbers, rows, weights, dtype)
         return self

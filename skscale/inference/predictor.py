@@ -15,7 +15,7 @@ from .inputs import Inputs
 # Raise it when the previous skscale could not read a file written now, or would read it
 # differently. Before the first release, older formats are rejected. From then on all are read,
 # and the tests store a file of each.
-PREDICTOR_FORMAT = 2
+PREDICTOR_FORMAT = 3
 KIND = "frozen"
 
 

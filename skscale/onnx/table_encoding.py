@@ -6,7 +6,7 @@ smooth clipping squares them.
 
 import numpy as np
 
-from ..inference.encoding import CLIP
+from ..inference.encoding import CLIP, LARGEST_DIRECT
 from .tables import MISSING_WORDS
 
 # The graph compares categories as float64, which cannot distinguish larger integers.
@@ -35,24 +35,31 @@ def add_inputs(graph, columns, inputs, dtype):
 
 
 def _add_encoding(graph, columns, inputs):
-    encoding, parts = inputs.encoding, []
+    encoding, parts, of_direct = inputs.encoding, [], []
     if len(encoding.numbers):
         x = columns.numbers(encoding.numbers, np.float64)
         is_missing = graph.add("IsNaN", x)
         x = graph.add("Where", is_missing, encoding.fill, x)
         t = graph.add("Sub", x, encoding.center)
         t = graph.add("Mul", t, encoding.scale)
-        parts.append(_add_smooth_clip(graph, t) if encoding.clips else t)
+        if encoding.n_direct:
+            direct = graph.add("Mul", graph.take(t, encoding.direct), encoding.direct_scale)
+            direct = graph.add("Max", direct, np.array(-LARGEST_DIRECT))
+            of_direct = [graph.add("Min", direct, np.array(LARGEST_DIRECT))]
+        if encoding.clips:
+            t = graph.add("Min", graph.add("Max", t, encoding.low), encoding.high)
+            t = _add_smooth_clip(graph, t)
+        parts.append(t)
         if len(encoding.missing):
             where = graph.cast(is_missing, np.float64)
             parts.append(graph.take(where, encoding.missing))
         if encoding.n_bins:
-            parts.append(_add_bins(graph, x, encoding))
+            parts.append(_add_bins(graph, graph.take(x, encoding.binned), encoding))
     pairs = zip(inputs.places.tolist(), inputs.lookups, strict=True)
     for which, (place, lookup) in enumerate(pairs):
         codes = _add_codes(graph, columns, place, lookup)
         parts.append(_add_category(graph, codes, encoding, which))
-    return graph.join(parts)
+    return graph.join([*parts, *of_direct])
 
 
 def _add_smooth_clip(graph, t):
@@ -63,11 +70,12 @@ def _add_smooth_clip(graph, t):
 
 
 def _add_bins(graph, x, encoding):
-    left, slope, lowest, highest = encoding.bins
+    left, slope = encoding.bins
     n_numbers, n_bins = left.shape
     inside = graph.reshape(x, 0, n_numbers, 1)
     inside = graph.add("Mul", graph.add("Sub", inside, left), slope)
-    inside = graph.add("Min", graph.add("Max", inside, lowest), highest)
+    inside = graph.add("Min", graph.add("Max", inside, np.array(0.0)), np.array(1.0))
+    inside = graph.add("Mul", inside, np.array(encoding.bin_factor))
     return graph.reshape(inside, 0, n_numbers * n_bins)
 
 

@@ -75,8 +75,8 @@ def fit_compound_coefficients(
     This follows Tan and Le (2019, section 3.3, step 1). The candidates have `phi` = 1 and
     twice the multiply-accumulates of the given network (measured, within 10 %). The best one
     gives the coefficients. Candidates cover all depths within this budget, with a few
-    coefficients of `resolution` where it is not 0; the width uses the rest of the budget.
-    All networks train together, on the same folds.
+    coefficients of `resolution` where it is a number other than 0; the width uses the rest of
+    the budget. All networks train together, on the same folds.
 
     Parameters
     ----------
@@ -214,7 +214,9 @@ def _candidates(counter, network):
     if depth == 0:
         raise ValueError(_no_scale_message(network))
     target = _TIMES * counter.macs(0)
-    resolutions = {counter.scale(1, 1.0, 1.0, c)[2]: c for c in reversed(_RESOLUTIONS)}
+    resolutions = {0: 1.0}
+    if network.resolution != "auto":
+        resolutions = {counter.scale(1, 1.0, 1.0, c)[2]: c for c in reversed(_RESOLUTIONS)}
     found = []
     for of_resolution in sorted(resolutions.values()):
         # The depth of a network without this parameter is fixed.

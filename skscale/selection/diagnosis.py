@@ -385,7 +385,7 @@ def _can_be_finer(estimator, X, y, prefix, network):
             ).n_inputs
             for one in (network, encoded)
         ]
-        return n_inputs[0] < n_inputs[1] or network.resolution > 0
+        return n_inputs[0] < n_inputs[1] or network.resolution not in (0, "auto")
     return False
 
 
@@ -396,7 +396,7 @@ def _unscaled(network):
         "phi": 0,
         "depth": len(scale.widths) if is_one else None,
         "width": scale.widths[0] if is_one and scale.widths else scale.widths or network.width,
-        "resolution": scale.resolution,
+        "resolution": "auto" if network.resolution == "auto" else scale.resolution,
         "dropout": dropout if dropout == "auto" else compound_dropout(dropout, network.phi),
     }
 
@@ -412,7 +412,8 @@ def _changes(network, widths):
         return {"width": new[0]}
 
     unchanged = {"depth": network.depth}
-    finer = {"resolution": 2 * network.resolution or _FINER}
+    is_chosen = network.resolution == "auto"
+    finer = {"resolution": 2 * _FINER if is_chosen else 2 * network.resolution or _FINER}
     weight_decay = 10 * (network.weight_decay or 0.01)
     if depth == 0:
         # A linear model: the next larger network has one layer.

@@ -1,6 +1,7 @@
 """Grids of scales for given data."""
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import clone, is_classifier
 from sklearn.pipeline import Pipeline
 
@@ -180,8 +181,7 @@ def find_network(estimator, family=ScaledEstimator):
 
 def sample_before(estimator, X, y, prefix):
     """Transform a sample of rows by the pipeline steps before the network."""
-    n = _num_samples(X)
-    rows = np.unique(np.linspace(0, n - 1, min(n, _SAMPLE)).astype(int))
+    rows = _sampled_rows(X)
     sample = _safe_indexing(X, rows)
     steps = getattr(estimator, "steps", ())
     if isinstance(estimator, Pipeline) and len(steps) > 1 and prefix:
@@ -190,13 +190,24 @@ def sample_before(estimator, X, y, prefix):
     return sample
 
 
+def _sampled_rows(X):
+    n = _num_samples(X)
+    return np.unique(np.linspace(0, n - 1, min(n, _SAMPLE)).astype(int))
+
+
 def count_inputs(estimator, X, y, prefix, network):
     """Count the inputs of the network, after the steps before it and its own encoding."""
     sample = sample_before(estimator, X, y, prefix)
     network = clone(network)
     inputs, numbers, is_complete = network._inputs.fit(sample, "", **network._reading)
+    targets = _safe_indexing(y, _sampled_rows(X))
+    targets = targets.toarray() if issparse(targets) else np.asarray(targets)
+    if is_classifier(network) and targets.ndim == 1:
+        targets = np.unique(targets, return_inverse=True)[1]
     rows, options = np.arange(numbers.shape[0]), network._encoding
-    inputs = inputs.fit_encoding(numbers, is_complete, rows, None, np.float32, **options)
+    inputs = inputs.fit_encoding(
+        numbers, is_complete, rows, None, np.float32, targets, **options
+    )
     return inputs.n_inputs
 
 

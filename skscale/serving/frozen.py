@@ -2,6 +2,8 @@
 
 import os
 
+import numpy as np
+
 from ..inference.categories import Lookup
 from ..inference.encoding import TableEncoding
 from ..inference.heads import Labels, Numbers
@@ -32,6 +34,29 @@ PARTS = (
     TableInputs,
     Weights,
 )
+
+_OLDEST_FORMAT = 2
+
+
+def _upgrade_encoding(own):
+    """Return the fields of a TableEncoding of format 2, which had no range of a column."""
+    n_numbers = len(own["numbers"])
+    none = np.array([], dtype=np.intp)
+    return own | {
+        "standardizes": own["clips"],
+        "low": np.full(n_numbers, -np.inf),
+        "high": np.full(n_numbers, np.inf),
+        "binned": none if own["edges"] is None else np.arange(n_numbers),
+        "direct": none,
+        "direct_scale": np.array([]),
+        "bin_factor": 1.0,
+    }
+
+
+_UPGRADES = {
+    "TableEncoding": _upgrade_encoding,
+    "DenseArchitecture": lambda own: own | {"n_direct": 0},
+}
 
 
 def load_frozen(path):
@@ -70,9 +95,9 @@ def load_frozen(path):
     >>> predictor.predict(X[:3]).shape
     (3,)
     """
-    content, _ = container.read(path, KIND, PREDICTOR_FORMAT, PREDICTOR_FORMAT)
+    content, version = container.read(path, KIND, PREDICTOR_FORMAT, _OLDEST_FORMAT)
     try:
-        tree = unpack(content, PARTS)
+        tree = unpack(content, PARTS, _UPGRADES if version == 2 else None)
         expect(isinstance(tree, dict), "the parts of a predictor")
         predictor = make_predictor(**tree)
         expect(isinstance(predictor.network, Dense), "a dense network")

@@ -92,7 +92,7 @@ def pack(tree):
     return content
 
 
-def unpack(content, parts=()):
+def unpack(content, parts=(), upgrades=None):
     """Read a tree from bytes.
 
     Parameters
@@ -100,6 +100,8 @@ def unpack(content, parts=()):
     content : memoryview
     parts : sequence of type, default=()
         Dataclasses that the tree may contain.
+    upgrades : dict of str to callable or None, default=None
+        For the names of parts of an earlier format: the fields of today from those read.
 
     Returns
     -------
@@ -121,7 +123,7 @@ def unpack(content, parts=()):
         arrays.append(array)
     expect(start == len(content), "no bytes after the arrays")
     # Each array is used once, in order, so that prediction time is proportional to file size.
-    rest = _Rest(iter(enumerate(arrays)), _room_for_strings(content))
+    rest = _Rest(iter(enumerate(arrays)), _room_for_strings(content), upgrades or {})
     tree = _decode(found["tree"], rest, {kind.__name__: kind for kind in parts})
     expect(next(rest.arrays, None) is None, "no unused arrays")
     return tree
@@ -129,10 +131,11 @@ def unpack(content, parts=()):
 
 @dataclass
 class _Rest:
-    """Remaining arrays and string budget while a tree is read."""
+    """Remaining arrays, string budget and upgrades while a tree is read."""
 
     arrays: Iterator
     n_string_bytes: int
+    upgrades: dict
 
 
 def _room_for_strings(content):
@@ -205,6 +208,8 @@ def _decode(value, rest, parts):
     if "part" in value:
         kind = parts[value["part"]]
         own = {name: _decode(of, rest, parts) for name, of in value["fields"].items()}
+        if value["part"] in rest.upgrades:
+            own = rest.upgrades[value["part"]](own)
         names = {field.name for field in fields(kind)}
         expect(own.keys() == names, f"the fields of {kind.__name__}")
         return kind(**own)
