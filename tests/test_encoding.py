@@ -422,3 +422,22 @@ def test_a_refused_number_is_told_with_its_column(make, value, n_rows):
     label, told = "1" if isinstance(bad, np.ndarray) else "'b'", re.escape(f"{value:g}")
     with pytest.raises(ValueError, match=f"X contains .*: column {label} of X contains {told}"):
         fitted.predict(bad)
+
+
+def test_bins_of_a_column_with_a_frequent_value_lie_among_the_others():
+    rng = np.random.default_rng(0)
+    x = np.where(rng.random(1000) < 0.9, 0, rng.uniform(10, 20, 1000))
+    edges = encode(x[:, None], n_bins=10)[0].edges[0]
+    assert edges[0] == 0
+    assert edges[-1] == x.max()
+    # The frequent value is one edge; quantiles of the others are the rest.
+    np.testing.assert_allclose(
+        edges[1:], np.quantile(x[x > 0], np.linspace(0, 1, 10)), atol=0.3
+    )
+    # Missing values are no values.
+    x[:50] = np.nan
+    assert np.isfinite(encode(x[:, None], n_bins=10)[0].edges).all()
+    # A constant column has one bin of no width.
+    constant, inputs = encode(np.ones((20, 1)), n_bins=10)
+    np.testing.assert_array_equal(inputs[:, 1:], 0)
+    assert constant.n_bins == 1

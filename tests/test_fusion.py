@@ -504,7 +504,7 @@ def test_nested_calls_do_not_hang_when_few_may_be_in_flight(data):
 def test_memory_limits_the_jobs_in_flight(data):
     X = np.tile(data[0], (40, 1)).astype(np.float32)  # 12,000 rows: 3 MB a copy
     y = np.tile(data[1], 40)
-    network = clone(NET).set_params(precision="float32", max_epochs=1)
+    network = clone(NET).set_params(precision="float32", max_epochs=1, resolution=0)
     search = GridSearchCV(network, {"l1": np.geomspace(1e-6, 1e-2, 8)}, cv=3, refit=False)
     plain = clone(search).fit(X, y)
     with fused(max_bytes=30 << 20):

@@ -474,7 +474,36 @@ def _find_column_quantiles(X, numbers, rows, weights, n_bins):
         some = slice(start, start + n_block)
         x = np.ascontiguousarray(X[rows[:, None], numbers[some]].T)
         quantiles[:, some] = find_quantiles(x, wanted, w, np.isnan(x).sum(axis=1))
+        for values, of_column in zip(x, quantiles[3:, some].T, strict=True):
+            _spread_edges(values, w, of_column)
     return quantiles
+
+
+def _spread_edges(values, weights, edges):
+    """Replace repeated edges, of frequent values, by quantiles of the other values.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows,)
+    weights : ndarray of shape (n_rows,) or None
+    edges : ndarray of shape (n_bins + 1,)
+        Ascending; changed in place.
+    """
+    distinct, counts = np.unique(edges, return_counts=True)
+    frequent = distinct[counts > 1]
+    if not len(frequent):
+        return
+    is_other = ~(np.isin(values, frequent) | np.isnan(values))
+    n_edges = len(edges) - len(frequent)
+    if not is_other.any() or not n_edges:
+        return
+    others, w = values[is_other], None if weights is None else weights[is_other]
+    wanted = np.linspace(0, 1, max(2, n_edges))[:n_edges]
+    filled = find_quantiles(others[None], wanted, w, np.array([0]))[:, 0]
+    # The ends of the column stay edges.
+    ends = (edges[0], edges[-1])
+    edges[:] = np.sort(np.concatenate([frequent, filled]))
+    edges[0], edges[-1] = min(ends[0], edges[0]), max(ends[1], edges[-1])
 
 
 def _fit_scaling(X, numbers, rows, weights, quantiles, preprocessing, clips):
