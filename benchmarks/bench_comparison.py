@@ -172,7 +172,7 @@ def main():
          "searches wrong", "named power", "best power"],
         rows,
     )  # fmt: skip
-    if samples is None and LOADERS["fars"]() is not None:
+    if not options.again and LOADERS["fars"]() is not None:
         samples = record_samples(2 if options.quick else options.samples)
     if samples is not None:
         print()
