@@ -12,7 +12,12 @@ def clip(t):
 
 
 def fit(X, targets, weights=None, **options):
-    options = {"preprocessing": "auto", "n_bins": (16,), "targets": targets} | options
+    options = {
+        "preprocessing": "auto",
+        "n_bins": 16,
+        "chooses_bins": True,
+        "targets": targets,
+    } | options
     return fit_encoding(X, {}, np.arange(len(X)), weights, **options)
 
 

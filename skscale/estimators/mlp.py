@@ -113,10 +113,10 @@ class ScaledMLP(ScaledEstimator):
 
     @property
     def _encoding(self):
-        n_bins = self._scale.resolution
         return {
             "preprocessing": self.preprocessing,
-            "n_bins": (n_bins,) if self.resolution == "auto" else n_bins,
+            "n_bins": self._scale.resolution,
+            "chooses_bins": self.resolution == "auto",
             "clips": bool(self._scale.widths),
         }
 

@@ -73,7 +73,7 @@ class Residuals:
         self.design = design[:, ~is_constant] / deviation[~is_constant]
         gram = self.design.T @ (self.weights[:, None] * self.design)
         gram += _RIDGE * len(design) * np.eye(len(gram))
-        self.factor = np.linalg.inv(gram)
+        self.inverse = np.linalg.inv(gram)
 
     def _fit_numbers(self, targets):
         targets = self._center(targets)
@@ -113,7 +113,7 @@ class Residuals:
 
     def _model_of(self, values):
         """Return the part of centered values that the additive model explains."""
-        return self.design @ (self.factor @ (self.design.T @ (self.weights[:, None] * values)))
+        return self.design @ (self.inverse @ (self.design.T @ (self.weights[:, None] * values)))
 
     def is_linear_in(self, column):
         """Return whether the residuals are linear in a column.

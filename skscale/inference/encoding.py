@@ -18,7 +18,7 @@ from .column_choice import Residuals, sample_rows
 CLIP = 3
 # A column with more than this fraction of its rows beyond the clipping has a heavy tail.
 _TAIL_SHARE = 0.005
-# Direct inputs are limited to this number of standard deviations, so that outputs stay finite.
+# Bound of the direct inputs, so that outputs stay finite.
 LARGEST_DIRECT = 1e12
 # Factor of direct inputs in standard deviations. Their weights are of the order of one and have
 # to be found in few steps: without the factor, the R2 of y = x + noise was .960, .985, .945 for
@@ -372,8 +372,8 @@ def _take(xp, x, places):
 
 
 def fit_encoding(
-    X, n_categories, rows, weights, *, preprocessing, n_bins, clips=True, targets=None,
-    is_complete=False,
+    X, n_categories, rows, weights, *, preprocessing, n_bins, chooses_bins=False, clips=True,
+    targets=None, is_complete=False,
 ):  # fmt: skip
     """Fit the encoding of the columns of a table.
 
@@ -391,9 +391,11 @@ def fit_encoding(
         "auto": `center` is the median, and `scale` the inverse of the interquartile range, or
         of half the range if that is zero (Holzmueller et al. 2024, "Better by default",
         section 3.1), with clipping. None leaves numbers unchanged.
-    n_bins : int or tuple of int
-        Number of quantile bins of each numeric column. A tuple of one int gives bins only to
-        the columns in which the targets have jumps.
+    n_bins : int
+        Number of quantile bins of each numeric column.
+    chooses_bins : bool, default=False
+        Whether only the columns in which the targets have jumps get bins. Without targets or
+        clipping, no column does.
     clips : bool, default=True
         Whether "auto" clips. Without, a column with a heavy tail is scaled by its standard
         deviation.
@@ -410,11 +412,9 @@ def fit_encoding(
     n_columns = X.shape[1]
     categories = np.array(sorted(n_categories), dtype=np.intp)
     numbers = np.setdiff1d(np.arange(n_columns), categories)
-    chooses = isinstance(n_bins, tuple)
-    n_bins = n_bins[0] if chooses else n_bins
     clips = clips and preprocessing is not None
-    if chooses and (not clips or targets is None):
-        n_bins = 0
+    if chooses_bins and (not clips or targets is None):
+        n_bins, chooses_bins = 0, False
     is_plain = preprocessing is None and not n_bins and not len(categories)
     if is_plain and (is_complete or not np.isnan(X).any()):
         return None
@@ -443,14 +443,13 @@ def fit_encoding(
         direct=none,
         direct_scale=np.array([]),
     )
-    direct, binned = none, np.arange(len(numbers)) if n_bins and not chooses else none
-    chooses = chooses and n_bins > 0
-    if clips and targets is not None and (chooses or len(tails)):
-        candidates = edges if chooses else edges[:0]
+    direct, binned = none, np.arange(len(numbers)) if n_bins else none
+    if clips and targets is not None and (chooses_bins or len(tails)):
+        candidates = edges if chooses_bins else edges[:0]
         direct, jumping = _choose_columns(
             encoding, X, rows, targets, weights, tails, candidates
         )
-        binned = jumping if chooses else binned
+        binned = jumping if chooses_bins else binned
     return replace(
         encoding,
         binned=binned,
@@ -474,8 +473,9 @@ def _find_column_quantiles(X, numbers, rows, weights, n_bins):
         some = slice(start, start + n_block)
         x = np.ascontiguousarray(X[rows[:, None], numbers[some]].T)
         quantiles[:, some] = find_quantiles(x, wanted, w, np.isnan(x).sum(axis=1))
-        for values, of_column in zip(x, quantiles[3:, some].T, strict=True):
-            _spread_edges(values, w, of_column)
+        if n_bins:
+            for values, of_column in zip(x, quantiles[3:, some].T, strict=True):
+                _spread_edges(values, w, of_column)
     return quantiles
 
 

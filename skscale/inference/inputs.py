@@ -408,7 +408,7 @@ class TableInputs(Inputs):
 
     def fit_encoding(
         self, numbers, is_complete, rows, weights, dtype, targets=None, *,
-        preprocessing, n_bins, clips=True,
+        preprocessing, n_bins, chooses_bins=False, clips=True,
     ):  # fmt: skip
         """Return these inputs with a TableEncoding: see `Inputs.fit_encoding`."""
         if hasattr(numbers, "tocsr"):
@@ -420,6 +420,7 @@ class TableInputs(Inputs):
             weights,
             preprocessing=preprocessing,
             n_bins=n_bins,
+            chooses_bins=chooses_bins,
             clips=clips,
             targets=targets,
             is_complete=is_complete,

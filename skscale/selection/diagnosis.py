@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from .._sklearn_private import _num_samples
 from ..costs.measures import Cost
 from ..costs.scoring import score_together
-from ..estimators.mlp import ScaledMLP
+from ..estimators.mlp import AUTO_BINS, ScaledMLP
 from ..scaling import compound_dropout, hidden_widths
 from .comparison import Comparison, Comparisons
 from .grids import find_network, sample_before
@@ -412,8 +412,9 @@ def _changes(network, widths):
         return {"width": new[0]}
 
     unchanged = {"depth": network.depth}
-    is_chosen = network.resolution == "auto"
-    finer = {"resolution": 2 * _FINER if is_chosen else 2 * network.resolution or _FINER}
+    # "auto" gives bins to some columns; as many for each column are more.
+    is_auto = network.resolution == "auto"
+    finer = {"resolution": AUTO_BINS if is_auto else 2 * network.resolution or _FINER}
     weight_decay = 10 * (network.weight_decay or 0.01)
     if depth == 0:
         # A linear model: the next larger network has one layer.

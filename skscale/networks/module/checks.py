@@ -6,7 +6,6 @@ function. So the checks look at outputs: a property that holds for different row
 initial and with many random weights, is one of the module.
 """
 
-import contextlib
 import math
 
 import numpy as np
@@ -136,11 +135,9 @@ def _explained(architecture, network, X):
 def _trials(architecture, network, x, n_trials=_N_TRIALS):
     """Yield the finite outputs of the initial weights, and of random ones near them."""
     is_trained = any(p.requires_grad for p in network.parameters())
-    records = is_trained and not torch.is_inference_mode_enabled()
-    gradients = torch.enable_grad() if records else contextlib.nullcontext()
-    with temporary_random_state(0), gradients, _explained(architecture, network, x):
+    with temporary_random_state(0), _explained(architecture, network, x):
         out = _outputs(architecture, network, x)
-    if records and not out.requires_grad:
+    if is_trained and not out.requires_grad:
         raise ValueError(
             f"The outputs of {type(network).__name__} have no gradient, so its weights cannot "
             "be trained. Remove detach(), torch.no_grad() or argmax from its forward."
